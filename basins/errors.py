@@ -1,0 +1,48 @@
+"""What basins refuses, and how it says so.
+
+Every refusal is one line with three parts: what is wrong, where, and what to do. The command line prints it and exits
+with status 2; from Python it is an exception that also is the built-in one a caller would expect to catch.
+"""
+
+from __future__ import annotations
+
+
+class BasinsError(Exception):
+    """A refusal. `what` is wrong, `where` it was found, `remedy` is what to do about it."""
+
+    def __init__(self, what: str, *, where: str = "", remedy: str = "") -> None:
+        self.what, self.where, self.remedy = what, where, remedy
+        line = f"{where}: {what}" if where else what
+        super().__init__(f"{line}; {remedy}" if remedy else line)
+
+    def __reduce__(self) -> tuple[object, ...]:
+        # The constructor takes keywords, so the default pickling would lose two parts on the way back from a worker.
+        return _rebuild, (type(self), self.what, self.where, self.remedy)
+
+
+def _rebuild(kind: type[BasinsError], what: str, where: str, remedy: str) -> BasinsError:
+    return kind(what, where=where, remedy=remedy)
+
+
+class DataError(BasinsError, ValueError):
+    """Data that is missing, of the wrong type, or not finite."""
+
+
+class AssumptionError(BasinsError, ValueError):
+    """A problem outside the paper's Assumptions 1 to 3; `what` begins with the assumption's number."""
+
+
+class ArgumentError(BasinsError, ValueError):
+    """A value at the public door that has no meaning: a negative tolerance, a state of the wrong size, an unknown name."""
+
+
+class ExperimentError(BasinsError, ValueError):
+    """An experiment file that is not valid."""
+
+
+class RunError(BasinsError, RuntimeError):
+    """A run that cannot go on: another experiment's, damaged, not writable, or short of a shard."""
+
+
+class AssumptionWarning(UserWarning):
+    """An assumption that fails without harm: tied subset sums (Assumption 4)."""

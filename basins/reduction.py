@@ -1,0 +1,132 @@
+"""Data (X, Y) reduced to the problem the flow sees: two singular value decompositions (the paper's section 2.1).
+
+With X^T = U_X S_X V_X^1^T on its row space, L(W) = 1/2 ||Ybar - W_{H+1}...W_1 U_X S_X||^2 + 1/2 ||Y V_X^2||^2, Ybar = Y V_X^1 =
+U_Y Sigma_Y V_Y^T. The second term, the least-squares loss, no network can lower.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from basins.errors import AssumptionError, DataError
+
+Array = NDArray[np.float64]
+EPS = float(np.finfo(np.float64).eps)
+
+
+@dataclass(frozen=True)
+class Reduction:
+    """What is left of (X, Y).
+
+    target: Ybar = Y V_X^1 (d_y, d_x); gram_root: U_X S_X, in coordinates of the row space where X was rank deficient
+    (d_x, d_x); U_Y (d_y, d_y), sigma (d_y,), V_Y (d_x, d_x): Ybar's SVD; least_squares_loss: 1/2 ||Y V_X^2||^2;
+    condition: s_1 / s_rank of X; notes: what was reduced, in words; digest: SHA-256 of X and Y as float64.
+    """
+
+    target: Array
+    gram_root: Array
+    U_Y: Array
+    sigma: Array
+    V_Y: Array
+    least_squares_loss: float
+    condition: float
+    notes: tuple[str, ...]
+    digest: str
+
+
+def reduce(X: Array, Y: Array, *, standardise: bool = False, intercept: bool = False) -> Reduction:
+    """Reduce X (n_samples, d_x), Y (n_samples, d_y), scikit-learn's orientation (the transpose of the paper's).
+
+    Directions of X with a singular value at most max(n_samples, d_x) eps s_1 are dropped (Remark 1) and noted.
+    Raises DataError for shapes and values that are not data, AssumptionError (2) for a rank-deficient Ybar.
+    """
+    X, Y = _matrix(X, "X"), _matrix(Y, "Y")
+    if len(X) != len(Y):
+        raise DataError(f"X has {len(X)} samples and Y has {len(Y)}", remedy="give one row of Y for each row of X")
+    if len(X) < 2:
+        raise DataError(f"{len(X)} sample is no data set", where="X, Y", remedy="give at least two samples")
+    digest = hashlib.sha256()
+    for array in (X, Y):
+        digest.update(repr(array.shape).encode() + np.ascontiguousarray(array).tobytes())
+    digest.update(f"standardise={standardise} intercept={intercept}".encode())
+
+    notes: list[str] = []
+    constant = np.ptp(X, axis=0) == 0
+    if standardise:
+        X = (X - X.mean(axis=0)) / np.where(constant, 1.0, X.std(axis=0))
+        X[:, constant] = 0.0
+    if constant.any():
+        notes.append(f"constant input column(s) at position {', '.join(map(str, np.flatnonzero(constant)))}")
+    if intercept:
+        X = np.column_stack([X, np.ones(len(X))])
+
+    m, d_x = X.shape
+    U, s, Vt = np.linalg.svd(X.T, full_matrices=False)  # the paper's X is (d_x, m)
+    if s[0] == 0:
+        raise DataError("every input is zero", where="X", remedy="give inputs that vary")
+    rank = int(np.sum(s > max(m, d_x) * EPS * s[0]))
+    gram_root = U * s
+    if rank < d_x:
+        # W_1 splits orthogonally along the row space of X^T: the part outside never moves, so the flow inside is exact.
+        gram_root = np.diag(s[:rank])
+        notes.append(
+            f"X has rank {rank} of {d_x} columns ({m} samples): reduced to {rank} input directions (Remark 1)"
+        )
+    target = Y.T @ Vt[:rank].T
+    least_squares_loss = 0.5 * float(np.sum((Y.T - target @ Vt[:rank]) ** 2))
+    d_y = Y.shape[1]
+    if rank < d_y:
+        raise AssumptionError(
+            f"Assumption 1: d_x = {rank} input directions is below d_y = {d_y} targets",
+            where="X, Y",
+            remedy="drop targets, or give more inputs or samples",
+        )
+    U_Y, sigma, Vt_Y = np.linalg.svd(target, full_matrices=True)
+    # Ybar is Y projected on the row space: its rounding is relative to Y's size, not to its own.
+    tolerance = max(m, d_x) * EPS * max(float(sigma[0]), float(np.linalg.norm(Y)))
+    if sigma[-1] <= tolerance:
+        raise _rank_deficient_target(Y, sigma, tolerance)
+    return Reduction(
+        target, gram_root, U_Y, sigma, Vt_Y.T, least_squares_loss, float(s[0] / s[rank - 1]), tuple(notes), digest.hexdigest()
+    )
+
+
+def _matrix(array: Array, name: str) -> Array:
+    try:
+        matrix = np.array(array, dtype=np.float64)
+    except (TypeError, ValueError):
+        raise DataError("not an array of numbers", where=name, remedy="encode text columns first") from None
+    if matrix.ndim == 1:
+        matrix = matrix[:, None]
+    if matrix.ndim != 2 or 0 in matrix.shape:
+        raise DataError(f"shape {np.shape(array)} is not (n_samples, columns)", where=name, remedy="give a 2-d array")
+    bad = np.argwhere(~np.isfinite(matrix))
+    if len(bad):
+        row, column = bad[0]
+        raise DataError(
+            f"{len(bad)} value(s) not finite, the first at row {row}, column {column}: {matrix[row, column]}",
+            where=name,
+            remedy="drop or fill these rows",
+        )
+    return matrix
+
+
+def _rank_deficient_target(Y: Array, sigma: Array, tolerance: float) -> AssumptionError:
+    rank = int(np.sum(sigma > tolerance))
+    what = (
+        f"Assumption 2: the reduced target Ybar has rank {rank} of d_y = {len(sigma)}: singular values "
+        f"{', '.join(f'{s:.3g}' for s in sigma)}, tolerance {tolerance:.1e}"
+    )
+    one_hot = np.isin(Y, (0.0, 1.0)).all() and (Y.sum(axis=1) == 1).all() and Y.shape[1] > 1
+    if one_hot:
+        remedy = (
+            "one-hot targets sum to one, and inputs that are centred (standardise = true) cannot fit that sum: "
+            "set intercept = true, or drop a class (drop_class)"
+        )
+    else:
+        remedy = "drop targets that are combinations of others, or that the inputs cannot explain at all"
+    return AssumptionError(what, where="X, Y", remedy=remedy)
