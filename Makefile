@@ -1,0 +1,32 @@
+# Needs Python 3.11 or newer with venv, and make. README shows the same steps as plain pip lines.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
+
+.PHONY: run test slow lint types
+
+run: $(VENV)/.run
+	$(BIN)/basins run examples/iris.toml --out runs/iris
+
+test: $(VENV)/.dev
+	$(BIN)/python -m pytest -m "not slow"
+
+slow: $(VENV)/.dev
+	$(BIN)/python -m pytest -m slow
+
+lint: $(VENV)/.dev
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+
+types: $(VENV)/.dev
+	$(BIN)/mypy --strict basins
+
+# A stamp is younger than what it was installed from, or the step is done again.
+$(VENV)/.run: requirements.txt pyproject.toml
+	$(PYTHON) -m venv $(VENV) && $(PIP) -r requirements.txt && $(PIP) --no-deps -e .
+	touch $@
+
+$(VENV)/.dev: $(VENV)/.run requirements-dev.txt
+	$(PIP) -r requirements-dev.txt
+	touch $@
