@@ -5,7 +5,7 @@ P(Bin(n, p) <= k) >= alpha, the lower bound the smallest p with P(Bin(n, p) >= k
 with at least its level for every p, zero included.
 
 Trials of unequal probabilities (a pool of cases) are covered too, with p their mean: by Hoeffding (1956,
-Theorem 4) a sum of independent trials has, beyond its mean +- 1, no heavier tail than the binomial of the same
+Theorem 4) a sum of independent trials has, beyond its mean +- 1, no heavier tail than the binomial of that
 mean, and alpha < 1/2 keeps the count that matters beyond it.
 """
 
@@ -35,7 +35,7 @@ def two_sided(k: int, n: int, alpha: float) -> tuple[float, float]:
 
 
 def _upper(k: int, n: int, alpha: float) -> float:
-    # P(Bin(n, p) <= k) = 1 - I_p(k + 1, n - k); the complement keeps the digits of a tiny alpha (2^d_y strata).
+    # P(Bin(n, p) <= k) = 1 - I_p(k + 1, n - k); the complement keeps a tiny alpha's digits (2^d_y strata).
     from scipy.special import betainccinv
 
     return 1.0 if k == n else float(betainccinv(k + 1, n - k, alpha))
