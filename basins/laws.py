@@ -229,29 +229,23 @@ class Balanced(Law):
         return W
 
 
-LAWS: dict[str, type[Law]] = {
-    law.name: law for law in (Gaussian, Uniform, Lecun, He, Xavier, Balanced, Planted)
-}
+LAWS: dict[str, type[Law]] = {law.name: law for law in (Gaussian, Uniform, Lecun, He, Xavier, Balanced, Planted)}
 
 
 def law_of(name: str, **parameters: Any) -> Law:
     """The law of a name and parameters. Raises ArgumentError for one that is unknown, naming the nearest, or
     missing."""
-    if name not in LAWS:
+    if not isinstance(name, str) or name not in LAWS:
         raise ArgumentError(f"unknown law {name!r}", where="name", remedy=nearest(name, LAWS))
     kind = LAWS[name]
     known = {field.name: field for field in fields(kind)}  # type: ignore[arg-type]
     for parameter in parameters:
         if parameter not in known:
             remedy = nearest(parameter, known) if known else "it has no parameters"
-            raise ArgumentError(
-                f"law {name!r} has no parameter {parameter!r}", where=parameter, remedy=remedy
-            )
+            raise ArgumentError(f"law {name!r} has no parameter {parameter!r}", where=parameter, remedy=remedy)
     for parameter, field in known.items():
         if field.default is MISSING and parameter not in parameters:
-            raise ArgumentError(
-                f"law {name!r} needs {parameter}", where=parameter, remedy=f"give {parameter}"
-            )
+            raise ArgumentError(f"law {name!r} needs {parameter}", where=parameter, remedy=f"give {parameter}")
     return kind(**parameters)
 
 
@@ -273,9 +267,7 @@ def starts(problem: Problem, law: Law, seed: int, block: int) -> Array:
     prefix of it."""
     for name, word in (("seed", seed), ("block", block)):
         if isinstance(word, bool) or not isinstance(word, (int, np.integer)) or not 0 <= word < 1 << 64:
-            raise ArgumentError(
-                f"{name} = {word!r}", where=name, remedy="give a whole number from 0 to 2^64 - 1"
-            )
+            raise ArgumentError(f"{name} = {word!r}", where=name, remedy="give a whole number from 0 to 2^64 - 1")
     law.check(problem)
     draws = law.draws(problem)
     q = centred_uniforms(int(seed), stream_key(problem, law), int(block), BLOCK * draws)

@@ -1,0 +1,232 @@
+"""The experiment's TOML: tables with their types, cases and sweep spelt out, and what is refused, in one line.
+
+What a value may be beyond its type is said by those who use it (Settings, laws, Problem); experiment.py asks them.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator, Mapping
+from typing import Annotated, Any, NamedTuple, TypeVar, get_args
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic.fields import FieldInfo
+
+from basins.engines.base import Settings
+from basins.errors import ExperimentError
+from basins.laws import nearest
+from basins.problem import Flow
+
+KINDS: dict[str, tuple[str, ...]] = {
+    "data": ("source", "path"),
+    "network": (),
+    "law": ("name",),
+    "engine": ("name",),
+}
+"""The tables a case is made of, and the keys that say which kind a table is of."""
+
+
+class Table(BaseModel):
+    """A TOML table. A field's description ends the sentence "give ...", which is said where its value is refused."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+
+Seed = Annotated[int, Field(ge=0, lt=1 << 64, description="a whole number from 0 to 2^64 - 1")]
+Count = Annotated[int, Field(ge=1, lt=1 << 53, description="a whole number of at least 1")]
+Text = Annotated[str, Field(min_length=1, pattern=r"^[^\x00-\x1f\x7f]+$", description="a text of one line")]
+Switch = Annotated[bool, Field(description="true or false")]
+Names = Annotated[list[Text], Field(min_length=1, description="a list of names")]
+Number = Annotated[float, Field(description="a number")]
+SubTable = Annotated[dict[str, Any], Field(description="a table")]
+
+
+# --- [data], [network], [engine]; [law] is basins.laws' own ---------------------------------------------------
+
+
+class Matrix(Table):
+    """What every source of X and Y may say."""
+
+    standardise: Switch = False
+    intercept: Switch = False
+
+
+class FileData(Matrix):
+    path: Annotated[
+        str,
+        Field(min_length=1, description='a file, or source = "gaussian", "spectrum" or "sklearn:NAME" instead'),
+    ]
+    inputs: Names | None = None
+    targets: Names | None = None
+    drop_class: Text | None = None
+
+
+class SklearnData(Matrix):
+    source: Text
+    drop_class: Text | None = None
+
+
+class GaussianData(Matrix):
+    source: Text
+    samples: Count
+    d_x: Count
+    d_y: Count
+    seed: Seed = 0
+
+
+class SpectrumData(Table):
+    source: Text
+    sigma: Annotated[list[float], Field(description="a list of singular values, falling")]
+    d_x: Count
+
+
+class Network(Table):
+    hidden: Annotated[list[int], Field(description="a list of widths, such as [4, 4]")]
+    flow: Annotated[Flow, Field(description='"reduced" or "raw"')] = "reduced"
+
+
+class Engine(Table):
+    """`Settings`, with `name` for the engine; method None is the engine's first."""
+
+    name: Text = Settings.engine
+    method: Text | None = None
+    rtol: Number = Settings.rtol
+    atol: Number = Settings.atol
+    t_end: Number = Settings.t_end
+    certify: Switch = Settings.certify
+    at_start: Switch = Settings.at_start
+    budget: Annotated[int, Field(description="a whole number of evaluations")] = Settings.budget
+    delta: Number = Settings.delta
+
+
+# --- the document ---------------------------------------------------------------------------------------------
+
+
+class _Parts(Table):
+    """What a case and the document both have; what the document says is meant for every case."""
+
+    name: Text
+    trajectories: Count | None = None
+    data: SubTable | None = None
+    network: SubTable | None = None
+    law: SubTable | None = None
+    engine: SubTable | None = None
+
+
+class OneCase(_Parts):
+    """[[case]]"""
+
+
+class Document(_Parts):
+    """The whole file."""
+
+    seed: Seed
+    blocks_per_shard: Count = 1
+    visits_every: Annotated[int, Field(ge=0, lt=1 << 53, description="a whole number, 0 for none")] = 0
+    case: Annotated[list[SubTable], Field(description="tables, each headed [[case]]")] = []
+    sweep: SubTable = {}
+
+
+class Expanded(NamedTuple):
+    """A case spelt out: its tables by name, and where it stands for what is refused in it."""
+
+    name: str
+    trajectories: int
+    tables: dict[str, dict[str, Any]]
+    where: str
+
+
+def expanded(document: Document, source: str) -> Iterator[Expanded]:
+    """Every case: those listed, or the document's own tables as the one case, each times the sweep."""
+    sweep = _sweep(document.sweep, source)
+    listed = [
+        validated(OneCase, values, f"{source}: case {values.get('name', position)!r}")
+        for position, values in enumerate(document.case, start=1)
+    ]
+    for case in listed or [OneCase(name=document.name)]:
+        where = f"{source}: case {case.name!r}" if listed else source
+        trajectories = case.trajectories or document.trajectories
+        if trajectories is None:
+            raise ExperimentError("missing", where=f"{where}: trajectories", remedy="give a whole number of at least 1")
+        tables, passed_by = _overlaid(document, case)
+        swept = {key: values for key, values in sweep.items() if key.partition(".")[0] not in passed_by}
+        swept = {key: values for key, values in swept.items() if key not in passed_by}
+        for values in itertools.product(*swept.values()):
+            chosen = {table: dict(tables[table]) for table in tables}
+            for key, value in zip(swept, values, strict=True):
+                table, _, name = key.partition(".")
+                chosen[table][name] = value
+            tag = ", ".join(f"{key} = {short(value)}" for key, value in zip(swept, values, strict=True))
+            if tag:
+                yield Expanded(f"{case.name}, {tag}", trajectories, chosen, f"{where}: {tag}")
+            else:
+                yield Expanded(case.name, trajectories, chosen, where)
+
+
+def _overlaid(document: Document, case: OneCase) -> tuple[dict[str, dict[str, Any]], set[str]]:
+    """The case's tables over the document's, and what the sweep passes by: its own keys, and tables of another kind."""
+    tables, passed_by = {}, set()
+    for table, kind in KINDS.items():
+        above, own = getattr(document, table) or {}, getattr(case, table) or {}
+        if any(key in own and own[key] != above.get(key) for key in kind):
+            tables[table] = own
+            passed_by.add(table)
+        else:
+            tables[table] = {**above, **own}
+            passed_by.update(f"{table}.{key}" for key in own)
+    return tables, passed_by
+
+
+def _sweep(table: Mapping[str, Any], source: str, prefix: str = "") -> dict[str, list[Any]]:
+    """[sweep] as dotted keys to lists: an unquoted law.scale is a table in a table to TOML, and means the same."""
+    flat: dict[str, list[Any]] = {}
+    for key, value in table.items():
+        dotted = f"{prefix}{key}"
+        where = f"{source}: sweep.{dotted}"
+        of = dotted.partition(".")[0]
+        if of not in KINDS:
+            remedy = f"sweep the keys of {', '.join(KINDS)}"
+            raise ExperimentError(f"no table {of!r} to sweep", where=where, remedy=remedy)
+        if isinstance(value, dict):
+            flat.update(_sweep(value, source, f"{dotted}."))
+        elif "." not in dotted or not isinstance(value, list) or not value:
+            remedy = 'give a key a list of values, such as "law.scale" = [0.1, 0.5]'
+            raise ExperimentError(f"{dotted} = {short(value)}", where=where, remedy=remedy)
+        else:
+            flat[dotted] = value
+    return flat
+
+
+# --- what is refused ------------------------------------------------------------------------------------------
+
+T = TypeVar("T", bound=Table)
+
+
+def validated(model: type[T], values: Mapping[str, Any], where: str, table: str = "") -> T:
+    """The table of these values. Raises ExperimentError for the first thing wrong, an unknown key before all else."""
+    try:
+        return model.model_validate(dict(values))
+    except ValidationError as error:
+        found = sorted(error.errors(include_url=False), key=lambda one: one["type"] != "extra_forbidden")
+    first = found[0]
+    name = str(first["loc"][0])
+    if first["type"] == "extra_forbidden":
+        what, remedy = f"unknown key {name!r}", nearest(name, model.model_fields)
+    else:
+        at = name + "".join(f"[{k}]" for k in first["loc"][1:] if isinstance(k, int))
+        what = "missing" if first["type"] == "missing" else f"{at} = {short(first['input'])}"
+        remedy = f"give {_wanted(model.model_fields[name])}"
+    raise ExperimentError(what, where=f"{where}: {table}.{name}" if table else f"{where}: {name}", remedy=remedy)
+
+
+def _wanted(field: FieldInfo) -> str:
+    """A field's description, also where it stands inside `... | None`."""
+    inside = [part for option in get_args(field.annotation) for part in getattr(option, "__metadata__", ())]
+    told = [one.description for one in (field, *inside) if isinstance(one, FieldInfo) and one.description]
+    return told[0] if told else "another value"
+
+
+def short(value: Any) -> str:
+    """A value as TOML would show it, on one line of at most 60 characters."""
+    text = str(value).lower() if isinstance(value, bool) else repr(value)
+    return text if len(text) <= 60 else text[:57] + "..."
