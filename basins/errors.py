@@ -33,7 +33,9 @@ class AssumptionError(BasinsError, ValueError):
 
 
 class ArgumentError(BasinsError, ValueError):
-    """A value at the public door that has no meaning: a negative tolerance, a state of the wrong size, an unknown name."""
+    """A value at the public door that has no meaning: a negative tolerance, a state of the wrong size, an unknown
+    name.
+    """
 
 
 class ExperimentError(BasinsError, ValueError):

@@ -3,8 +3,8 @@
 Layers are a sequence (W_1, ..., W_{H+1}) of arrays (..., d_j, d_{j-1}); leading axes are a batch. With the target
 T (d_y, d_x) and the root of the Gram matrix G (d_x, d_x; None stands for the identity)
 
-    E = T - W_{H+1} ... W_1 G,    L = 1/2 ||E||^2,    dW_j/dt = A_j^T E G^T B_j^T,                       (paper, eq. (6))
-    A_j = W_{H+1} ... W_{j+1},    B_j = W_{j-1} ... W_1.
+    E = T - W_{H+1} ... W_1 G,    L = 1/2 ||E||^2,    dW_j/dt = A_j^T E G^T B_j^T,                       (paper, eq.
+    (6)) A_j = W_{H+1} ... W_{j+1},    B_j = W_{j-1} ... W_1.
 
 The reduced flow (the paper's GDD) has T = Sigma_Y and G = I; the raw flow has T = Y V_X^1 and G = U_X S_X, which is the
 gradient flow in the coordinates of the data (theory.md 1.1: the two are not related by an isometry).
@@ -52,10 +52,16 @@ def residual(T: Array, G: Array | None, W: Layers) -> Array:
     return T - (P if G is None else P @ G)
 
 
+def half_square(E: Array) -> Array:
+    """1/2 ||E||^2, shape (...,)."""
+    square: Array = 0.5 * np.einsum("...ij,...ij->...", E, E)
+    return square
+
+
 def loss(T: Array, G: Array | None, W: Layers) -> Array:
     """L = 1/2 ||E||^2 (eq. (3)), shape (...,)."""
     E = residual(T, G, W)
-    return 0.5 * np.einsum("...ij,...ij->...", E, E)
+    return half_square(E)
 
 
 def loss_and_gradient(T: Array, G: Array | None, W: Layers) -> tuple[Array, list[Array]]:
@@ -64,7 +70,7 @@ def loss_and_gradient(T: Array, G: Array | None, W: Layers) -> tuple[Array, list
     P = A[0]
     assert P is not None
     E = T - (P if G is None else P @ G)
-    L = 0.5 * np.einsum("...ij,...ij->...", E, E)
+    L = half_square(E)
     F = E if G is None else E @ G.T
     gradient = []
     for j, W_j in enumerate(W, start=1):  # F = F_j = E G^T B_j^T, shape (..., d_y, d_{j-1})

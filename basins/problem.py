@@ -1,4 +1,6 @@
-"""The problem: widths, singular values of the target, and which flow. Everything that is asked of one state starts here."""
+"""The problem: widths, singular values of the target, and which flow. Everything that is asked of one state starts
+here.
+"""
 
 from __future__ import annotations
 
@@ -40,8 +42,8 @@ class Problem:
     (target Ybar, Gram root U_X S_X); target: T (d_y, d_x); gram_root: G (d_x, d_x) or None for the identity; U_Y, V_Y:
     Ybar's singular vectors, None in the reduced flow, where the coordinates are already aligned.
 
-    Use `Problem.from_data` or `Problem.from_spectrum`. A state is one flat float64 vector of size `n`: W_1, ..., W_{H+1} one after
-    the other, each row-major; a batch of states is (N, n). Methods take either.
+    Use `Problem.from_data` or `Problem.from_spectrum`. A state is one flat float64 vector of size `n`: W_1, ...,
+    W_{H+1} one after the other, each row-major; a batch of states is (N, n). Methods take either.
     """
 
     widths: tuple[int, ...]
@@ -267,7 +269,8 @@ class Problem:
         directions = self._split(np.eye(self.n))
         layers = gradient_flow.hessian_product(self.target, self.gram_root, self._split(state), directions)
         matrix = np.concatenate([g.reshape(self.n, -1) for g in layers], axis=-1)
-        return 0.5 * (matrix + matrix.T)
+        symmetric: Array = 0.5 * (matrix + matrix.T)
+        return symmetric
 
     def hessian_product(self, W: ArrayLike, w: ArrayLike) -> Array:
         """The Hessian at W (n,) applied to w, (n,) or (k, n)."""
@@ -275,7 +278,8 @@ class Problem:
         return np.concatenate([g.reshape(*g.shape[:-2], -1) for g in layers], axis=-1)
 
     def fitted(self, W: ArrayLike) -> Array:
-        """Diagonal of D_W = S_Y^{-1} R W_{1,1} (Lemma 3.2), shape (..., d_y): 1 for a fitted mode, 0 for one that is not.
+        """Diagonal of D_W = S_Y^{-1} R W_{1,1} (Lemma 3.2), shape (..., d_y): 1 for a fitted mode, 0 for one that is
+        not.
 
         Meaningful at a critical point, where D_W is diagonal with zeros and ones even if subset sums tie.
         """
@@ -351,7 +355,7 @@ def _digest(flow: str, widths: tuple[int, ...], source: str) -> str:
 def _check_flow(flow: str) -> Flow:
     if flow not in FLOWS:
         raise ArgumentError(f"unknown flow {flow!r}", where="flow", remedy=f"choose one of {', '.join(FLOWS)}")
-    return flow  # type: ignore[return-value]
+    return flow
 
 
 def _check_widths(d_x: int, hidden: Sequence[int], d_y: int) -> tuple[int, ...]:
@@ -360,6 +364,10 @@ def _check_widths(d_x: int, hidden: Sequence[int], d_y: int) -> tuple[int, ...]:
             raise ArgumentError(f"width {width!r}", where="hidden", remedy="widths are whole numbers of at least 1")
     if len(hidden) == 0:
         raise ArgumentError("no hidden layer", where="hidden", remedy="give at least one width (H >= 1)")
+    if d_y > 64:
+        raise ArgumentError(
+            f"d_y = {d_y} targets", where="Y", remedy="modes are kept as 64 bits: give at most 64 targets"
+        )
     if d_x < d_y:
         raise AssumptionError(
             f"Assumption 1: d_x = {d_x} is below d_y = {d_y}", where="d_x", remedy=f"give d_x >= {d_y}"

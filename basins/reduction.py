@@ -1,7 +1,7 @@
 """Data (X, Y) reduced to the problem the flow sees: two singular value decompositions (the paper's section 2.1).
 
-With X^T = U_X S_X V_X^1^T on its row space, L(W) = 1/2 ||Ybar - W_{H+1}...W_1 U_X S_X||^2 + 1/2 ||Y V_X^2||^2, Ybar = Y V_X^1 =
-U_Y Sigma_Y V_Y^T. The second term, the least-squares loss, no network can lower.
+With X^T = U_X S_X V_X^1^T on its row space, L(W) = 1/2 ||Ybar - W_{H+1}...W_1 U_X S_X||^2 + 1/2 ||Y V_X^2||^2, Ybar
+= Y V_X^1 = U_Y Sigma_Y V_Y^T. The second term, the least-squares loss, no network can lower.
 """
 
 from __future__ import annotations
@@ -73,9 +73,7 @@ def reduce(X: Array, Y: Array, *, standardise: bool = False, intercept: bool = F
     if rank < d_x:
         # W_1 splits orthogonally along the row space of X^T: the part outside never moves, so the flow inside is exact.
         gram_root = np.diag(s[:rank])
-        notes.append(
-            f"X has rank {rank} of {d_x} columns ({m} samples): reduced to {rank} input directions (Remark 1)"
-        )
+        notes.append(f"X has rank {rank} of {d_x} columns ({m} samples): reduced to {rank} input directions (Remark 1)")
     target = Y.T @ Vt[:rank].T
     least_squares_loss = 0.5 * float(np.sum((Y.T - target @ Vt[:rank]) ** 2))
     d_y = Y.shape[1]
@@ -91,7 +89,15 @@ def reduce(X: Array, Y: Array, *, standardise: bool = False, intercept: bool = F
     if sigma[-1] <= tolerance:
         raise _rank_deficient_target(Y, sigma, tolerance)
     return Reduction(
-        target, gram_root, U_Y, sigma, Vt_Y.T, least_squares_loss, float(s[0] / s[rank - 1]), tuple(notes), digest.hexdigest()
+        target,
+        gram_root,
+        U_Y,
+        sigma,
+        Vt_Y.T,
+        least_squares_loss,
+        float(s[0] / s[rank - 1]),
+        tuple(notes),
+        digest.hexdigest(),
     )
 
 

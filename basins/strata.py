@@ -1,7 +1,8 @@
 """The critical strata I(j) of the loss: modes, critical values, dimension and index.
 
 A stratum is named by its fitted modes S, a subset of {0, ..., d_y - 1} (positions in sigma), kept as a bitmask (bit i
-for sigma[i]). Its critical value is 1/2 sum over S^c of sigma^2: the modes NOT fitted (theory.md 1.3; the paper's page 13 says S).
+for sigma[i]). Its critical value is 1/2 sum over S^c of sigma^2: the modes NOT fitted (theory.md 1.3; the paper's
+page 13 says S).
 """
 
 from __future__ import annotations
@@ -77,7 +78,8 @@ class Stratum:
 class Strata(Sequence[Stratum]):
     """The strata of a problem in the paper's order: by falling loss, ties by bitmask. Built as they are asked for.
 
-    `strata[0]` is I(1), `strata[-1]` the global minima I(2^d_y); `strata.of(modes)` finds one by its modes, for any d_y.
+    `strata[0]` is I(1), `strata[-1]` the global minima I(2^d_y); `strata.of(modes)` finds one by its modes, for any
+    d_y.
     """
 
     def __init__(self, sigma: NDArray[np.float64], widths: Sequence[int]) -> None:
@@ -118,7 +120,9 @@ class Strata(Sequence[Stratum]):
         return 0.5 * float(np.sum(unfitted))
 
     def of(self, modes: Iterable[int] | int) -> Stratum:
-        """The stratum that fits these modes (positions, or a bitmask). Raises ArgumentError for a mode that is not there."""
+        """The stratum that fits these modes (positions, or a bitmask). Raises ArgumentError for a mode that is not
+        there.
+        """
         mask = modes if isinstance(modes, int) else modes_to_mask(modes)
         if not 0 <= mask < len(self):
             raise ArgumentError(

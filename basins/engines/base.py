@@ -3,13 +3,14 @@
 An engine provides `integrate(problem, leg, settings)` and may assume that every argument was validated at the door.
 1. It integrates dW/dt = -grad L of `problem` from each row of `leg.starts`, each row with its own time, step and error
    control: a row's numbers never depend on its neighbours, on their order or on how many there are.
-2. After every accepted step it tests, in this order: state or loss not finite (NON_FINITE); loss below `leg.level` (LEVEL);
-   t = t_end (T_END); from `leg.rest_after` on, a gradient at rest (`at_rest`: RESTING); evaluations spent (BUDGET). Level and rest are
-   tested at the start too: a start below its level never moves. The last step ends at t_end exactly.
+2. After every accepted step it tests, in this order: state or loss not finite (NON_FINITE); loss below `leg.level`
+   (LEVEL); t = t_end (T_END); from `leg.rest_after` on, a gradient at rest (`at_rest`: RESTING); evaluations spent
+   (BUDGET). Level and rest are tested at the start too: a start below its level never moves. The last step ends at
+   t_end exactly.
 3. Every row comes back: one stop each, with the state at the stop. A step too small for the time's last digit is
    STEP_UNDERFLOW. Nothing is raised for a row's fate, nothing is dropped, nothing runs without end.
-4. It counts evaluations of the vector field, accepted steps, rejected steps (-1 where it cannot tell), and the largest increase of
-   the loss between accepted steps.
+4. It counts evaluations of the vector field, accepted steps, rejected steps (-1 where it cannot tell), and the
+   largest increase of the loss between accepted steps.
 5. For rows in `leg.watch` it reports visits: accepted steps at which the gradient norm has a local minimum.
 6. It knows no law, no store, no Ray; it prints nothing and reads no clock. The same leg gives the same bytes.
 Every engine passes tests/engines/test_contract.py.
@@ -53,10 +54,10 @@ class Stop(IntEnum):
 class Settings:
     """How to integrate: part of a case, and of its key.
 
-    engine, method: who integrates; rtol, atol: a step's error in component i is held to atol + rtol |W_i| in the rms over components;
-    t_end: where the flow is read if nothing stops it before; certify: stop where the loss level proves the limit;
-    at_start: also try the certificates of theory.md 3b to 3d at t = 0; budget: evaluations of the vector field a trajectory may
-    spend; delta: the loss level's relative margin.
+    engine, method: who integrates; rtol, atol: a step's error in component i is held to atol + rtol |W_i| in the rms
+    over components; t_end: where the flow is read if nothing stops it before; certify: stop where the loss level
+    proves the limit; at_start: also try the certificates of theory.md 3b to 3d at t = 0; budget: evaluations of the
+    vector field a trajectory may spend; delta: the loss level's relative margin.
     """
 
     engine: str = "reference"
@@ -102,8 +103,9 @@ class Settings:
 class Leg:
     """A stretch of integration for N rows.
 
-    starts (N, n); t_start (N,); level (N,): stop once L < level (-inf: never); rest_after (N,): look for rest from this time on (inf: never);
-    budget (N,): evaluations a row may still spend; t_end (N,); max_step (N,) (inf: free); watch (N,): report visits.
+    starts (N, n); t_start (N,); level (N,): stop once L < level (-inf: never); rest_after (N,): look for rest from
+    this time on (inf: never); budget (N,): evaluations a row may still spend; t_end (N,); max_step (N,) (inf: free);
+    watch (N,): report visits.
     """
 
     starts: Array
@@ -128,7 +130,9 @@ class Visits:
 
 @dataclass(frozen=True)
 class Ends:
-    """Where N rows stopped: state (N, n), t (N,), stop (N,) of `Stop`, counts (N,), loss_increase (N,) in units of L."""
+    """Where N rows stopped: state (N, n), t (N,), stop (N,) of `Stop`, counts (N,), loss_increase (N,) in units of
+    L.
+    """
 
     state: Array
     t: Array
@@ -152,10 +156,11 @@ class Engine(Protocol):
 
 
 def at_rest(H: int, gradient_norm: float, loss: float, gram_norm: float, norm: float) -> bool:
-    """Whether a gradient is at rest: |grad| <= REST sqrt(2 L) ||G|| (||W|| / sqrt(H + 1))^H.
+    """Whether a gradient is at rest: |grad| <= REST sqrt(2 L) ||G|| (norm / sqrt(H + 1))^H.
 
-    The right side is REST times the size that the gradient's factors E G^T and H layers have together, so a start of any
-    small scale is not at rest. This opens the question whether a state has settled; limits.py answers it.
+    norm: the larger of ||W|| and its value at the leg's start. The right side is REST times the size that the
+    gradient's factors E G^T and H layers have together, so a start of any small scale is not at rest, and one that
+    decays to W = 0 is. This opens the question whether a state has settled; limits.py answers it.
     """
     size: float = np.sqrt(2 * loss) * gram_norm * (norm / np.sqrt(H + 1)) ** H
     return gradient_norm <= REST * size

@@ -1,12 +1,13 @@
 """The reference engine: scipy's adaptive solvers, one trajectory at a time.
 
-It drives the solver classes behind scipy.integrate.solve_ivp step by step and takes the steps solve_ivp takes. The loop is ours
-because solve_ivp's events see sign changes only: a start below the level would never stop, and no budget would hold.
+It drives the solver classes behind scipy.integrate.solve_ivp step by step and takes the steps solve_ivp takes. The
+loop is ours because solve_ivp's events see sign changes only: a start below the level would never stop, and no
+budget would hold.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,8 +17,9 @@ from basins import flow
 from basins.engines.base import Array, Ends, Leg, Settings, Stop, Visits, at_rest
 from basins.problem import Problem
 
-EXPLICIT = {"RK45": scipy_integrate.RK45, "DOP853": scipy_integrate.DOP853}
-IMPLICIT = {"Radau": scipy_integrate.Radau, "BDF": scipy_integrate.BDF}
+# scipy's stubs leave out n_stages, hence Any.
+EXPLICIT: dict[str, Any] = {"RK45": scipy_integrate.RK45, "DOP853": scipy_integrate.DOP853}
+IMPLICIT: dict[str, Any] = {"Radau": scipy_integrate.Radau, "BDF": scipy_integrate.BDF}
 METHODS = (*EXPLICIT, *IMPLICIT, "LSODA")
 
 
@@ -88,7 +90,7 @@ class _Trajectory:
         self.level, self.rest_after = float(leg.level[row]), float(leg.rest_after[row])
         self.t_end, self.max_step = float(leg.t_end[row]), float(leg.max_step[row])
         self.budget, self.watched = int(leg.budget[row]), bool(leg.watch[row])
-        self.gram_norm = problem.gram_norm
+        self.gram_norm, self.first_norm = problem.gram_norm, float(np.sqrt(self.state @ self.state))
         self.steps, self.solver_evaluations, self.loss_increase = 0, 0, 0.0
         self.visits: list[tuple[float, float, Array]] = []
 
@@ -133,29 +135,28 @@ class _Trajectory:
         if self.t >= self.t_end:
             return Stop.T_END
         if self.t >= self.rest_after:
-            norm = float(np.sqrt(self.state @ self.state))
+            norm = max(self.first_norm, float(np.sqrt(self.state @ self.state)))
             if at_rest(self.problem.H, gradient_norm, loss, self.gram_norm, norm):
                 return Stop.RESTING
         if self.field.evaluations >= self.budget:
             return Stop.BUDGET
         return None
 
-    def solver(self) -> scipy_integrate.OdeSolver:
+    def solver(self) -> scipy_integrate.OdeSolver[Any]:
         method, settings = self.settings.method, self.settings
-        options = {"rtol": settings.rtol, "atol": settings.atol, "max_step": self.max_step}
-        kind: Callable[..., scipy_integrate.OdeSolver]
+        options: dict[str, Any] = {"rtol": settings.rtol, "atol": settings.atol, "max_step": self.max_step}
+        kind: type[scipy_integrate.OdeSolver[Any]]
         if method in EXPLICIT:
             kind = EXPLICIT[method]
         else:
             kind = IMPLICIT.get(method, scipy_integrate.LSODA)
             options["jac"] = lambda t, W: -self.problem.hessian(W)
-        evaluations = self.field.evaluations
-        solver = kind(self.field, self.t, self.state, self.t_end, **options)
-        self.first_evaluations = self.field.evaluations - evaluations
-        return solver
+        return kind(self.field, self.t, self.state, self.t_end, **options)
 
     def rejected(self) -> int:
-        """Rejected steps: an explicit attempt costs n_stages evaluations, so attempts are known; -1 for implicit methods."""
+        """Rejected steps: an explicit attempt costs n_stages evaluations, so attempts are known; -1 for implicit
+        methods.
+        """
         kind = EXPLICIT.get(self.settings.method)
         if kind is None:
             return -1

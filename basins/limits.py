@@ -1,0 +1,367 @@
+"""An end state -> verdict, reason, stratum, rank, evidence. design.md, Limits, is the law here; docs/verdicts.md
+explains it.
+
+A `minimum` and an `invariant` saddle are certified: the state at the stop proves where the flow goes. An `outlasted`
+saddle is evidence: settled on a stratum for ten times its predicted escape time, at three tolerances
+(engines/drive.py does the waiting). Anything else is `censored`, with its reason. A slow passage is not a saddle;
+nothing is dropped.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import IntEnum
+
+import numpy as np
+from numpy.typing import NDArray
+
+from basins import flow
+from basins.certificates import level
+from basins.engines.base import Stop, U, Visits
+from basins.problem import Problem
+from basins.strata import modes_to_mask
+
+Array = NDArray[np.float64]
+
+SETTLED = 1e4 * U
+"""K u: a state has settled within this distance of a critical point, relative to the trajectory's size (K = 10^4,
+about 1e-12).
+"""
+
+NEAR = 1e-3
+"""How far D_W may be from zeros and ones, and L from the critical value (relative), for a stratum to be read at all."""
+
+PATIENCE = 10
+"""A saddle must outlast this many predicted escape times."""
+
+
+class Verdict(IntEnum):
+    """Where a trajectory goes: codes into VERDICTS."""
+
+    minimum = 0
+    saddle = 1
+    censored = 2
+
+
+class Reason(IntEnum):
+    """Why a row is censored: codes into REASONS."""
+
+    evaluation_budget = 0
+    step_underflow = 1
+    non_finite = 2
+    settled = 3
+    t_end = 4
+
+
+class Certificate(IntEnum):
+    """What a verdict rests on: codes into CERTIFICATES."""
+
+    level = 0
+    rate = 1
+    rank = 2
+    invariant = 3
+    outlasted = 4
+
+
+VERDICTS = tuple(verdict.name for verdict in Verdict)
+REASONS = tuple(reason.name.replace("_", " ") if reason is not Reason.t_end else "t_end" for reason in Reason)
+CERTIFICATES = tuple(certificate.name for certificate in Certificate)
+NONE = -1
+"""Code of a reason or certificate that a row does not have, and of a rank that is not known."""
+
+_REASON_OF_STOP = {
+    Stop.BUDGET: Reason.evaluation_budget,
+    Stop.STEP_UNDERFLOW: Reason.step_underflow,
+    Stop.NON_FINITE: Reason.non_finite,
+    Stop.T_END: Reason.t_end,
+    Stop.RESTING: Reason.settled,
+}
+
+
+@dataclass(frozen=True)
+class VisitTable:
+    """Visits on the way: row (M,) in the batch, number (M,) from 0, t, loss, gradient_norm (M,), modes (M,), rank (M,).
+
+    modes and rank are those of the nearest stratum by D_W: the modes fitted by more than a half.
+    """
+
+    row: NDArray[np.int64]
+    number: NDArray[np.int64]
+    t: Array
+    loss: Array
+    gradient_norm: Array
+    modes: NDArray[np.uint64]
+    rank: NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Limits:
+    """The limits of N trajectories and what they rest on. All arrays have N rows; codes are of Verdict, Reason,
+    Certificate.
+
+    state (N, n) and time: at the stop; loss_start, loss, gradient_norm: units of L, re-evaluated at both ends;
+    verdict; reason (-1 unless censored); certificate (-1 if censored); margin: of the certificate (nan where there
+    is none): for `level` and `invariant` 1 - L / level, for `rate` the guaranteed rate of ||M||, for `rank` the
+    excess of the least rank over d_y - 1, for `outlasted` the distance to the stratum over ||W||; modes (bitmask of
+    S) and rank: of the limit, rank -1 (and modes 0) where unknown; rank_gap: sigma_{r+1}(R) / sigma_r(R) at the
+    state of an outlasted saddle, else nan; steps, rejected (-1 where the engine cannot tell), evaluations; drift:
+    largest change of an invariant C_j over ||W_{j+1}||^2 + ||W_j||^2 at the start; loss_increase: largest increase
+    of L in one accepted step, units of L.
+    """
+
+    state: Array
+    time: Array
+    loss_start: Array
+    loss: Array
+    gradient_norm: Array
+    verdict: NDArray[np.int8]
+    reason: NDArray[np.int8]
+    certificate: NDArray[np.int8]
+    margin: Array
+    modes: NDArray[np.uint64]
+    rank: NDArray[np.int16]
+    rank_gap: Array
+    steps: NDArray[np.int64]
+    rejected: NDArray[np.int64]
+    evaluations: NDArray[np.int64]
+    drift: Array
+    loss_increase: Array
+    visits: VisitTable
+
+    def __len__(self) -> int:
+        return len(self.verdict)
+
+
+# --- certificates of the state ---------------------------------------------------------------------------------------
+
+
+def invariant_modes(problem: Problem, W: Array) -> NDArray[np.bool_]:
+    """Modes that can never be fitted from W (N, n): their column of W_1 and row of W_{H+1} are zero bitwise; (N, d_y).
+
+    Only the reduced flow keeps such zeros (theory.md 6.7); in the raw flow no mode is.
+    """
+    if problem.flow == "raw":
+        return np.zeros((len(W), problem.d_y), dtype=bool)
+    layers = problem.unpack(W)
+    columns = np.any(layers[0][..., : problem.d_y], axis=-2)
+    rows = np.any(layers[-1], axis=-1)
+    free: NDArray[np.bool_] = np.logical_not(np.logical_or(columns, rows))
+    return free
+
+
+def invariant_levels(problem: Problem, unfitted: NDArray[np.bool_], delta: float) -> tuple[Array, Array]:
+    """For S^c = unfitted (N, d_y): 1/2 sum_{S^c} sigma^2, and the level (1 - delta) 1/2 min_S sigma^2 above it, both
+    (N,).
+
+    Inside the invariant subspace the loss is the first plus the loss of the problem on S, whose level is the second;
+    for S empty there is nothing to fit and the level is inf.
+    """
+    squares = problem.sigma**2
+    floor = 0.5 * np.where(unfitted, squares, 0.0).sum(axis=-1)
+    return floor, (1 - delta) * 0.5 * np.where(unfitted, np.inf, squares).min(axis=-1)
+
+
+def loss_on_fitted(problem: Problem, W: Array, unfitted: NDArray[np.bool_]) -> Array:
+    """1/2 ||E restricted to the rows of S||^2, (N,): L - 1/2 sum_{S^c} sigma^2 without cancellation, for invariant
+    starts.
+    """
+    E = flow.residual(problem.target, problem.gram_root, problem.unpack(W))
+    return flow.half_square(np.where(unfitted[..., None], 0.0, E))
+
+
+# --- settling --------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Settling:
+    """A state beside a saddle stratum: what is read there, by the Hessian's eigenvalues.
+
+    modes (bitmask), rank; distance: length of the Newton step onto the critical set over the trajectory's size;
+    rank_gap: sigma_{r+1}(R) / sigma_r(R); fastest, slowest: largest and smallest positive rate of attraction;
+    unstable_rate: minus the smallest eigenvalue, 0 where it is rounding (the point is non-strict, or cannot be told
+    from it).
+    """
+
+    modes: int
+    rank: int
+    distance: float
+    rank_gap: float
+    fastest: float
+    slowest: float
+    unstable_rate: float
+
+    @property
+    def settled(self) -> bool:
+        """Within K u of the stratum, relative to the trajectory's size."""
+        return self.distance <= SETTLED
+
+    @property
+    def escape_time(self) -> float:
+        """Predicted time for a rounding error to leave: log(1/u) / rate at a strict saddle.
+
+        At a non-strict one it is of order u^-(H-1) in units of 1/sigma (theory.md 5), which no budget outlasts: inf.
+        """
+        return float(np.log(1 / U) / self.unstable_rate) if self.unstable_rate > 0 else np.inf
+
+
+def settling(problem: Problem, W: Array, size: float) -> Settling | None:
+    """Read the saddle stratum beside W (n,), or None where D_W, rank and loss do not agree on one.
+
+    size: ||W|| at the trajectory's start; distances are relative to the larger of it and ||W||, since a limit may be
+    W = 0. The distance is the Newton step -H^+ grad, over eigenvalues above K u |H|: directions along the stratum
+    have none.
+    """
+    fitted = problem.fitted(W)
+    S = np.flatnonzero(fitted > 0.5)
+    critical_value = 0.5 * float(np.sum(np.delete(problem.sigma, S) ** 2))
+    loss, gradient = problem.loss_and_gradient(W)
+    norm = max(size, float(np.linalg.norm(W)))
+    if len(S) == problem.d_y or norm == 0:
+        return None
+    if np.abs(fitted - np.isin(np.arange(problem.d_y), S)).max() > NEAR or abs(loss - critical_value) > NEAR * loss:
+        return None
+    rank_gap = _rank_gap(problem, W, len(S), norm)
+    if rank_gap > NEAR:
+        return None
+    eigenvalues, vectors = np.linalg.eigh(problem.hessian(W))
+    fastest = float(np.abs(eigenvalues).max())
+    curved = np.abs(eigenvalues) > SETTLED * fastest
+    step = (vectors.T @ gradient)[curved] / eigenvalues[curved]
+    attracting = eigenvalues[curved & (eigenvalues > 0)]
+    return Settling(
+        modes=modes_to_mask(S),
+        rank=len(S),
+        distance=float(np.linalg.norm(step)) / norm,
+        rank_gap=rank_gap,
+        fastest=fastest,
+        slowest=float(attracting.min()) if len(attracting) else fastest,
+        unstable_rate=max(0.0, -float(eigenvalues[0])) if curved[0] else 0.0,
+    )
+
+
+def _rank_gap(problem: Problem, W: Array, rank: int, size: float) -> float:
+    """sigma_{r+1}(R) / sigma_r(R), R = W_{H+1}...W_2; for r = 0, where R vanishes, over (size / sqrt(H + 1))^H."""
+    singular = np.linalg.svd(flow.network(problem.unpack(W)[1:]), compute_uv=False)
+    scale = float(singular[rank - 1]) if rank else (size / np.sqrt(problem.H + 1)) ** problem.H
+    return float(singular[rank]) / scale if scale > 0 else np.inf
+
+
+# --- the verdict -----------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Course:
+    """A batch after integration: what `judge` needs, row by row.
+
+    starts, state (N, n); t (N,); stop (N,) of Stop; steps, rejected, evaluations (N,); loss_increase (N,);
+    rate, least_rank (N,): certificates at t = 0 that stopped a row there (0 where none was asked or found);
+    settled: row -> the Settling it ended at; outlasted: rows whose saddle outlasted; visits.
+    """
+
+    starts: Array
+    state: Array
+    t: Array
+    stop: NDArray[np.int8]
+    steps: NDArray[np.int64]
+    rejected: NDArray[np.int64]
+    evaluations: NDArray[np.int64]
+    loss_increase: Array
+    rate: Array
+    least_rank: NDArray[np.int64]
+    settled: dict[int, Settling]
+    outlasted: frozenset[int]
+    visits: Visits
+
+
+def judge(problem: Problem, course: Course, delta: float) -> Limits:
+    """The verdict of every row, re-evaluated from its end state: never inferred from why the engine stopped."""
+    N, d_y = len(course.starts), problem.d_y
+    with np.errstate(over="ignore", invalid="ignore"):  # a non-finite row has its reason; numpy need not warn
+        loss_start = problem.loss(course.starts)
+        loss, gradient = problem.loss_and_gradient(course.state)
+        gradient_norm = np.sqrt(np.einsum("ni,ni->n", gradient, gradient))
+        drift = _drift(problem, course.starts, course.state)
+    unfitted = invariant_modes(problem, course.starts)
+    planted = unfitted.any(axis=-1)
+
+    verdict = np.full(N, Verdict.censored, dtype=np.int8)
+    reason = np.full(N, NONE, dtype=np.int8)
+    certificate = np.full(N, NONE, dtype=np.int8)
+    margin, rank_gap = np.full(N, np.nan), np.full(N, np.nan)
+    modes, rank = np.zeros(N, dtype=np.uint64), np.full(N, NONE, dtype=np.int16)
+
+    by_rate, by_rank = course.rate > 0, course.least_rank >= d_y
+    by_level = loss < level(problem, delta)
+    by_rate &= ~planted
+    by_rank &= ~planted & ~by_rate
+    by_level &= ~planted & ~by_rate & ~by_rank
+    for rows, kind, margins in (
+        (by_rate, Certificate.rate, course.rate),
+        (by_rank, Certificate.rank, course.least_rank - (d_y - 1.0)),
+        (by_level, Certificate.level, 1 - loss / (0.5 * problem.sigma_min**2)),
+    ):
+        verdict[rows], certificate[rows], margin[rows] = Verdict.minimum, kind, margins[rows]
+        modes[rows], rank[rows] = (1 << d_y) - 1, d_y
+
+    if planted.any():
+        at = np.flatnonzero(planted)
+        _, ceiling = invariant_levels(problem, unfitted[at], delta)
+        above = loss_on_fitted(problem, course.state[at], unfitted[at])
+        still = (invariant_modes(problem, course.state[at]) | ~unfitted[at]).all(axis=-1)
+        proved = still & (above < ceiling)
+        at = at[proved]
+        verdict[at], certificate[at] = Verdict.saddle, Certificate.invariant
+        margin[at] = 1 - above[proved] / (ceiling[proved] / (1 - delta))
+        modes[at], rank[at] = _masks(~unfitted[at]), (~unfitted[at]).sum(axis=-1)
+
+    for row, settling_ in course.settled.items():
+        if row in course.outlasted and verdict[row] == Verdict.censored:
+            verdict[row], certificate[row] = Verdict.saddle, Certificate.outlasted
+            margin[row], rank_gap[row] = settling_.distance, settling_.rank_gap
+            modes[row], rank[row] = settling_.modes, settling_.rank
+
+    for row in map(int, np.flatnonzero(verdict == Verdict.censored)):
+        settled = row in course.settled
+        reason[row] = Reason.settled if settled else _REASON_OF_STOP[Stop(course.stop[row])]
+
+    return Limits(
+        course.state, course.t, loss_start, loss, gradient_norm, verdict, reason, certificate, margin, modes, rank,
+        rank_gap, course.steps, course.rejected, course.evaluations, drift, course.loss_increase,
+        visit_table(problem, course.visits),
+    )  # fmt: skip
+
+
+def visit_table(problem: Problem, visits: Visits) -> VisitTable:
+    """Visits with their loss and nearest stratum, ordered by row and time."""
+    order = np.lexsort((visits.t, visits.row))
+    row, state = visits.row[order], visits.state[order]
+    first = np.searchsorted(row, row)
+    near = problem.fitted(state) > 0.5
+    return VisitTable(
+        row=row,
+        number=np.arange(len(row)) - first,
+        t=visits.t[order],
+        loss=problem.loss(state),
+        gradient_norm=visits.gradient_norm[order],
+        modes=_masks(near),
+        rank=near.sum(axis=-1),
+    )
+
+
+def _masks(modes: NDArray[np.bool_]) -> NDArray[np.uint64]:
+    bits = np.left_shift(np.uint64(1), np.arange(modes.shape[-1], dtype=np.uint64))
+    masks: NDArray[np.uint64] = np.where(modes, bits, np.uint64(0)).sum(axis=-1, dtype=np.uint64)
+    return masks
+
+
+def _drift(problem: Problem, starts: Array, state: Array) -> Array:
+    """max_j ||C_j(end) - C_j(start)|| / (||W_{j+1}||^2 + ||W_j||^2 at the start), Frobenius norms, (N,)."""
+    layers = problem.unpack(starts)
+    squares = [np.einsum("...ij,...ij->...", W_j, W_j) for W_j in layers]
+    before, after = problem.invariants(starts), problem.invariants(state)
+    drift = np.zeros(len(starts))
+    for j, (C_0, C_t) in enumerate(zip(before, after, strict=True)):
+        change = np.linalg.norm(C_t - C_0, axis=(-2, -1))
+        scale = squares[j + 1] + squares[j]
+        drift = np.maximum(drift, np.divide(change, scale, out=np.zeros_like(change), where=scale > 0))
+    return drift
