@@ -1,6 +1,62 @@
-"""basins: how much of weight space flows into a saddle? A Monte Carlo estimator for the overfitting conjecture (OVF)."""
+"""basins: how much of weight space flows into a saddle? A Monte Carlo estimator for the overfitting conjecture (OVF).
 
-from basins.problem import Problem
+    problem = basins.Problem.from_data(X, Y, hidden=(4, 4))
+    limits = basins.integrate(problem, W0)
+    run = basins.run("examples/iris.toml", out="runs/iris")
+    run = basins.open_run("runs/iris")
 
-__all__ = ["Problem"]
+Names are resolved when they are first used, so that `import basins` stays light: no ray, no matplotlib, no pandas.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from basins.engines.drive import integrate
+    from basins.errors import BasinsError
+    from basins.limits import Certificate, Limits, Reason, Verdict
+    from basins.problem import Problem
+    from basins.runners import run
+    from basins.store import Run, open_run
+
 __version__ = "0.1.0"
+
+_HOME = {
+    "BasinsError": "basins.errors",
+    "Certificate": "basins.limits",
+    "Limits": "basins.limits",
+    "Problem": "basins.problem",
+    "Reason": "basins.limits",
+    "Run": "basins.store",
+    "Verdict": "basins.limits",
+    "integrate": "basins.engines.drive",
+    "open_run": "basins.store",
+    "run": "basins.runners",
+}
+
+__all__ = [
+    "BasinsError",
+    "Certificate",
+    "Limits",
+    "Problem",
+    "Reason",
+    "Run",
+    "Verdict",
+    "integrate",
+    "open_run",
+    "run",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module 'basins' has no attribute {name!r}")
+    value = getattr(import_module(_HOME[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_HOME})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from difflib import get_close_matches
 
 from basins.engines.base import Engine
@@ -13,8 +14,18 @@ ENGINES: dict[str, Engine] = {"reference": Reference()}
 
 def engine_of(name: str) -> Engine:
     """The engine of this name. Raises ArgumentError naming the nearest one."""
-    if name not in ENGINES:
-        near = get_close_matches(name, ENGINES, n=1)
-        hint = f"did you mean {near[0]!r}?" if near else f"choose one of {', '.join(ENGINES)}"
-        raise ArgumentError(f"unknown engine {name!r}", where="engine", remedy=hint)
-    return ENGINES[name]
+    return ENGINES[_known("engine", name, ENGINES)]
+
+
+def method_of(engine: Engine, name: str) -> str:
+    """The engine's method of this name. Raises ArgumentError naming the nearest one."""
+    return _known("method", name, engine.methods)
+
+
+def _known(what: str, name: str, names: Iterable[str]) -> str:
+    names = list(names)
+    if name not in names:
+        near = get_close_matches(name, names, n=1)
+        hint = f"did you mean {near[0]!r}?" if near else f"choose one of {', '.join(names)}"
+        raise ArgumentError(f"unknown {what} {name!r}", where=what, remedy=hint)
+    return name

@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from basins import certificates
 from basins.certificates import level
-from basins.engines import ENGINES, engine_of
+from basins.engines import ENGINES, engine_of, method_of
 from basins.engines.base import Array, Ends, Leg, Settings, Stop, U, Visits
 from basins.engines.reference import Reference
 from basins.errors import ArgumentError
@@ -63,7 +63,7 @@ def integrate(
     chosen = engine_of(engine)
     settings = Settings(
         engine=engine,
-        method=chosen.methods[0] if method is None else method,
+        method=chosen.methods[0] if method is None else method_of(chosen, method),
         rtol=rtol,
         atol=atol,
         t_end=float(t_end),

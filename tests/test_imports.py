@@ -1,0 +1,121 @@
+"""Who may import whom: downward only, read from the source. And what `import basins` must not pull in."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import basins
+
+PACKAGE = Path(basins.__file__).parent
+
+# From the ground up; a room may import rooms on lower floors, and its neighbours on its own floor.
+FLOORS = [
+    ["errors"],
+    ["flow", "strata", "reduction", "normal", "intervals"],
+    ["problem"],
+    ["certificates", "critical", "exact", "laws"],
+    ["engines"],
+    ["limits"],
+    ["engines.drive"],
+    ["data", "document", "experiment"],
+    ["store", "shard", "estimate", "sentences"],
+    ["progress", "runners", "describe", "show"],
+    ["tables", "cli"],
+]
+FLOOR = {room: height for height, rooms in enumerate(FLOORS) for room in rooms}
+
+
+def room(module: str) -> str:
+    """basins.engines.reference -> engines; modules with a floor of their own keep their name."""
+    inside = module.removeprefix("basins").removeprefix(".")
+    if inside in FLOOR:
+        return inside
+    return inside.split(".")[0]
+
+
+def imports(path: Path) -> set[str]:
+    """The basins modules that a file imports outside TYPE_CHECKING blocks and functions."""
+    found = set()
+    for node in ast.parse(path.read_text()).body:
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("basins"):
+            assert node.module is not None
+            for alias in node.names:
+                inner = f"{node.module}.{alias.name}"
+                is_module = (PACKAGE.parent / (inner.replace(".", "/") + ".py")).exists()
+                is_module |= (PACKAGE.parent / inner.replace(".", "/") / "__init__.py").exists()
+                found.add(inner if is_module else node.module)
+        elif isinstance(node, ast.Import):
+            found.update(alias.name for alias in node.names if alias.name.startswith("basins"))
+    return found
+
+
+def upward(path: Path) -> list[str]:
+    name = ".".join(path.relative_to(PACKAGE.parent).with_suffix("").parts).removesuffix(".__init__")
+    if name == "basins":
+        return []  # the public door only names what is behind it, and resolves it late
+    here = FLOOR[room(name)]
+    return [f"{name} imports {target}" for target in sorted(imports(path)) if FLOOR[room(target)] > here]
+
+
+def test_every_room_has_a_floor() -> None:
+    rooms = {room(".".join(p.relative_to(PACKAGE.parent).with_suffix("").parts)) for p in PACKAGE.rglob("*.py")}
+    assert rooms - {"__init__", ""} <= set(FLOOR)
+
+
+def test_imports_run_downward_only() -> None:
+    assert [line for path in sorted(PACKAGE.rglob("*.py")) for line in upward(path)] == []
+
+
+def test_an_upward_import_is_seen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    house = tmp_path / "basins"
+    house.mkdir()
+    (house / "flow.py").write_text("from basins.problem import Problem\n")
+    (house / "problem.py").write_text("from basins import flow\n")
+    monkeypatch.setattr(sys.modules[__name__], "PACKAGE", house)
+    assert upward(house / "flow.py") == ["basins.flow imports basins.problem"]
+    assert upward(house / "problem.py") == []
+
+
+NUMERICS = FLOORS[:7]
+
+
+def test_numerics_know_no_ray_and_never_print() -> None:
+    rooms = {name for floor in NUMERICS for name in floor}
+    for path in PACKAGE.rglob("*.py"):
+        name = ".".join(path.relative_to(PACKAGE.parent).with_suffix("").parts)
+        if room(name) not in rooms:
+            continue
+        tree = ast.parse(path.read_text())
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
+                assert node.func.id != "print", f"{path.name} prints"
+            names = [a.name for a in node.names] if isinstance(node, ast.Import) else []
+            names += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
+            assert not any(n.split(".")[0] == "ray" for n in names), f"{path.name} imports ray"
+
+
+def test_import_basins_is_light() -> None:
+    code = (
+        "import sys, basins\n"
+        "heavy = [m for m in ('ray', 'matplotlib', 'pandas', 'pyarrow', 'sklearn') if m in sys.modules]\n"
+        "assert not heavy, heavy\n"
+        "basins.Problem, basins.integrate\n"
+        "heavy = [m for m in ('ray', 'matplotlib') if m in sys.modules]\n"
+        "assert not heavy, heavy\n"
+        "basins.run, basins.open_run\n"
+        "heavy = [m for m in ('ray', 'matplotlib') if m in sys.modules]\n"
+        "assert not heavy, heavy\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_the_door_names_what_it_has() -> None:
+    for name in basins.__all__:
+        assert getattr(basins, name) is not None
+    with pytest.raises(AttributeError, match="no attribute 'nothing'"):
+        basins.nothing  # noqa: B018
