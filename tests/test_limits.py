@@ -28,7 +28,9 @@ def planted(problem: Problem, S: tuple[int, ...], count: int = 4, seed: int = 0)
 
 
 def antisymmetric() -> tuple[Problem, np.ndarray]:
-    """theory.md 6.8: (W_2)_11 = -(W_1)_11 stays on the stable manifold of S = {0} in floating point, with no zero in sight."""
+    """theory.md 6.8: (W_2)_11 = -(W_1)_11 stays on the stable manifold of S = {0} in floating point, with no zero in
+    sight.
+    """
     problem = Problem.from_spectrum([2.0, 1.0], d_x=2, hidden=(2,))
     return problem, problem.pack([np.diag([0.7, 0.4]), np.diag([0.9, -0.4])])[None]
 
@@ -132,7 +134,9 @@ class TestSaddle:
         assert found.rank[0] == NONE
 
     def test_without_the_wait_a_passage_would_be_called_saddle(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        """4e-14 off the stable manifold: the distance, the relaxation and the wait each tell it from a saddle; the wait is last."""
+        """4e-14 off the stable manifold: the distance, the relaxation and the wait each tell it from a saddle; the
+        wait is last.
+        """
         problem, start = antisymmetric()
         layers = problem.unpack(start.copy())
         layers[0][..., 1, 1] += 4e-14
@@ -146,7 +150,9 @@ class TestSaddle:
 
     @pytest.mark.parametrize("H", [2, 3])
     def test_a_slow_passage_is_no_saddle(self, H: int) -> None:
-        """Starts of scale 1e-8: |grad| is at rounding for 1e7 units of time or more, and they leave (design.md, Limits)."""
+        """Starts of scale 1e-8: |grad| is at rounding for 1e7 units of time or more, and they leave (design.md,
+        Limits).
+        """
         problem = Problem.from_spectrum([2.0, 1.0], d_x=2, hidden=(2,) * H)
         found = integrate(problem, gaussian(problem, 4, 1e-8), budget=4000)
         assert not (found.verdict == Verdict.saddle).any()
