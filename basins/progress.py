@@ -1,0 +1,191 @@
+"""What a run says while it goes on, and who listens. Runners emit events; numerics never print.
+
+A listener is any callable that takes an event. Events come in this order: one RunStarted, then ShardDone (one a
+shard) and AttemptLost as they happen, then one RunEnded, always, whether the run is complete, failed or was
+interrupted.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TextIO
+
+from basins.shard import ShardSummary, Task
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+
+@dataclass(frozen=True)
+class RunStarted:
+    """What there is to do. trajectories, shards: of the whole run; ..._done: of them, what was there already."""
+
+    path: str
+    runner: str
+    workers: int | None
+    trajectories: int
+    trajectories_done: int
+    shards: int
+    shards_done: int
+
+
+@dataclass(frozen=True)
+class ShardDone:
+    """A shard was committed, at its `attempt`-th try (from 1)."""
+
+    summary: ShardSummary
+    attempt: int
+
+
+@dataclass(frozen=True)
+class AttemptLost:
+    """The worker of a shard died, or went past its deadline; the shard will be tried again."""
+
+    task: Task
+    attempt: int
+    cause: str
+
+
+@dataclass(frozen=True)
+class RunEnded:
+    """The end: complete if every shard is there."""
+
+    complete: bool
+
+
+Event = RunStarted | ShardDone | AttemptLost | RunEnded
+Listener = Callable[[Event], None]
+
+
+class Tally:
+    """Counts so far: those of this session by verdict, and how fast it goes."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self.clock = clock
+        self.trajectories = self.before = self.counted = 0
+        self.minimum = self.saddle = self.censored = self.lost = 0
+        self.since = clock()
+
+    def __call__(self, event: Event) -> None:
+        if isinstance(event, RunStarted):
+            self.trajectories, self.before, self.since = event.trajectories, event.trajectories_done, self.clock()
+        elif isinstance(event, ShardDone):
+            summary = event.summary
+            if self.counted == 0:  # workers have started by now: count the rate from when the first shard was begun
+                self.since = self.clock() - summary.telemetry.seconds
+            self.counted += summary.trajectories
+            self.minimum += summary.minimum
+            self.saddle += summary.saddle
+            self.censored += summary.censored
+        elif isinstance(event, AttemptLost):
+            self.lost += 1
+
+    @property
+    def done(self) -> int:
+        """Trajectories that are there, those of earlier sessions included."""
+        return self.before + self.counted
+
+    @property
+    def rate(self) -> float:
+        """Trajectories/s of this session."""
+        elapsed = self.clock() - self.since
+        return self.counted / elapsed if elapsed > 0 else 0.0
+
+    @property
+    def seconds_left(self) -> float | None:
+        """At this session's rate; None while there is none."""
+        return (self.trajectories - self.done) / self.rate if self.rate > 0 else None
+
+    def verdicts(self) -> str:
+        words = [f"minimum {self.minimum:,}", f"saddle {self.saddle:,}", f"censored {self.censored:,}"]
+        return ", ".join(words + [f"retries {self.lost:,}"] * (self.lost > 0))
+
+
+class RichProgress:
+    """A bar with trajectories/s, counts by verdict and time left, for a terminal."""
+
+    def __init__(self, console: Console | None = None) -> None:
+        from rich.console import Console
+        from rich.progress import BarColumn, Progress, TextColumn
+
+        self.tally = Tally()
+        self.bar = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            TextColumn("{task.completed:,.0f}/{task.total:,.0f}"),
+            TextColumn("{task.fields[speed]}"),
+            TextColumn("{task.fields[verdicts]}"),
+            console=console or Console(stderr=True),
+        )
+
+    def __call__(self, event: Event) -> None:
+        self.tally(event)
+        if isinstance(event, RunStarted):
+            self.task = self.bar.add_task(
+                _who(event),
+                total=event.trajectories,
+                completed=event.trajectories_done,
+                speed="",
+                verdicts="",
+            )
+            self.bar.start()
+        elif isinstance(event, RunEnded):
+            self.bar.stop()
+        else:
+            tally = self.tally
+            self.bar.update(self.task, completed=tally.done, speed=_speed(tally), verdicts=tally.verdicts())
+
+
+class PlainProgress:
+    """A line every `every` seconds and at both ends, for a log."""
+
+    def __init__(self, stream: TextIO | None = None, every: float = 10.0) -> None:
+        self.tally = Tally()
+        self.stream, self.every = stream, every
+        self.last = self.tally.clock()
+
+    def __call__(self, event: Event) -> None:
+        self.tally(event)
+        now = self.tally.clock()
+        if isinstance(event, RunStarted):
+            self.say(
+                f"{event.trajectories:,} trajectories in {event.shards:,} shards, {event.shards_done:,} done; "
+                f"{_who(event)}, into {event.path}"
+            )
+        elif isinstance(event, AttemptLost):
+            self.say(f"{event.task}, attempt {event.attempt}: {event.cause}; again")
+        elif isinstance(event, RunEnded) or now - self.last >= self.every:
+            self.say(f"{self.tally.done:,}/{self.tally.trajectories:,} {_speed(self.tally)} {self.tally.verdicts()}")
+        else:
+            return
+        self.last = now
+
+    def say(self, line: str) -> None:
+        print(line, file=self.stream or sys.stderr, flush=True)
+
+
+def progress(stream: TextIO | None = None) -> Listener:
+    """The bar for a terminal, lines for anything else; stderr if no stream is given."""
+    stream = stream or sys.stderr
+    if not stream.isatty():
+        return PlainProgress(stream)
+    from rich.console import Console
+
+    return RichProgress(Console(file=stream))
+
+
+def _who(event: RunStarted) -> str:
+    return event.runner if event.workers is None else f"{event.runner} x {event.workers}"
+
+
+def _speed(tally: Tally) -> str:
+    left = tally.seconds_left
+    if left is None:
+        return ""
+    minutes, seconds = divmod(round(left), 60)
+    hours, minutes = divmod(minutes, 60)
+    clock = f"{hours}:{minutes:02d}:{seconds:02d}" if hours else f"{minutes}:{seconds:02d}"
+    return f"{tally.rate:,.0f}/s, {clock} left,"

@@ -1,0 +1,193 @@
+"""Ray: an embedded one on this machine's cores, or the cluster at an address. The object store carries summaries only.
+
+Retries are the driver's, not Ray's (max_retries=0): only so can attempts be counted, and a shard whose node hangs be
+given up. Token authentication is on and usage statistics are off; both must be so before Ray is imported, so it is
+imported late.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import secrets
+import socket
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from basins.errors import ArgumentError, RunError
+from basins.progress import Listener
+from basins.runners.base import ONE_THREAD, WORK, Ledger, cores, failure, portable, work_of
+from basins.shard import Task
+
+EMBEDDED = "local"
+PROBE = 2.0
+"""Seconds within which the port of a cluster must answer: ray.init hangs past 100 s where nothing listens."""
+
+OBJECT_STORE = 80_000_000
+"""Bytes; Ray asks for 75 MB at least, and summaries need none of it."""
+
+
+class Ray:
+    """Workers of Ray. address: HOST:PORT of a cluster, or None for RAY_ADDRESS, else an embedded Ray.
+
+    deadline: seconds after which a shard is given up where it is and submitted again; None: never.
+    """
+
+    name = "ray"
+
+    def __init__(self, address: str | None = None, work: str = WORK, deadline: float | None = None) -> None:
+        self.address = address or os.environ.get("RAY_ADDRESS") or EMBEDDED
+        self.work, self.deadline = work, deadline
+
+    def check(self) -> None:
+        if importlib.util.find_spec("ray") is None:
+            raise ArgumentError(
+                "Ray is not installed", where="on", remedy="pip install 'ray[default]', or --on processes"
+            )
+        if self.address != EMBEDDED:
+            _probe(self.address)
+
+    def run(self, tasks: Sequence[Task], run_path: str, workers: int | None, on_event: Listener) -> None:
+        if not tasks:
+            return
+        ledger = Ledger(tasks, on_event)
+        in_flight: dict[Any, tuple[Task, float]] = {}
+        with _connection(self.address, workers) as ray:
+            # More than there are cores, so that a cluster that grows on demand sees some.
+            bound = workers or (cores() if self.address == EMBEDDED else 2 * int(ray.cluster_resources().get("CPU", 1)))
+            remote = ray.remote(_task).options(
+                num_cpus=1, max_retries=0, runtime_env={"env_vars": ONE_THREAD}, name="basins shard"
+            )
+            try:
+                while ledger.unfinished:
+                    while ledger.waiting and len(in_flight) < bound:
+                        task, attempt = ledger.take()
+                        ref = remote.remote(self.work, run_path, task.case, task.shard, attempt)
+                        in_flight[ref] = task, time.monotonic()
+                    for ref in self.ready(ray, in_flight):
+                        task, _ = in_flight.pop(ref)
+                        self.collect(ray, ref, task, ledger)
+                    for ref in self.overdue(in_flight):
+                        task, _ = in_flight.pop(ref)
+                        ray.cancel(ref, force=True)
+                        ledger.lost(task, f"not back after {self.deadline:g} s")
+            finally:
+                for ref in in_flight:
+                    ray.cancel(ref, force=True)
+
+    def ready(self, ray: Any, in_flight: dict[Any, tuple[Task, float]]) -> list[Any]:
+        """The refs that are back; waits for the first, or for the first deadline."""
+        refs = list(in_flight)
+        timeout = None
+        if self.deadline is not None:
+            oldest = min(submitted for _, submitted in in_flight.values())
+            timeout = max(0.0, oldest + self.deadline - time.monotonic())
+        if not ray.wait(refs, num_returns=1, timeout=timeout)[0]:
+            return []
+        back: list[Any] = ray.wait(refs, num_returns=len(refs), timeout=0)[0]
+        return back
+
+    def overdue(self, in_flight: dict[Any, tuple[Task, float]]) -> list[Any]:
+        if self.deadline is None:
+            return []
+        now = time.monotonic()
+        return [ref for ref, (_, submitted) in in_flight.items() if now - submitted >= self.deadline]
+
+    def collect(self, ray: Any, ref: Any, task: Task, ledger: Ledger) -> None:
+        """What became of a task that is back."""
+        died = ray.exceptions
+        try:
+            result = ray.get(ref)
+        except (died.WorkerCrashedError, died.NodeDiedError, died.LocalRayletDiedError, died.ObjectLostError) as error:
+            ledger.lost(task, f"{type(error).__name__}: the worker or its machine is gone")
+        except died.OutOfMemoryError:
+            ledger.lost(task, "OutOfMemoryError: Ray killed the worker because the machine's memory was full")
+        except died.RayError as error:
+            # `_task` returns its errors, so this is Ray's own: basins cannot be imported there, no environment, ...
+            raise RunError(
+                f"{task}: Ray could not run it: {type(error).__name__}: {_last_line(error)}",
+                remedy="see that every worker of the cluster has the same basins installed",
+            ) from error
+        else:
+            if isinstance(result, BaseException):
+                raise failure(task, result) from result
+            ledger.done(task, result)
+
+
+def _task(work: str, run_path: str, case: str, shard: int, attempt: int) -> Any:
+    """What a Ray worker does: the summary, or the exception as a value."""
+    import pyarrow
+
+    pyarrow.set_cpu_count(1)
+    pyarrow.set_io_thread_count(1)
+    try:
+        return work_of(work)(run_path, case, shard, attempt)
+    except Exception as error:
+        return portable(error)
+
+
+@contextmanager
+def _connection(address: str, workers: int | None) -> Iterator[Any]:
+    """Ray, connected. A Ray that this process is connected to already is used and left as it is."""
+    _prepare_environment()
+    import ray
+
+    if ray.is_initialized():
+        yield ray
+        return
+    options: dict[str, Any] = {"log_to_driver": False, "logging_level": "ERROR"}
+    if address == EMBEDDED:
+        # A plain ray.init() would join whatever /tmp/ray/ray_current_cluster names, even if it is dead.
+        options |= {
+            "num_cpus": workers or cores(),
+            "include_dashboard": False,
+            "object_store_memory": OBJECT_STORE,
+        }
+    try:
+        ray.init(address=address, **options)
+    except (ConnectionError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
+        raise RunError(
+            f"cannot start or join Ray: {_last_line(error)}",
+            where=address,
+            remedy="check the address and RAY_AUTH_TOKEN_PATH, or use --on processes",
+        ) from error
+    try:
+        yield ray
+    finally:
+        ray.shutdown()  # ends an embedded Ray; only leaves a cluster
+
+
+def _prepare_environment() -> None:
+    """Authentication on, statistics off. Ray reads its token once a process, so ours is made once and stays."""
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    os.environ.setdefault("RAY_AUTH_MODE", "token")
+    given = "RAY_AUTH_TOKEN" in os.environ or "RAY_AUTH_TOKEN_PATH" in os.environ
+    if not given and not (Path.home() / ".ray" / "auth_token").exists():
+        os.environ["RAY_AUTH_TOKEN"] = secrets.token_hex(32)
+
+
+def _probe(address: str) -> None:
+    """Raises ArgumentError for an address that is none, RunError for one where nothing answers."""
+    host, _, port = address.rpartition(":")
+    if not host or not port.isdigit() or "/" in address:
+        raise ArgumentError(
+            f"{address!r} is no address of a Ray cluster",
+            where="address",
+            remedy="give HOST:PORT as `ray start --head` printed it, such as 10.0.0.1:6379",
+        )
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), timeout=PROBE).close()
+    except OSError as error:
+        raise RunError(
+            f"no Ray cluster answers ({error.strerror or error})",
+            where=address,
+            remedy="start it, mend the address, or leave --address and RAY_ADDRESS out for an embedded Ray",
+        ) from None
+
+
+def _last_line(error: BaseException) -> str:
+    lines = [line for line in str(error).splitlines() if line.strip()]
+    return lines[-1].strip() if lines else type(error).__name__

@@ -1,0 +1,63 @@
+"""RUN/telemetry: what happened when, where and how fast, a JSON object a line. Outside every promise about bytes."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import time
+from dataclasses import asdict
+from typing import Any
+
+from basins.progress import AttemptLost, Event, RunStarted, ShardDone
+from basins.store import Files, layout
+
+LINES, SECONDS = 1000, 10.0
+"""A file holds this many lines; what is not on disk yet is at most this old."""
+
+
+class TelemetryLog:
+    """A listener that keeps a log of one driver, in files of its own."""
+
+    def __init__(self, files: Files) -> None:
+        self.files = files
+        now = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
+        self.driver = f"{now}-{socket.gethostname()}-{os.getpid()}"
+        self.number, self.lines, self.written = 0, list[str](), 0
+        self.last = time.monotonic()
+
+    def __call__(self, event: Event) -> None:
+        self.lines.append(json.dumps({"time": time.time(), **_record(event)}))
+        if len(self.lines) >= LINES or time.monotonic() - self.last >= SECONDS:
+            self.flush()
+
+    def flush(self) -> None:
+        """Put the file as it is; a full one is done with."""
+        if len(self.lines) > self.written:
+            self.files.put(layout.telemetry(self.driver, self.number), ("\n".join(self.lines) + "\n").encode())
+        self.written, self.last = len(self.lines), time.monotonic()
+        if len(self.lines) >= LINES:
+            self.number, self.lines, self.written = self.number + 1, [], 0
+
+
+def _record(event: Event) -> dict[str, Any]:
+    if isinstance(event, ShardDone):
+        summary = event.summary
+        return {
+            "event": "ShardDone",
+            **asdict(summary.task),
+            "attempt": event.attempt,
+            "trajectories": summary.trajectories,
+            "minimum": summary.minimum,
+            "saddle": summary.saddle,
+            "censored": summary.censored,
+            "evaluations": summary.evaluations,
+            **asdict(summary.telemetry),
+        }
+    if isinstance(event, AttemptLost):
+        return {"event": "AttemptLost", **asdict(event.task), "attempt": event.attempt, "cause": event.cause}
+    if isinstance(event, RunStarted):
+        record = asdict(event)
+        del record["path"]
+        return {"event": "RunStarted", **record}
+    return {"event": "RunEnded", **asdict(event)}

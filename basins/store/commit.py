@@ -1,0 +1,175 @@
+"""A run is created or resumed; a shard is committed; what is there is checked. The writing half of the store."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable
+from contextlib import suppress
+from typing import Any
+
+import pyarrow as pa
+
+from basins.errors import RunError
+from basins.experiment import Case, Experiment
+from basins.store import layout, parquet, schemas
+from basins.store.files import Files
+from basins.store.layout import COMMIT_ORDER, Kind
+from basins.store.manifest import Manifest, refuse_if_different
+from basins.store.rows import ShardTables
+
+# --- creation and resumption ------------------------------------------------------------------
+
+
+def create_or_resume(files: Files, experiment: Experiment) -> Manifest:
+    """The manifest of the run of this experiment: created if there is none, compared if there is.
+
+    Raises RunError if the place holds something else, or a run whose experiment, plan or versions differ.
+    """
+    wanted = Manifest.of(experiment)
+    if not files.exists(layout.MANIFEST):
+        foreign = [path for path in files.paths("") if path not in layout.OF_CREATION]
+        if foreign:
+            raise RunError(
+                f"not empty and not a run ({foreign[0]} is there, {layout.MANIFEST} is not)",
+                where=files.uri,
+                remedy="give an empty or a new folder",
+            )
+        content = {
+            layout.EXPERIMENT: experiment.text.encode(),
+            layout.CASES: parquet.encode(
+                cases_table(wanted), {"schema": str(schemas.VERSION), "experiment": wanted.digest}
+            ),
+            layout.MANIFEST: wanted.to_json(),
+        }
+        for path in layout.OF_CREATION:
+            files.put(path, content[path])
+    # Read back also what was just written: another driver may have created another run here at the same moment.
+    manifest, text = read_manifest(files), _experiment_text(files)
+    refuse_if_different(manifest, text, wanted, experiment.text, files.uri)
+    return manifest
+
+
+def read_manifest(files: Files) -> Manifest:
+    """The manifest of the run. Raises RunError where there is no run, or a damaged one."""
+    try:
+        data = files.get(layout.MANIFEST)
+    except FileNotFoundError:
+        raise RunError(
+            f"not a run: no {layout.MANIFEST}", where=files.uri, remedy="give the folder that `basins run` wrote"
+        ) from None
+    return Manifest.from_json(data, files.uri)
+
+
+def _experiment_text(files: Files) -> str:
+    try:
+        return files.get(layout.EXPERIMENT).decode()
+    except FileNotFoundError:
+        raise RunError(
+            f"{layout.EXPERIMENT} is gone", where=files.uri, remedy="put back a copy of it, or give another --out"
+        ) from None
+
+
+def cases_table(manifest: Manifest) -> pa.Table:
+    """One row a case, in the experiment's order."""
+    rows = []
+    for case in manifest.cases:
+        settings = case.settings
+        row: dict[str, Any] = {
+            "case": case.key,
+            "name": case.name,
+            "flow": case.problem.flow,
+            "widths": list(case.problem.widths),
+            "sigma": case.problem.sigma.tolist(),
+            "problem": case.problem.digest,
+            "law": case.law.name,
+            "law_parameters": json.dumps(case.law.parameters(), sort_keys=True),
+            "null_law": case.law.null,
+            "trajectories": case.trajectories,
+            "blocks": manifest.plan(case).blocks,
+            "shards": manifest.plan(case).shards,
+        }
+        of_settings = ("engine", "method", "rtol", "atol", "t_end", "certify", "at_start", "budget", "delta")
+        rows.append(row | {name: getattr(settings, name) for name in of_settings})
+    return pa.Table.from_pylist(rows, schema=schemas.CASES)
+
+
+# --- a shard's files ------------------------------------------------------------------
+
+
+def commit_shard(files: Files, manifest: Manifest, case: Case, shard: int, tables: ShardTables) -> dict[Kind, str]:
+    """Write a shard's three files, the commit mark last; their SHA-256.
+
+    The block file's footer carries the digests of the other two as they were in memory, so that a driver that comes
+    later learns them without trusting the disk.
+    """
+    keys = manifest.footer(case, shard)
+    data: dict[Kind, pa.Buffer] = {
+        kind: parquet.encode(getattr(tables, kind), keys) for kind in ("visits", "trajectories")
+    }
+    shas = {kind: hashlib.sha256(buffer).hexdigest() for kind, buffer in data.items()}
+    data["blocks"] = parquet.encode(tables.blocks, keys | {f"sha256.{kind}": sha for kind, sha in shas.items()})
+    shas["blocks"] = hashlib.sha256(data["blocks"]).hexdigest()
+    for kind in COMMIT_ORDER:
+        files.put(layout.part(kind, case.key, shard), data[kind])
+    return {kind: shas[kind] for kind in COMMIT_ORDER}
+
+
+def is_committed(files: Files, case: str, shard: int) -> bool:
+    """Whether the shard is done, with all of its files there."""
+    return all(files.exists(layout.part(kind, case, shard)) for kind in reversed(COMMIT_ORDER))
+
+
+def committed_digests(files: Files, case: str, shard: int) -> dict[Kind, str]:
+    """SHA-256 of a committed shard's files, as its writer had them in memory."""
+    path = layout.part("blocks", case, shard)
+    keys = parquet.footer(files, path).keys
+    shas = {kind: keys.get(f"sha256.{kind}", "") for kind in COMMIT_ORDER}
+    shas["blocks"] = hashlib.sha256(files.get(path)).hexdigest()
+    return shas
+
+
+def shards_there(files: Files, kind: Kind, case: str) -> list[int]:
+    """The shards of a case that have a file of this kind, ascending: one listing. Other files there are passed over."""
+    shards = []
+    for path in files.paths(layout.folder(kind, case)):
+        with suppress(ValueError):
+            shards.append(layout.file_of(path)[1])
+    return sorted(shards)
+
+
+def missing_shards(files: Files, manifest: Manifest, case: Case) -> list[int]:
+    """The shards that a run still has to do: without a commit mark, or with a file lost after the commit."""
+    there = set.intersection(*(set(shards_there(files, kind, case.key)) for kind in COMMIT_ORDER))
+    return [shard for shard in range(manifest.plan(case).shards) if shard not in there]
+
+
+def check_shards(files: Files, manifest: Manifest) -> None:
+    """Look at the footer of every file of every committed shard. Raises RunError naming the damaged or foreign ones."""
+    bad: list[str] = []
+    for case in manifest.cases:
+        for kind in COMMIT_ORDER:
+            for shard in shards_there(files, kind, case.key):
+                bad.extend(_wrong(files, manifest, kind, case, shard))
+    if bad:
+        more = f"; and {len(bad) - 3} more" if len(bad) > 3 else ""
+        raise RunError(f"{'; '.join(bad[:3])}{more}", where=files.uri, remedy=parquet.AGAIN)
+
+
+def _wrong(files: Files, manifest: Manifest, kind: Kind, case: Case, shard: int) -> Iterable[str]:
+    path = layout.part(kind, case.key, shard)
+    plan = manifest.plan(case)
+    if shard >= plan.shards:
+        return [f"{path} is beyond the plan of {plan.shards} shards"]
+    try:
+        footer = parquet.footer(files, path)
+    except RunError as error:
+        return [error.what]
+    wanted = manifest.footer(case, shard)
+    differ = [name for name, value in wanted.items() if footer.keys.get(name) != value]
+    rows = {"trajectories": len(manifest.ids(case, shard)), "blocks": len(plan.shard(shard))}
+    if differ:
+        return [f"{path} is of another {', '.join(differ)}"]
+    if kind in rows and footer.rows != rows[kind]:
+        return [f"{path} has {footer.rows} rows of {rows[kind]}"]
+    return []

@@ -1,0 +1,104 @@
+"""RUN/digests: SHA-256 of every shard's files, kept by the driver. `cd RUN && sha256sum -c digests/*/*` checks them
+all.
+
+A batch covers 1,000 shards of a case, in their order, files in the order of their commit: names and content depend on
+nothing but the shards. A batch is written when it is complete, and as far as it goes when the driver stops; what a
+killed driver did not write is taken from the shards themselves, whose block files carry the digests that their writer
+had in memory.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from basins.errors import RunError
+from basins.store import layout
+from basins.store.commit import committed_digests, shards_there
+from basins.store.files import Files
+from basins.store.layout import COMMIT_ORDER, DIGEST_BATCH, Kind
+from basins.store.manifest import Manifest
+
+Digests = Mapping[Kind, str]
+
+
+def read_batch(files: Files, case: str, batch: int) -> dict[int, dict[Kind, str]]:
+    """Digests by shard, as far as the batch goes; empty where there is no such batch. Raises RunError for a damaged
+    one.
+    """
+    path = layout.digests(case, batch)
+    try:
+        text = files.get(path).decode()
+    except FileNotFoundError:
+        return {}
+    found: dict[int, dict[Kind, str]] = {}
+    try:
+        for line in text.splitlines():
+            sha, name = line.split("  ")
+            kind, shard = layout.file_of(name)
+            found.setdefault(shard, {})[kind] = sha
+        if any(len(shas) != len(COMMIT_ORDER) for shas in found.values()):
+            raise ValueError("a shard without its three lines")
+    except ValueError as error:
+        raise RunError(
+            f"{path} is damaged ({error})", where=files.uri, remedy="move it away and run again: it is written again"
+        ) from None
+    return found
+
+
+class DigestBook:
+    """The digests of a run in progress: told of shards as they are done, it writes each batch once it is complete."""
+
+    def __init__(self, files: Files, manifest: Manifest) -> None:
+        self.files, self.manifest = files, manifest
+        self.open: dict[tuple[str, int], dict[int, Digests]] = {}
+        self.known: dict[tuple[str, int], dict[int, dict[Kind, str]]] = {}
+
+    def add(self, case: str, shard: int, digests: Digests) -> None:
+        """A shard is done. Raises RunError where its bytes are not those that it had before it was lost."""
+        batch = case, shard // DIGEST_BATCH
+        known = self._known(batch).get(shard)
+        if known is not None and known != dict(digests):
+            raise RunError(
+                f"shard {shard} of case {case} was computed again to other bytes",
+                where=self.files.uri,
+                remedy="keep this run and report it: the same run must give the same bytes",
+            )
+        shards = self.open.setdefault(batch, {})
+        shards[shard] = digests
+        if len(shards) == self._size(*batch):
+            self._write(batch)
+
+    def close(self) -> None:
+        """Write what is known of the shards that are there; once all are, the digests are complete."""
+        self.known.clear()  # a second driver may have written since
+        for case in self.manifest.cases:
+            there = shards_there(self.files, "trajectories", case.key)
+            for number in sorted({shard // DIGEST_BATCH for shard in there}):
+                batch = case.key, number
+                shards = {shard for shard in there if shard // DIGEST_BATCH == number}
+                known = self._known(batch)
+                if batch in self.open or shards - set(known):
+                    rest = shards - set(known) - set(self.open.get(batch, ()))
+                    found = {shard: committed_digests(self.files, case.key, shard) for shard in rest}
+                    self.open.setdefault(batch, {}).update(found)
+                    self._write(batch)
+
+    def _size(self, case: str, batch: int) -> int:
+        shards = self.manifest.plan(self.manifest.case(case)).shards
+        return min(DIGEST_BATCH, shards - batch * DIGEST_BATCH)
+
+    def _known(self, batch: tuple[str, int]) -> dict[int, dict[Kind, str]]:
+        if batch not in self.known:
+            self.known[batch] = read_batch(self.files, *batch)
+        return self.known[batch]
+
+    def _write(self, batch: tuple[str, int]) -> None:
+        case, number = batch
+        shards = {**self._known(batch), **self.open.pop(batch, {})}
+        lines = [
+            f"{shards[shard][kind]}  {layout.part(kind, case, shard)}\n"
+            for shard in sorted(shards)
+            for kind in COMMIT_ORDER
+        ]
+        self.files.put(layout.digests(case, number), "".join(lines).encode())
+        self.known.pop(batch, None)

@@ -1,0 +1,55 @@
+"""Where everything lies in a run: the only place that spells a path of it.
+
+experiment.toml, manifest.json, cases.parquet          what the run is, fixed at creation
+visits/case=KEY/part-00000000.parquet                  the three files of a shard, in the order in which they are
+blocks/case=KEY/part-00000000.parquet                  committed; the presence of the third is
+trajectories/case=KEY/part-00000000.parquet            the shard's only commit mark
+digests/case=KEY/batch-00000000.sha256                 SHA-256 of all three files, 1,000 shards a file, as `sha256sum
+-c` reads it telemetry/DRIVER-00000000.jsonl                        clocks, hosts, attempts, memory
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Literal, cast, get_args
+
+Kind = Literal["visits", "blocks", "trajectories"]
+COMMIT_ORDER: tuple[Kind, ...] = get_args(Kind)
+"""A shard's files in the order in which they are written: a reader who sees the last one sees all."""
+
+EXPERIMENT = "experiment.toml"
+MANIFEST = "manifest.json"
+CASES = "cases.parquet"
+OF_CREATION = (EXPERIMENT, CASES, MANIFEST)
+"""What creation writes, the manifest last: its presence makes a folder a run."""
+
+DIGEST_BATCH = 1000
+"""Shards a digest file covers."""
+
+_PART = re.compile(r"(visits|blocks|trajectories)/case=([^/]+)/part-(\d{8,})\.parquet")
+
+
+def part(kind: Kind, case: str, shard: int) -> str:
+    """The path of one of a shard's three files."""
+    return f"{kind}/case={case}/part-{shard:08d}.parquet"
+
+
+def folder(kind: Kind, case: str) -> str:
+    """The folder of a case's files of one kind, with its "/"."""
+    return f"{kind}/case={case}/"
+
+
+def file_of(path: str) -> tuple[Kind, int]:
+    """Kind and shard of a path of `part`. Raises ValueError for any other path."""
+    match = _PART.fullmatch(path)
+    if match is None:
+        raise ValueError(f"{path} is no file of a shard")
+    return cast(Kind, match[1]), int(match[3])
+
+
+def digests(case: str, batch: int) -> str:
+    return f"digests/case={case}/batch-{batch:08d}.sha256"
+
+
+def telemetry(driver: str, number: int) -> str:
+    return f"telemetry/{driver}-{number:08d}.jsonl"

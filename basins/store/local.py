@@ -1,0 +1,132 @@
+"""A run in a folder: temporary name in the same folder, write, fsync, rename, fsync of the folder (see files.py)."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from basins.errors import RunError
+
+SWEPT = 100
+"""How often `put` starts again when another driver's sweep takes its temporary file for debris."""
+
+
+class LocalFiles:
+    """Files under one folder, which `put` makes when it is not there. Temporary files begin with a dot, which
+    Parquet readers of the whole folder pass over."""
+
+    def __init__(self, root: str) -> None:
+        self.root = Path(os.path.abspath(root))
+
+    @property
+    def uri(self) -> str:
+        return str(self.root)
+
+    def put(self, path: str, data: Any) -> None:
+        final = self.root / path
+        for _ in range(SWEPT):
+            temporary = final.with_name(f".{final.name}.{os.getpid()}-{secrets.token_hex(4)}.tmp")
+            try:
+                self._folder(final.parent)
+                self._write(temporary, data)
+                os.replace(temporary, final)
+                self._sync(final.parent)
+                return
+            except FileNotFoundError:  # swept by a second driver that has just started on this run: write it again
+                continue
+            except OSError as error:
+                raise self._refusal(error, f"cannot write {path}") from error
+            finally:
+                with suppress(OSError):
+                    os.unlink(temporary)
+        raise RunError(
+            f"cannot write {path}: its temporary file was removed {SWEPT} times",
+            where=self.uri,
+            remedy="find out which program cleans this folder",
+        )
+
+    def get(self, path: str) -> bytes:
+        try:
+            return (self.root / path).read_bytes()
+        except (FileNotFoundError, NotADirectoryError):
+            raise FileNotFoundError(path) from None
+        except OSError as error:
+            raise self._refusal(error, f"cannot read {path}") from error
+
+    def open(self, path: str) -> Any:
+        try:
+            return pa.OSFile(str(self.root / path))
+        except (FileNotFoundError, NotADirectoryError):
+            raise FileNotFoundError(path) from None
+        except OSError as error:
+            raise self._refusal(error, f"cannot read {path}") from error
+
+    def exists(self, path: str) -> bool:
+        return (self.root / path).is_file()
+
+    def paths(self, prefix: str) -> list[str]:
+        return [path for path in self._walk(prefix) if not _is_debris(path)]
+
+    def delete(self, path: str) -> None:
+        try:
+            (self.root / path).unlink(missing_ok=True)
+        except OSError as error:
+            raise self._refusal(error, f"cannot delete {path}") from error
+
+    def sweep(self) -> list[str]:
+        debris = [path for path in self._walk("") if _is_debris(path)]
+        for path in debris:
+            self.delete(path)
+        return debris
+
+    def _walk(self, prefix: str) -> list[str]:
+        top = self.root / prefix
+        found = [
+            os.path.relpath(os.path.join(folder, name), self.root)
+            for folder, _, names in os.walk(top, onerror=self._unless_missing)
+            for name in names
+        ]
+        return sorted(path.replace(os.sep, "/") for path in found)
+
+    def _unless_missing(self, error: OSError) -> None:
+        if not isinstance(error, (FileNotFoundError, NotADirectoryError)):
+            raise self._refusal(error, "cannot list the run") from error
+
+    def _folder(self, folder: Path) -> None:
+        """Make a folder and those above it, each on disk before what goes into it."""
+        if folder.is_dir():
+            return
+        self._folder(folder.parent)
+        folder.mkdir(exist_ok=True)
+        self._sync(folder.parent)
+
+    def _write(self, path: Path, data: Any) -> None:
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+
+    def _sync(self, folder: Path) -> None:
+        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+    def _refusal(self, error: OSError, what: str) -> RunError:
+        return RunError(
+            f"{what}: {error.strerror or error}",
+            where=self.uri,
+            remedy="give a folder that can be written and has space",
+        )
+
+
+def _is_debris(path: str) -> bool:
+    name = path.rpartition("/")[2]
+    return name.startswith(".") and name.endswith(".tmp")

@@ -1,0 +1,247 @@
+"""The manifest: what a run is, fixed at creation. Canonical JSON, byte-stable: no clock, no path, no host in it.
+
+Workers read the problem's numbers from here and decompose nothing again; a resumed run is compared with it and
+refused if the experiment, the plan or the versions that the bytes depend on have changed.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import platform
+import tomllib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache, cached_property
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+import basins
+from basins.errors import RunError
+from basins.experiment import Case, Experiment, Plan
+from basins.laws import BLOCK
+from basins.store import layout, schemas
+
+PACKAGES = ("numpy", "scipy", "pyarrow", "numba", "llvmlite")
+"""Besides basins itself, whose versions can change a byte of a shard."""
+
+OTHER_OUT = "give another --out, or run the experiment that made this run"
+
+
+@cache
+def versions() -> tuple[tuple[str, str], ...]:
+    """What the bytes of a shard depend on here, sorted; of Python, a patch release is not among it."""
+    found = {"basins": basins.__version__, "python": ".".join(platform.python_version_tuple()[:2])}
+    for package in PACKAGES:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            found[package] = "absent"
+    return tuple(sorted(found.items()))
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """What a run is: the experiment's name, seed and digest, its cases, its shard plan, and the versions it was
+    created with.
+    """
+
+    name: str
+    seed: int
+    digest: str
+    blocks_per_shard: int
+    visits_every: int
+    cases: tuple[Case, ...]
+    versions: tuple[tuple[str, str], ...]
+
+    @classmethod
+    def of(cls, experiment: Experiment) -> Manifest:
+        """The manifest of a run created here and now."""
+        return cls(
+            name=experiment.name,
+            seed=experiment.seed,
+            digest=experiment.digest,
+            blocks_per_shard=experiment.blocks_per_shard,
+            visits_every=experiment.visits_every,
+            cases=tuple(experiment.cases),
+            versions=versions(),
+        )
+
+    # --- JSON -----------------------------------------------------------------------------------------------------
+
+    def to_json(self) -> bytes:
+        return canonical_json(
+            {
+                "schema": schemas.VERSION,
+                "experiment": {"name": self.name, "seed": self.seed, "digest": self.digest},
+                "plan": {
+                    "block": BLOCK,
+                    "blocks_per_shard": self.blocks_per_shard,
+                    "visits_every": self.visits_every,
+                },
+                "versions": dict(self.versions),
+                "cases": [
+                    {**case.to_dict(), "blocks": self.plan(case).blocks, "shards": self.plan(case).shards}
+                    for case in self.cases
+                ],
+            }
+        )
+
+    @classmethod
+    def from_json(cls, data: bytes, where: str) -> Manifest:
+        """The manifest that `to_json` wrote. Raises RunError for one that it did not, or of another schema version."""
+        try:
+            content = json.loads(data)
+            schema = content["schema"]
+        except (ValueError, KeyError, TypeError) as error:
+            raise _damaged(where, error) from error
+        if schema != schemas.VERSION:
+            raise RunError(
+                f"a run of schema version {schema}; this basins reads version {schemas.VERSION}",
+                where=where,
+                remedy="use the basins that made it (its version is in manifest.json)",
+            )
+        try:
+            experiment, plan = content["experiment"], content["plan"]
+            return cls(
+                name=experiment["name"],
+                seed=experiment["seed"],
+                digest=experiment["digest"],
+                blocks_per_shard=plan["blocks_per_shard"],
+                visits_every=plan["visits_every"],
+                cases=tuple(Case.from_dict(case) for case in content["cases"]),
+                versions=tuple(sorted(content["versions"].items())),
+            )
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise _damaged(where, error) from error
+
+    # --- the plan -------------------------------------------------------------------------------------------------
+
+    @cached_property
+    def _by_key(self) -> dict[str, Case]:
+        return {case.key: case for case in self.cases}
+
+    def case(self, key: str) -> Case:
+        """The case of this key. Raises KeyError."""
+        return self._by_key[key]
+
+    def plan(self, case: Case) -> Plan:
+        """How the case is cut into shards."""
+        return Plan(case.trajectories, self.blocks_per_shard)
+
+    def ids(self, case: Case, shard: int) -> range:
+        """The ids of a shard."""
+        plan = self.plan(case)
+        return plan.ids(plan.shard(shard))
+
+    def footer(self, case: Case, shard: int) -> dict[str, str]:
+        """The key-values that each of a shard's files carries: whose it is, and which ids it holds."""
+        ids = self.ids(case, shard)
+        return {
+            "schema": str(schemas.VERSION),
+            "experiment": self.digest,
+            "case": case.key,
+            "first_id": str(ids.start),
+            "trajectories": str(len(ids)),
+        }
+
+
+# --- what differs ------------------------------------------------------------------
+
+
+def refuse_if_different(there: Manifest, text_there: str, here: Manifest, text_here: str, where: str) -> None:
+    """Raises RunError naming what differs between the run that is there and the one that is asked for here.
+
+    The problem's numbers are not compared: they may differ in the last bit between CPUs, and the run's own are used.
+    """
+    changed = _changes(dict(there.versions), dict(here.versions))
+    if changed:
+        raise RunError(
+            f"made with other versions, whose bytes may differ: {_said(changed)}",
+            where=where,
+            remedy="install the run's versions, or give another --out",
+        )
+    if text_there != text_here:
+        old, new = dict(_leaves(tomllib.loads(text_there))), dict(_leaves(tomllib.loads(text_here)))
+        raise RunError(f"a run of another experiment: {_said(_changes(old, new))}", where=where, remedy=OTHER_OUT)
+    if there.digest != here.digest:  # the same words about other numbers
+        keys = {case.key for case in there.cases}
+        names = ", ".join(repr(case.name) for case in here.cases if case.key not in keys)
+        what = f"the data of case {names} has changed" if names else f"{layout.MANIFEST} has been edited"
+        raise RunError(f"a run of another experiment: {what}", where=where, remedy=OTHER_OUT)
+    changed = [
+        (name, getattr(there, name), getattr(here, name))
+        for name in ("seed", "blocks_per_shard", "visits_every")
+        if getattr(there, name) != getattr(here, name)
+    ]
+    if changed or [case.key for case in there.cases] != [case.key for case in here.cases]:
+        what = f"{layout.MANIFEST} has been edited{': ' if changed else ''}{_said(changed)}"
+        raise RunError(what, where=where, remedy=OTHER_OUT)
+
+
+def refuse_other_versions(manifest: Manifest, where: str) -> None:
+    """Raises RunError in a worker whose packages are not those of the run: it would write other bytes."""
+    changed = _changes(dict(manifest.versions), dict(versions()))
+    if changed:
+        raise RunError(
+            f"a worker has other versions than the run: {_said(changed)}",
+            where=where,
+            remedy="install the run's versions on every worker",
+        )
+
+
+def _said(changed: list[tuple[str, Any, Any]]) -> str:
+    """Changes in words, the first five."""
+    said = [f"{name} = {old} there, {new} here" for name, old, new in changed[:5]]
+    return "; ".join(said + [f"and {len(changed) - 5} more"] * (len(changed) > 5))
+
+
+def _changes(old: dict[str, Any], new: dict[str, Any]) -> list[tuple[str, Any, Any]]:
+    keys = [*old, *(key for key in new if key not in old)]
+    return [
+        (key, old.get(key, "nothing"), new.get(key, "nothing"))
+        for key in keys
+        if old.get(key, "nothing") != new.get(key, "nothing")
+    ]
+
+
+def _leaves(value: Any, name: str = "") -> Iterator[tuple[str, Any]]:
+    """The values of a TOML document under dotted names; a table of a list goes by its own name where it has one."""
+    if isinstance(value, dict):
+        for key, inner in value.items():
+            yield from _leaves(inner, f"{name}.{key}" if name else key)
+    elif isinstance(value, list) and value and all(isinstance(inner, dict) for inner in value):
+        for position, inner in enumerate(value):
+            yield from _leaves(inner, f"{name}[{inner.get('name', position)}]")
+    else:
+        yield name, json.dumps(value, default=str)
+
+
+def _damaged(where: str, error: Exception) -> RunError:
+    return RunError(
+        f"{layout.MANIFEST} is damaged ({error!r})",
+        where=where,
+        remedy="put back a copy of it, or run the experiment into another --out",
+    )
+
+
+# --- canonical JSON ------------------------------------------------------------------
+
+
+def canonical_json(value: Any) -> bytes:
+    """JSON with one spelling: keys sorted, a line a key, numbers of a list on one line, floats as repr, no inf or
+    nan.
+    """
+    return (_json(value, "") + "\n").encode()
+
+
+def _json(value: Any, indent: str) -> str:
+    deeper = indent + "  "
+    if isinstance(value, dict) and value:
+        entries = [f"{deeper}{json.dumps(key)}: {_json(value[key], deeper)}" for key in sorted(value)]
+        return "{\n" + ",\n".join(entries) + f"\n{indent}}}"
+    if isinstance(value, list) and any(isinstance(inner, (dict, list)) for inner in value):
+        return "[\n" + ",\n".join(f"{deeper}{_json(inner, deeper)}" for inner in value) + f"\n{indent}]"
+    if isinstance(value, float) and not math.isfinite(value):
+        raise ValueError(f"{value} has no JSON")
+    return json.dumps(value, ensure_ascii=False, allow_nan=False)

@@ -1,0 +1,82 @@
+"""A table <-> the bytes of a Parquet file. Built in memory, put once: a file is never written piece by piece."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from basins.errors import RunError
+from basins.store.files import Files
+
+AGAIN = "move it away and run again: what is missing is computed again, to the same bytes"
+"""The remedy for a damaged shard."""
+
+
+class Footer(NamedTuple):
+    """What a file's end says of it: rows, and the key-values that basins wrote, without their prefix."""
+
+    rows: int
+    keys: dict[str, str]
+
+
+def encode(table: pa.Table, keys: Mapping[str, str]) -> pa.Buffer:
+    """The table as Parquet: zstd, page checksums, statistics; `keys` go to the footer as basins.NAME.
+
+    The same table gives the same bytes in any process (tests/store/test_parquet.py); another pyarrow may give others.
+    """
+    schema = table.schema
+    flat = [field for field in schema if not pa.types.is_nested(field.type)]
+    floats = [field.name for field in flat if pa.types.is_floating(field.type)]
+    # Counts and ids are stored as differences, floats byte by byte (exponents compress), the rest as dictionaries.
+    counts = [field.name for field in flat if field.type in (pa.int64(), pa.int32(), pa.uint32())]
+    encodings = dict.fromkeys(floats, "BYTE_STREAM_SPLIT") | dict.fromkeys(counts, "DELTA_BINARY_PACKED")
+    metadata = {f"basins.{name}": value for name, value in keys.items()}
+    sink = pa.BufferOutputStream()
+    pq.write_table(
+        table.replace_schema_metadata(metadata),
+        sink,
+        row_group_size=1 << 20,
+        compression="zstd",
+        use_dictionary=[field.name for field in schema if field.name not in encodings],
+        column_encoding=encodings,
+        write_statistics=True,
+        write_page_checksum=True,
+    )
+    return sink.getvalue()
+
+
+def read(files: Files, path: str, columns: list[str] | None = None, where: Any = None) -> pa.Table:
+    """The table of a file, page checksums verified; `where` is a pyarrow filter expression. Raises RunError naming
+    a damaged file, FileNotFoundError."""
+    with files.open(path) as source:
+        try:
+            return pq.read_table(source, columns=columns, filters=where, page_checksum_verification=True)
+        except (pa.ArrowException, OSError) as error:
+            raise damaged(files, path, error) from error
+
+
+def footer(files: Files, path: str) -> Footer:
+    """The footer alone: what a resume can afford to look at. Raises RunError naming a damaged file,
+    FileNotFoundError.
+    """
+    with files.open(path) as source:
+        try:
+            metadata = pq.read_metadata(source)
+        except (pa.ArrowException, OSError) as error:
+            raise damaged(files, path, error) from error
+    entries = metadata.metadata or {}
+    keys = {
+        name.decode().removeprefix("basins."): value.decode()
+        for name, value in entries.items()
+        if name.startswith(b"basins.")
+    }
+    return Footer(metadata.num_rows, keys)
+
+
+def damaged(files: Files, path: str, why: object) -> RunError:
+    """The refusal of one damaged file."""
+    reason = " ".join(str(why).split())
+    return RunError(f"{path} is damaged ({reason})", where=files.uri, remedy=AGAIN)

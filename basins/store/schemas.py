@@ -1,0 +1,131 @@
+"""The tables of a run, column by column. Built explicitly, so that nothing a library adds can change the bytes.
+
+Text columns are dictionaries of int8 codes into fixed vocabularies, always whole: bytes do not depend on which words
+occurred. A null is a value that is not known or does not exist; a float that is not a number is stored as null.
+`case` is no column: it is the partition's name, case=KEY.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import pyarrow as pa
+
+from basins.limits import CERTIFICATES, REASONS, VERDICTS
+
+VERSION = 1
+"""Version of everything on this page and of the layout; a run of another version is refused."""
+
+
+def _of(words: tuple[str, ...]) -> pa.DataType:
+    return pa.dictionary(pa.int8(), pa.string())
+
+
+def _required(name: str, kind: pa.DataType) -> pa.Field:
+    return pa.field(name, kind, nullable=False)
+
+
+TRAJECTORIES = pa.schema(
+    [
+        _required("id", pa.int64()),
+        _required("verdict", _of(VERDICTS)),
+        pa.field("certificate", _of(CERTIFICATES)),  # null where censored
+        pa.field("reason", _of(REASONS)),  # null unless censored
+        pa.field("modes", pa.uint64()),  # S of the limit, bit i for sigma[i]; null where not known
+        pa.field("rank", pa.uint8()),  # |S|; null where not known
+        pa.field("margin", pa.float32()),  # the certificate's
+        pa.field("loss_start", pa.float32()),
+        pa.field("loss", pa.float64()),  # at the stop, re-evaluated
+        pa.field("gradient_norm", pa.float32()),
+        pa.field("rank_gap", pa.float32()),  # null unless an outlasted saddle
+        _required("t", pa.float64()),  # at the stop, units of time of the flow
+        _required("steps", pa.uint32()),
+        pa.field("rejected", pa.uint32()),  # null where the engine cannot tell
+        _required("evaluations", pa.uint32()),
+        pa.field("drift", pa.float32()),  # largest, relative
+        pa.field("loss_increase", pa.float32()),  # largest in one accepted step, units of L
+    ]
+)
+"""One row a trajectory, by id."""
+
+VISITS = pa.schema(
+    [
+        _required("id", pa.int64()),
+        _required("number", pa.uint32()),  # from 0, in order of time
+        _required("t", pa.float64()),
+        pa.field("loss", pa.float64()),
+        pa.field("gradient_norm", pa.float32()),
+        pa.field("modes", pa.uint64()),  # of the nearest stratum
+        pa.field("rank", pa.uint8()),
+    ]
+)
+"""One row a visit, by id and number; only every `visits_every`-th id is watched."""
+
+LOG2_T_LOW, LOG2_T_HIGH = -20, 44
+"""The histogram of log t counts octaves, whose edges are exact in floating point: entry 0 counts t < 2^-20 (a stop at
+t = 0 is there), entry k = 1..64 counts 2^(k-21) <= t < 2^(k-20), entry 65 counts t >= 2^44."""
+LOG2_T_BINS = LOG2_T_HIGH - LOG2_T_LOW + 2
+
+BLOCKS = pa.schema(
+    [
+        _required("block", pa.int64()),
+        _required("first_id", pa.int64()),
+        _required("count", pa.int32()),  # trajectories; minimum + saddle + censored
+        _required("minimum", pa.int32()),
+        _required("saddle", pa.int32()),
+        _required("censored", pa.int32()),
+        _required(  # counts, sorted by verdict then modes; modes null where the limit is not known
+            "strata",
+            pa.list_(
+                pa.struct(
+                    [
+                        pa.field("modes", pa.uint64()),
+                        _required("verdict", pa.string()),
+                        _required("count", pa.int64()),
+                    ]
+                )
+            ),
+        ),
+        _required("evaluations", pa.int64()),
+        _required("steps", pa.int64()),
+        pa.field("worst_drift", pa.float64()),  # of the rows where it is a number
+        pa.field("worst_loss_increase", pa.float64()),
+        _required("log2_t", pa.list_(pa.int32(), LOG2_T_BINS)),  # of t at the stop, all rows; see LOG2_T_LOW
+    ]
+)
+"""One row a block, by block."""
+
+CASES = pa.schema(
+    [
+        _required("case", pa.string()),  # the key
+        _required("name", pa.string()),
+        _required("flow", pa.string()),
+        _required("widths", pa.list_(pa.int64())),
+        _required("sigma", pa.list_(pa.float64())),
+        _required("problem", pa.string()),  # the problem's digest
+        _required("law", pa.string()),
+        _required("law_parameters", pa.string()),  # JSON
+        _required("null_law", pa.bool_()),
+        _required("trajectories", pa.int64()),
+        _required("blocks", pa.int64()),
+        _required("shards", pa.int64()),
+        _required("engine", pa.string()),
+        _required("method", pa.string()),
+        _required("rtol", pa.float64()),
+        _required("atol", pa.float64()),
+        _required("t_end", pa.float64()),
+        _required("certify", pa.bool_()),
+        _required("at_start", pa.bool_()),
+        _required("budget", pa.int64()),
+        _required("delta", pa.float64()),
+    ]
+)
+"""One row a case, in the experiment's order."""
+
+SCHEMAS = {"trajectories": TRAJECTORIES, "visits": VISITS, "blocks": BLOCKS}
+
+
+def octave(t: np.ndarray) -> np.ndarray:
+    """The entry of the histogram of log t that each t (N,) >= 0 falls in, (N,)."""
+    exponent = np.frexp(t)[1] - 1  # t = m 2^e with 1/2 <= m < 1, so floor(log2 t) = e - 1
+    entry = np.clip(exponent - LOG2_T_LOW + 1, 0, LOG2_T_BINS - 1)
+    return np.where(t > 0, entry, 0)
