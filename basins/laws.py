@@ -251,7 +251,7 @@ def law_of(name: str, **parameters: Any) -> Law:
 
 def nearest(name: str, known: Any) -> str:
     """A remedy for a name that is not among the known ones: the nearest, or all."""
-    close = difflib.get_close_matches(str(name), [str(one) for one in known], n=1)
+    close = difflib.get_close_matches(str(name), [str(one) for one in known], n=1, cutoff=0.65)
     return f"did you mean {close[0]!r}?" if close else f"choose one of {', '.join(map(str, known))}"
 
 
