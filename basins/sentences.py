@@ -1,0 +1,172 @@
+"""What an estimate says of the conjecture, in a sentence: one form for each thing a run can show.
+
+Every bound is followed by what it does not cover: it is of computed trajectories, and how many of them carry a
+wrong label is not measured.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from basins.estimate import CaseEstimate, PooledEstimate
+
+LABELS = "label error: not measured"
+"""Said wherever a bound is."""
+
+REMEDIES = {
+    "evaluation budget": "raise engine.budget",
+    "step underflow": "try another engine.method, or loosen engine.rtol",
+    "non-finite": "lower the law's scale",
+    "settled": "tighten engine.rtol and engine.atol, or raise engine.budget",
+    "t_end": "raise engine.t_end, or leave it out",
+}
+"""What to do about censored rows, by reason."""
+
+
+def sentence(case: CaseEstimate) -> str:
+    """What the case says of the conjecture. The bounds in it are those of `saddle_measure`."""
+    if case.trajectories == 0:
+        return (
+            "Nothing to count yet: shard 0 is not there, and only shards without a gap from the first are counted. "
+            "Wait if the run is at work, or give its command again to go on."
+        )
+    if case.planted is not None:
+        return _control(case)
+    if case.null:
+        return (
+            f"{_of(case.saddle, case)} end on a saddle. A null law (its starts fill no volume): that says nothing of "
+            "the conjecture, and enters no bound."
+        )
+    if not case.can_test:
+        return _cannot_test(case)
+    if case.saddle:
+        return (
+            f"{_of(case.saddle, case)} end on a saddle ({_strata_met(case)}): evidence against the conjecture, if the "
+            f"labels are right. {_between(case)}; {LABELS}. {_check(case)}"
+        )
+    bound = (
+        f"the saddle basins hold less than {number(case.saddle_measure.upper)} of this law, at {_percent(case.level)} "
+        f"confidence; {LABELS}."
+    )
+    if case.censored:
+        return (
+            f"No saddle among {case.trajectories:,} trajectories, but {_censored(case)}. Each counts as a saddle in "
+            f"the bound: {bound}"
+        )
+    return f"No saddle among {case.trajectories:,} trajectories, none censored: as the conjecture has it, {bound}"
+
+
+def pooled_sentence(pooled: PooledEstimate) -> str:
+    """What the pool says, and how it was made."""
+    if pooled.trajectories == 0:
+        return "Nothing to pool: no trajectory of a law with a density is counted."
+    m = len(pooled.cases)
+    laws = "this law" if m == 1 else "the mixture of these laws, each weighted by its trajectories"
+    said = [
+        f"Pooled, {m} case{'s' * (m > 1)}: {pooled.saddle:,} saddles and {pooled.censored:,} censored among "
+        f"{pooled.trajectories:,} trajectories. The saddle basins hold less than {number(pooled.saddle_measure.upper)} "
+        f"of {laws}, at {_percent(pooled.level)} confidence; {LABELS}."
+    ]
+    if m > 1:
+        said.append("This bounds no single case.")
+    if pooled.untestable:
+        which = "This shape" if m == 1 else f"The shape of {pooled.untestable} of them"
+        said.append(f"{which} cannot test the conjecture: its zero is a theorem, and no evidence.")
+    if pooled.twins:
+        said.append(
+            f"Left out: {len(pooled.twins)} with the same initial points as one of these (another engine), "
+            "no further evidence."
+        )
+    return " ".join(said)
+
+
+def _control(case: CaseEstimate) -> str:
+    assert case.planted is not None
+    where = next((s for s in case.strata if s.modes == case.planted), None)
+    found = 0 if where is None else where.count
+    name = stratum_text(where.index if where else None, case.planted)
+    if found == case.trajectories:
+        return (
+            f"Control, planted on {name}: it should read 100 % saddle there, and does ({found:,} of {found:,}): the "
+            "detector sees."
+        )
+    censored = f"; {_censored(case)}" if case.censored else ""
+    return (
+        f"CONTROL FAILED: planted on {name}, it should read 100 % saddle there and reads {found:,} of "
+        f"{case.trajectories:,} ({case.minimum:,} minimum{censored}). Trust no count of this run before that is "
+        f"explained. {_check(case)}"
+    )
+
+
+def _cannot_test(case: CaseEstimate) -> str:
+    if case.saddle:
+        return (
+            f"{case.shape} Yet {_of(case.saddle, case)} read saddle ({_strata_met(case)}): suspect the labels before "
+            f"the theorem. {_between(case)}; {LABELS}. {_check(case)}"
+        )
+    censored = f", but {_censored(case)}" if case.censored else ", none censored"
+    return (
+        f"{case.shape} So this checks the machinery: no saddle among {case.trajectories:,} trajectories{censored} "
+        f"(bound {number(case.saddle_measure.upper)}; {LABELS})."
+    )
+
+
+def _between(case: CaseEstimate) -> str:
+    measure = case.saddle_measure
+    censored = f" (with {case.censored:,} censored)" if case.censored else ""
+    return (
+        f"Saddle-basin measure {number(measure.estimate or 0.0)}, more than {number(measure.lower)} and less than "
+        f"{number(measure.upper)}{censored}, each at {_percent(case.level)} confidence"
+    )
+
+
+def _check(case: CaseEstimate) -> str:
+    if not case.doubtful:
+        return ""
+    return f"Look at one: basins show RUN --case {case.case} --id {case.doubtful[0]} --reintegrate"
+
+
+def _censored(case: CaseEstimate) -> str:
+    reasons = sorted(case.reasons.items(), key=lambda item: (-item[1], item[0]))
+    said = ", ".join(f"{reason}: {count:,}" for reason, count in reasons)
+    remedy = f"; {REMEDIES[reasons[0][0]]}" if reasons and reasons[0][0] in REMEDIES else ""
+    verb = "is" if case.censored == 1 else "are"
+    return f"{case.censored:,} {verb} censored ({said}{remedy})"
+
+
+def _strata_met(case: CaseEstimate) -> str:
+    met = [s for s in case.strata if s.count and s.rank < case.widths[-1]]
+    most = sorted(met, key=lambda s: -s.count)[:4]
+    said = [f"{stratum_text(s.index, s.modes)}: {s.count:,}" for s in most]
+    return "; ".join(said) + ("; ..." if len(met) > 4 else "")
+
+
+def _of(count: int, case: CaseEstimate) -> str:
+    return f"{count:,} of {case.trajectories:,} trajectories"
+
+
+def stratum_text(index: int | None, modes: Sequence[int]) -> str:
+    """A stratum by its name: I(3), S = {0,2}."""
+    S = modes_text(modes)
+    return f"S = {S}" if index is None else f"I({index}), S = {S}"
+
+
+def modes_text(modes: Sequence[int]) -> str:
+    """S as a set of positions in sigma: {0,2}; {} for the empty one."""
+    return "{" + ",".join(map(str, modes)) + "}"
+
+
+def number(value: float) -> str:
+    """A measure in four figures: 0, 1.498e-4, 0.1234, 1."""
+    if value in (0.0, 1.0):
+        return str(int(value))
+    if value < 1e-3:
+        mantissa, exponent = f"{value:.3e}".split("e")
+        return f"{mantissa}e{int(exponent)}"
+    return f"{value:.4g}" if value < 0.9999 else f"{value:.7f}".rstrip("0")
+
+
+def _percent(level: float) -> str:
+    return f"{100 * level:g} %"
