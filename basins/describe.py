@@ -1,0 +1,134 @@
+"""What a case is before it is run: assumptions, strata, what is certified at t = 0, what a trajectory costs.
+
+The sample is the case's own first trajectories, so it costs what the run's will. Seconds are of this machine.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from basins import laws
+from basins.certificates import ShapeVerdict, at_start, can_test
+from basins.engines.drive import integrate_batch
+from basins.experiment import Case, Experiment
+from basins.limits import VERDICTS, Verdict
+from basins.store import parquet, rows
+from basins.strata import Stratum
+
+STARTS = 1_000
+"""Starts on which the certificates of t = 0 are tried."""
+
+SAMPLE = (1, 4, 15)
+"""Trajectories integrated for the cost: 20, in batches, so that slow ones can be cut short."""
+
+LONG_ENOUGH = 10.0
+"""Seconds after which no further batch is begun."""
+
+STRATA = 32
+"""Strata that are listed."""
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What sampled trajectories cost: how many; seconds and evaluations of each; verdicts; bytes on disk of a shard
+    and a row."""
+
+    trajectories: int
+    seconds: float
+    evaluations: float
+    verdicts: dict[str, int]
+    bytes_per_shard: float
+    bytes_per_row: float
+
+
+@dataclass(frozen=True)
+class Description:
+    """One case. certified: of `starts` starts, those certified global at t = 0 (theory.md 3b to 3d)."""
+
+    case: Case
+    strata: tuple[Stratum, ...]
+    starts: int
+    certified: int
+    shape: ShapeVerdict
+    cost: Cost
+
+
+def describe(experiment: Experiment, case: Case) -> Description:
+    """All that is known of a case of the experiment without running it."""
+    problem = case.problem
+    starts = laws.starts(problem, case.law, experiment.seed, 0)[:STARTS]
+    strata = problem.strata()
+    listed = tuple(strata[:STRATA]) if strata.listable else ()
+    return Description(
+        case=case,
+        strata=listed,
+        starts=len(starts),
+        certified=int(at_start(problem, starts).global_minimum.sum()),
+        shape=can_test(problem.widths),
+        cost=sample_cost(experiment, case),
+    )
+
+
+def sample_cost(experiment: Experiment, case: Case) -> Cost:
+    """The cost of the case's first 20 trajectories, or fewer where they are slow."""
+    count = min(sum(SAMPLE), case.trajectories)
+    starts = laws.starts(case.problem, case.law, experiment.seed, 0)[:count]
+    every = experiment.visits_every
+    watch = np.arange(count) % every == 0 if every else np.zeros(count, dtype=bool)
+    # What happens once (imports, compilation) is no trajectory's cost.
+    integrate_batch(case.problem, starts[:1], replace(case.settings, budget=1), watch[:1])
+    done, seconds, evaluations = 0, 0.0, 0
+    verdicts = np.zeros(len(VERDICTS), dtype=np.int64)
+    parts = []
+    for size in SAMPLE:
+        if done >= count or seconds >= LONG_ENOUGH:
+            break
+        part = slice(done, min(done + size, count))
+        clock = time.perf_counter()
+        limits = integrate_batch(case.problem, starts[part], case.settings, watch[part])
+        seconds += time.perf_counter() - clock
+        evaluations += int(limits.evaluations.sum())
+        verdicts += np.bincount(limits.verdict, minlength=len(VERDICTS))
+        parts.append(rows.tables_of_block(0, done, limits))
+        done = part.stop
+    tables = rows.concatenated(parts)
+    empty = [parquet.encode(table.slice(0, 0), {}).size for table in tables]
+    full = [parquet.encode(table, {}).size for table in tables]
+    return Cost(
+        trajectories=done,
+        seconds=seconds / done,
+        evaluations=evaluations / done,
+        verdicts={verdict.name: int(verdicts[verdict]) for verdict in Verdict},
+        bytes_per_shard=float(sum(empty)),
+        bytes_per_row=(sum(full) - sum(empty)) / done,
+    )
+
+
+@dataclass(frozen=True)
+class PlannedCase:
+    """A line of the plan. seconds: of one worker like this machine; size: bytes on disk, about."""
+
+    case: Case
+    blocks: int
+    shards: int
+    cost: Cost
+
+    @property
+    def seconds(self) -> float:
+        return self.cost.seconds * self.case.trajectories
+
+    @property
+    def size(self) -> float:
+        return self.cost.bytes_per_shard * self.shards + self.cost.bytes_per_row * self.case.trajectories
+
+
+def plan(experiment: Experiment) -> tuple[PlannedCase, ...]:
+    """The plan of a run of this experiment, with its cost."""
+    planned = []
+    for case in experiment.cases:
+        of_case = experiment.plan(case)
+        planned.append(PlannedCase(case, of_case.blocks, of_case.shards, sample_cost(experiment, case)))
+    return tuple(planned)

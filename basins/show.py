@@ -1,0 +1,226 @@
+"""One row of a run: everything known of it, why it got its verdict, in words, and the same trajectory integrated
+again."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow.compute as pc
+
+from basins import laws
+from basins.engines.base import SMALLEST_TOLERANCE, Settings
+from basins.engines.drive import integrate_batch
+from basins.errors import ArgumentError, RunError
+from basins.experiment import Case
+from basins.laws import BLOCK
+from basins.limits import PATIENCE
+from basins.sentences import REMEDIES, modes_text, stratum_text
+from basins.store import layout, parquet, rows
+from basins.store.run import Run
+from basins.strata import mask_to_modes
+
+TIGHTER = 100
+"""The second re-integration takes tolerances this many times tighter."""
+
+Row = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Again:
+    """A trajectory integrated again. settings: with which; row: as a row of the run; differs: columns that are not
+    bitwise equal."""
+
+    settings: Settings
+    row: Row
+    differs: tuple[str, ...]
+
+    def same_limit(self, row: Row) -> bool:
+        """Whether verdict and stratum are those of `row`."""
+        return all(self.row[name] == row[name] for name in ("verdict", "modes"))
+
+
+@dataclass(frozen=True)
+class Shown:
+    """One row of a run, its case, its visits where it was watched (else None), and what it was computed with."""
+
+    case: Case
+    row: Row
+    visits: list[Row] | None
+
+
+def show(run: Run, id: int, case: str | None = None) -> Shown:
+    """The row of an id. `case` is a key or a name; it may be left out where the run has one case.
+
+    Raises ArgumentError for an id or a case that is not in the plan, RunError for one that is not computed yet.
+    """
+    the_case = _case(run, case)
+    if not 0 <= id < the_case.trajectories:
+        raise ArgumentError(
+            f"id {id} is not in case {the_case.name!r}",
+            where="--id",
+            remedy=f"its ids are 0 to {the_case.trajectories - 1}",
+        )
+    shard = id // BLOCK // run.manifest.blocks_per_shard
+    if shard not in run.committed(the_case.key):
+        raise RunError(
+            f"id {id} of case {the_case.name!r} is in shard {shard}, which is not computed yet",
+            where=run.path,
+            remedy="give the run's command again to go on",
+        )
+    found = _rows(run, "trajectories", the_case, shard, id)
+    if len(found) != 1:
+        raise RunError(
+            f"{layout.part('trajectories', the_case.key, shard)} has {len(found)} rows of id {id}",
+            where=run.path,
+            remedy=parquet.AGAIN,
+        )
+    every = run.manifest.visits_every
+    watched = every > 0 and id % every == 0
+    return Shown(the_case, found[0], _rows(run, "visits", the_case, shard, id) if watched else None)
+
+
+def _case(run: Run, name: str | None) -> Case:
+    cases = run.manifest.cases
+    if name is not None:
+        return run.case(name)
+    if len(cases) > 1:
+        raise ArgumentError(
+            f"{len(cases)} cases, and ids count from 0 in each",
+            where=run.path,
+            remedy=f"say --case {' or '.join(repr(one.name) for one in cases[:6])}{' or ...' * (len(cases) > 6)}",
+        )
+    return cases[0]
+
+
+def _rows(run: Run, kind: layout.Kind, case: Case, shard: int, id: int) -> list[Row]:
+    path = layout.part(kind, case.key, shard)
+    try:
+        table = parquet.read(run.files, path, where=pc.field("id") == id)
+    except FileNotFoundError:
+        raise RunError(f"{path} is gone", where=run.path, remedy="run again: it is computed again") from None
+    found: list[Row] = table.to_pylist()
+    return found
+
+
+# --- in words --------------------------------------------------------------------------------------------------------
+
+
+def why(case: Case, row: Row) -> str:
+    """Why the row got its verdict, and what could be done about it."""
+    problem, t = case.problem, f"{row['t']:.6g}"
+    loss, margin = _figures(row["loss"], 6), _figures(row["margin"], 3)
+    if row["verdict"] == "censored":
+        reason = _REASONS[row["reason"]].format(t=t, loss=loss, **_of_case(case, row))
+        return f"Censored: {reason} To decide it, {REMEDIES[row['reason']]}."
+    if row["certificate"] == "level":
+        return (
+            f"Minimum, proved at t = {t}: its loss {loss} is below 1/2 sigma_min^2 = {0.5 * problem.sigma_min**2:.6g}, "
+            f"the least that a saddle can have, by a relative margin of {margin} (delta = {case.settings.delta:g} is "
+            "asked). The loss only falls, so global minima alone are left (theory.md 3a)."
+        )
+    if row["certificate"] == "rate":
+        return (
+            "Minimum, proved at t = 0: the invariants C_j keep the gradient from vanishing, and ||E|| falls at least "
+            f"like exp(-{margin} t) (theory.md 3b). Nothing had to be integrated."
+        )
+    if row["certificate"] == "rank":
+        return (
+            "Minimum, proved at t = 0: the inertia of its invariants C_j excludes every stratum of a rank below "
+            f"d_y = {problem.d_y} (theory.md 3c, 3d). Nothing had to be integrated."
+        )
+    stratum = _stratum(case, row)
+    if row["certificate"] == "invariant":
+        S = mask_to_modes(row["modes"])
+        unfitted = modes_text([i for i in range(problem.d_y) if i not in S])
+        return (
+            f"Saddle {stratum}, proved: in W_1 the columns and in W_{problem.H + 1} the rows of modes {unfitted} are "
+            "zero bitwise and the flow keeps them so; on the other modes the loss is below the level of their own "
+            f"minimum, by a relative margin of {margin} (theory.md 6.7). Such starts fill no volume."
+        )
+    return (
+        f"Saddle {stratum}, by evidence, not by proof: it settled there (at a distance of {margin} ||W||), stayed "
+        f"{PATIENCE} times as long as a rounding error needs to leave, and did so again at tolerances 10 and 100 times "
+        "tighter. Check the label: --reintegrate."
+    )
+
+
+_REASONS = {
+    "evaluation budget": "its {budget} evaluations were spent at t = {t}, with loss {loss}.",
+    "step underflow": "at t = {t}, with loss {loss}, its step became too small for the last digit of t.",
+    "non-finite": "at t = {t} the state, the loss or the gradient was no finite number: the start is too large.",
+    "settled": (
+        "at t = {t}, with loss {loss}, it rests beside a saddle{stratum}, and nothing shows that it stays: a passage "
+        "may take longer than any budget."
+    ),
+    "t_end": "it was stopped at t_end = {t_end}, with loss {loss}, as asked.",
+}
+
+
+def _of_case(case: Case, row: Row) -> dict[str, str]:
+    """What else the sentences on censored rows name."""
+    stratum = "" if row["modes"] is None else f" ({_stratum(case, row)})"
+    return {"budget": f"{case.settings.budget:,}", "t_end": f"{case.settings.t_end:g}", "stratum": stratum}
+
+
+def _figures(value: float | None, figures: int) -> str:
+    return "not finite" if value is None else f"{value:.{figures}g}"
+
+
+def _stratum(case: Case, row: Row) -> str:
+    stratum = case.problem.strata().of(int(row["modes"]))
+    return stratum_text(stratum.index, stratum.modes)
+
+
+# --- again -----------------------------------------------------------------------------------------------------------
+
+
+def reintegrate(run: Run, shown: Shown) -> tuple[Again, Again | None]:
+    """The trajectory again with the case's settings, and with tolerances 100 times tighter (None where double
+    precision cannot hold them). With the versions that made the run, the first has the stored row bit for bit."""
+    settings = shown.case.settings
+    first = _again(run, shown, settings)
+    tighter = settings.tighter(TIGHTER)
+    return first, None if tighter is None else _again(run, shown, tighter)
+
+
+def _again(run: Run, shown: Shown, settings: Settings) -> Again:
+    case, id = shown.case, int(shown.row["id"])
+    start = laws.starts(case.problem, case.law, run.manifest.seed, id // BLOCK)[id % BLOCK : id % BLOCK + 1]
+    watch = np.full(1, shown.visits is not None)
+    tables = rows.tables_of_block(id // BLOCK, id, integrate_batch(case.problem, start, settings, watch))
+    row: Row = tables.trajectories.to_pylist()[0]
+    return Again(settings, row, tuple(name for name, value in row.items() if value != shown.row[name]))
+
+
+def compared(shown: Shown, first: Again, second: Again | None) -> list[str]:
+    """What the re-integrations say of the stored row, a sentence each."""
+    case, row = shown.case, shown.row
+    if not first.differs:
+        said = "every number of the row is the same, bit for bit."
+    elif first.same_limit(row):
+        said = f"the same limit; {', '.join(first.differs)} differ, by another CPU or other package versions."
+    else:
+        said = (
+            f"ANOTHER LIMIT, {_limit(case, first.row)}, where the row has {_limit(case, row)}: the row is damaged, or "
+            "was made by other package versions."
+        )
+    if second is None:
+        tighter = f"not possible, rtol would be below 100 eps = {SMALLEST_TOLERANCE:.3g}."
+    elif second.same_limit(row):
+        tighter = "the same limit."
+    elif "censored" in (row["verdict"], second.row["verdict"]):
+        tighter = f"{_limit(case, second.row)}."
+    else:
+        tighter = (
+            f"ANOTHER LIMIT, {_limit(case, second.row)}: this row's label is an error of the tolerance. Tighten "
+            "engine.rtol and engine.atol, and run again into another --out."
+        )
+    return [f"Integrated again: {said}", f"At tolerances {TIGHTER} times tighter: {tighter}"]
+
+
+def _limit(case: Case, row: Row) -> str:
+    if row["verdict"] == "censored":
+        return f"censored ({row['reason']})"
+    return f"{row['verdict']} {_stratum(case, row)}"
