@@ -1,0 +1,209 @@
+"""The command line: listen, refuse, parse. What it does is elsewhere; what it prints is in tables.py.
+
+Exit status: 0 done; 1 an error of basins' own; 2 refused, one line on standard error that says what, where and what to
+do; 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+import traceback
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import click
+
+import basins
+from basins.errors import AssumptionWarning, BasinsError
+
+RUNNERS = ("ray", "processes", "inline")
+REFUSED, UNEXPECTED, INTERRUPTED = 2, 1, 130
+
+
+class Commands(click.Group):
+    """The commands; whatever they raise ends as one line and an exit status."""
+
+    def main(self, args: Sequence[str] | None = None, *rest: Any, **options: Any) -> Any:
+        arguments = list(sys.argv[1:] if args is None else args)
+        options["standalone_mode"] = False
+        with _as_lines(), _exit(debug="--debug" in arguments):
+            status = super().main(arguments, *rest, **options)
+            sys.exit(status if isinstance(status, int) else 0)
+
+
+@contextmanager
+def _exit(debug: bool) -> Iterator[None]:
+    """Turn what is raised inside into a line on standard error and an exit status."""
+    try:
+        yield
+    except click.exceptions.Exit as error:
+        sys.exit(error.exit_code)
+    except click.exceptions.NoArgsIsHelpError as error:
+        click.echo(error.format_message(), err=True)
+        sys.exit(REFUSED)
+    except click.ClickException as error:
+        _line(f"error: {error.format_message().rstrip('.')}{_see_help(error)}")
+        sys.exit(REFUSED)
+    except (KeyboardInterrupt, click.Abort):
+        _line("interrupted")
+        sys.exit(INTERRUPTED)
+    except BasinsError as error:
+        if debug:
+            traceback.print_exc()
+        _line(f"error: {error}")
+        sys.exit(REFUSED)
+    except Exception as error:
+        if debug:
+            traceback.print_exc()
+        _line(f"unexpected: {type(error).__name__}: {error}{'' if debug else '; run again with --debug'}")
+        sys.exit(UNEXPECTED)
+
+
+@contextmanager
+def _as_lines() -> Iterator[None]:
+    """Warnings as lines too."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("always", AssumptionWarning)
+
+        def show(message: Warning | str, *_: Any, **__: Any) -> None:
+            _line(f"warning: {message}")
+
+        warnings.showwarning = show
+        yield
+
+
+def _line(text: str) -> None:
+    click.echo(" ".join(text.split()), err=True)
+
+
+def _see_help(error: click.ClickException) -> str:
+    context = getattr(error, "ctx", None)
+    return f"; see {context.command_path} --help" if context is not None else ""
+
+
+def command(function: Callable[..., Any]) -> click.Command:
+    """A command of the group, which takes --debug like every other."""
+    debug = click.option("--debug", is_flag=True, expose_value=False, help="Show the traceback of an error.")
+    return main.command()(debug(function))
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(basins.__version__, prog_name="basins")
+@click.option("--debug", is_flag=True, expose_value=False, help="Show the traceback of an error.")
+def main() -> None:
+    """How much of weight space flows into a saddle? A Monte Carlo estimator for deep linear networks."""
+
+
+EXPERIMENT = click.argument("experiment", type=click.Path(path_type=Path))
+RUN = click.argument("run", metavar="RUN")
+WORKERS = click.option("--workers", type=click.IntRange(min=1), help="How many work at a time; by default one a core.")
+
+
+@command
+@EXPERIMENT
+@click.option("--out", metavar="RUN", help="The run's folder; by default runs/NAME. One that is there is resumed.")
+@click.option("--on", type=click.Choice(RUNNERS), default="ray", show_default=True, help="Who works.")
+@WORKERS
+@click.option("--address", help="The Ray cluster's; by default RAY_ADDRESS, else a Ray of this machine's own.")
+@click.option("--dry-run", is_flag=True, help="Show the plan and what it would cost; write nothing.")
+def run(experiment: Path, out: str | None, on: str, workers: int | None, address: str | None, dry_run: bool) -> None:
+    """Run EXPERIMENT, or what is missing of it.
+
+    EXPERIMENT is a TOML file. At the end comes what the run shows, as `basins estimate` prints it.
+    """
+    from basins import tables
+    from basins.experiment import load
+    from basins.progress import progress
+
+    if address is not None and on != "ray":
+        raise click.UsageError(f"--address is of --on ray, not of --on {on}")
+    loaded = load(experiment)
+    out = str(Path("runs") / _folder(loaded.name)) if out is None else out
+    screen = tables.console()
+    if dry_run:
+        from basins.describe import plan
+        from basins.runners.base import cores
+
+        tables.print_plan(screen, loaded, plan(loaded), 1 if on == "inline" else workers or cores(), out)
+        return
+    from basins.runners import run as run_experiment
+
+    try:
+        done = run_experiment(loaded, out, on=on, workers=workers, address=address, listeners=[progress()])
+    except KeyboardInterrupt:
+        _line(f"interrupted: the shards that are done are kept in {out}, and the same command goes on from there")
+        sys.exit(INTERRUPTED)
+    tables.print_estimate(screen, done.estimate())
+    screen.print(f"complete: {done.path}", soft_wrap=True)
+
+
+def _folder(name: str) -> str:
+    """An experiment's name as one folder's."""
+    return re.sub(r"[^\w.-]+", "-", name).strip("-.") or "run"
+
+
+@command
+@RUN
+@click.option("--json", "as_json", is_flag=True, help="As JSON, every number in full.")
+def estimate(run: str, as_json: bool) -> None:
+    """The measure of the saddle basins, so far.
+
+    With exact intervals. Of a run in progress the shards are counted that are there without a gap from the first.
+    """
+    from basins import tables
+    from basins.store.run import open_run
+
+    found = open_run(run).estimate()
+    if as_json:
+        click.echo(json.dumps(found.to_dict(), indent=2, ensure_ascii=False, allow_nan=False))
+    else:
+        tables.print_estimate(tables.console(), found)
+
+
+@command
+@RUN
+@click.option("--id", "number", type=int, required=True, help="The trajectory's id.")
+@click.option("--case", metavar="KEY|NAME", help="Its case; may be left out where there is one.")
+@click.option("--reintegrate", is_flag=True, help="Integrate it again, and once more 100 times tighter, and compare.")
+def show(run: str, number: int, case: str | None, reintegrate: bool) -> None:
+    """One trajectory, and why it got its verdict."""
+    from basins import show as rows
+    from basins import tables
+    from basins.store.run import open_run
+
+    opened = open_run(run)
+    shown = rows.show(opened, number, case)
+    screen = tables.console()
+    tables.print_row(screen, shown)
+    if reintegrate:
+        tables.print_again(screen, shown, *rows.reintegrate(opened, shown))
+
+
+@command
+@EXPERIMENT
+@click.option("--case", metavar="KEY|NAME", help="This case alone.")
+@WORKERS
+def describe(experiment: Path, case: str | None, workers: int | None) -> None:
+    """What an experiment is, before it is run.
+
+    Sizes, assumptions, strata, what is certified at t = 0, what it costs, and whether it can test the conjecture.
+    """
+    from basins import describe as described
+    from basins import tables
+    from basins.experiment import load
+    from basins.runners.base import cores
+
+    loaded = load(experiment)
+    chosen = loaded.cases if case is None else (loaded.case(case),)
+    tables.print_description(
+        tables.console(), loaded, [described.describe(loaded, one) for one in chosen], workers or cores()
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,350 @@
+"""What the command line prints: results laid out by rich, on at most 100 columns, the same on a terminal and in a pipe
+but for colour."""
+
+from __future__ import annotations
+
+import sys
+import textwrap
+from collections.abc import Iterable, Sequence
+from typing import TextIO
+
+from rich.console import Console, RenderableType
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+from basins.describe import Description, PlannedCase
+from basins.estimate import CaseEstimate, Estimate, PooledEstimate, law_text
+from basins.experiment import Case, Experiment
+from basins.sentences import modes_text, number, pooled_sentence, sentence, stratum_text
+from basins.show import Again, Row, Shown, compared, why
+from basins.strata import mask_to_modes
+
+WIDTH = 100
+MODES_LISTED = 12
+"""Modes of one stratum that a table has room for."""
+
+
+def console(stream: TextIO | None = None) -> Console:
+    """Where results go: standard output, 100 columns wide or the terminal's own if that is less."""
+    stream = stream or sys.stdout
+    found = Console(file=stream, highlight=False, markup=False, emoji=False, soft_wrap=False)
+    return Console(
+        file=stream,
+        highlight=False,
+        markup=False,
+        emoji=False,
+        width=min(found.width, WIDTH) if stream.isatty() else WIDTH,
+    )
+
+
+# --- estimate -------------------------------------------------------------------------------------------------------
+
+
+def print_estimate(out: Console, estimate: Estimate) -> None:
+    """Every case, then the pool where it adds something."""
+    for case in estimate.cases:
+        print_case(out, case)
+    if len(estimate.pooled.cases) + len(estimate.pooled.twins) > 1:
+        print_pool(out, estimate.pooled)
+
+
+def print_case(out: Console, case: CaseEstimate) -> None:
+    """Heading, strata, the bound, and the sentence."""
+    part = "" if case.trajectories == case.planned else f" of {case.planned:,}"
+    null = ", null" if case.null else ""
+    _heading(out, case.name, f"{_widths(case.widths)}, {case.law}{null}, {case.trajectories:,}{part} trajectories")
+    if case.trajectories:
+        _print(out, _strata(case))
+        share = number(case.saddle_measure.estimate or 0.0)
+        said = f"saddle share {share}" if case.null else f"saddle-basin measure {share}, {_one_sided(case)}"
+        _paragraph(out, f"{case.minimum:,} minimum, {case.saddle:,} saddle, {case.censored:,} censored; {said}")
+    _paragraph(out, sentence(case), style=_alarm(case))
+    out.print()
+
+
+def print_pool(out: Console, pooled: PooledEstimate) -> None:
+    _heading(out, "pooled", f"laws with a density, {pooled.trajectories:,} trajectories")
+    _paragraph(out, pooled_sentence(pooled))
+    out.print()
+
+
+def _strata(case: CaseEstimate) -> Table:
+    table = _table("j", "modes S", "rank", "loss", "count", "measure", "95 % interval, jointly")
+    for stratum in case.strata:
+        is_minimum = stratum.rank == case.widths[-1]
+        style = "" if not stratum.count else "green" if is_minimum or case.planned is not None else ""
+        if stratum.count and not is_minimum:
+            style = "green" if stratum.modes == case.planted else "bold red"
+        table.add_row(
+            "" if stratum.index is None else str(stratum.index),
+            _modes(stratum.modes),
+            str(stratum.rank),
+            f"{stratum.loss:.6g}",
+            f"{stratum.count:,}",
+            number(stratum.count / case.trajectories),
+            f"[{number(stratum.lower)}, {number(stratum.upper)}]",
+            style=style,
+        )
+    return table
+
+
+def _one_sided(case: CaseEstimate) -> str:
+    measure = case.saddle_measure
+    said = [f"above {number(measure.lower)}"] * (measure.lower > 0) + [f"below {number(measure.upper)}"]
+    return f"{' and '.join(said)}{', each' * (len(said) > 1)} at {100 * case.level:g} %, one-sided"
+
+
+def _alarm(case: CaseEstimate) -> str:
+    if case.planted is not None:
+        return "" if case.saddle == case.trajectories else "bold red"
+    return "bold red" if case.saddle and not case.null else "bold"
+
+
+# --- the plan -------------------------------------------------------------------------------------------------------
+
+
+def print_plan(out: Console, experiment: Experiment, plan: Sequence[PlannedCase], workers: int, where: str) -> None:
+    """What `basins run` would do, and what it would cost."""
+    _heading(out, experiment.name, f"{_counted(len(plan), 'case')}, seed {experiment.seed}")
+    table = _table("case", "law", "trajectories", "blocks", "shards", "each", "one worker", "disk", text=(0, 1))
+    for planned in plan:
+        table.add_row(
+            planned.case.name,
+            law_text(planned.case.law),
+            f"{planned.case.trajectories:,}",
+            f"{planned.blocks:,}",
+            f"{planned.shards:,}",
+            duration(planned.cost.seconds),
+            duration(planned.seconds),
+            size(planned.size),
+        )
+    _print(out, table)
+    total = sum(planned.case.trajectories for planned in plan)
+    _paragraph(
+        out,
+        f"{total:,} trajectories in {_counted(sum(planned.shards for planned in plan), 'shard')}: about "
+        f"{duration(wall(plan, workers))} on {_counted(workers, 'worker')} like this machine's, about "
+        f"{size(sum(planned.size for planned in plan))} in {where}. Nothing was written.",
+    )
+
+
+def wall(plan: Sequence[PlannedCase], workers: int) -> float:
+    """Seconds on so many workers: the work shared evenly, but no less than one shard takes."""
+    longest = max(planned.seconds / planned.shards for planned in plan)
+    return max(sum(planned.seconds for planned in plan) / workers, longest)
+
+
+# --- describe -------------------------------------------------------------------------------------------------------
+
+
+def print_description(out: Console, experiment: Experiment, described: Sequence[Description], workers: int) -> None:
+    """Each problem once, then the cases that are made of it."""
+    for digest in dict.fromkeys(one.case.problem.digest for one in described):
+        group = [one for one in described if one.case.problem.digest == digest]
+        _problem(out, experiment, group[0])
+        for one in group:
+            _case(out, experiment, one, workers)
+
+
+def _problem(out: Console, experiment: Experiment, one: Description) -> None:
+    problem = one.case.problem
+    _heading(out, experiment.name, one.case.source)
+    condition = "" if problem.condition is None else f", cond(X) = {problem.condition:.4g}"
+    _paragraph(
+        out,
+        f"{problem.flow} flow, widths {_widths(problem.widths)}: H = {problem.H}, a state has n = {problem.n} "
+        f"numbers{condition}",
+    )
+    sigma = ", ".join(f"{s:.6g}" for s in problem.sigma[:16]) + (", ..." if problem.d_y > 16 else "")
+    _paragraph(out, f"sigma = {sigma}")
+    if problem.least_squares_loss is not None:
+        _paragraph(out, f"least-squares loss {problem.least_squares_loss:.6g} (no network is below it; not part of L)")
+    for note in problem.notes:
+        _paragraph(out, f"note: {note}")
+    out.print()
+    table = _table("assumption", "", "holds", "by", text=(1, 3))
+    for assumption in problem.assumptions():
+        holds = {True: "yes", False: "no", None: "not looked at"}[assumption.holds]
+        table.add_row(str(assumption.number), assumption.statement, holds, assumption.evidence)
+    _print(out, table)
+    out.print()
+    if one.strata:
+        shown = f"the first {len(one.strata)} of {1 << problem.d_y:,}" if len(one.strata) < 1 << problem.d_y else ""
+        table = _table("j", "modes S", "rank", "loss", "dimension", "unstable", text=(1,), hide=problem.H > 1)
+        for stratum in one.strata:
+            table.add_row(
+                str(stratum.index),
+                _modes(stratum.modes),
+                str(stratum.rank),
+                f"{stratum.loss:.6g}",
+                *([] if problem.H > 1 else [str(stratum.dimension), str(stratum.unstable_index)]),
+            )
+        _print(out, table)
+        if shown:
+            _paragraph(out, f"({shown} strata)")
+    _paragraph(out, one.shape.sentence, style="bold")
+    out.print()
+
+
+def _case(out: Console, experiment: Experiment, one: Description, workers: int) -> None:
+    case, cost = one.case, one.cost
+    _heading(out, case.name, f"case {case.key}, {law_text(case.law)}{', null' if case.law.null else ''}")
+    settings = case.settings
+    _paragraph(
+        out,
+        f"engine {settings.engine} {settings.method}, rtol {settings.rtol:g}, atol {settings.atol:g}, budget "
+        f"{settings.budget:,} evaluations",
+    )
+    _paragraph(
+        out,
+        f"certified global at t = 0 (theory.md 3b to 3d): {one.certified:,} of {one.starts:,} starts, "
+        f"{100 * one.certified / one.starts:.3g} %",
+    )
+    verdicts = ", ".join(f"{count} {name}" for name, count in cost.verdicts.items())
+    _paragraph(
+        out,
+        f"a trajectory costs {duration(cost.seconds)} and {cost.evaluations:,.0f} evaluations (mean of "
+        f"{cost.trajectories}: {verdicts})",
+    )
+    of_case = experiment.plan(case)
+    planned = PlannedCase(case, of_case.blocks, of_case.shards, cost)
+    _paragraph(
+        out,
+        f"the case: {case.trajectories:,} trajectories in {_counted(of_case.shards, 'shard')}, about "
+        f"{duration(wall([planned], workers))} on {_counted(workers, 'worker')}, {size(planned.size)} on disk",
+    )
+    out.print()
+
+
+# --- show -----------------------------------------------------------------------------------------------------------
+
+
+def print_row(out: Console, shown: Shown) -> None:
+    """One row: why, every number, and its visits."""
+    case, row = shown.case, shown.row
+    _heading(out, f"id {row['id']}", f"case {case.name}, {_widths(case.problem.widths)}, {law_text(case.law)}")
+    _paragraph(out, why(case, row), style="bold")
+    out.print()
+    table = Table.grid(padding=(0, 2))
+    for name, value in row.items():
+        if name != "id":
+            table.add_row(Text(name, style="dim"), _value(name, value))
+    _print(out, Padding(table, (0, 2)))
+    if shown.visits is None:
+        _paragraph(out, "no visits: this id was not watched (visits_every)")
+    elif not shown.visits:
+        _paragraph(out, "no visits: its gradient norm had no local minimum on the way")
+    else:
+        out.print()
+        _paragraph(out, "visits: closest approaches, where the gradient norm has a local minimum")
+        table = _table("number", "t", "loss", "gradient norm", "nearest stratum", text=(4,))
+        for visit in shown.visits:
+            table.add_row(
+                str(visit["number"]),
+                f"{visit['t']:.6g}",
+                _value("loss", visit["loss"]),
+                _value("gradient_norm", visit["gradient_norm"]),
+                _nearest(case, visit),
+            )
+        _print(out, table)
+    out.print()
+
+
+def print_again(out: Console, shown: Shown, first: Again, second: Again | None) -> None:
+    """The re-integrations, side by side with the stored row, and what they say."""
+    table = _table("", "stored", "again", *(["tighter"] if second else []), text=(0, 1, 2, 3))
+    for name, value in shown.row.items():
+        if name == "id":
+            continue
+        others = [again.row[name] for again in (first, second) if again is not None]
+        table.add_row(
+            name,
+            *(_value(name, one) for one in (value, *others)),
+            style="" if value == others[0] else "bold red",
+        )
+    _print(out, table)
+    for said in compared(shown, first, second):
+        _paragraph(out, said, style="bold red" if "ANOTHER" in said else "bold")
+    out.print()
+
+
+def _value(name: str, value: object) -> str:
+    if value is None:
+        return "unknown" if name in ("modes", "rank", "rejected") else "none"
+    if name == "modes":
+        return _modes(mask_to_modes(int(str(value))))
+    if isinstance(value, float):
+        return f"{value:.10g}" if name in ("loss", "t") else f"{value:.4g}"
+    return f"{value:,}" if isinstance(value, int) else str(value)
+
+
+def _nearest(case: Case, visit: Row) -> str:
+    if visit["modes"] is None:
+        return "unknown"
+    stratum = case.problem.strata().of(int(visit["modes"]))
+    return stratum_text(stratum.index, stratum.modes)
+
+
+# --- small things ---------------------------------------------------------------------------------------------------
+
+
+def duration(seconds: float) -> str:
+    """Seconds in the unit that reads best: 8.1 ms, 32 s, 5.3 min, 2.1 h, 3.4 days."""
+    for limit, unit, name in ((0.9995, 1e-3, "ms"), (99.5, 1, "s"), (5970, 60, "min"), (172_000, 3600, "h")):
+        if seconds < limit:
+            return f"{_two(seconds / unit)} {name}"
+    return f"{_two(seconds / 86400)} days"
+
+
+def size(value: float) -> str:
+    """Bytes in the unit that reads best, in powers of 1,000."""
+    for limit, unit, name in ((999_500, 1e3, "kB"), (999_500_000, 1e6, "MB"), (999_500_000_000, 1e9, "GB")):
+        if value < limit:
+            return f"{_two(value / unit)} {name}"
+    return f"{_two(value / 1e12)} TB"
+
+
+def _two(value: float) -> str:
+    return f"{value:,.0f}" if value >= 9.95 else f"{value:.2g}"
+
+
+def _counted(count: int, what: str) -> str:
+    return f"{count:,} {what}{'s' * (count != 1)}"
+
+
+def _widths(widths: Iterable[int]) -> str:
+    return "-".join(map(str, widths))
+
+
+def _modes(modes: Sequence[int]) -> str:
+    """S, cut short where it is long: {0,1,...,17} of 15 modes."""
+    if len(modes) <= MODES_LISTED:
+        return modes_text(modes)
+    return modes_text(modes[:MODES_LISTED])[:-1] + f",...}} ({len(modes)})"
+
+
+def _heading(out: Console, name: str, rest: str) -> None:
+    out.print(Text.assemble((name, "bold cyan"), "  ", rest))
+
+
+def _paragraph(out: Console, text: str, style: str = "") -> None:
+    # A command or a path in it stays whole: nothing is broken but at spaces.
+    lines = textwrap.wrap(text, out.width - 2, break_long_words=False, break_on_hyphens=False)
+    out.print(Text("\n".join(f"  {line}" for line in lines), style=style), soft_wrap=True)
+
+
+def _print(out: Console, renderable: RenderableType) -> None:
+    """Print without the blanks that a table ends its lines with."""
+    for segments in out.render_lines(renderable, pad=False):
+        line = Text.assemble(*((segment.text, segment.style or "") for segment in segments))
+        line.rstrip()
+        out.print(line, soft_wrap=True)
+
+
+def _table(*columns: str, text: Sequence[int] = (1,), hide: bool = False) -> Table:
+    """A table without lines; columns in `text` are flush left and may fold. hide: leave out the last two."""
+    table = Table(box=None, padding=(0, 2, 0, 2), header_style="dim", show_edge=False)
+    for position, column in enumerate(columns[:-2] if hide else columns):
+        table.add_column(column, justify="left" if position in text else "right", no_wrap=position not in text)
+    return table
