@@ -1,0 +1,114 @@
+"""Products of matrices whose elements are vectors of lanes: register tiles, written out or kept as loops."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from basins.engines.emit import Function, Index, Pointer
+
+WRITTEN_OUT = 512
+"""Products of at most this many multiply-adds are written out; larger ones keep loops over their tiles."""
+
+LONG = 16
+"""Inner dimensions above this keep a loop over k."""
+
+
+class Matrix(NamedTuple):
+    """A matrix in memory: where, and how many elements apart its rows and its columns lie."""
+
+    data: Pointer
+    row: int
+    column: int
+
+    @property
+    def T(self) -> Matrix:
+        """Its transpose, which is only another way to walk."""
+        return Matrix(self.data, self.column, self.row)
+
+
+def tile_of(rows: int, columns: int, registers: int) -> tuple[int, int]:
+    """The tile (rows, columns) of a product's result that loads least for each multiply-add and fits the registers."""
+
+    def cost(tile: tuple[int, int]) -> float:
+        a, b = tile
+        blocks = -(-rows // a) * -(-columns // b)
+        return blocks * (a + b + 0.5 * a * b)  # remainders count as whole tiles
+
+    fits = [
+        (a, b)
+        for a in range(1, 5)
+        for b in range(1, 5)
+        if a <= rows and b <= columns and a * b + min(a, b) + 1 <= registers
+    ]
+    return min(fits, key=cost)
+
+
+def product(
+    f: Function,
+    out: Matrix,
+    X: Matrix,
+    Y: Matrix,
+    size: tuple[int, int, int],
+    registers: int,
+    start: Matrix | None = None,
+) -> None:
+    """out = X Y, or start - X Y: (rows, columns, inner) = size; each element sums over rising k in one fused chain."""
+    rows, columns, inner = size
+    tile = tile_of(rows, columns, registers)
+    unroll = rows * columns * inner <= WRITTEN_OUT
+
+    def block(out: Matrix, X: Matrix, Y: Matrix, start: Matrix | None, a: int, b: int) -> None:
+        cells = [(r, c) for r in range(a) for c in range(b)]
+
+        def term(k: Index, sums: list[str]) -> list[str]:
+            Xk, Yk = f.shift(X.data, k, X.column), f.shift(Y.data, k, Y.row)
+            x = [f.load(Xk + r * X.row) for r in range(a)]
+            y = [f.load(Yk + c * Y.column) for c in range(b)]
+            if start is not None:
+                x = [f.negate(value) for value in x]
+            if not sums:
+                return [f.mul(x[r], y[c]) for r, c in cells]
+            return [f.fma(x[r], y[c], sums[i]) for i, (r, c) in enumerate(cells)]
+
+        if start is None:
+            sums, first = term(0, []), 1
+        else:
+            sums, first = [f.load(start.data + (r * start.row + c * start.column)) for r, c in cells], 0
+        X1 = X._replace(data=X.data + first * X.column)
+        Y1 = Y._replace(data=Y.data + first * Y.row)
+        X, Y = X1, Y1
+        sums = f.loop(inner - first, sums, term, unroll=inner <= LONG)
+        for value, (r, c) in zip(sums, cells, strict=True):
+            f.store(value, out.data + (r * out.row + c * out.column))
+
+    def moved(M: Matrix, index: Index, stride: int) -> Matrix:
+        return M._replace(data=f.shift(M.data, index, stride))
+
+    def strip(out: Matrix, X: Matrix, start: Matrix | None, a: int) -> None:
+        whole, rest = divmod(columns, tile[1])
+
+        def body(j: Index, _: list[str]) -> list[str]:
+            b = tile[1]
+            s = None if start is None else moved(start, j, b * start.column)
+            block(moved(out, j, b * out.column), X, moved(Y, j, b * Y.column), s, a, b)
+            return []
+
+        f.loop(whole, [], body, unroll=unroll)
+        if rest:
+            at = whole * tile[1]
+            s = None if start is None else moved(start, at, start.column)
+            block(moved(out, at, out.column), X, moved(Y, at, Y.column), s, a, rest)
+
+    whole, rest = divmod(rows, tile[0])
+
+    def body(i: Index, _: list[str]) -> list[str]:
+        a = tile[0]
+        s = None if start is None else moved(start, i, a * start.row)
+        strip(moved(out, i, a * out.row), moved(X, i, a * X.row), s, a)
+        return []
+
+    f.loop(whole, [], body, unroll=unroll)
+    if rest:
+        at = whole * tile[0]
+        s = None if start is None else moved(start, at, start.row)
+        strip(moved(out, at, out.row), moved(X, at, X.row), s, rest)
