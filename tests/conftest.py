@@ -1,4 +1,5 @@
-"""What several rooms' tests share: the flow at a given time, a solver's own measure of error, exact critical points."""
+"""What several rooms' tests share: the flow at a given time, a solver's own measure of error, exact critical
+points."""
 
 from __future__ import annotations
 
@@ -23,7 +24,8 @@ def rng() -> np.random.Generator:
 
 @pytest.fixture
 def flow_to() -> Callable[..., Array]:
-    """flow_to(problem, starts (N, n), t, method): states (N, n) at exactly t by scipy, no certificate and no rest asked."""
+    """flow_to(problem, starts (N, n), t, method): states (N, n) at exactly t by scipy, no certificate and no rest
+    asked."""
 
     def carry(
         problem: Problem, starts: ArrayLike, t: float, method: str = "DOP853", rtol: float = RTOL, atol: float = ATOL
@@ -63,8 +65,8 @@ def off_by() -> Callable[..., float]:
 def critical_point() -> Callable[..., Array]:
     """critical_point(problem, S, rng): a random exact critical point of the reduced flow on I_S, any H.
 
-    The paper's (24) for H = 1: S^c columns of W_{1,1} and S^c rows of W_{H+1} zero, R_S W_{1,1,1} = D_Y, R_S W_{1,2} = 0 with
-    R = W_{H+1}...W_2; all that these leave free is drawn.
+    The paper's (24) for H = 1: S^c columns of W_{1,1} and S^c rows of W_{H+1} zero, R_S W_{1,1,1} = D_Y, R_S W_{1,2}
+    = 0 with R = W_{H+1}...W_2; all that these leave free is drawn.
     """
 
     def construct(problem: Problem, S: Sequence[int], rng: np.random.Generator) -> Array:

@@ -27,7 +27,8 @@ def problem(request, rng):
 
 
 def loss_of(problem, W):
-    """L of a state that may be complex: analytic in W, so Im L(W + i h w) / h is its derivative without cancellation."""
+    """L of a state that may be complex: analytic in W, so Im L(W + i h w) / h is its derivative without
+    cancellation."""
     layers = problem._split(W)
     return flow.loss(problem.target, problem.gram_root, layers)
 
@@ -81,7 +82,8 @@ def test_a_batch_is_its_states_one_by_one(problem, rng):
 
 
 def test_invariants_are_constant(problem, rng, flow_to):
-    """Lemma 2.3: their derivative along the field is zero to rounding, and along a trajectory they drift with its tolerance."""
+    """Lemma 2.3: their derivative along the field is zero to rounding, and along a trajectory they drift with its
+    tolerance."""
     W = rng.standard_normal((3, problem.n))
     layers, velocity = problem.unpack(W), problem.unpack(-problem.gradient(W))
     for j in range(problem.H):
@@ -95,7 +97,8 @@ def test_invariants_are_constant(problem, rng, flow_to):
 
 
 def test_norms_of_layers_differ_by_traces_of_invariants(problem, rng, flow_to):
-    """Eq. (8) reads ||W_{j+1}||^2 = ||W_1||^2 + sum_{k <= j} tr C_k; the paper's c_{j+1} is not defined for j = H (errata 10)."""
+    """Eq. (8) reads ||W_{j+1}||^2 = ||W_1||^2 + sum_{k <= j} tr C_k; the paper's c_{j+1} is not defined for j = H
+    (errata 10)."""
     layers = problem.unpack(flow_to(problem, rng.standard_normal((1, problem.n)), 1.0))
     C = problem.invariants(problem.pack(layers))
     for j in range(1, problem.H + 1):
@@ -104,7 +107,8 @@ def test_norms_of_layers_differ_by_traces_of_invariants(problem, rng, flow_to):
 
 
 def test_zeros_stay_zeros_bitwise(rng, flow_to):
-    """The S^c columns of W_1 and S^c rows of W_{H+1}: the reduced flow keeps them, the raw flow does not (theory.md 6.7)."""
+    """The S^c columns of W_1 and S^c rows of W_{H+1}: the reduced flow keeps them, the raw flow does not (theory.md
+    6.7)."""
     for d_x, hidden, d_y in SHAPES:
         problem = Problem.from_spectrum(np.array([2.0, 1.1, 0.4])[:d_y], d_x=d_x, hidden=hidden)
         W = rng.standard_normal((1, problem.n))
@@ -129,7 +133,8 @@ def bar(raw, W):
 
 
 def test_raw_and_reduced_flows_differ_by_the_metric_of_the_inputs(rng):
-    """dWbar_1/dt = A_1^T M (V_Y^T S_X^2 V_Y) in the raw flow, A_1^T M in the reduced one; other layers agree (errata 1)."""
+    """dWbar_1/dt = A_1^T M (V_Y^T S_X^2 V_Y) in the raw flow, A_1^T M in the reduced one; other layers agree (errata
+    1)."""
     raw, reduced = raw_problem(rng)
     W = rng.standard_normal(raw.n)
     np.testing.assert_allclose(raw.loss(W), reduced.loss(bar(raw, W)), rtol=1e-12)
@@ -171,7 +176,8 @@ def test_critical_sets_and_inertia_agree_in_both_flows(rng, critical_point):
 
 
 def quadratic_part(problem, W, w, pairs):
-    """The paper's H_W(w) (Prop. 3, without its split of W_1): second variations over these pairs of layers, squared first ones."""
+    """The paper's H_W(w) (Prop. 3, without its split of W_1): second variations over these pairs of layers, squared
+    first ones."""
     W, w = problem.unpack(W), problem.unpack(w)
 
     def product(replaced):
@@ -186,20 +192,22 @@ def quadratic_part(problem, W, w, pairs):
 
 
 def test_the_papers_quadratic_form_is_half_the_hessians_with_each_pair_once(rng):
-    """H_W is the t^2 coefficient of L(W + t w), half of <w, Hess w> (errata 5), and "j != k" in its sums is j < k (errata 6)."""
+    """H_W is the t^2 coefficient of L(W + t w), half of <w, Hess w> (errata 5), and "j != k" in its sums is j < k
+    (errata 6)."""
     problem = Problem.from_spectrum([2.0, 1.1], d_x=2, hidden=(3, 2, 4))
     W, w = rng.standard_normal((2, problem.n))
     form = w @ problem.hessian(W) @ w
     pairs = list(combinations(range(problem.H + 1), 2))
     assert quadratic_part(problem, W, w, pairs) == pytest.approx(form / 2, rel=1e-12)
     assert quadratic_part(problem, W, w, pairs) != pytest.approx(form, rel=0.1)
-    inner = [(j, k) for j, k in pairs if 1 <= j and k <= problem.H - 1]  # the paper's 2 <= j, k <= H
+    inner = [(j, k) for j, k in pairs if j >= 1 and k <= problem.H - 1]  # the paper's 2 <= j, k <= H
     assert quadratic_part(problem, W, w, [*pairs, *inner]) != pytest.approx(form / 2, rel=1e-3)
 
 
 @pytest.mark.parametrize("hidden", [(2,), (2, 3), (2, 3, 2)])
 def test_the_loss_has_degree_twice_the_number_of_layers(hidden, rng):
-    """Degree 2 (H + 1), not (H + 1)^2 (errata 9): on the ray s W, L is a polynomial whose coefficients are fitted exactly."""
+    """Degree 2 (H + 1), not (H + 1)^2 (errata 9): on the ray s W, L is a polynomial whose coefficients are fitted
+    exactly."""
     problem = Problem.from_spectrum([2.0, 1.1], d_x=3, hidden=hidden)
     layers = len(hidden) + 1
     s = np.cos(np.pi * (np.arange(30) + 0.5) / 30)  # Chebyshev points: a well-conditioned fit of a high degree
