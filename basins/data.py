@@ -18,7 +18,7 @@ import warnings
 import zipfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -200,7 +200,7 @@ def _numbers(column: pd.Series[Any], name: str, where: str) -> Array:
     """A column as float64. Raises DataError for the first value that is text, missing or not finite."""
     import pandas as pd
 
-    if pd.api.types.is_numeric_dtype(column.dtype) and not pd.api.types.is_complex_dtype(column.dtype):
+    if _kind(column, f"{where}, column {name!r}") == "number" or pd.api.types.is_bool_dtype(column.dtype):
         values: Array = column.to_numpy(dtype=np.float64, na_value=np.nan)
     else:
         values = np.asarray(pd.to_numeric(column, errors="coerce"), dtype=np.float64)
@@ -233,7 +233,7 @@ def _targets(
     names: list[str] = []
     dropped = drop_class is None
     for name in targets:
-        if not _is_class(table[name]):
+        if _kind(table[name], f"{where}, column {name!r}") == "number":
             columns.append(_numbers(table[name], name, where))
             names.append(name)
             continue
@@ -275,11 +275,18 @@ def _refuse_mixed(labels: NDArray[np.str_], where: str) -> None:
         )
 
 
-def _is_class(column: pd.Series[Any]) -> bool:
+def _kind(column: pd.Series[Any], where: str) -> Literal["number", "class"]:
+    """Whether a column holds numbers or classes (text, boolean, categorical). Raises DataError for any other type."""
     import pandas as pd
 
-    types = pd.api.types
-    return bool(types.is_bool_dtype(column.dtype)) or not types.is_numeric_dtype(column.dtype)
+    types, kind = pd.api.types, column.dtype
+    if types.is_numeric_dtype(kind) and not types.is_bool_dtype(kind) and not types.is_complex_dtype(kind):
+        return "number"
+    if types.is_bool_dtype(kind) or types.is_string_dtype(kind) or types.is_object_dtype(kind):
+        return "class"
+    if isinstance(kind, pd.CategoricalDtype):
+        return "class"
+    raise DataError(f"values of type {kind}", where=where, remedy="give numbers, or text for classes")
 
 
 def _count(X: Array) -> str:
