@@ -24,10 +24,6 @@ Array = NDArray[np.float64]
 Layers = Sequence[Array]
 
 
-def _t(matrix: Array) -> Array:
-    return np.swapaxes(matrix, -1, -2)
-
-
 def suffix_products(W: Layers) -> list[Array | None]:
     """[A_0, A_1, ..., A_{H+1}] with A_j = W_{H+1}...W_{j+1} of shape (..., d_y, d_j); A_{H+1} = I is given as None."""
     A: list[Array | None] = [None] * (len(W) + 1)
@@ -75,15 +71,15 @@ def loss_and_gradient(T: Array, G: Array | None, W: Layers) -> tuple[Array, list
     gradient = []
     for j, W_j in enumerate(W, start=1):  # F = F_j = E G^T B_j^T, shape (..., d_y, d_{j-1})
         A_j = A[j]
-        gradient.append(-F if A_j is None else -(_t(A_j) @ F))
+        gradient.append(-F if A_j is None else -(A_j.mT @ F))
         if j < len(W):
-            F = F @ _t(W_j)
+            F = F @ W_j.mT
     return L, gradient
 
 
 def invariants(W: Layers) -> list[Array]:
     """[C_1, ..., C_H], C_j = W_{j+1}^T W_{j+1} - W_j W_j^T (..., d_j, d_j), constant along the flow (Lemma 2.3)."""
-    return [_t(W[j + 1]) @ W[j + 1] - W[j] @ _t(W[j]) for j in range(len(W) - 1)]
+    return [W[j + 1].mT @ W[j + 1] - W[j] @ W[j].mT for j in range(len(W) - 1)]
 
 
 def hessian_product(T: Array, G: Array | None, W: Layers, w: Layers) -> list[Array]:
@@ -107,8 +103,8 @@ def hessian_product(T: Array, G: Array | None, W: Layers, w: Layers) -> list[Arr
     product = []
     for j, (W_j, w_j) in enumerate(zip(W, w, strict=True), start=1):
         A_j, dA_j = A[j], dA[j]
-        change = dF if A_j is None else _t(A_j) @ dF
-        product.append(-change if dA_j is None else -(_t(dA_j) @ F + change))
+        change = dF if A_j is None else A_j.mT @ dF
+        product.append(-change if dA_j is None else -(dA_j.mT @ F + change))
         if j < len(W):
-            F, dF = F @ _t(W_j), dF @ _t(W_j) + F @ _t(w_j)
+            F, dF = F @ W_j.mT, dF @ W_j.mT + F @ w_j.mT
     return product
