@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from basins.certificates import can_test
 from basins.errors import RunError
-from basins.intervals import LEVEL, one_sided_lower, one_sided_upper, two_sided
+from basins.intervals import ALPHA, LEVEL, one_sided_lower, one_sided_upper, two_sided
 from basins.laws import Law, Planted, stream_key
 from basins.sentences import pooled_sentence, sentence
 from basins.strata import Strata, modes_to_mask
@@ -245,7 +245,7 @@ def saddle_measure(counts: Counts, level: float = LEVEL) -> Measure:
 
 def strata_measures(strata: Strata, counts: Counts, delta: float) -> tuple[StratumMeasure, ...]:
     """Every stratum, or those met where there are more than 32, with intervals that hold together at 95 %."""
-    N, alpha = counts.trajectories, (1 - LEVEL) / len(strata)
+    N, alpha = counts.trajectories, ALPHA / len(strata)
     full = len(strata) - 1
     by_mask = {**counts.saddles, full: counts.minimum}
     if len(strata) <= LISTED:

@@ -13,8 +13,8 @@ from __future__ import annotations
 
 from basins.errors import ArgumentError
 
-LEVEL = 0.95
-"""Confidence of the one-sided bounds on the saddle-basin measure, and of the strata's intervals jointly."""
+LEVEL, ALPHA = 0.95, 0.05
+"""Confidence of the one-sided bounds on the saddle-basin measure, and of the strata's intervals jointly; 1 less it."""
 
 
 def one_sided_upper(k: int, n: int, level: float = LEVEL) -> float:

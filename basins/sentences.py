@@ -9,19 +9,22 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from basins.limits import REASONS, Reason
+
 if TYPE_CHECKING:
     from basins.estimate import CaseEstimate, PooledEstimate
 
 LABELS = "label error: not measured"
 """Said wherever a bound is."""
 
-REMEDIES = {
-    "evaluation budget": "raise engine.budget",
-    "step underflow": "try another engine.method, or loosen engine.rtol",
-    "non-finite": "lower the law's scale",
-    "settled": "tighten engine.rtol and engine.atol, or raise engine.budget",
-    "t_end": "raise engine.t_end, or leave it out",
+_REMEDIES = {
+    Reason.evaluation_budget: "raise engine.budget",
+    Reason.step_underflow: "try another engine.method, or loosen engine.rtol",
+    Reason.non_finite: "lower the law's scale",
+    Reason.settled: "tighten engine.rtol and engine.atol, or raise engine.budget",
+    Reason.t_end: "raise engine.t_end, or leave it out",
 }
+REMEDIES = {REASONS[reason]: remedy for reason, remedy in _REMEDIES.items()}
 """What to do about censored rows, by reason."""
 
 

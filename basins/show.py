@@ -15,7 +15,7 @@ from basins.engines.drive import integrate_batch
 from basins.errors import ArgumentError, RunError
 from basins.experiment import Case
 from basins.laws import BLOCK
-from basins.limits import PATIENCE
+from basins.limits import PATIENCE, REASONS, Reason
 from basins.sentences import REMEDIES, modes_text, stratum_text
 from basins.store import layout, parquet, rows
 from basins.store.run import Run
@@ -112,7 +112,7 @@ def why(case: Case, row: Row) -> str:
     problem, t = case.problem, f"{row['t']:.6g}"
     loss, margin = _figures(row["loss"], 6), _figures(row["margin"], 3)
     if row["verdict"] == "censored":
-        reason = _REASONS[row["reason"]].format(t=t, loss=loss, **_of_case(case, row))
+        reason = _WHY[Reason(REASONS.index(row["reason"]))].format(t=t, loss=loss, **_of_case(case, row))
         return f"Censored: {reason} To decide it, {REMEDIES[row['reason']]}."
     if row["certificate"] == "level":
         return (
@@ -146,15 +146,15 @@ def why(case: Case, row: Row) -> str:
     )
 
 
-_REASONS = {
-    "evaluation budget": "its {budget} evaluations were spent at t = {t}, with loss {loss}.",
-    "step underflow": "at t = {t}, with loss {loss}, its step became too small for the last digit of t.",
-    "non-finite": "at t = {t} the state, the loss or the gradient was no finite number: the start is too large.",
-    "settled": (
+_WHY = {
+    Reason.evaluation_budget: "its {budget} evaluations were spent at t = {t}, with loss {loss}.",
+    Reason.step_underflow: "at t = {t}, with loss {loss}, its step became too small for the last digit of t.",
+    Reason.non_finite: "at t = {t} the state, the loss or the gradient was no finite number: the start is too large.",
+    Reason.settled: (
         "at t = {t}, with loss {loss}, it rests beside a saddle{stratum}, and nothing shows that it stays: a passage "
         "may take longer than any budget."
     ),
-    "t_end": "it was stopped at t_end = {t_end}, with loss {loss}, as asked.",
+    Reason.t_end: "it was stopped at t_end = {t_end}, with loss {loss}, as asked.",
 }
 
 

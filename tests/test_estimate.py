@@ -1,0 +1,460 @@
+"""Counts become measures; the bounds cover; a run in progress is counted without a gap; each sentence says its case.
+
+Runs are made of shards with chosen verdicts, written as a worker writes them: nothing is integrated here.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from basins import estimate as estimates
+from basins.errors import RunError
+from basins.estimate import (
+    CaseEstimate,
+    Counts,
+    Estimate,
+    case_estimate,
+    estimate_run,
+    pool,
+    saddle_measure,
+    strata_measures,
+)
+from basins.experiment import Case, Experiment
+from basins.intervals import one_sided_lower, one_sided_upper, two_sided
+from basins.limits import REASONS, Certificate, Limits, Reason, Verdict, VisitTable
+from basins.sentences import LABELS, number, sentence
+from basins.store import Run, commit_shard, create_or_resume, files_at, open_run
+from basins.store.layout import part
+from basins.store.rows import concatenated, tables_of_block
+from basins.strata import Strata
+
+Outcome = tuple[str, int] | tuple[str, str, float]
+"""("saddle", bitmask of S) or ("censored", reason, loss); an id without one is a minimum."""
+
+HEAD = """
+name = "made"
+seed = 1
+trajectories = {trajectories}
+[data]
+source = "spectrum"
+sigma = {sigma}
+d_x = {d_x}
+[network]
+hidden = {hidden}
+"""
+GAUSSIAN = '[[case]]\nname = "gaussian"\nlaw = { name = "gaussian", scale = 0.5 }\n'
+CONTROL = '[[case]]\nname = "control"\nlaw = { name = "planted", modes = [0], scale = 0.5 }\n'
+BALANCED = '[[case]]\nname = "balanced"\nlaw = { name = "balanced" }\n'
+TWIN = GAUSSIAN.replace('"gaussian"\nlaw', '"twin"\nlaw') + "engine = { rtol = 1e-9 }\n"
+
+
+def experiment(
+    cases: str = GAUSSIAN, trajectories: int = 3000, sigma: Sequence[float] = (2.0, 1.0), hidden: Sequence[int] = (2, 2)
+) -> Experiment:
+    head = HEAD.format(trajectories=trajectories, sigma=list(sigma), d_x=len(sigma), hidden=list(hidden))
+    return Experiment.from_toml(head + cases, Path())
+
+
+def limits(case: Case, ids: range, outcomes: Mapping[int, Outcome]) -> Limits:
+    """Limits as an engine would give them, with these outcomes."""
+    N, d_y = len(ids), case.problem.d_y
+    verdict = np.full(N, Verdict.minimum, dtype=np.int8)
+    reason = np.full(N, -1, dtype=np.int8)
+    certificate = np.full(N, Certificate.level, dtype=np.int8)
+    modes, rank = np.full(N, (1 << d_y) - 1, dtype=np.uint64), np.full(N, d_y, dtype=np.int16)
+    loss = np.full(N, 0.4 * case.problem.sigma_min**2)
+    for row, id in enumerate(ids):
+        if id not in outcomes:
+            continue
+        outcome = outcomes[id]
+        if outcome[0] == "saddle":
+            verdict[row], certificate[row] = Verdict.saddle, Certificate.outlasted
+            modes[row], rank[row] = outcome[1], int(outcome[1]).bit_count()
+        else:
+            verdict[row], certificate[row] = Verdict.censored, -1
+            reason[row], loss[row] = REASONS.index(str(outcome[1])), outcome[2]
+            modes[row], rank[row] = 0, -1
+    zeros, counts = np.zeros(N), np.ones(N, dtype=np.int64)
+    nothing = np.empty(0)
+    whole = np.empty(0, dtype=np.int64)
+    visits = VisitTable(whole, whole, nothing, nothing, nothing, whole.astype(np.uint64), whole)
+    return Limits(
+        np.zeros((N, case.problem.n)), zeros, zeros, loss, zeros, verdict, reason, certificate, zeros, modes, rank,
+        zeros, counts, counts, counts, zeros, zeros, visits,
+    )  # fmt: skip
+
+
+def made(
+    out: Path,
+    of: Experiment,
+    outcomes: Mapping[str, Mapping[int, Outcome]] | None = None,
+    shards: Mapping[str, Sequence[int]] | None = None,
+) -> Run:
+    """A run at `out` with these outcomes by case name; `shards`: only these are there."""
+    files = files_at(out)
+    manifest = create_or_resume(files, of)
+    for case in of.cases:
+        plan = manifest.plan(case)
+        for shard in range(plan.shards) if shards is None else shards[case.name]:
+            blocks = plan.shard(shard)
+            parts = []
+            for block in blocks:
+                ids = plan.ids(range(block, block + 1))
+                chosen = (outcomes or {}).get(case.name, {})
+                parts.append(tables_of_block(block, ids.start, limits(case, ids, chosen)))
+            commit_shard(files, manifest, case, shard, concatenated(parts))
+    return open_run(out)
+
+
+def counts(minimum: int = 0, saddles: Mapping[int, int] | None = None, losses: Sequence[float] = ()) -> Counts:
+    return Counts(minimum, dict(saddles or {}), np.array(losses, dtype=np.float64))
+
+
+def one(of: Experiment, counted: Counts, **more: Any) -> CaseEstimate:
+    return case_estimate(of.cases[0], counted, **more)
+
+
+# --- the measure ----------------------------------------------------------------------------------------------------
+
+
+def test_none_of_20000() -> None:
+    measure = saddle_measure(counts(20_000))
+    assert measure.estimate == 0.0
+    assert measure.lower == 0.0
+    assert measure.upper == pytest.approx(1.498e-4, rel=2e-4)
+
+
+def test_censored_rows_count_in_the_upper_end_alone() -> None:
+    measure = saddle_measure(counts(990, {1: 3}, [1.0] * 7))
+    assert measure.estimate == 3 / 1000
+    assert measure.lower == one_sided_lower(3, 1000)
+    assert measure.upper == one_sided_upper(10, 1000)
+
+
+def test_nothing_counted_bounds_nothing() -> None:
+    assert saddle_measure(Counts()).to_dict() == {"estimate": None, "lower": 0.0, "upper": 1.0}
+
+
+@pytest.mark.parametrize("mean", [0.0, 0.1, 1.0, 10.0])
+@pytest.mark.parametrize("censoring", [0.0, 0.5])
+def test_the_measure_is_covered_whatever_is_censored(mean: float, censoring: float) -> None:
+    """Draws with N p = mean in which saddles are censored more often than not: the bounds must still hold."""
+    rng, N, draws = np.random.default_rng(3), 1_000, 2_000
+    missed_above = missed_below = 0
+    for saddles in rng.binomial(N, mean / N, size=draws):
+        hidden = rng.binomial(saddles, censoring)
+        seen = counts(N - int(saddles), {0: int(saddles - hidden)}, [9.0] * int(hidden))
+        measure = saddle_measure(seen)
+        missed_above += measure.upper < mean / N
+        missed_below += measure.lower > mean / N
+    assert missed_above / draws <= 0.05 + 4 * np.sqrt(0.05 * 0.95 / draws)
+    assert missed_below / draws <= 0.05 + 4 * np.sqrt(0.05 * 0.95 / draws)
+
+
+# --- strata ---------------------------------------------------------------------------------------------------------
+
+
+def strata(*sigma: float) -> Strata:
+    return Strata(np.array(sigma), (len(sigma), len(sigma), len(sigma)))
+
+
+def test_strata_share_the_level() -> None:
+    measured = strata_measures(strata(2.0, 1.0), counts(97, {0: 2, 1: 1}), 1e-6)
+    assert [(s.index, s.modes, s.rank, s.loss, s.count) for s in measured] == [
+        (1, (), 0, 2.5, 2),
+        (2, (1,), 1, 2.0, 0),
+        (3, (0,), 1, 0.5, 1),
+        (4, (0, 1), 2, 0.0, 97),
+    ]
+    for stratum in measured:
+        assert (stratum.lower, stratum.upper) == two_sided(stratum.count, 100, 0.05 / 4)
+
+
+@pytest.mark.parametrize(
+    ("loss", "reached"),
+    [
+        (3.0, (True, True, True, True)),
+        (2.5, (True, True, True, True)),  # settled on I(1) to rounding: it may be there
+        (2.5 * (1 - 1e-12), (True, True, True, True)),
+        (2.4, (False, True, True, True)),
+        (0.6, (False, False, True, True)),
+        (0.4, (False, False, False, True)),
+        (0.0, (False, False, False, True)),
+        (np.nan, (True, True, True, True)),
+        (np.inf, (True, True, True, True)),
+    ],
+)
+def test_a_censored_row_counts_where_it_may_still_go(loss: float, reached: tuple[bool, ...]) -> None:
+    measured = strata_measures(strata(2.0, 1.0), counts(99, {}, [loss]), 1e-6)
+    for stratum, may in zip(measured, reached, strict=True):
+        count = 99 if stratum.rank == 2 else 0
+        assert (stratum.lower, stratum.upper) == (
+            two_sided(count, 100, 0.05 / 4)[0],
+            two_sided(count + may, 100, 0.05 / 4)[1],
+        )
+
+
+def joint_misses(alpha_of: float, monkeypatch: pytest.MonkeyPatch | None = None) -> float:
+    """Share of draws in which some stratum's interval misses; alpha_of scales the level of each."""
+    if monkeypatch is not None:
+        monkeypatch.setattr(estimates, "two_sided", lambda k, n, alpha: two_sided(k, n, alpha_of * alpha))
+    rng, N, draws = np.random.default_rng(8), 400, 300
+    eight = strata(3.0, 2.0, 1.0)
+    masks = [s.mask for s in eight]
+    p = np.full(8, 1 / 8)
+    misses = 0
+    for drawn in rng.multinomial(N, p, size=draws):
+        seen = dict(zip(masks, (int(k) for k in drawn), strict=True))
+        measured = strata_measures(eight, counts(seen.pop(7), seen), 1e-6)
+        misses += any(not s.lower <= 1 / 8 <= s.upper for s in measured)
+    return misses / draws
+
+
+def test_strata_are_covered_jointly() -> None:
+    assert joint_misses(1.0) <= 0.05 + 3 * np.sqrt(0.05 * 0.95 / 300)
+
+
+def test_intervals_at_5_percent_each_are_caught(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The guard guards: without the division by the number of strata the same check fails."""
+    assert joint_misses(8.0, monkeypatch) > 0.05 + 3 * np.sqrt(0.05 * 0.95 / 300)
+
+
+def test_beyond_32_strata_those_met_are_listed() -> None:
+    many = strata(*np.arange(6, 0, -1.0))
+    measured = strata_measures(many, counts(90, {0b1: 4, 0b11: 6}), 1e-6)
+    assert [(s.modes, s.count) for s in measured] == [((0,), 4), ((0, 1), 6), ((0, 1, 2, 3, 4, 5), 90)]
+    assert measured[0].index == many.of(1).index
+    assert (measured[0].lower, measured[0].upper) == two_sided(4, 100, 0.05 / 64)
+
+
+def test_where_strata_cannot_be_ordered_they_have_no_index() -> None:
+    measured = strata_measures(strata(*np.arange(21, 0, -1.0)), counts(9, {0b1: 1}), 1e-6)
+    assert [s.index for s in measured] == [None, None]
+    assert measured[0].upper == pytest.approx(two_sided(1, 10, 0.05 / 2**21)[1])
+
+
+# --- the pool -------------------------------------------------------------------------------------------------------
+
+
+def test_the_pool_adds_counts_and_leaves_null_laws_out() -> None:
+    sweep = GAUSSIAN.replace("0.5", "0.1").replace('"gaussian"\nlaw', '"small"\nlaw')
+    of = experiment(GAUSSIAN + sweep + CONTROL + BALANCED)
+    pooled = pool(
+        [
+            (of.cases[0], counts(900, {1: 1}, [0.6])),
+            (of.cases[1], counts(100)),
+            (of.cases[2], counts(0, {1: 500})),
+            (of.cases[3], counts(7, {1: 7})),
+        ]
+    )
+    assert pooled.cases == (of.cases[0].key, of.cases[1].key)
+    assert (pooled.trajectories, pooled.minimum, pooled.saddle, pooled.censored) == (1002, 1000, 1, 1)
+    assert pooled.saddle_measure.upper == one_sided_upper(2, 1002)
+    assert [s.count for s in pooled.strata] == [0, 0, 1, 1000]
+    assert pooled.strata[2].upper == two_sided(2, 1002, 0.05 / 4)[1]
+    assert pooled.untestable == 0
+
+
+def test_another_engine_on_the_same_starts_is_no_further_evidence() -> None:
+    of = experiment(GAUSSIAN + TWIN)
+    pooled = pool([(of.cases[0], counts(1000)), (of.cases[1], counts(2000))])
+    assert pooled.cases == (of.cases[1].key,)  # the longer prefix holds the shorter one's ids
+    assert pooled.twins == (of.cases[0].key,)
+    assert pooled.trajectories == 2000
+    assert "no further evidence" in pooled.to_dict()["sentence"]
+
+
+def test_a_pool_of_other_spectra_has_no_strata_and_says_which_shapes_cannot_test() -> None:
+    wide = GAUSSIAN.replace("law", "network = { hidden = [3] }\nlaw").replace('"gaussian"\nnet', '"one"\nnet')
+    of = experiment(GAUSSIAN + wide)
+    other = experiment(sigma=(3.0, 1.0))
+    pooled = pool([(of.cases[0], counts(10)), (of.cases[1], counts(20)), (other.cases[0], counts(30))])
+    assert pooled.strata == ()
+    assert pooled.untestable == 1
+    said = pooled.to_dict()["sentence"]
+    assert "3 cases" in said
+    assert "mixture of these laws" in said
+    assert "The shape of 1 of them cannot test" in said
+
+
+# --- a run ----------------------------------------------------------------------------------------------------------
+
+
+def test_a_whole_run(tmp_path: Path) -> None:
+    of = experiment(GAUSSIAN + CONTROL)
+    control = {id: ("saddle", 1) for id in range(3000)}
+    odd: dict[int, Outcome] = {5: ("saddle", 1), 2999: ("saddle", 0), 1500: ("censored", "settled", 2.5)}
+    found = estimate_run(made(tmp_path, of, {"gaussian": odd, "control": control}))
+    case = found.cases[0]
+    assert (case.trajectories, case.planned) == (3000, 3000)
+    assert (case.minimum, case.saddle, case.censored) == (2997, 2, 1)
+    assert case.reasons == {"settled": 1}
+    assert case.doubtful == (5, 2999)
+    assert [s.count for s in case.strata] == [1, 0, 1, 2997]
+    assert found.cases[1].saddle == 3000
+    assert found.cases[1].doubtful == ()
+    assert found.pooled.trajectories == 3000
+    assert found.pooled.saddle == 2
+
+
+def test_what_json_has(tmp_path: Path) -> None:
+    odd: dict[int, Outcome] = {5: ("saddle", 1), 6: ("censored", REASONS[Reason.non_finite], np.nan)}
+    found = estimate_run(made(tmp_path, experiment(trajectories=50), {"gaussian": odd}))
+    read = json.loads(json.dumps(found.to_dict(), allow_nan=False))
+    assert set(read) == {"experiment", "cases", "pooled"}
+    case = read["cases"][0]
+    assert set(case) == {
+        "case", "name", "law", "null", "widths", "planned", "trajectories", "minimum", "saddle", "censored", "reasons",
+        "level", "saddle_measure", "label_error", "strata", "can_test", "sentence",
+    }  # fmt: skip
+    assert set(case["saddle_measure"]) == {"estimate", "lower", "upper"}
+    assert set(case["strata"][0]) == {"index", "modes", "rank", "loss", "count", "lower", "upper"}
+    assert case["level"] == 0.95
+    assert case["label_error"] is None
+    assert case["saddle_measure"]["estimate"] == 1 / 50
+    assert case["saddle_measure"]["upper"] == one_sided_upper(2, 50)
+    assert set(read["pooled"]) > {"cases", "trajectories", "minimum", "saddle", "censored", "level", "saddle_measure"}
+
+
+def test_a_run_in_progress_is_counted_without_a_gap(tmp_path: Path) -> None:
+    """Fast shards finish first: shard 2 is there, shard 1 is not, so shard 0 alone is counted."""
+    odd: dict[int, Outcome] = {1: ("saddle", 1), 2500: ("saddle", 1)}
+    run = made(tmp_path, experiment(), {"gaussian": odd}, {"gaussian": [0, 2]})
+    case = estimate_run(run).cases[0]
+    assert (case.trajectories, case.planned, case.saddle) == (1024, 3000, 1)
+    assert case.doubtful == (1,)
+    assert run.blocks()["count"].sum() == 1024 + 952  # what is finished would be counted wrong
+
+
+def test_a_run_without_its_first_shard_has_nothing_to_count(tmp_path: Path) -> None:
+    found = estimate_run(made(tmp_path, experiment(GAUSSIAN + CONTROL), shards={"gaussian": [1, 2], "control": []}))
+    for case in found.cases:
+        assert case.trajectories == 0
+        assert case.saddle_measure.to_dict() == {"estimate": None, "lower": 0.0, "upper": 1.0}
+        assert "Nothing to count yet: shard 0 is not there" in sentence(case)
+    assert "Nothing to pool" in found.to_dict()["pooled"]["sentence"]
+    assert json.dumps(found.to_dict(), allow_nan=False)
+
+
+@pytest.mark.parametrize("kind", ["trajectories", "blocks", "visits"])
+def test_a_truncated_file_is_named(tmp_path: Path, kind: Any) -> None:
+    run = made(tmp_path, experiment())
+    path = tmp_path / part(kind, run.manifest.cases[0].key, 1)
+    path.write_bytes(path.read_bytes()[:-100])
+    with pytest.raises(RunError, match=rf"{kind}/case=.*/part-00000001.parquet is damaged"):
+        estimate_run(run)
+
+
+def test_a_lost_row_is_caught(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The guard guards: a block that counts one trajectory less than it has ids."""
+    run = made(tmp_path, experiment(), {"gaussian": {7: ("censored", "t_end", 1.0)}})
+    blocks = run.blocks()
+    short = blocks.assign(count=blocks["count"] - [1, 0, 0])
+    monkeypatch.setattr(run, "blocks", lambda *a, **k: short)
+    with pytest.raises(RunError, match="ids are missing"):
+        estimate_run(run)
+    less = blocks.assign(minimum=blocks["minimum"] - [0, 1, 0])
+    monkeypatch.setattr(run, "blocks", lambda *a, **k: less)
+    with pytest.raises(RunError, match="verdicts of 2,999 trajectories are counted, of 3,000"):
+        estimate_run(run)
+
+
+def test_the_run_has_it_too(tmp_path: Path) -> None:
+    found = made(tmp_path, experiment(trajectories=20)).estimate()
+    assert isinstance(found, Estimate)
+    assert found.cases[0].minimum == 20
+
+
+# --- sentences ------------------------------------------------------------------------------------------------------
+
+SENTENCES = {
+    "none": (experiment(), counts(3000), {}, ["No saddle among 3,000", "none censored", "less than 9.981e-4"]),
+    "censored": (
+        experiment(),
+        counts(2998, {}, [1.0, 2.0]),
+        {"reasons": {"evaluation budget": 2}},
+        ["2 are censored (evaluation budget: 2; raise engine.budget)", "Each counts as a saddle", "less than 0.002097"],
+    ),
+    "saddle": (
+        experiment(),
+        counts(2999, {1: 1}),
+        {"doubtful": [17]},
+        [
+            "1 of 3,000",
+            "I(3), S = {0}: 1",
+            "evidence against the conjecture",
+            "--id 17 --reintegrate",
+            "more than 1.710e-5 and less than 0.00158",
+        ],
+    ),
+    "saddle and censored": (
+        experiment(),
+        counts(2990, {1: 1, 0: 2}, [1.0] * 7),
+        {"doubtful": [4], "reasons": {"settled": 7}},
+        ["I(1), S = {}: 2; I(3), S = {0}: 1", "with 7 censored"],
+    ),
+    "cannot test": (
+        experiment(hidden=(2, 3)),
+        counts(3000),
+        {},
+        [
+            "This shape cannot test the conjecture",
+            "H = 2",
+            "checks the machinery: no saddle among 3,000",
+            "bound 9.981e-4",
+        ],
+    ),
+    "a theorem contradicted": (
+        experiment(hidden=(3,)),
+        counts(2999, {1: 1}),
+        {"doubtful": [17]},
+        ["H = 1", "theorem", "suspect the labels before the theorem", "--id 17"],
+    ),
+    "H = 1": (experiment(hidden=(2,)), counts(3000), {}, ["for H = 1 it is a theorem", "checks the machinery"]),
+}
+
+
+@pytest.mark.parametrize("form", SENTENCES)
+def test_each_form_of_the_sentence(form: str) -> None:
+    of, counted, more, phrases = SENTENCES[form]
+    said = sentence(one(of, counted, **more))
+    for phrase in phrases:
+        assert phrase in said
+    assert LABELS in said  # wherever a bound is
+
+
+def test_the_control_says_whether_the_detector_sees() -> None:
+    of = experiment(CONTROL)
+    assert "does (500 of 500): the detector sees" in sentence(one(of, counts(0, {1: 500})))
+    for wrong in (counts(1, {1: 499}), counts(0, {1: 499, 0: 1}), counts(0, {1: 499}, [1.0])):
+        said = sentence(one(of, wrong, reasons={"settled": wrong.censored}, doubtful=[3]))
+        assert said.startswith("CONTROL FAILED: planted on I(3), S = {0}")
+        assert "499 of 500" in said
+        assert "--id 3" in said
+
+
+def test_a_null_law_says_nothing_of_the_conjecture() -> None:
+    said = sentence(one(experiment(BALANCED), counts(9, {1: 1})))
+    assert "null law" in said.lower()
+    assert "says nothing of the conjecture" in said
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (0.0, "0"),
+        (1.0, "1"),
+        (1.4978e-4, "1.498e-4"),
+        (0.12345, "0.1235"),
+        (0.99985, "0.9999"),
+        (0.9999251, "0.9999251"),
+    ],
+)
+def test_numbers_in_four_figures(value: float, text: str) -> None:
+    assert number(value) == text
