@@ -128,7 +128,7 @@ def test_rate_bounds_the_decay_everywhere(shape, rng):
 
 @pytest.mark.parametrize("shape", [(3, (3,), 2), (2, (2, 2), 2), (2, (2, 2, 2), 2), "raw"], ids=str)
 def test_rate_bounds_the_loss_along_trajectories(shape, rng, flow_to):
-    """L(t) <= L(0) e^{-2 rate t}, and a rate called half as fast again would be contradicted somewhere."""
+    """L(t) <= L(0) e^{-2 rate t} pointwise, in both flows."""
     problem = raw_problem(rng) if shape == "raw" else spectrum_problem(*shape)
     W = any_scales(problem, rng, 20_000)
     rate = at_start(problem, W).rate
