@@ -84,7 +84,7 @@ def sample_cost(experiment: Experiment, case: Case) -> Cost:
     verdicts = np.zeros(len(VERDICTS), dtype=np.int64)
     parts = []
     for size in SAMPLE:
-        if done >= count or seconds >= LONG_ENOUGH:
+        if done >= count or (done and seconds >= LONG_ENOUGH):
             break
         part = slice(done, min(done + size, count))
         clock = time.perf_counter()
