@@ -123,7 +123,11 @@ class Strata(Sequence[Stratum]):
         """The stratum that fits these modes (positions, or a bitmask). Raises ArgumentError for a mode that is not
         there.
         """
-        mask = modes if isinstance(modes, int) else modes_to_mask(modes)
+        if isinstance(modes, int):
+            mask = modes
+        else:
+            modes = tuple(modes)
+            mask = modes_to_mask(modes) if min(modes, default=0) >= 0 else -1
         if not 0 <= mask < len(self):
             raise ArgumentError(
                 f"modes {mask_to_modes(mask) if mask >= 0 else modes} are not all among 0..{self.d_y - 1}",
