@@ -13,6 +13,7 @@ needed.
 
 from __future__ import annotations
 
+import csv
 import hashlib
 import warnings
 import zipfile
@@ -82,7 +83,8 @@ def read(
         table = _read_table(path)
     if targets is None:
         raise DataError("no target column named", where=where, remedy="set targets to one or more columns")
-    columns = [str(name) for name in table.columns]
+    table.columns = columns = [str(name) for name in table.columns]
+    _refuse_twins(columns, where)
     for name in (*(inputs or ()), *targets):
         if name not in columns:
             raise DataError(f"no column {name!r}", where=where, remedy=nearest(name, columns))
@@ -147,11 +149,15 @@ def _read_table(path: Path) -> pd.DataFrame:
         with warnings.catch_warnings():
             # Without this a row with too many fields is cut short, and only a warning says so.
             warnings.simplefilter("error", pd.errors.ParserWarning)
+            with path.open(newline="", encoding="utf-8-sig") as lines:
+                _refuse_twins(next(csv.reader(lines), []), str(path))  # pandas would rename the second in silence
             table: pd.DataFrame = pd.read_csv(path, index_col=False, low_memory=False, **exact)
             return table
     except pd.errors.EmptyDataError:
         raise DataError("an empty file", where=str(path), remedy="give a table with a header") from None
-    except (pd.errors.ParserError, pd.errors.ParserWarning, OSError, ValueError) as error:
+    except DataError:
+        raise
+    except (pd.errors.ParserError, pd.errors.ParserWarning, csv.Error, OSError, ValueError) as error:
         raise _unreadable(path, error) from None
 
 
@@ -185,6 +191,12 @@ def _read_npz(path: Path, inputs: Sequence[str], targets: Sequence[str]) -> tupl
         raise DataError(f"arrays of different lengths: {lengths}", where=str(path), remedy="give one row a sample")
     inputs, targets = ([part for name in names for part in named[name]] for names in (inputs, targets))
     return pd.DataFrame(columns), inputs, targets
+
+
+def _refuse_twins(columns: Sequence[str], where: str) -> None:
+    for name in columns:
+        if columns.count(name) > 1:
+            raise DataError(f"two columns are called {name!r}", where=where, remedy="rename one")
 
 
 def _unreadable(path: Path, error: Exception) -> DataError:

@@ -34,6 +34,7 @@ class Table(BaseModel):
 
 Seed = Annotated[int, Field(ge=0, lt=1 << 64, description="a whole number from 0 to 2^64 - 1")]
 Count = Annotated[int, Field(ge=1, lt=1 << 53, description="a whole number of at least 1")]
+Size = Annotated[int, Field(ge=1, lt=1 << 24, description="a whole number of at least 1, below 2^24")]
 Text = Annotated[str, Field(min_length=1, pattern=r"^[^\x00-\x1f\x7f]+$", description="a text of one line")]
 Switch = Annotated[bool, Field(description="true or false")]
 Names = Annotated[list[Text], Field(min_length=1, description="a list of names")]
@@ -68,16 +69,16 @@ class SklearnData(Matrix):
 
 class GaussianData(Matrix):
     source: Text
-    samples: Count
-    d_x: Count
-    d_y: Count
+    samples: Size
+    d_x: Size
+    d_y: Size
     seed: Seed = 0
 
 
 class SpectrumData(Table):
     source: Text
     sigma: Annotated[list[float], Field(description="a list of singular values, falling")]
-    d_x: Count
+    d_x: Size
 
 
 class Network(Table):

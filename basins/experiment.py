@@ -252,6 +252,9 @@ class _Workshop:
             except BasinsError as error:
                 table = "network" if error.where in Network.model_fields else "data"
                 raise _placed(error, where, table) from None
+            except MemoryError:
+                what = "the problem does not fit in this machine's memory"
+                raise ExperimentError(what, where=where, remedy="make data or network smaller") from None
         return self.problems[made_of]
 
     def make(self, given: Matrix | SpectrumData, network: Network) -> tuple[Problem, str]:

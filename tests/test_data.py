@@ -53,6 +53,11 @@ def test_drop_class_drops_one(csv: Callable[[str], Path]) -> None:
     assert read(csv(TABLE), ["length"], ["kind"], "b").Y.tolist() == [[0, 0], [1, 0], [0, 0], [0, 1]]
 
 
+def test_columns_named_by_numbers_are_named_by_their_text(tmp_path: Path) -> None:
+    pd.DataFrame({0: [1.0, 2.0], 1: [3.0, 4.0]}).to_parquet(tmp_path / "t.parquet")
+    assert read(tmp_path / "t.parquet", ["0"], ["1"]).Y.tolist() == [[3], [4]]
+
+
 def test_true_and_false_are_classes(csv: Callable[[str], Path]) -> None:
     Y = read(csv("x,ok\n1,True\n2,False\n3,True\n"), None, ["ok"]).Y
     assert Y.tolist() == [[0, 1], [1, 0], [0, 1]]
@@ -107,6 +112,7 @@ def test_the_examples_are_scikit_learns() -> None:
         ("x,y\n1,2\n3,nan\n5,nan\n", ["x"], ["y"], r"column 'y': row 2 is missing or NaN \(2 such\)"),
         ("x,y\n1,2\n3,4\n-inf,6\n", None, ["y"], "column 'x': row 3 is -inf"),
         ("x,y\n1,a\n3,\n5,b\n", None, ["y"], "column 'y': row 2 has no class"),
+        ("x,x,y\n1,2,3\n4,5,6\n", None, ["y"], "table.csv: two columns are called 'x'; rename one"),
         ("x,y\n1,2\n3,4,5\n", None, ["y"], "table.csv: not readable as csv"),
         ("x,y\n1,2,3\n3,4,5\n", None, ["y"], "table.csv: not readable as csv"),
     ],

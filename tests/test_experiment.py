@@ -536,6 +536,12 @@ def test_refused_in_one_line_with_place_and_remedy(text: str, kind: type[BasinsE
     assert refused.value.remedy
 
 
+def test_a_problem_too_large_for_memory_is_refused() -> None:
+    large = '[data]\nsource = "gaussian"\nsamples = 16_000_000\nd_x = 16_000_000\nd_y = 1\n'
+    with pytest.raises(ExperimentError, match="does not fit in this machine's memory; make data or network smaller"):
+        experiment(swap(SPECTRUM, large))
+
+
 def test_unreadable_files_are_refused(tmp_path: Path) -> None:
     with pytest.raises(ExperimentError, match=r"none.toml: no such file; give the path of a TOML file"):
         load(tmp_path / "none.toml")
