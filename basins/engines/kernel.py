@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from basins.engines.emit import Function, Index, Pointer, module
 from basins.engines.products import Matrix, product
-from basins.engines.tableau import Tableau, Terms, dop853
+from basins.engines.tableau import Tableau, dop853
 
 BLOCK = 4
 """Components whose sums run side by side, and whose squares are added up before they join a norm."""
@@ -50,10 +50,9 @@ class Shape:
     @property
     def multiply_adds(self) -> int:
         """Multiply-adds of one evaluation, a lane."""
-        d, d_y = self.widths, self.widths[-1]
-        products = sum(d_y * a * b for a, b in self.layers)
-        flow = 3 * products - 2 * d_y * d[-1] * d[-2]  # no product for A_H and for the last layer's slope
-        return flow + (2 * d_y * d[0] * d[0] if self.raw else 0)
+        d_y, inner = self.widths[-1], self.layers[:-1]  # no product for A_H, nor for the last layer's slope
+        flow = 3 * sum(d_y * rows * columns for rows, columns in inner)
+        return flow + (2 * d_y * self.widths[0] ** 2 if self.raw else 0)
 
 
 class _Workspace:
@@ -100,7 +99,7 @@ class _Stages:
 # --- the formulas -------------------------------------------------------------------------------------------------
 
 
-def velocity(shape: Shape, lanes: int, registers: int) -> Function:
+def velocity(shape: Shape, lanes: int) -> Function:
     """dW/dt at W, by d_y rows (theory.md 7); E stays at the start of the scratch.
 
     A_{j-1} = A_j W_j; E = T - A_0 G; F_1 = E G^T, F_{j+1} = F_j W_j^T; slope of W_j = A_j^T F_j.
@@ -127,17 +126,17 @@ def velocity(shape: Shape, lanes: int, registers: int) -> Function:
     A[last - 1], F[last] = W[last], slope[last]
 
     for j in range(last - 1, 1, -1):
-        product(f, A[j - 1], A[j], W[j], (d_y, d[j - 1], d[j]), registers)
+        product(f, A[j - 1], A[j], W[j], (d_y, d[j - 1], d[j]))
     if shape.raw:
         P = rows(scratch + space.P, d_x)
-        product(f, P, A[1], W[1], (d_y, d_x, d[1]), registers)
-        product(f, E, P, G, (d_y, d_x, d_x), registers, start=T)
-        product(f, F[1], E, G.T, (d_y, d_x, d_x), registers)
+        product(f, P, A[1], W[1], (d_y, d_x, d[1]))
+        product(f, E, P, G, (d_y, d_x, d_x), start=T)
+        product(f, F[1], E, G.T, (d_y, d_x, d_x))
     else:
-        product(f, E, A[1], W[1], (d_y, d_x, d[1]), registers, start=T)
+        product(f, E, A[1], W[1], (d_y, d_x, d[1]), start=T)
     for j in range(1, last):
-        product(f, slope[j], A[j].T, F[j], (d[j], d[j - 1], d_y), registers)
-        product(f, F[j + 1], F[j], W[j].T, (d_y, d[j], d[j - 1]), registers)
+        product(f, slope[j], A[j].T, F[j], (d[j], d[j - 1], d_y))
+        product(f, F[j + 1], F[j], W[j].T, (d_y, d[j], d[j - 1]))
     return f
 
 
@@ -174,12 +173,19 @@ def sum_of_squares(f: Function, data: Pointer, n: int) -> str:
 
 
 def combine(f: Function, sums: list[str], terms: list[tuple[str, Pointer]], first: Index) -> list[str]:
-    """sums[i] + sum over the terms of weight * data[first + i]; empty sums start with the first term."""
+    """sums[i] + sum over the terms of weight * data[first + i]."""
     for weight, data in terms:
         at = f.shift(data, first, 1)
-        loaded = [f.load(at + i) for i in range(len(sums))]
-        sums = [f.fma(weight, k, s) if s else f.mul(weight, k) for k, s in zip(loaded, sums, strict=True)]
+        sums = [f.fma(weight, f.load(at + i), s) for i, s in enumerate(sums)]
     return sums
+
+
+def weigh(f: Function, sums: list[str], weight: float | None, values: list[str]) -> list[str]:
+    """sums[i] + weight * values[i], where sums of "" have no term yet; sums as they are for no weight."""
+    if weight is None:
+        return sums
+    by = f.constant(weight)
+    return [f.fma(by, v, s) if s else f.mul(by, v) for s, v in zip(sums, values, strict=True)]
 
 
 OUT = ("loss", "slope", "state", "fifth", "third")
@@ -208,11 +214,8 @@ def attempt(shape: Shape, tableau: Tableau, lanes: int, field: Function) -> Func
     slopes = {s: f["scratch"] + at for s, at in places.at.items()} | {0: f["slope"]}
     space = f["scratch"] + places.size
 
-    def weighted(terms: Terms, by_h: bool) -> list[tuple[str, Pointer]]:
-        return [(f.mul(h, f.constant(a)) if by_h else f.constant(a), slopes[s]) for s, a in terms]
-
     for s, row in enumerate(tableau.rows, start=1):
-        terms = weighted(row, by_h=True)
+        terms = [(f.mul(h, f.constant(a)), slopes[k]) for k, a in row]
 
         def stage(first: Index, count: int, _: list[str], terms: list[tuple[str, Pointer]] = terms) -> list[str]:
             at = f.shift(old, first, 1)
@@ -225,12 +228,17 @@ def attempt(shape: Shape, tableau: Tableau, lanes: int, field: Function) -> Func
         over_components(f, n, [], stage)
         f.call(field, new, slopes[s], space, f["shared"])
 
-    weights, fifth, third = (weighted(terms, by_h=False) for terms in (tableau.weights, tableau.fifth, tableau.third))
+    parts = (dict(tableau.weights), dict(tableau.fifth), dict(tableau.third))
+    final = {s: [part.get(s) for part in parts] for s in {s for part in parts for s in part}}
 
     def finish(first: Index, count: int, totals: list[str]) -> list[str]:
-        step = combine(f, [""] * count, weights, first)
-        fives = combine(f, [""] * count, fifth, first)
-        threes = combine(f, step, third, first)
+        step, fives, threes = (["" for _ in range(count)] for _ in range(3))
+        for s, (b, e5, e3) in sorted(final.items()):
+            at = f.shift(slopes[s], first, 1)
+            k = [f.load(at + i) for i in range(count)]
+            step, fives = weigh(f, step, b, k), weigh(f, fives, e5, k)
+            threes = weigh(f, threes, e3, k)
+        threes = [f.add(b, e) for b, e in zip(step, threes, strict=True)]
         at, to = f.shift(old, first, 1), f.shift(new, first, 1)
         before = [f.load(at + i) for i in range(count)]
         after = [f.fma(h, k, y) for k, y in zip(step, before, strict=True)]
@@ -296,8 +304,8 @@ def trial(shape: Shape, lanes: int, field: Function) -> Function:
     return f
 
 
-def source(shape: Shape, lanes: int, registers: int = 16) -> str:
+def source(shape: Shape, lanes: int) -> str:
     """The kernel's LLVM IR for groups of `lanes` lanes."""
-    field = velocity(shape, lanes, registers)
+    field = velocity(shape, lanes)
     functions = [field, attempt(shape, dop853(), lanes, field), first(shape, lanes, field), trial(shape, lanes, field)]
     return module(functions, lanes)

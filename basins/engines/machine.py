@@ -35,26 +35,23 @@ def target_machine(cpu: str | None = None, features: str | None = None, triple: 
     )
 
 
-def parsed(text: str, machine: Any, optimise: bool = True) -> Any:
-    """The verified, optimised module of an IR text."""
+def parsed(text: str, machine: Any) -> Any:
+    """The verified module of an IR text, as it was written.
+
+    None of LLVM's module passes runs: they find that a product reads what the one before it stored, keep it all in
+    registers, run out of them and spill (measured: half the speed). Selection and scheduling of instructions is all
+    that is left to do.
+    """
     ir = llvm.parse_assembly(text)
     ir.triple = machine.triple
     ir.verify()
-    if optimise:
-        options = llvm.create_pipeline_tuning_options(speed_level=1)
-        options.loop_unrolling = False
-        builder = llvm.create_pass_builder(machine, options)
-        passes = builder.getModulePassManager()
-        passes.run(ir, builder)
     return ir
 
 
-def compiled(
-    shape: Shape, lanes: int, cpu: str | None = None, features: str | None = None, registers: int = 16
-) -> Kernel:
+def compiled(shape: Shape, lanes: int, cpu: str | None = None, features: str | None = None) -> Kernel:
     """The kernel of a shape, compiled for this CPU or for a named one that it can run."""
     machine = target_machine(cpu, features)
-    engine = llvm.create_mcjit_compiler(parsed(source(shape, lanes, registers), machine), machine)
+    engine = llvm.create_mcjit_compiler(parsed(source(shape, lanes), machine), machine)
     engine.finalize_object()
     addresses = {name: engine.get_function_address(name) for name in ("attempt", "first", "trial")}
     return Kernel(shape, lanes, engine=engine, **addresses)

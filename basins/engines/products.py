@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from basins.engines.emit import Function, Index, Pointer
 
-WRITTEN_OUT = 512
+WRITTEN_OUT = 64
 """Products of at most this many multiply-adds are written out; larger ones keep loops over their tiles."""
 
 LONG = 16
@@ -26,20 +26,16 @@ class Matrix(NamedTuple):
         return Matrix(self.data, self.column, self.row)
 
 
-def tile_of(rows: int, columns: int, registers: int) -> tuple[int, int]:
-    """The tile (rows, columns) of a product's result that loads least for each multiply-add and fits the registers."""
+def tile_of(rows: int, columns: int) -> tuple[int, int]:
+    """The tile (rows, columns) of a product's result that loads least for a multiply-add and fits 16 registers."""
 
     def cost(tile: tuple[int, int]) -> float:
         a, b = tile
         blocks = -(-rows // a) * -(-columns // b)
         return blocks * (a + b + 0.5 * a * b)  # remainders count as whole tiles
 
-    fits = [
-        (a, b)
-        for a in range(1, 5)
-        for b in range(1, 5)
-        if a <= rows and b <= columns and a * b + min(a, b) + 1 <= registers
-    ]
+    # Sums, one side's elements and the other's current one, with room for the scheduler: 3 x 4 fits and is slower.
+    fits = [(a, b) for a in range(1, 5) for b in range(1, 5) if a <= rows and b <= columns and a * b + min(a, b) <= 12]
     return min(fits, key=cost)
 
 
@@ -49,12 +45,11 @@ def product(
     X: Matrix,
     Y: Matrix,
     size: tuple[int, int, int],
-    registers: int,
     start: Matrix | None = None,
 ) -> None:
     """out = X Y, or start - X Y: (rows, columns, inner) = size; each element sums over rising k in one fused chain."""
     rows, columns, inner = size
-    tile = tile_of(rows, columns, registers)
+    tile = tile_of(rows, columns)
     unroll = rows * columns * inner <= WRITTEN_OUT
 
     def block(out: Matrix, X: Matrix, Y: Matrix, start: Matrix | None, a: int, b: int) -> None:
