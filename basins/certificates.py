@@ -212,7 +212,7 @@ def _rate(problem: Problem, spectra: Sequence[_Spectrum]) -> Array:
 
     mu_{l+1} = 0 where d_{l+1} > d_l, whatever mu_l is: W_{l+1} W_{l+1}^T is then singular. "lam_k of a d x d matrix
     with k > d counts as 0" must not be read as max(0, 0 + mu_l), which certifies starts that end in saddles
-    (docs/errata.md, 12). The same for nu.
+    (docs/errata.md, 13). The same for nu.
     """
     d, layers = problem.widths, problem.H + 1
     zero = np.zeros(len(spectra[0].tolerance))

@@ -152,6 +152,39 @@ def test_the_rate_of_a_square_start_with_no_slack_is_the_true_one():
     np.testing.assert_allclose(gradient @ gradient, 2 * rate * L, rtol=1e-13)
 
 
+def test_proposition_2_means_the_k_th_largest_eigenvalue_and_the_rate_of_the_residual():
+    """ "d_{j+1}-smallest" must read lam_{d_{j+1}}, and alpha is the rate of ||M||, 2 alpha that of L (errata 7)."""
+    problem = Problem.from_spectrum([2.0, 1.0], d_x=2, hidden=(2,))
+    W = problem.pack([np.zeros((2, 2)), np.diag([2.0, 1.0])])
+    eigenvalues = np.linalg.eigvalsh(problem.invariants(W)[0])  # 1, 4: the second smallest is 4, lam_2 is 1
+    L, gradient = problem.loss_and_gradient(W)
+    of_residual = gradient @ gradient / (2 * L)
+    np.testing.assert_allclose(paper_rate(problem, W), eigenvalues[0])
+    assert paper_rate(problem, W)[0] <= of_residual < eigenvalues[1]
+    # An error nearly all where W_2 is smallest: ||M|| decays at alpha, L at twice that.
+    problem = Problem.from_spectrum([2.0, 0.01], d_x=2, hidden=(2,))
+    W = problem.pack([np.zeros((2, 2)), np.diag([1.0, 2.0])])
+    L, gradient = problem.loss_and_gradient(W)
+    np.testing.assert_allclose(paper_rate(problem, W), 1.0)
+    np.testing.assert_allclose(gradient @ gradient, 2 * L, rtol=1e-3)
+
+
+def test_remark_4_bounds_by_the_largest_eigenvalue_below(rng):
+    """lam_{d_{l+1}}(C_l) >= lam_min(W_{l+1} W_{l+1}^T) - lam_max(W_l W_l^T); with lam_min twice, as printed, it fails
+    (errata 8)."""
+    problem = spectrum_problem(3, (4, 3), 2)
+    W = gaussian(problem, rng, 500)
+    layers, C = problem.unpack(W), problem.invariants(W)
+    printed_fails = 0
+    for l in (1, 2):  # noqa: E741
+        left = np.linalg.eigvalsh(C[l - 1])[:, -problem.widths[l + 1]]
+        above = np.linalg.eigvalsh(layers[l] @ np.swapaxes(layers[l], 1, 2))[:, 0]
+        below = np.linalg.eigvalsh(layers[l - 1] @ np.swapaxes(layers[l - 1], 1, 2))
+        assert (left >= above - below[:, -1] - 1e-12).all()
+        printed_fails += (left < above - below[:, 0] - 1e-9).sum()
+    assert printed_fails > 100
+
+
 def test_the_raw_rate_carries_the_least_eigenvalue_of_the_gram_matrix(rng):
     raw = raw_problem(rng, hidden=(3,))
     same = Problem.from_spectrum(raw.sigma, d_x=3, hidden=(3,))
@@ -165,7 +198,7 @@ def test_the_raw_rate_carries_the_least_eigenvalue_of_the_gram_matrix(rng):
 
 def test_a_layer_that_widens_ends_the_bound():
     """lam_k(C) with k > d "counts as 0" must not leave mu at its old value: here that reading certifies a start whose
-    limit is the saddle S = {0}, because W_3 W_3^T, 3 x 3 of rank 2, bounds nothing (errata 12)."""
+    limit is the saddle S = {0}, because W_3 W_3^T, 3 x 3 of rank 2, bounds nothing (errata 13)."""
     problem = Problem.from_spectrum([2.0, 1.0], d_x=2, hidden=(3, 2, 3))
     small = 0.01
     W = problem.pack([
@@ -525,6 +558,20 @@ def test_level_rate_bounds_the_decay_below_the_level(flow, rng):
     assert below.sum() > 50
     np.testing.assert_array_equal(rate > 0, 0.5 * problem.sigma_min**2 > L)
     assert (np.sum(gradient**2, axis=-1) >= 2 * rate * L * (1 - 1e-9)).all()
+
+
+@pytest.mark.parametrize("flow", ["reduced", "raw"])
+def test_level_rate_is_sharp_where_the_first_layer_is_small(flow):
+    """All widths 1, w_1 << w_2: -L' / (2 L) = (w_1^2 + w_2^2) g^2 and the bound is w_2^2 g^2."""
+    X, Y = np.array([[1.0], [2.0], [2.0]]), np.array([[3.0], [1.0], [0.0]])
+    problem = Problem.from_data(X, Y, hidden=(1,), flow=flow)
+    g = 3.0 if flow == "raw" else 1.0
+    W = np.array([1e-3 * np.sign(problem.target[0, 0]), 0.9 * problem.sigma_min / (1e-3 * g)])
+    if flow == "raw":
+        W[0] *= np.sign(problem.gram_root[0, 0])
+    L, gradient = problem.loss_and_gradient(W)
+    assert L < level(problem)
+    np.testing.assert_allclose(level_rate(problem, W), gradient @ gradient / (2 * L), rtol=1e-5)
 
 
 def test_reachable_strata_by_loss_and_rank():
