@@ -24,8 +24,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from basins.errors import DataError
-from basins.laws import nearest
+from basins.errors import DataError, nearest
 from basins.normal import centred_uniforms, normals
 
 if TYPE_CHECKING:

@@ -13,8 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic.fields import FieldInfo
 
 from basins.engines.base import Settings
-from basins.errors import ExperimentError
-from basins.laws import nearest
+from basins.errors import ExperimentError, nearest
 from basins.problem import Flow
 
 KINDS: dict[str, tuple[str, ...]] = {

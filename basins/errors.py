@@ -6,6 +6,9 @@ with status 2; from Python it is an exception that also is the built-in one a ca
 
 from __future__ import annotations
 
+import difflib
+from collections.abc import Iterable
+
 
 class BasinsError(Exception):
     """A refusal. `what` is wrong, `where` it was found, `remedy` is what to do about it."""
@@ -48,3 +51,10 @@ class RunError(BasinsError, RuntimeError):
 
 class AssumptionWarning(UserWarning):
     """An assumption that fails without harm: tied subset sums (Assumption 4)."""
+
+
+def nearest(name: object, known: Iterable[object]) -> str:
+    """A remedy for a name that is not among the known ones: the nearest, or all."""
+    names = [str(one) for one in known]
+    close = difflib.get_close_matches(str(name), names, n=1, cutoff=0.65)
+    return f"did you mean {close[0]!r}?" if close else f"choose one of {', '.join(names)}"

@@ -42,10 +42,10 @@ from basins.document import (
     short,
     validated,
 )
-from basins.engines import engine_of
+from basins.engines import engine_of, method_of
 from basins.engines.base import Settings
-from basins.errors import ArgumentError, BasinsError, ExperimentError
-from basins.laws import BLOCK, Law, law_of, nearest
+from basins.errors import ArgumentError, BasinsError, ExperimentError, nearest
+from basins.laws import BLOCK, Law, law_of
 from basins.problem import Problem
 
 
@@ -293,16 +293,14 @@ def _data_table(values: dict[str, Any], where: str) -> Matrix | SpectrumData:
 
 def _settings(table: Engine, where: str) -> Settings:
     try:
-        methods = engine_of(table.name).methods
+        engine = engine_of(table.name)
+        method = method_of(engine, table.method)
     except ArgumentError as error:
-        raise ExperimentError(error.what, where=f"{where}: engine.name", remedy=error.remedy) from None
-    method = methods[0] if table.method is None else table.method
-    if method not in methods:
-        what = f"engine {table.name!r} has no method {method!r}"
-        raise ExperimentError(what, where=f"{where}: engine.method", remedy=nearest(method, methods))
+        key = "name" if error.where == "engine" else error.where
+        raise ExperimentError(error.what, where=f"{where}: engine.{key}", remedy=error.remedy) from None
     values: dict[str, Any] = {field.name: getattr(table, field.name, None) for field in fields(Settings)}
     try:
-        return Settings(**{**values, "engine": table.name, "method": method})
+        return Settings(**{**values, "engine": engine.name, "method": method})
     except ArgumentError as error:
         raise _placed(error, where, "engine") from None
 

@@ -14,7 +14,6 @@ drawn in the reduced coordinates. The fans of `lecun`, `he` and `xavier` are the
 
 from __future__ import annotations
 
-import difflib
 import hashlib
 import json
 from dataclasses import MISSING, dataclass, fields
@@ -22,7 +21,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from basins.errors import ArgumentError
+from basins.errors import ArgumentError, nearest
 from basins.normal import Array, centred_uniforms, normals
 from basins.problem import Problem
 
@@ -247,12 +246,6 @@ def law_of(name: str, **parameters: Any) -> Law:
         if field.default is MISSING and parameter not in parameters:
             raise ArgumentError(f"law {name!r} needs {parameter}", where=parameter, remedy=f"give {parameter}")
     return kind(**parameters)
-
-
-def nearest(name: str, known: Any) -> str:
-    """A remedy for a name that is not among the known ones: the nearest, or all."""
-    close = difflib.get_close_matches(str(name), [str(one) for one in known], n=1, cutoff=0.65)
-    return f"did you mean {close[0]!r}?" if close else f"choose one of {', '.join(map(str, known))}"
 
 
 def stream_key(problem: Problem, law: Law) -> int:

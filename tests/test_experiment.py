@@ -83,7 +83,7 @@ law = { scale = [1, 0.5, 0.25] }
 [[case]]
 name = "certified"
 trajectories = 2000
-engine = { t_end = inf, certify = true, at_start = true, method = "Radau" }
+engine = { name = "reference", t_end = inf, certify = true, at_start = true, method = "Radau" }
 [[case]]
 name = "iris"
 data = { path = "iris.csv", targets = ["species"], drop_class = "setosa", standardise = true }
@@ -189,7 +189,7 @@ def test_a_key_is_of_content() -> None:
     other = [
         BASE + f"[engine]\n{setting}\n"
         for setting in (
-            'method = "LSODA"',
+            'name = "reference"\nmethod = "LSODA"',
             "rtol = 1e-7",
             "atol = 1e-9",
             "t_end = 9",
@@ -489,7 +489,7 @@ REFUSED: list[tuple[str, type[BasinsError], str]] = [
         "t.toml: engine.name: unknown engine 'referense'; did you mean",
     ),
     (
-        BASE + '[engine]\nmethod = "RK54"',
+        BASE + '[engine]\nname = "reference"\nmethod = "RK54"',
         ExperimentError,
         "t.toml: engine.method: engine 'reference' has no method 'RK54'",
     ),

@@ -2,30 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from difflib import get_close_matches
+from functools import cache
+from importlib import import_module
 
 from basins.engines.base import Engine
-from basins.engines.reference import Reference
-from basins.errors import ArgumentError
+from basins.errors import ArgumentError, nearest
 
-ENGINES: dict[str, Engine] = {"reference": Reference()}
+_HOME = {"lanes": ("basins.engines.lanes", "Lanes"), "reference": ("basins.engines.reference", "Reference")}
+# By name, so that whoever wants scipy's solvers does not wait for numba.
+
+ENGINES = tuple(_HOME)
 
 
 def engine_of(name: str) -> Engine:
     """The engine of this name. Raises ArgumentError naming the nearest one."""
-    return ENGINES[_known("engine", name, ENGINES)]
+    if name not in ENGINES:
+        raise ArgumentError(f"unknown engine {name!r}", where="engine", remedy=nearest(name, ENGINES))
+    return _made(name)
 
 
-def method_of(engine: Engine, name: str) -> str:
-    """The engine's method of this name. Raises ArgumentError naming the nearest one."""
-    return _known("method", name, engine.methods)
+@cache
+def _made(name: str) -> Engine:
+    module, kind = _HOME[name]
+    engine: Engine = getattr(import_module(module), kind)()
+    return engine
 
 
-def _known(what: str, name: str, names: Iterable[str]) -> str:
-    names = list(names)
-    if name not in names:
-        near = get_close_matches(name, names, n=1)
-        hint = f"did you mean {near[0]!r}?" if near else f"choose one of {', '.join(names)}"
-        raise ArgumentError(f"unknown {what} {name!r}", where=what, remedy=hint)
+def method_of(engine: Engine, name: str | None) -> str:
+    """The engine's method of this name, its first for None. Raises ArgumentError naming who has it, or the nearest."""
+    if name is None:
+        return engine.methods[0]
+    if name not in engine.methods:
+        others = [other for other in ENGINES if name in engine_of(other).methods]
+        remedy = f"engine {others[0]!r} has it" if others else nearest(name, engine.methods)
+        raise ArgumentError(f"engine {engine.name!r} has no method {name!r}", where="method", remedy=remedy)
     return name

@@ -60,8 +60,8 @@ class Settings:
     vector field a trajectory may spend; delta: the loss level's relative margin.
     """
 
-    engine: str = "reference"
-    method: str = "RK45"
+    engine: str = "lanes"
+    method: str = "DOP853"
     rtol: float = 1e-8
     atol: float = 1e-10
     t_end: float = np.inf

@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from basins import certificates
 from basins.certificates import level
-from basins.engines import ENGINES, engine_of, method_of
+from basins.engines import engine_of, method_of
 from basins.engines.base import Array, Ends, Leg, Settings, Stop, U, Visits
 from basins.engines.reference import Reference
 from basins.errors import ArgumentError
@@ -63,7 +63,7 @@ def integrate(
     chosen = engine_of(engine)
     settings = Settings(
         engine=engine,
-        method=chosen.methods[0] if method is None else method_of(chosen, method),
+        method=method_of(chosen, method),
         rtol=rtol,
         atol=atol,
         t_end=float(t_end),
@@ -101,7 +101,7 @@ def integrate_batch(problem: Problem, starts: Array, settings: Settings, watch: 
         max_step=np.full(N, np.inf),
         watch=watch,
     )
-    ends = ENGINES[settings.engine].integrate(problem, leg, settings)
+    ends = engine_of(settings.engine).integrate(problem, leg, settings)
 
     settled: dict[int, Settling] = {}
     outlasted: set[int] = set()

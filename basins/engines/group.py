@@ -50,10 +50,11 @@ call: Any = intrinsic(_call)
 
 @njit(cache=True, error_model="numpy", inline="always")
 def reason(
-    loss: float, slope: float, state: float, t: float, level: float, t_end: float, rest_after: float,
+    loss: float, slope: float, state: float, first: float, t: float, level: float, t_end: float, rest_after: float,
     evaluations: int, budget: int, H: int, gram_norm: float,
 ) -> int:  # fmt: skip
-    """The contract's tests in its order, from the loss and the norms of slope and state; GOES_ON or a Stop."""
+    """The contract's tests in its order, from the loss, the norms of slope and state, and the state's norm at the
+    leg's start; GOES_ON or a Stop."""
     if not (np.isfinite(loss) and np.isfinite(slope) and np.isfinite(state)):
         return NON_FINITE
     if loss < level:
@@ -61,7 +62,7 @@ def reason(
     if t >= t_end:
         return T_END
     if t >= rest_after:  # base.at_rest, its power as a product
-        each = state / np.sqrt(H + 1.0)
+        each = max(state, first) / np.sqrt(H + 1.0)
         size = np.sqrt(2.0 * loss) * gram_norm
         for _ in range(H):
             size *= each
@@ -140,10 +141,12 @@ def drive(
     t, t_new, size = np.zeros(lanes), np.zeros(lanes), np.zeros(lanes)
     again = np.zeros(lanes, dtype=np.bool_)
     loss, slope, earlier = np.zeros(lanes), np.zeros(lanes), np.zeros(lanes)
+    first_norm = np.zeros(lanes)  # of the state at the leg's start, for at_rest
 
     # Prepared starts, first in first out.
     ready = np.full(lanes, -1)
     ready_loss, ready_slope, ready_size, ready_d1 = np.zeros(lanes), np.zeros(lanes), np.zeros(lanes), np.zeros(lanes)
+    ready_norm = np.zeros(lanes)
     served = lanes
     asked = 0  # rows handed to preparation so far
 
@@ -175,9 +178,9 @@ def drive(
                     h0[k] = 0.0
                     if r < 0:
                         continue
-                    ready_loss[k], ready_slope[k] = out[0, k], np.sqrt(out[1, k])
+                    ready_loss[k], ready_slope[k], ready_norm[k] = out[0, k], np.sqrt(out[1, k]), np.sqrt(out[2, k])
                     why = reason(
-                        out[0, k], ready_slope[k], np.sqrt(out[2, k]), t_start[r], level[r], t_end[r],
+                        out[0, k], ready_slope[k], ready_norm[k], ready_norm[k], t_start[r], level[r], t_end[r],
                         rest_after[r], 1, budget[r], H, gram_norm,
                     )  # fmt: skip
                     evaluations[r] = 1
@@ -202,6 +205,7 @@ def drive(
             r = ready[served]
             row[lane], t[lane], size[lane], again[lane] = r, t_start[r], ready_size[served], False
             loss[lane], slope[lane], earlier[lane] = ready_loss[served], ready_slope[served], np.inf
+            first_norm[lane] = ready_norm[served]
             for i in range(n):
                 groups[side, 0, i, lane] = prepared[0, i, served]
                 groups[side, 1, i, lane] = prepared[1, i, served]
@@ -266,8 +270,8 @@ def drive(
                     visits += 1
                 earlier[lane], slope[lane], loss[lane], t[lane] = slope[lane], new_slope, new_loss, t_new[lane]
                 why = reason(
-                    new_loss, new_slope, np.sqrt(out[2, lane]), t[lane], level[r], t_end[r], rest_after[r],
-                    evaluations[r], budget[r], H, gram_norm,
+                    new_loss, new_slope, np.sqrt(out[2, lane]), first_norm[lane], t[lane], level[r], t_end[r],
+                    rest_after[r], evaluations[r], budget[r], H, gram_norm,
                 )  # fmt: skip
             else:
                 factor = MIN_FACTOR

@@ -6,9 +6,8 @@ import os
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 
-from basins.errors import ArgumentError, RunError
+from basins.errors import ArgumentError, RunError, nearest
 from basins.experiment import Experiment, load
-from basins.laws import nearest
 from basins.progress import Event, Listener, RunEnded, RunStarted, ShardDone
 from basins.runners.base import Runner
 from basins.runners.inline import Inline

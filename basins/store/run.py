@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from basins.errors import ArgumentError, RunError
+from basins.errors import ArgumentError, RunError, nearest
 from basins.experiment import Case
-from basins.laws import nearest
 from basins.store import layout, parquet, schemas
 from basins.store.commit import cases_table, missing_shards, read_manifest, shards_there
 from basins.store.files import Files, files_at
