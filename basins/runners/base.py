@@ -21,7 +21,7 @@ A runner provides `name`, `check()` and `run(tasks, run_path, workers, on_event)
 8. Workers have one BLAS thread each (ONE_THREAD). `run` returns nothing: whether all is there, the caller looks up in
    the store.
 It may assume that tasks are distinct and that the run was created. It must never drop a shard, swallow an error, read
-or write the store. Every runner passes tests/runners/test_contract.py.
+or write the store. Every runner passes tests/runners/test_runners.py.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ from __future__ import annotations
 import importlib
 import os
 import pickle
+import sys
 import traceback
 from collections import Counter, deque
 from collections.abc import Callable, Sequence
@@ -122,6 +123,11 @@ def work_of(name: str) -> Work:
     """The function of "module:name"."""
     module, _, function = name.partition(":")
     return cast(Work, getattr(importlib.import_module(module), function))
+
+
+def search_path() -> str:
+    """PYTHONPATH of a worker on this machine: what the driver can import, it can."""
+    return os.pathsep.join(os.path.abspath(entry or ".") for entry in sys.path)
 
 
 def cores() -> int:

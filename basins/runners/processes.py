@@ -21,11 +21,11 @@ from typing import Any
 
 from basins.errors import RunError
 from basins.progress import Listener
-from basins.runners.base import ATTEMPTS, ONE_THREAD, WORK, Ledger, cores, failure
+from basins.runners.base import ATTEMPTS, ONE_THREAD, WORK, Ledger, cores, failure, search_path
 from basins.shard import Task
 
 PATIENCE = 5.0
-"""Seconds that a worker is given to end by itself."""
+"""Seconds within which a worker that closed its pipe has ended."""
 
 
 class Processes:
@@ -44,42 +44,36 @@ class Processes:
     def run(self, tasks: Sequence[Task], run_path: str, workers: int | None, on_event: Listener) -> None:
         ledger = Ledger(tasks, on_event)
         pool: list[_Worker] = []
-        stillborn = 0
-        clean = False
         try:
             pool.extend(_Worker(self.work, run_path) for _ in range(min(workers or cores(), len(tasks))))
+            stillborn = 0
             while ledger.unfinished:
                 for worker in pool:
                     if worker.idle and ledger.waiting:
                         worker.give(*ledger.take(), deadline=self.deadline)
                 for worker in _ready(pool):
                     try:
-                        answer = worker.answer()
-                    except (EOFError, OSError):
-                        cause = worker.kill() if not worker.overdue else f"past its deadline of {self.deadline:g} s"
-                        if worker.task is not None:
-                            ledger.lost(worker.task, cause)
-                        else:
-                            stillborn += 1
-                            if stillborn >= ATTEMPTS:
-                                raise RunError(
-                                    f"workers do not start ({cause})", remedy="what they wrote above says why"
-                                ) from None
+                        task, answer = worker.answer()
+                    except OSError as error:  # EOFError of a dead one becomes one of these, like TimeoutError
                         worker.kill()
+                        stillborn += worker.task is None
+                        if stillborn >= ATTEMPTS:
+                            raise _no_start(str(error)) from None
                         pool[pool.index(worker)] = _Worker(self.work, run_path)
+                        if worker.task is not None:
+                            ledger.lost(worker.task, str(error))
                         continue
-                    if answer is None:
-                        continue
-                    task, result = answer
-                    if isinstance(result, BaseException):
-                        raise failure(task, result) from result
-                    ledger.done(task, result)
-            clean = True
+                    if isinstance(answer, BaseException):
+                        raise (_no_start(str(answer)) if task is None else failure(task, answer)) from answer
+                    if task is not None:
+                        ledger.done(task, answer)
         finally:
-            for worker in pool:
-                worker.dismiss() if clean else worker.kill()
-            for worker in pool:
-                worker.bury()
+            for worker in pool:  # idle, not up yet, or given up: nothing is lost by it
+                worker.kill()
+
+
+def _no_start(cause: str) -> RunError:
+    return RunError(f"workers do not start: {cause}", remedy="try --on inline, which says more")
 
 
 def _ready(pool: list[_Worker]) -> list[_Worker]:
@@ -104,7 +98,7 @@ class _Worker:
                 pass_fds=[descriptor],
                 process_group=0,
                 stdin=subprocess.DEVNULL,
-                env={**os.environ, **ONE_THREAD, "PYTHONPATH": os.pathsep.join(_search_path())},
+                env={**os.environ, **ONE_THREAD, "PYTHONPATH": search_path()},
             )
         except OSError as error:
             self.pipe.close()
@@ -125,43 +119,30 @@ class _Worker:
         with suppress(OSError):  # it has just died: the next look at the pipe says so
             self.pipe.send((task.case, task.shard, attempt))
 
-    def answer(self) -> tuple[Task, Any] | None:
-        """(task, summary or exception), or None where it only says that it is ready. Raises EOFError if it is dead or
-        overdue.
+    def answer(self) -> tuple[Task | None, Any]:
+        """The task and its summary or exception; no task where the worker says that it is ready, or why it is not.
+
+        Raises an OSError that says what became of a worker that is dead, or TimeoutError for one past its deadline.
         """
-        if not self.pipe.poll() and self.overdue:
+        if self.overdue and not self.pipe.poll():
             raise TimeoutError("past its deadline")
-        result = self.pipe.recv()
-        task, self.task, self.deadline, self.idle = self.task, None, None, True
-        return None if task is None else (task, result)
-
-    def kill(self) -> str:
-        """End it now (SIGKILL works on a stopped process too); how it had ended, in words."""
-        self.pipe.close()
-        status = self.process.poll()
-        if status is None:
-            # Its end of the pipe may close a moment before it can be waited for.
-            try:
-                status = self.process.wait(0.5)
-            except subprocess.TimeoutExpired:
-                self.process.kill()
-                status = self.process.wait()
-        if status < 0:
-            return f"killed by {signal.Signals(-status).name}"
-        return f"exit status {status}"
-
-    def dismiss(self) -> None:
-        """Let it end by itself."""
-        self.pipe.close()
-
-    def bury(self) -> None:
         try:
-            self.process.wait(PATIENCE)
+            answer = self.pipe.recv()
+        except (EOFError, OSError):
+            raise ConnectionError(self.end()) from None
+        task, self.task, self.deadline, self.idle = self.task, None, None, True
+        return task, answer
+
+    def end(self) -> str:
+        """How a worker that closed its pipe has ended, in words."""
+        try:
+            status = self.process.wait(PATIENCE)
         except subprocess.TimeoutExpired:
-            self.process.kill()
-            self.process.wait()
+            return "it closed its pipe"
+        return f"killed by {signal.Signals(-status).name}" if status < 0 else f"exit status {status}"
 
-
-def _search_path() -> list[str]:
-    """What this process can import, a worker can."""
-    return [os.path.abspath(entry or ".") for entry in sys.path]
+    def kill(self) -> None:
+        """End it, whatever it is at; SIGKILL works on a stopped process too."""
+        self.pipe.close()
+        self.process.kill()
+        self.process.wait()

@@ -13,13 +13,13 @@ import secrets
 import socket
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 from basins.errors import ArgumentError, RunError
 from basins.progress import Listener
-from basins.runners.base import ONE_THREAD, WORK, Ledger, cores, failure, portable, work_of
+from basins.runners.base import ONE_THREAD, WORK, Ledger, cores, failure, portable, search_path, work_of
 from basins.shard import Task
 
 EMBEDDED = "local"
@@ -55,12 +55,10 @@ class Ray:
             return
         ledger = Ledger(tasks, on_event)
         in_flight: dict[Any, tuple[Task, float]] = {}
-        with _connection(self.address, workers) as ray:
-            # More than there are cores, so that a cluster that grows on demand sees some.
+        with _connection(self.address, workers) as (ray, options):
+            # On a cluster more than there are cores, so that one that grows on demand sees some.
             bound = workers or (cores() if self.address == EMBEDDED else 2 * int(ray.cluster_resources().get("CPU", 1)))
-            remote = ray.remote(_task).options(
-                num_cpus=1, max_retries=0, runtime_env={"env_vars": ONE_THREAD}, name="basins shard"
-            )
+            remote = ray.remote(_task).options(num_cpus=1, max_retries=0, name="basins shard", **options)
             try:
                 while ledger.unfinished:
                     while ledger.waiting and len(in_flight) < bound:
@@ -73,10 +71,17 @@ class Ray:
                     for ref in self.overdue(in_flight):
                         task, _ = in_flight.pop(ref)
                         ray.cancel(ref, force=True)
-                        ledger.lost(task, f"not back after {self.deadline:g} s")
+                        ledger.lost(task, f"past its deadline of {self.deadline:g} s")
+            except ray.exceptions.RayError as error:
+                raise RunError(
+                    f"lost the connection to Ray: {type(error).__name__}: {_last_line(error)}",
+                    where=self.address,
+                    remedy="look after the cluster, then run again: only what is missing is computed",
+                ) from error
             finally:
                 for ref in in_flight:
-                    ray.cancel(ref, force=True)
+                    with suppress(ray.exceptions.RayError):
+                        ray.cancel(ref, force=True)
 
     def ready(self, ray: Any, in_flight: dict[Any, tuple[Task, float]]) -> list[Any]:
         """The refs that are back; waits for the first, or for the first deadline."""
@@ -130,14 +135,15 @@ def _task(work: str, run_path: str, case: str, shard: int, attempt: int) -> Any:
 
 
 @contextmanager
-def _connection(address: str, workers: int | None) -> Iterator[Any]:
-    """Ray, connected. A Ray that this process is connected to already is used and left as it is."""
+def _connection(address: str, workers: int | None) -> Iterator[tuple[Any, dict[str, Any]]]:
+    """Ray, connected, and what tasks must be told. A Ray that this process is connected to already is used as it is."""
     _prepare_environment()
     import ray
 
     if ray.is_initialized():
-        yield ray
+        yield ray, {"runtime_env": {"env_vars": ONE_THREAD}}
         return
+    environment = dict(ONE_THREAD)
     options: dict[str, Any] = {"log_to_driver": False, "logging_level": "ERROR"}
     if address == EMBEDDED:
         # A plain ray.init() would join whatever /tmp/ray/ray_current_cluster names, even if it is dead.
@@ -146,18 +152,23 @@ def _connection(address: str, workers: int | None) -> Iterator[Any]:
             "include_dashboard": False,
             "object_store_memory": OBJECT_STORE,
         }
+        environment["PYTHONPATH"] = search_path()
     try:
-        ray.init(address=address, **options)
+        ray.init(address=address, runtime_env={"env_vars": environment}, **options)
     except (ConnectionError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
         raise RunError(
             f"cannot start or join Ray: {_last_line(error)}",
             where=address,
             remedy="check the address and RAY_AUTH_TOKEN_PATH, or use --on processes",
         ) from error
+    # Ray prints a paragraph to stdout for a worker's death, log_to_driver or not; the event says it in a line.
+    quiet = ray._private.worker
+    quiet._worker_logs_enabled = False
     try:
-        yield ray
+        yield ray, {}
     finally:
         ray.shutdown()  # ends an embedded Ray; only leaves a cluster
+        quiet._worker_logs_enabled = True
 
 
 def _prepare_environment() -> None:

@@ -15,8 +15,12 @@ def main(descriptor: int, work: str, run_path: str) -> None:
 
     pyarrow.set_cpu_count(1)
     pyarrow.set_io_thread_count(1)
-    function = work_of(work)
     pipe: Connection[Any, Any] = Connection(descriptor)
+    try:
+        function = work_of(work)
+    except Exception as error:
+        pipe.send(portable(error))
+        return
     pipe.send("ready")
     while True:
         try:

@@ -34,11 +34,12 @@ class LocalFiles:
             try:
                 self._folder(final.parent)
                 self._write(temporary, data)
-                os.replace(temporary, final)
+                try:
+                    os.replace(temporary, final)
+                except FileNotFoundError:  # swept by a second driver that has just started on this run: again
+                    continue
                 self._sync(final.parent)
                 return
-            except FileNotFoundError:  # swept by a second driver that has just started on this run: write it again
-                continue
             except OSError as error:
                 raise self._refusal(error, f"cannot write {path}") from error
             finally:
@@ -67,7 +68,7 @@ class LocalFiles:
             raise self._refusal(error, f"cannot read {path}") from error
 
     def exists(self, path: str) -> bool:
-        return (self.root / path).is_file()
+        return os.path.isfile(self.root / path)
 
     def paths(self, prefix: str) -> list[str]:
         return [path for path in self._walk(prefix) if not _is_debris(path)]

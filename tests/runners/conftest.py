@@ -1,0 +1,63 @@
+"""One Ray for all tests of this folder, and the three runners as one parameter."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+import standins  # noqa: F401 - so that its folder is on the path that workers get
+
+from basins.runners.base import ONE_THREAD, Runner, search_path
+from basins.runners.inline import Inline
+from basins.runners.processes import Processes
+from basins.runners.ray import OBJECT_STORE, Ray, _prepare_environment
+
+Make = Callable[..., Runner]
+
+
+@pytest.fixture(scope="session")
+def one_ray() -> Iterator[None]:
+    """A Ray that the runner finds already there: started once, 3 workers on however many cores."""
+    environment = dict(os.environ)
+    _prepare_environment()
+    import ray
+
+    ray.init(
+        address="local",
+        num_cpus=3,
+        include_dashboard=False,
+        object_store_memory=OBJECT_STORE,
+        runtime_env={"env_vars": {**ONE_THREAD, "PYTHONPATH": search_path()}},
+        log_to_driver=False,
+        logging_level="ERROR",
+    )
+    yield
+    ray.shutdown()
+    os.environ.clear()
+    os.environ.update(environment)
+
+
+@pytest.fixture(params=["inline", "processes", "ray"])
+def make(request: pytest.FixtureRequest) -> Make:
+    """A maker of the runner: make(work="module:name", deadline=...)."""
+    return maker(request.param, request)
+
+
+@pytest.fixture(params=["processes", "ray"])
+def make_remote(request: pytest.FixtureRequest) -> Make:
+    """The runners whose workers can die without the driver."""
+    return maker(request.param, request)
+
+
+def maker(name: str, request: pytest.FixtureRequest) -> Make:
+    if name == "ray":
+        request.getfixturevalue("one_ray")
+    kinds: dict[str, Any] = {"inline": Inline, "processes": Processes, "ray": Ray}
+
+    def make(**options: Any) -> Runner:
+        runner: Runner = kinds[name](**options)
+        return runner
+
+    return make

@@ -1,0 +1,49 @@
+"""Runs that cost next to nothing: one weight a layer, a budget of one evaluation: every row stops where it starts."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from basins.experiment import Experiment
+
+TINY = """
+name = "tiny"
+seed = {seed}
+blocks_per_shard = {blocks_per_shard}
+visits_every = 100
+
+[data]
+source = "spectrum"
+sigma = [{sigma}]
+d_x = 1
+
+[network]
+hidden = [1]
+
+[engine]
+budget = 1
+
+[[case]]
+name = "gaussian"
+trajectories = {trajectories}
+law = {{ name = "gaussian", scale = 0.5 }}
+
+[[case]]
+name = "planted"
+trajectories = 2000
+law = {{ name = "planted", modes = [], scale = 0.5 }}
+"""
+"""Nine shards as it stands: seven of the first case, the last of them short, and two of a control."""
+
+
+def tiny(*, seed: int = 7, trajectories: int = 6500, blocks_per_shard: int = 1, sigma: float = 1.0) -> Experiment:
+    text = TINY.format(seed=seed, trajectories=trajectories, blocks_per_shard=blocks_per_shard, sigma=sigma)
+    return Experiment.from_toml(text, Path())
+
+
+def data_files(run: Path) -> dict[str, bytes]:
+    """Every file of a run that promises its bytes: all but telemetry."""
+    files = sorted(path for path in run.rglob("*") if path.is_file())
+    return {
+        str(path.relative_to(run)): path.read_bytes() for path in files if path.relative_to(run).parts[0] != "telemetry"
+    }
