@@ -83,6 +83,11 @@ class Function:
         test = self.let(f"fcmp ogt {self.vector} {a}, {b}")
         return self.let(f"select <{self.lanes} x i1> {test}, {self.vector} {a}, {self.vector} {b}")
 
+    def where_zero(self, test: str, a: str, b: str) -> str:
+        """a where test = 0, else b."""
+        zero = self.let(f"fcmp oeq {self.vector} {test}, {self.constant(0.0)}")
+        return self.let(f"select <{self.lanes} x i1> {zero}, {self.vector} {a}, {self.vector} {b}")
+
     # --- memory ---------------------------------------------------------------------------------------------------
 
     def shift(self, pointer: Pointer, index: Index, stride: int) -> Pointer:

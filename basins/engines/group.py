@@ -17,6 +17,7 @@ from numba.extending import intrinsic
 from numpy.typing import NDArray
 
 from basins.engines.base import REST, Array, Stop
+from basins.engines.tableau import MAX_FACTOR, MIN_FACTOR
 
 Counts = NDArray[np.int64]
 Codes = NDArray[np.int8]
@@ -25,9 +26,6 @@ Flags = NDArray[np.bool_]
 LEVEL, RESTING, T_END = int(Stop.LEVEL), int(Stop.RESTING), int(Stop.T_END)
 BUDGET, STEP_UNDERFLOW, NON_FINITE = int(Stop.BUDGET), int(Stop.STEP_UNDERFLOW), int(Stop.NON_FINITE)
 GOES_ON = -1
-
-SAFETY, MIN_FACTOR, MAX_FACTOR = 0.9, 0.2, 10.0
-"""scipy's, of scipy.integrate._ivp.rk."""
 
 
 def _call(context: Any, address: Any, pointers: Any) -> Any:
@@ -86,6 +84,12 @@ def least_step(t: float) -> float:
 
 
 @njit(cache=True, error_model="numpy", inline="always")
+def too_small(size: float, t: float) -> bool:
+    """size < least_step(t); the first test is nearly always enough and cheaper, 1 ulp of t being at most 2.3e-16 t."""
+    return not size > 3e-15 * t + 1e-300 and size < least_step(t)
+
+
+@njit(cache=True, error_model="numpy", inline="always")
 def trial_step(d0: float, d1: float, interval: float) -> float:
     """The Euler step of scipy's select_initial_step, from the scaled norms of state and slope."""
     h0 = 1e-6 if d0 < 1e-5 or d1 < 1e-5 else 0.01 * d0 / d1
@@ -104,14 +108,6 @@ def first_step(h0: float, d1: float, d2: float, interval: float, max_step: float
         if bound < h:
             h = bound
     return h
-
-
-@njit(cache=True, error_model="numpy", inline="always")
-def error_norm(h: float, fifth: float, third: float, n: int) -> float:
-    """DOP853's error norm of a step of size h, from the squared norms of its two scaled estimates."""
-    if fifth == 0.0 and third == 0.0:
-        return 0.0
-    return abs(h) * fifth / np.sqrt((fifth + 0.01 * third) * n)  # type: ignore[no-any-return]
 
 
 @njit(cache=True, error_model="numpy", nogil=True)
@@ -221,11 +217,10 @@ def drive(
                 h[lane] = 0.0
                 continue
             if not again[lane]:
-                least = least_step(t[lane])
                 if size[lane] > max_step[r]:
                     size[lane] = max_step[r]
-                elif size[lane] < least:
-                    size[lane] = least
+                elif too_small(size[lane], t[lane]):
+                    size[lane] = least_step(t[lane])
             t_new[lane] = t[lane] + size[lane]
             if t_new[lane] > t_end[r]:
                 t_new[lane] = t_end[r]
@@ -242,19 +237,17 @@ def drive(
             if r < 0:
                 continue
             evaluations[r] += 12
-            error = error_norm(h[lane], out[3, lane], out[4, lane], n)
-            size[lane] = h[lane]
+            error, factor = out[3, lane], out[4, lane]
             why = GOES_ON
             if error < 1.0:
-                factor = MAX_FACTOR
-                if error > 0.0:
-                    factor = min(MAX_FACTOR, SAFETY / eighth_root(error))
-                if again[lane]:
-                    factor = min(1.0, factor)
-                size[lane] *= factor
+                if factor > MAX_FACTOR:
+                    factor = MAX_FACTOR
+                if again[lane] and factor > 1.0:
+                    factor = 1.0
+                size[lane] = h[lane] * factor
                 again[lane] = False
                 steps[r] += 1
-                new_loss, new_slope = out[0, lane], np.sqrt(out[1, lane])
+                new_loss, new_slope = out[0, lane], out[1, lane]
                 if new_loss - loss[lane] > increase[r]:
                     increase[r] = new_loss - loss[lane]
                 if watch[r] and slope[lane] < earlier[lane] and slope[lane] <= new_slope:
@@ -274,16 +267,13 @@ def drive(
                     rest_after[r], evaluations[r], budget[r], H, gram_norm,
                 )  # fmt: skip
             else:
-                factor = MIN_FACTOR
-                if SAFETY / eighth_root(error) > MIN_FACTOR:
-                    factor = SAFETY / eighth_root(error)
-                size[lane] *= factor
+                size[lane] = h[lane] * (factor if factor > MIN_FACTOR else MIN_FACTOR)
                 again[lane] = True
                 rejects[r] += 1
                 for i in range(n):  # the lane stays where it was
                     groups[1 - side, 0, i, lane] = groups[side, 0, i, lane]
                     groups[1 - side, 1, i, lane] = groups[side, 1, i, lane]
-                if size[lane] < least_step(t[lane]):
+                if too_small(size[lane], t[lane]):
                     why = STEP_UNDERFLOW if np.isfinite(out[1, lane]) else NON_FINITE
             if why != GOES_ON:
                 stop[r], t_stop[r] = why, t[lane]

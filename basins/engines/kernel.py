@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from basins.engines.emit import Function, Index, Pointer, module
 from basins.engines.products import Matrix, product
-from basins.engines.tableau import Tableau, dop853
+from basins.engines.tableau import SAFETY, Tableau, dop853
 
 BLOCK = 4
 """Components whose sums run side by side, and whose squares are added up before they join a norm."""
@@ -188,22 +188,29 @@ def weigh(f: Function, sums: list[str], weight: float | None, values: list[str])
     return [f.fma(by, v, s) if s else f.mul(by, v) for s, v in zip(sums, values, strict=True)]
 
 
-OUT = ("loss", "slope", "state", "fifth", "third")
-"""Rows of a kernel's result, a vector each: loss; squared norms of slope and state, and of the two scaled errors."""
+OUT = ("loss", "slope", "state", "error", "factor")
+"""Rows of `attempt`'s result, a vector each: the loss; norms of slope and state; error norm; SAFETY / error^(1/8)."""
 
 
 def _norms(f: Function, shape: Shape, state: str, slope: Pointer, scratch: Pointer) -> None:
-    """The first three rows of the result: 1/2 ||E||^2, ||slope||^2, ||W||^2."""
+    """The first three rows of the result: 1/2 ||E||^2, ||slope||, ||W||."""
     E2 = sum_of_squares(f, scratch, shape.widths[0] * shape.widths[-1])
     f.store(f.mul(f.constant(0.5), E2), f["out"] + 0)
-    f.store(sum_of_squares(f, slope, shape.n), f["out"] + 1)
-    f.store(state, f["out"] + 2)
+    f.store(f.sqrt(sum_of_squares(f, slope, shape.n)), f["out"] + 1)
+    f.store(f.sqrt(state), f["out"] + 2)
 
 
 def _scale(f: Function, shared: Pointer, sizes: list[str]) -> list[str]:
     """1 / (atol + size rtol)."""
     atol, rtol = f.load(shared), f.load(shared + 1)
     return [f.div(f.constant(1.0), f.fma(size, rtol, atol)) for size in sizes]
+
+
+def _error_norm(f: Function, h: str, fifth: str, third: str, n: int) -> str:
+    """DOP853's: |h| e5^2 / sqrt((e5^2 + 0.01 e3^2) n), and 0 where both are 0; from the squared norms e5^2, e3^2."""
+    both = f.fma(f.constant(0.01), third, fifth)
+    error = f.div(f.mul(f.abs(h), fifth), f.sqrt(f.mul(both, f.constant(float(n)))))
+    return f.where_zero(both, f.constant(0.0), error)
 
 
 def attempt(shape: Shape, tableau: Tableau, lanes: int, field: Function) -> Function:
@@ -252,8 +259,9 @@ def attempt(shape: Shape, tableau: Tableau, lanes: int, field: Function) -> Func
     state, five, three = over_components(f, n, [f.constant(0.0)] * 3, finish)
     f.call(field, new, f["new_slope"], space, f["shared"])
     _norms(f, shape, state, f["new_slope"], space)
-    f.store(five, f["out"] + 3)
-    f.store(three, f["out"] + 4)
+    error = _error_norm(f, h, five, three, n)
+    f.store(error, f["out"] + 3)
+    f.store(f.div(f.constant(SAFETY), f.sqrt(f.sqrt(f.sqrt(error)))), f["out"] + 4)
     return f
 
 
@@ -278,7 +286,7 @@ def first(shape: Shape, lanes: int, field: Function) -> Function:
 
 
 def trial(shape: Shape, lanes: int, field: Function) -> Function:
-    """The slope after an Euler step of size h; its scaled squared change goes to the result's fourth row."""
+    """The slope after an Euler step of size h; its scaled squared change goes to row 3 of the result."""
     f = Function("trial", ("old", "slope", "new", "new_slope", "h", "scratch", "shared", "out"), lanes)
     shared = f["shared"]._replace(shared=True)
     h = f.load(f["h"])

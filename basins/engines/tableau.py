@@ -8,6 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.integrate import DOP853
 
+SAFETY, MIN_FACTOR, MAX_FACTOR = 0.9, 0.2, 10.0
+"""Of the step control: scipy's, of scipy.integrate._ivp.rk."""
+
 Terms = tuple[tuple[int, float], ...]
 """A linear combination of stages: (stage, coefficient) by rising stage, zeros left out."""
 
