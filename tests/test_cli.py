@@ -34,6 +34,8 @@ sigma = [2.0, 1.0]
 d_x = 2
 [network]
 hidden = [2, 2]
+[engine]
+name = "reference"
 [[case]]
 name = "gaussian"
 trajectories = 40

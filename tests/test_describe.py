@@ -17,19 +17,15 @@ TOML = """
 name = "tiny"
 seed = 3
 trajectories = {trajectories}
-law = {{ name = "gaussian", scale = {scale} }}
+law = {{ name = "gaussian", scale = 0.5 }}
 network = {{ hidden = {hidden} }}
 data = {{ source = "spectrum", sigma = {sigma}, d_x = {d_x} }}
-engine = {{ budget = {budget} }}
+engine = {{ name = "reference" }}
 """
 
 
-def tiny(
-    hidden: list[int], sigma: list[float], trajectories: int = 3000, scale: float = 0.5, budget: int = 200_000
-) -> Experiment:
-    text = TOML.format(
-        hidden=hidden, sigma=sigma, d_x=len(sigma), trajectories=trajectories, scale=scale, budget=budget
-    )
+def tiny(hidden: list[int], sigma: list[float], trajectories: int = 3000) -> Experiment:
+    text = TOML.format(hidden=hidden, sigma=sigma, d_x=len(sigma), trajectories=trajectories)
     return Experiment.from_toml(text, Path())
 
 
