@@ -105,6 +105,16 @@ def test_one_hidden_unit_by_three_formulas():
         np.testing.assert_allclose(ratio, (z0 - fixed) / (z0 - other) * np.exp(-2 * root * t), rtol=1e-9, atol=1e-13)
 
 
+@pytest.mark.parametrize("gap", [2.0**-6, 2.0**-20, 2.0**-40])
+def test_quadrature_keeps_its_accuracy_through_a_slow_passage(gap):
+    """b = -a + gap passes the saddle at a distance of gap, in a time log(1 / gap) / sigma: still the Riccati state."""
+    problem, t = chain_problem(1), np.array([1.0, 10.0, 25.0])
+    W0 = np.array([-0.9 + gap, 0.9])
+    np.testing.assert_allclose(
+        exact.scalar_chain(problem, W0, t), exact.width_chain(problem, W0, t), rtol=1e-10, atol=1e-13
+    )
+
+
 @pytest.mark.parametrize("w", [[0.7, -0.7, 1.9], [-0.5, 0.5, 0.5], [-0.4, -0.4, -0.4], [0.0, 0.0, 0.9]], ids=str)
 def test_tied_chains_with_no_positive_product_go_to_the_saddle(w, flow_to, off_by):
     problem, w = chain_problem(2), np.array(w)

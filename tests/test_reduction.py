@@ -85,6 +85,8 @@ def test_constant_columns_are_said_and_standardising_drops_them(data):
     assert standard.d_x == 4
     assert "constant input column(s) at position 4" in standard.notes
     assert "rank 4 of 5" in standard.notes[1]
+    X[:, 4] = 2.3e12 / 11  # the mean of nine such rounds: what is left of it must not pass for an input
+    assert Problem.from_data(X, Y, hidden=(3,), standardise=True).d_x == 4
     both = Problem.from_data(X, Y, hidden=(3,), standardise=True, intercept=True)
     assert both.d_x == 5
 
