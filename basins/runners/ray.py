@@ -7,10 +7,13 @@ imported late.
 
 from __future__ import annotations
 
+import importlib
 import importlib.util
 import os
 import secrets
 import socket
+import subprocess
+import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -25,6 +28,9 @@ from basins.shard import Task
 EMBEDDED = "local"
 PROBE = 2.0
 """Seconds within which the port of a cluster must answer: ray.init hangs past 100 s where nothing listens."""
+
+ANSWER = 8.0
+"""Seconds within which it must say whether it knows our token, a second import of Ray included."""
 
 OBJECT_STORE = 80_000_000
 """Bytes; Ray asks for 75 MB at least, and summaries need none of it."""
@@ -48,7 +54,9 @@ class Ray:
                 "Ray is not installed", where="on", remedy="pip install 'ray[default]', or --on processes"
             )
         if self.address != EMBEDDED:
-            _probe(self.address)
+            _probe_port(self.address)
+            _prepare_environment()
+            _probe_token(self.address)
 
     def run(self, tasks: Sequence[Task], run_path: str, workers: int | None, on_event: Listener) -> None:
         if not tasks:
@@ -180,7 +188,7 @@ def _prepare_environment() -> None:
         os.environ["RAY_AUTH_TOKEN"] = secrets.token_hex(32)
 
 
-def _probe(address: str) -> None:
+def _probe_port(address: str) -> None:
     """Raises ArgumentError for an address that is none, RunError for one where nothing answers."""
     host, _, port = address.rpartition(":")
     if not host or not port.isdigit() or "/" in address:
@@ -197,6 +205,29 @@ def _probe(address: str) -> None:
             where=address,
             remedy="start it, mend the address, or leave --address and RAY_ADDRESS out for an embedded Ray",
         ) from None
+
+
+def _probe_token(address: str) -> None:
+    """Raises RunError where what listens is no Ray, or one with another token: ray.init would try for 20 to 100 s.
+
+    In a process of its own, which can be ended; Ray's name for the client is private, so a Ray without it passes.
+    """
+    importlib.import_module("ray")  # the first import may be slow, and is needed anyway
+    code = "import sys; from ray._raylet import GcsClient; GcsClient(address=sys.argv[1])"
+    try:
+        asked = subprocess.run([sys.executable, "-c", code, address], capture_output=True, text=True, timeout=ANSWER)
+    except subprocess.TimeoutExpired:
+        raise RunError(
+            f"what listens there does not answer as Ray does within {ANSWER:g} s",
+            where=address,
+            remedy="give the address that `ray start --head` printed (its GCS port, 6379 by default)",
+        ) from None
+    if "AuthenticationError" in asked.stderr:
+        raise RunError(
+            "the Ray cluster there has another token",
+            where=address,
+            remedy="give the cluster's own in RAY_AUTH_TOKEN_PATH (a file) or RAY_AUTH_TOKEN",
+        )
 
 
 def _last_line(error: BaseException) -> str:

@@ -11,6 +11,7 @@ import pyarrow.compute as pc
 
 from basins.errors import ArgumentError, RunError, nearest
 from basins.experiment import Case
+from basins.limits import VERDICTS
 from basins.store import layout, parquet, schemas
 from basins.store.commit import cases_table, missing_shards, read_manifest, shards_there
 from basins.store.files import Files, files_at
@@ -61,6 +62,8 @@ class Run:
         columns: only these (and `case`); verdict: only rows with this one; contiguous: only the contiguous prefix of
         ids, the rows an estimate may count while the run is in progress.
         """
+        if verdict is not None and verdict not in VERDICTS:
+            raise ArgumentError(f"no verdict {verdict!r}", where="verdict", remedy=nearest(verdict, VERDICTS))
         where = None if verdict is None else pc.field("verdict") == pa.scalar(verdict)
         return self._table("trajectories", case, columns, where, contiguous)
 

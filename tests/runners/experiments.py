@@ -21,6 +21,7 @@ d_x = 1
 hidden = [1]
 
 [engine]
+name = "reference"
 budget = 1
 
 [[case]]

@@ -135,6 +135,31 @@ def test_a_driver_on_ray_killed_and_interrupted_changes_no_byte(undisturbed: Pat
     assert data_files(tmp_path / "run") == data_files(undisturbed)
 
 
+def test_a_cluster_at_an_address_is_joined_and_left(
+    one_ray: None, undisturbed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another process joins this one's Ray by RAY_ADDRESS and its token, and does not end it."""
+    import ray
+
+    monkeypatch.setenv("RAY_ADDRESS", ray.get_runtime_context().gcs_address)
+    with _driver(tmp_path / "run", "ray", 2) as driver:
+        _, errors = driver.communicate(timeout=120)
+        assert driver.returncode == 0, errors
+    assert data_files(tmp_path / "run") == data_files(undisturbed)
+    assert ray.get(ray.put("alive")) == "alive"
+
+
+def test_a_cluster_with_another_token_is_refused_before_anything_is_written(
+    one_ray: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import ray
+
+    monkeypatch.setenv("RAY_AUTH_TOKEN", "f" * 64)
+    with pytest.raises(RunError, match="has another token; give the cluster's own in RAY_AUTH_TOKEN_PATH"):
+        run(tiny(), tmp_path / "run", on="ray", address=ray.get_runtime_context().gcs_address)
+    assert not (tmp_path / "run").exists()
+
+
 def test_ctrl_c_stops_cleanly_and_the_same_command_resumes(undisturbed: Path, tmp_path: Path) -> None:
     """SIGINT to the whole process group, as a terminal sends it: exit by KeyboardInterrupt, no worker's traceback."""
     with _driver(tmp_path / "run", "processes", 2) as driver:
@@ -354,7 +379,7 @@ def test_data_that_changed_under_the_same_words_is_refused(tmp_path: Path) -> No
         data = { path = "data.csv", targets = ["y"] }
         network = { hidden = [1] }
         law = { name = "gaussian", scale = 0.5 }
-        engine = { budget = 1 }
+        engine = { name = "reference", budget = 1 }
     """
     (tmp_path / "data.csv").write_text("x,y\n1,2\n2,3\n")
     run(Experiment.from_toml(text, tmp_path), tmp_path / "run", on="inline")

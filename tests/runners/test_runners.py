@@ -244,6 +244,15 @@ def test_an_address_where_nothing_listens_is_refused_at_once(monkeypatch: pytest
         assert time.monotonic() - begun < 10
 
 
+def test_what_listens_but_is_no_ray_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("basins.runners.ray.ANSWER", 1.5)
+    with socket.socket() as silent:
+        silent.bind(("127.0.0.1", 0))
+        silent.listen()
+        with pytest.raises(RunError, match="does not answer as Ray does"):
+            Ray(f"127.0.0.1:{silent.getsockname()[1]}").check()
+
+
 def test_unknown_runners_and_senseless_options_are_refused(tmp_path: Path) -> None:
     with pytest.raises(ArgumentError, match="did you mean 'processes'"):
         runner_of("process")

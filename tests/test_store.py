@@ -1,0 +1,565 @@
+"""The run on disk, looked at with pyarrow and the operating system, not with the store itself."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from basins.errors import ArgumentError, BasinsError, RunError
+from basins.experiment import Experiment
+from basins.limits import CERTIFICATES, REASONS, VERDICTS, Limits, VisitTable
+from basins.problem import Problem
+from basins.shard import work
+from basins.store import (
+    Manifest,
+    ShardTables,
+    commit,
+    commit_shard,
+    create_or_resume,
+    files_at,
+    is_committed,
+    layout,
+    missing_shards,
+    open_run,
+    parquet,
+    schemas,
+)
+from basins.store.local import LocalFiles
+from basins.store.manifest import canonical_json
+from basins.store.rows import tables_of_block
+
+TEXT = """
+name = "store"
+seed = 18446744073709551615
+trajectories = 2500
+visits_every = 10
+data = { source = "spectrum", sigma = [2.0, 1.0], d_x = 3 }
+network = { hidden = [2] }
+law = { name = "gaussian", scale = 0.5 }
+engine = { name = "reference", budget = 1 }
+"""
+
+
+def experiment() -> Experiment:
+    return Experiment.from_toml(TEXT, Path())
+
+
+def limits(N: int = 1024, seed: int = 0) -> Limits:
+    """Limits as varied as they come: every verdict and reason, unknown ranks, rows that are not finite."""
+    rng = np.random.default_rng(seed)
+
+    def positive() -> np.ndarray:
+        return np.exp(rng.normal(size=N))
+
+    verdict = rng.choice([0, 0, 0, 1, 2], N).astype(np.int8)
+    censored = verdict == 2
+    loss = positive()
+    loss[censored] = rng.choice([np.inf, np.nan, 1.5], censored.sum())
+    rank = np.where(verdict == 0, 2, np.where(verdict == 1, 1, -1)).astype(np.int16)
+    visits = VisitTable(
+        row=np.repeat(np.arange(0, N, 10), 2),
+        number=np.tile([0, 1], len(range(0, N, 10))),
+        t=rng.random(2 * len(range(0, N, 10))),
+        loss=rng.random(2 * len(range(0, N, 10))),
+        gradient_norm=rng.random(2 * len(range(0, N, 10))),
+        modes=np.full(2 * len(range(0, N, 10)), 2**63 + 1, dtype=np.uint64),
+        rank=np.full(2 * len(range(0, N, 10)), 2),
+    )
+    return Limits(
+        state=np.zeros((N, 1)),
+        time=positive(),
+        loss_start=positive() * 1e300,
+        loss=loss,
+        gradient_norm=positive(),
+        verdict=verdict,
+        reason=np.where(censored, rng.integers(0, 5, N), -1).astype(np.int8),
+        certificate=np.where(censored, -1, np.where(verdict == 1, 3, 0)).astype(np.int8),
+        margin=np.where(censored, np.nan, rng.random(N)),
+        modes=np.where(rank >= 0, np.uint64(2**63 + 1), np.uint64(0)),
+        rank=rank,
+        rank_gap=np.full(N, np.nan),
+        steps=rng.integers(80, 400, N),
+        rejected=np.where(censored, -1, rng.integers(0, 20, N)),
+        evaluations=rng.integers(500, 2400, N),
+        drift=positive() * 1e-12,
+        loss_increase=np.zeros(N),
+        visits=visits,
+    )
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A finished run: one case, three shards, the last of 452 rows."""
+    path = tmp_path_factory.mktemp("store") / "run"
+    create_or_resume(files_at(path), experiment())
+    for shard in range(3):
+        work(str(path), key(), shard, 1)
+    return path
+
+
+def key() -> str:
+    return experiment().cases[0].key
+
+
+def part(run: Path, kind: str, shard: int) -> Path:
+    return run / kind / f"case={key()}" / f"part-{shard:08d}.parquet"
+
+
+# --- the files -------------------------------------------------------------------------------------------------------
+
+
+def test_the_layout_is_that_of_the_design(run: Path) -> None:
+    files = {str(path.relative_to(run)) for path in run.rglob("*") if path.is_file()}
+    parts = {
+        f"{kind}/case={key()}/part-0000000{shard}.parquet"
+        for kind in ("visits", "blocks", "trajectories")
+        for shard in range(3)
+    }
+    assert files == {"experiment.toml", "manifest.json", "cases.parquet"} | parts
+    assert (run / "experiment.toml").read_text() == experiment().text
+
+
+def test_rows_have_their_types_and_their_footer(run: Path) -> None:
+    file = pq.ParquetFile(part(run, "trajectories", 2))
+    word = pa.dictionary(pa.int8(), pa.string())
+    assert dict(zip(file.schema_arrow.names, file.schema_arrow.types, strict=True)) == {
+        "id": pa.int64(),
+        "verdict": word,
+        "certificate": word,
+        "reason": word,
+        "modes": pa.uint64(),
+        "rank": pa.uint8(),
+        "margin": pa.float32(),
+        "loss_start": pa.float32(),
+        "loss": pa.float64(),
+        "gradient_norm": pa.float32(),
+        "rank_gap": pa.float32(),
+        "t": pa.float64(),
+        "steps": pa.uint32(),
+        "rejected": pa.uint32(),
+        "evaluations": pa.uint32(),
+        "drift": pa.float32(),
+        "loss_increase": pa.float32(),
+    }
+    footer = {k.decode(): v.decode() for k, v in file.metadata.metadata.items() if k != b"ARROW:schema"}
+    assert footer == {
+        "basins.schema": "1",
+        "basins.experiment": experiment().digest,
+        "basins.case": key(),
+        "basins.first_id": "2048",
+        "basins.trajectories": "452",
+    }
+    assert file.metadata.num_rows == 452
+    assert file.metadata.num_row_groups == 1
+    columns = [file.metadata.row_group(0).column(i) for i in range(file.metadata.num_columns)]
+    assert {column.compression for column in columns} == {"ZSTD"}
+    ids = columns[0].statistics
+    assert (ids.min, ids.max, ids.null_count) == (2048, 2499, 0)
+
+
+def test_the_block_file_carries_the_digests_of_the_other_two(run: Path) -> None:
+    footer = pq.read_metadata(part(run, "blocks", 1)).metadata
+    for kind in ("visits", "trajectories"):
+        content = part(run, kind, 1).read_bytes()
+        assert footer[f"basins.sha256.{kind}".encode()].decode() == hashlib.sha256(content).hexdigest()
+
+
+def test_any_reader_reads_the_whole_folder(run: Path) -> None:
+    frame = pd.read_parquet(run / "trajectories")
+    assert sorted(frame["id"]) == list(range(2500))
+    assert set(frame["case"].astype(str)) == {key()}
+    assert len(pd.read_parquet(run / "blocks")) == 3
+
+
+def test_text_is_stored_with_its_whole_vocabulary(run: Path) -> None:
+    """Of this run no row is a saddle: its word is there all the same, so bytes do not depend on what occurred."""
+    table = pq.read_table(part(run, "trajectories", 0), partitioning=None)
+    for column, words in (("verdict", VERDICTS), ("certificate", CERTIFICATES), ("reason", REASONS)):
+        assert table[column].chunk(0).dictionary.to_pylist() == list(words)
+    assert "saddle" not in table["verdict"].to_pylist()
+
+
+def test_every_value_survives_and_what_is_unknown_is_null(tmp_path: Path) -> None:
+    given = limits()
+    (tmp_path / "x.parquet").write_bytes(parquet.encode(tables_of_block(3, 3072, given).trajectories, {}))
+    table = pq.read_table(tmp_path / "x.parquet")
+    columns = table.to_pydict()
+    assert columns["id"] == list(range(3072, 4096))
+    assert columns["verdict"] == [VERDICTS[v] for v in given.verdict]
+    assert columns["reason"] == [None if c < 0 else REASONS[c] for c in given.reason]
+    assert columns["modes"] == [2**63 + 1 if r >= 0 else None for r in given.rank]
+    assert columns["rank"] == [int(r) if r >= 0 else None for r in given.rank]
+    assert columns["rejected"] == [None if r < 0 else r for r in given.rejected]
+    assert columns["loss"] == [None if np.isnan(loss) else loss for loss in given.loss]
+    assert columns["t"] == given.time.tolist()
+    assert set(columns["rank_gap"]) == {None}
+    assert set(columns["loss_start"]) == {np.inf}  # 1e300 in float32, without a warning
+
+
+def test_a_row_takes_at_most_forty_bytes() -> None:
+    """Of rows whose every float is random, which is more than real ones are."""
+    size = len(parquet.encode(tables_of_block(0, 0, limits()).trajectories, experiment_keys()))
+    overhead = len(parquet.encode(schemas.TRAJECTORIES.empty_table(), experiment_keys()))
+    assert (size - overhead) / 1024 <= 40
+
+
+def experiment_keys() -> dict[str, str]:
+    manifest = Manifest.of(experiment())
+    return manifest.footer(manifest.cases[0], 0)
+
+
+def test_the_same_tables_are_the_same_bytes_in_another_process() -> None:
+    """Another hash seed, another number of Arrow threads."""
+    code = (
+        "import sys, hashlib, pyarrow; sys.path.insert(0, sys.argv[1]); pyarrow.set_cpu_count(int(sys.argv[2]))\n"
+        "import test_store as t\n"
+        "for table in t.tables_of_block(0, 0, t.limits()):\n"
+        "    print(hashlib.sha256(t.parquet.encode(table, t.experiment_keys())).hexdigest())\n"
+    )
+    here = [
+        hashlib.sha256(parquet.encode(table, experiment_keys())).hexdigest()
+        for table in tables_of_block(0, 0, limits())
+    ]
+    command = [sys.executable, "-c", code, str(Path(__file__).parent)]
+    for seed, threads in (("1", "1"), ("2", "2")):
+        there = subprocess.run(
+            [*command, threads], env={**os.environ, "PYTHONHASHSEED": seed}, capture_output=True, text=True, check=True
+        )
+        assert there.stdout.split() == here
+
+
+def test_a_flipped_bit_in_a_page_is_refused_by_name(run: Path, tmp_path: Path) -> None:
+    content = part(run, "trajectories", 0).read_bytes()
+    at = pq.read_metadata(part(run, "trajectories", 0)).row_group(0).column(8).data_page_offset + 200  # in `loss`
+    target = tmp_path / "flipped.parquet"
+    target.write_bytes(content[:at] + bytes([content[at] ^ 4]) + content[at + 1 :])
+    with pytest.raises(RunError, match=r"flipped\.parquet is damaged .*; move it away and run again"):
+        parquet.read(files_at(tmp_path), "flipped.parquet")
+
+
+def test_cases_are_a_table(run: Path) -> None:
+    rows = pq.read_table(run / "cases.parquet").to_pylist()
+    assert len(rows) == 1
+    row = rows[0]
+    assert (row["case"], row["name"], row["law"], row["null_law"]) == (key(), "store", "gaussian", False)
+    assert (row["widths"], row["sigma"]) == ([3, 2, 2], [2.0, 1.0])
+    assert (row["trajectories"], row["blocks"], row["shards"], row["budget"]) == (2500, 3, 3, 1)
+    assert row["t_end"] == np.inf
+
+
+# --- the manifest ----------------------------------------------------------------------------------------------------
+
+
+def test_the_manifest_gives_back_every_bit_of_the_problem() -> None:
+    rng = np.random.default_rng(5)
+    problem = Problem.from_data(rng.normal(size=(9, 3)), rng.normal(size=(9, 2)), hidden=(2,), flow="raw")
+    again = Problem.from_dict(json.loads(canonical_json(problem.to_dict())))
+    for name in ("sigma", "target", "gram_root", "U_Y", "V_Y"):
+        assert getattr(again, name).tobytes() == getattr(problem, name).tobytes()
+
+
+def test_the_manifest_is_canonical() -> None:
+    manifest = Manifest.of(experiment())
+    assert Manifest.of(experiment()).to_json() == manifest.to_json()
+    again = Manifest.from_json(manifest.to_json(), "here")
+    assert again.to_json() == manifest.to_json()
+    assert again.cases[0].key == key()
+    assert again.seed == 2**64 - 1
+    content = json.loads(manifest.to_json())
+    assert set(content) == {"schema", "experiment", "plan", "versions", "cases"}
+    assert set(content["versions"]) == {"basins", "python", "numpy", "scipy", "pyarrow", "numba", "llvmlite"}
+    assert content["cases"][0]["shards"] == 3
+
+
+def test_canonical_json_has_one_spelling() -> None:
+    assert canonical_json({"b": [1.5, 2], "a": {"d": [], "c": [{}]}}) == (
+        b'{\n  "a": {\n    "c": [\n      {}\n    ],\n    "d": []\n  },\n  "b": [1.5, 2]\n}\n'
+    )
+    for value in (np.inf, np.nan, [np.inf]):
+        with pytest.raises(ValueError):
+            canonical_json(value)
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"", "is damaged"),
+        (b'{"schema": 1', "is damaged"),
+        (b"[]", "is damaged"),
+        (b'{"schema": 1}', "is damaged"),
+        (b'{"schema": 2}', "schema version 2"),
+    ],
+)
+def test_a_manifest_that_is_none_is_refused(content: bytes, words: str, tmp_path: Path) -> None:
+    (tmp_path / "manifest.json").write_bytes(content)
+    with pytest.raises(RunError, match=words):
+        open_run(tmp_path)
+
+
+# --- commits ---------------------------------------------------------------------------------------------------------
+
+
+class Crash(BaseException):
+    """The machine stops here."""
+
+
+class CrashingFiles(LocalFiles):
+    """A folder whose machine stops before its k-th put."""
+
+    def __init__(self, root: str, k: int) -> None:
+        super().__init__(root)
+        self.left = k
+
+    def put(self, path: str, data: Any) -> None:
+        self.left -= 1
+        if self.left < 0:
+            raise Crash
+        super().put(path, data)
+
+
+def check_crashes(folder: Path, tables: ShardTables) -> None:
+    """Wherever a commit is cut off: a file of rows is never there before the other two."""
+    for k in range(4):
+        root = folder / str(k)
+        manifest = create_or_resume(files_at(root), experiment())
+        case = manifest.cases[0]
+        files = CrashingFiles(str(root), k)
+        if k < 3:
+            with pytest.raises(Crash):
+                commit_shard(files, manifest, case, 0, tables)
+        else:
+            commit_shard(files, manifest, case, 0, tables)
+        there = [kind for kind in ("visits", "blocks", "trajectories") if part(root, kind, 0).exists()]
+        assert ("trajectories" in there) == (k == 3)
+        assert len(there) == k
+        assert is_committed(files, case.key, 0) == (k == 3)
+        assert (0 in missing_shards(files, manifest, case)) == (k < 3)
+        assert open_run(root).contiguous_prefix(case.key) == (k == 3)
+
+
+def test_rows_are_the_last_to_be_written(tmp_path: Path) -> None:
+    check_crashes(tmp_path, tables_of_block(0, 0, limits()))
+
+
+def test_an_order_reversed_is_seen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(commit, "COMMIT_ORDER", tuple(reversed(layout.COMMIT_ORDER)))
+    with pytest.raises(AssertionError):
+        check_crashes(tmp_path, tables_of_block(0, 0, limits()))
+
+
+def calls_of_put(files: LocalFiles, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """What the operating system is asked for by one put over a file that is there, in order."""
+    asked: list[str] = []
+    names: dict[int, str] = {}
+    real: dict[str, Callable[..., Any]] = {name: getattr(os, name) for name in ("open", "fsync", "replace")}
+
+    def opened(path: Any, flags: int, mode: int = 0o777, **options: Any) -> int:
+        descriptor: int = real["open"](path, flags, mode, **options)
+        names[descriptor] = "folder" if os.path.isdir(path) else "file"
+        asked.append(f"open {names[descriptor]}{' new' if flags & os.O_EXCL else ''}")
+        return descriptor
+
+    def synced(descriptor: int) -> None:
+        size = os.fstat(descriptor).st_size
+        asked.append(f"fsync {names[descriptor]}{f' of {size}' if names[descriptor] == 'file' else ''}")
+        real["fsync"](descriptor)
+
+    def replaced(source: Any, target: Any) -> None:
+        same_folder = os.path.dirname(source) == os.path.dirname(target)
+        asked.append(f"rename {'here' if same_folder else 'elsewhere'}")
+        real["replace"](source, target)
+
+    with monkeypatch.context() as patch:
+        for name, stand_in in (("open", opened), ("fsync", synced), ("replace", replaced)):
+            patch.setattr(os, name, stand_in)
+        files.put("a/file", b"12345")
+    return asked
+
+
+DURABLE = ["open file new", "fsync file of 5", "rename here", "open folder", "fsync folder"]
+
+
+def test_put_is_durable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    files = LocalFiles(str(tmp_path))
+    files.put("a/file", b"old")
+    assert calls_of_put(files, monkeypatch) == DURABLE
+    assert (tmp_path / "a" / "file").read_bytes() == b"12345"
+
+
+class Hasty(LocalFiles):
+    """Writes in place."""
+
+    def put(self, path: str, data: Any) -> None:
+        descriptor = os.open(self.root / path, os.O_WRONLY | os.O_TRUNC)
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(data)
+
+
+class Careless(LocalFiles):
+    """Forgets the folder."""
+
+    def _sync(self, folder: Path) -> None: ...
+
+
+class Early(LocalFiles):
+    """Syncs before it writes."""
+
+    def _write(self, path: Path, data: Any) -> None:
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL)
+        with os.fdopen(descriptor, "wb") as file:
+            os.fsync(file.fileno())
+            file.write(data)
+
+
+@pytest.mark.parametrize("kind", [Hasty, Careless, Early])
+def test_a_put_that_is_not_durable_is_seen(
+    kind: type[LocalFiles], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    LocalFiles(str(tmp_path)).put("a/file", b"old")
+    assert calls_of_put(kind(str(tmp_path)), monkeypatch) != DURABLE
+
+
+@pytest.mark.parametrize("call", ["open", "fsync", "replace"])
+def test_a_put_that_fails_leaves_the_old_file_and_no_debris(
+    call: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A full disk or a place without permission, at each of the three calls."""
+    files = LocalFiles(str(tmp_path))
+    files.put("a/file", b"old")
+
+    def fails(*arguments: object, **options: object) -> int:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, call, fails)
+        with pytest.raises(RunError, match="cannot write a/file: No space left on device") as raised:
+            files.put("a/file", b"new")
+    assert raised.value.where == str(tmp_path)
+    assert (tmp_path / "a" / "file").read_bytes() == b"old"
+    assert [path.name for path in (tmp_path / "a").iterdir()] == ["file"]
+
+
+def test_debris_is_not_listed_and_is_swept(tmp_path: Path) -> None:
+    files = LocalFiles(str(tmp_path))
+    files.put("visits/case=x/part-00000000.parquet", b"1")
+    debris = tmp_path / "visits" / "case=x" / ".part-00000001.parquet.77-abcd.tmp"
+    debris.write_bytes(b"half")
+    keep = tmp_path / ".hidden"
+    keep.write_bytes(b"somebody's")
+    assert files.paths("visits/case=x/") == ["visits/case=x/part-00000000.parquet"]
+    assert files.sweep() == [str(debris.relative_to(tmp_path))]
+    assert keep.exists()
+    assert not debris.exists()
+    assert files.sweep() == []
+
+
+def test_a_put_swept_by_a_second_driver_is_done_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    files, other = LocalFiles(str(tmp_path)), LocalFiles(str(tmp_path))
+    replace, swept = os.replace, []
+
+    def sweep_first(source: Any, target: Any) -> None:
+        if len(swept) < 2:
+            swept.extend(other.sweep())
+        replace(source, target)
+
+    monkeypatch.setattr(os, "replace", sweep_first)
+    files.put("a/file", b"whole")
+    assert len(swept) == 2
+    assert (tmp_path / "a" / "file").read_bytes() == b"whole"
+
+
+def test_files_keep_their_contract(tmp_path: Path) -> None:
+    files = files_at(tmp_path)
+    assert files.paths("") == []
+    for missing in ("nothing", "no/folder/file"):
+        assert not files.exists(missing)
+        for verb in (files.get, files.open):
+            with pytest.raises(FileNotFoundError):
+                verb(missing)
+        files.delete(missing)
+    files.put("b/two", b"2")
+    files.put("a", pa.py_buffer(b"1"))
+    files.put("b/two", b"22")
+    assert files.paths("") == ["a", "b/two"]
+    assert files.paths("b/") == ["b/two"]
+    assert (files.get("a"), files.get("b/two"), files.open("b/two").read(1)) == (b"1", b"22", b"2")
+    files.delete("a")
+    assert files.paths("") == ["b/two"]
+    assert files_at(f"file://{tmp_path}").get("b/two") == b"22"
+
+
+# --- the run, read ---------------------------------------------------------------------------------------------------
+
+
+def test_a_run_gives_its_tables(run: Path) -> None:
+    opened = open_run(run)
+    rows = opened.trajectories()
+    assert list(rows.columns) == ["case", *schemas.TRAJECTORIES.names]
+    assert list(rows["id"]) == list(range(2500))
+    assert set(rows["case"]) == {key()}
+    assert rows["modes"].dtype == "UInt64"
+    assert list(opened.blocks()["count"]) == [1024, 1024, 452]
+    assert list(opened.visits().columns) == ["case", *schemas.VISITS.names]
+    assert list(opened.cases()["case"]) == [key()]
+    assert list(opened.trajectories("store", ["t", "id"]).columns) == ["case", "t", "id"]
+    minima = opened.trajectories(verdict="minimum", columns=["verdict"])
+    assert len(minima) == (rows["verdict"] == "minimum").sum() > 0
+    assert set(minima["verdict"]) == {"minimum"}
+    assert opened.missing() == {}
+    assert opened.contiguous_prefix(key()) == 3
+
+
+def test_what_a_run_does_not_have_is_refused(run: Path) -> None:
+    opened = open_run(run)
+    refusals: list[tuple[Callable[[], object], str]] = [
+        (lambda: opened.trajectories("stare"), "did you mean 'store'"),
+        (lambda: opened.trajectories(columns=["losses"]), "no column 'losses'.*did you mean 'loss'"),
+        (lambda: opened.trajectories(verdict="minimal"), "no verdict 'minimal'.*did you mean 'minimum'"),
+    ]
+    for ask, words in refusals:
+        with pytest.raises(ArgumentError, match=words):
+            ask()
+
+
+def test_a_run_in_progress_shows_what_is_committed(tmp_path: Path) -> None:
+    """Shards 0 and 2 done, 1 with its visits and blocks only: the prefix ends before it, and no reader sees them."""
+    manifest = create_or_resume(files_at(tmp_path), experiment())
+    opened = open_run(tmp_path)
+    assert len(opened.trajectories()) == len(opened.blocks()) == len(opened.visits()) == 0
+    assert opened.trajectories()["modes"].dtype == "UInt64"
+    for shard in range(3):
+        work(str(tmp_path), key(), shard, 1)
+    part(tmp_path, "trajectories", 1).unlink()
+    assert opened.committed(key()) == [0, 2]
+    assert opened.contiguous_prefix(key()) == 1
+    assert opened.missing() == {key(): [1]} == {key(): missing_shards(opened.files, manifest, manifest.cases[0])}
+    assert list(opened.blocks()["block"]) == [0, 2]
+    assert list(opened.blocks(contiguous=True)["block"]) == [0]
+    assert len(opened.trajectories(contiguous=True)) == 1024
+    part(tmp_path, "blocks", 2).unlink()
+    with pytest.raises(RunError, match=r"blocks/.*part-00000002\.parquet is gone"):
+        opened.blocks()
+    assert opened.missing() == {key(): [1, 2]}
+
+
+def test_refusals_of_the_store_travel(run: Path) -> None:
+    """From a worker to the driver, by pickle."""
+    import pickle
+
+    with pytest.raises(BasinsError) as raised:
+        open_run(run.parent)
+    again = pickle.loads(pickle.dumps(raised.value))
+    assert (type(again), str(again)) == (RunError, str(raised.value))
