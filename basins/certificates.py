@@ -50,8 +50,8 @@ def level(problem: Problem, delta: float = DELTA) -> float:
     return (1 - delta) * 0.5 * problem.sigma_min**2
 
 
-def loss_rounding(problem: Problem, W: ArrayLike) -> Array:
-    """A bound on |computed L - exact L|, (N,), in units of L; inf where the state overflows.
+def loss_rounding(problem: Problem, W: ArrayLike, loss: Array | None = None) -> Array:
+    """A bound on |computed L - exact L|, (N,), in units of L; inf where the state overflows. loss: L at W, if known.
 
     The residual is a chain of products, so its error is at most gamma (||T|| + prod ||W_j|| ||G||) in the Frobenius
     norm, gamma = k u with k the sum of the inner dimensions and two (Higham, Accuracy and Stability of Numerical
@@ -64,7 +64,8 @@ def loss_rounding(problem: Problem, W: ArrayLike) -> Array:
         if problem.gram_root is not None:
             size, inner = size * np.linalg.norm(problem.gram_root), inner + problem.d_x
         error = inner * U * (np.linalg.norm(problem.target) + size)
-        loss = flow.loss(problem.target, problem.gram_root, layers)
+        if loss is None:
+            loss = flow.loss(problem.target, problem.gram_root, layers)
         bound = (np.sqrt(2 * loss) + error) * error + problem.d_x * problem.d_y * U * loss
     return _or(bound, np.inf)
 
@@ -77,7 +78,7 @@ def level_margin(problem: Problem, W: ArrayLike) -> Array:
     """
     with np.errstate(over="ignore", invalid="ignore"):
         loss = flow.loss(problem.target, problem.gram_root, _layers(problem, W))
-        margin = 1 - (loss + loss_rounding(problem, W)) / (0.5 * problem.sigma_min**2)
+        margin = 1 - (loss + loss_rounding(problem, W, loss)) / (0.5 * problem.sigma_min**2)
     return _or(margin, -np.inf)
 
 

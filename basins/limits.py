@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from basins import flow
-from basins.certificates import level
+from basins.certificates import level, loss_rounding
 from basins.engines.base import Stop, U, Visits
 from basins.problem import Problem
 from basins.strata import modes_to_mask
@@ -51,6 +51,7 @@ class Reason(IntEnum):
     non_finite = 2
     settled = 3
     t_end = 4
+    rounding = 5
 
 
 class Certificate(IntEnum):
@@ -75,6 +76,7 @@ _REASON_OF_STOP = {
     Stop.NON_FINITE: Reason.non_finite,
     Stop.T_END: Reason.t_end,
     Stop.RESTING: Reason.settled,
+    Stop.LEVEL: Reason.rounding,  # below the level, but by less than the loss's own rounding
 }
 
 
@@ -101,12 +103,12 @@ class Limits:
 
     state (N, n) and time: at the stop; loss_start, loss, gradient_norm: units of L, re-evaluated at both ends;
     verdict; reason (-1 unless censored); certificate (-1 if censored); margin: of the certificate (nan where there
-    is none): for `level` and `invariant` 1 - L / level, for `rate` the guaranteed rate of ||M||, for `rank` the
-    excess of the least rank over d_y - 1, for `outlasted` the distance to the stratum over ||W||; modes (bitmask of
-    S) and rank: of the limit, rank -1 (and modes 0) where unknown; rank_gap: sigma_{r+1}(R) / sigma_r(R) at the
-    state of an outlasted saddle, else nan; steps, rejected (-1 where the engine cannot tell), evaluations; drift:
-    largest change of an invariant C_j over ||W_{j+1}||^2 + ||W_j||^2 at the start; loss_increase: largest increase
-    of L in one accepted step, units of L.
+    is none): for `level` and `invariant` 1 - L / level with L at the upper end of its rounding, for `rate` the
+    guaranteed rate of ||M||, for `rank` the excess of the least rank over d_y - 1, for `outlasted` the distance to
+    the stratum over ||W||; modes (bitmask of S) and rank: of the limit, rank -1 (and modes 0) where unknown;
+    rank_gap: sigma_{r+1}(R) / sigma_r(R) at the state of an outlasted saddle, else nan; steps, rejected (-1 where
+    the engine cannot tell), evaluations; drift: largest change of an invariant C_j over ||W_{j+1}||^2 + ||W_j||^2 at
+    the start; loss_increase: largest increase of L in one accepted step, units of L.
     """
 
     state: Array
@@ -291,14 +293,15 @@ def judge(problem: Problem, course: Course, delta: float) -> Limits:
     modes, rank = np.zeros(N, dtype=np.uint64), np.full(N, NONE, dtype=np.int16)
 
     by_rate, by_rank = course.rate > 0, course.least_rank >= d_y
-    by_level = loss < level(problem, delta)
+    at_most = loss + loss_rounding(problem, course.state, loss)
+    by_level = at_most < level(problem, delta)
     by_rate &= ~planted
     by_rank &= ~planted & ~by_rate
     by_level &= ~planted & ~by_rate & ~by_rank
     for rows, kind, margins in (
         (by_rate, Certificate.rate, course.rate),
         (by_rank, Certificate.rank, course.least_rank - (d_y - 1.0)),
-        (by_level, Certificate.level, 1 - loss / (0.5 * problem.sigma_min**2)),
+        (by_level, Certificate.level, 1 - at_most / (0.5 * problem.sigma_min**2)),
     ):
         verdict[rows], certificate[rows], margin[rows] = Verdict.minimum, kind, margins[rows]
         modes[rows], rank[rows] = (1 << d_y) - 1, d_y
@@ -306,7 +309,7 @@ def judge(problem: Problem, course: Course, delta: float) -> Limits:
     if planted.any():
         at = np.flatnonzero(planted)
         _, ceiling = invariant_levels(problem, unfitted[at], delta)
-        above = loss_on_fitted(problem, course.state[at], unfitted[at])
+        above = loss_on_fitted(problem, course.state[at], unfitted[at]) + at_most[at] - loss[at]
         still = (invariant_modes(problem, course.state[at]) | ~unfitted[at]).all(axis=-1)
         proved = still & (above < ceiling)
         at = at[proved]

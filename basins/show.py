@@ -155,6 +155,10 @@ _WHY = {
         "may take longer than any budget."
     ),
     Reason.t_end: "it was stopped at t_end = {t_end}, with loss {loss}, as asked.",
+    Reason.rounding: (
+        "at t = {t} its loss {loss} is below the level, but the layers are so large that the loss's own rounding could "
+        "hide the difference."
+    ),
 }
 
 
