@@ -51,9 +51,6 @@ class Path:
         """Layer numbers, 1 to H + 1, in the order in which they are applied."""
         return tuple((self.start + k) % (H + 1) + 1 for k in range(self.arrows))
 
-    def end(self, H: int) -> int:
-        return (self.start + self.arrows) % (H + 1)
-
     def passes_target(self, H: int) -> bool:
         """Whether the path goes on from the outputs to the inputs, so has Sigma_Y^T inside."""
         return self.start > 0 and self.start + self.arrows > H + 1
