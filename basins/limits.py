@@ -187,6 +187,7 @@ class Settling:
     modes: int
     rank: int
     distance: float
+    leaving: float
     rank_gap: float
     fastest: float
     slowest: float
@@ -234,6 +235,7 @@ def settling(problem: Problem, W: Array, size: float) -> Settling | None:
         modes=modes_to_mask(S),
         rank=len(S),
         distance=float(np.linalg.norm(step)) / norm,
+        leaving=float(np.linalg.norm(step[eigenvalues[curved] < 0])) / norm,
         rank_gap=rank_gap,
         fastest=fastest,
         slowest=float(attracting.min()) if len(attracting) else fastest,

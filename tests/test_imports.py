@@ -21,7 +21,7 @@ FLOORS = [
     ["certificates", "critical", "exact", "laws"],
     ["engines"],
     ["limits"],
-    ["engines.drive"],
+    ["engines.drive", "engines.follow"],
     ["data", "document", "experiment"],
     ["store", "shard", "estimate", "sentences"],
     ["progress", "runners", "describe", "show"],

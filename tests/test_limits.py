@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from basins import limits
-from basins.engines import drive
+from basins.engines import follow
 from basins.engines.base import Settings
 from basins.engines.drive import integrate, integrate_batch
 from basins.errors import ArgumentError
@@ -144,9 +144,10 @@ class TestSaddle:
         passing = problem.pack(layers)
         assert integrate(problem, passing).verdict[0] == Verdict.minimum
         monkeypatch.setattr(limits, "SETTLED", 1e-6)
-        monkeypatch.setattr(drive, "RELAX", 1)
+        monkeypatch.setattr(follow, "SETTLED", 1e-6)
+        monkeypatch.setattr(follow, "RELAX", 1)
         assert integrate(problem, passing).verdict[0] == Verdict.minimum
-        monkeypatch.setattr(drive, "PATIENCE", 0.01)
+        monkeypatch.setattr(follow, "PATIENCE", 0.01)
         assert integrate(problem, passing).verdict[0] == Verdict.saddle  # what impatience would say
 
     @pytest.mark.parametrize("H", [2, 3])
