@@ -7,6 +7,7 @@ wrong label is not measured.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from decimal import ROUND_CEILING, ROUND_FLOOR, ROUND_HALF_EVEN, Decimal
 from typing import TYPE_CHECKING
 
 from basins.limits import REASONS, Reason
@@ -23,6 +24,7 @@ _REMEDIES = {
     Reason.non_finite: "lower the law's scale",
     Reason.settled: "tighten engine.rtol and engine.atol, or raise engine.budget",
     Reason.t_end: "raise engine.t_end, or leave it out",
+    Reason.rounding: "lower the law's scale",
 }
 REMEDIES = {REASONS[reason]: remedy for reason, remedy in _REMEDIES.items()}
 """What to do about censored rows, by reason."""
@@ -50,7 +52,7 @@ def sentence(case: CaseEstimate) -> str:
             f"labels are right. {_between(case)}; {LABELS}. {_check(case)}"
         )
     bound = (
-        f"the saddle basins hold less than {number(case.saddle_measure.upper)} of this law, at {_percent(case.level)} "
+        f"the saddle basins hold less than {at_most(case.saddle_measure.upper)} of this law, at {_percent(case.level)} "
         f"confidence; {LABELS}."
     )
     if case.censored:
@@ -69,8 +71,8 @@ def pooled_sentence(pooled: PooledEstimate) -> str:
     laws = "this law" if m == 1 else "the mixture of these laws, each weighted by its trajectories"
     said = [
         f"Pooled, {m} case{'s' * (m > 1)}: {pooled.saddle:,} saddles and {pooled.censored:,} censored among "
-        f"{pooled.trajectories:,} trajectories. The saddle basins hold less than {number(pooled.saddle_measure.upper)} "
-        f"of {laws}, at {_percent(pooled.level)} confidence; {LABELS}."
+        f"{pooled.trajectories:,} trajectories. The saddle basins hold less than "
+        f"{at_most(pooled.saddle_measure.upper)} of {laws}, at {_percent(pooled.level)} confidence; {LABELS}."
     ]
     if m > 1:
         said.append("This bounds no single case.")
@@ -112,7 +114,7 @@ def _cannot_test(case: CaseEstimate) -> str:
     censored = f", but {_censored(case)}" if case.censored else ", none censored"
     return (
         f"{case.shape} So this checks the machinery: no saddle among {case.trajectories:,} trajectories{censored} "
-        f"(bound {number(case.saddle_measure.upper)}; {LABELS})."
+        f"(bound {at_most(case.saddle_measure.upper)}; {LABELS})."
     )
 
 
@@ -120,8 +122,8 @@ def _between(case: CaseEstimate) -> str:
     measure = case.saddle_measure
     censored = f" (with {case.censored:,} censored)" if case.censored else ""
     return (
-        f"Saddle-basin measure {number(measure.estimate or 0.0)}, more than {number(measure.lower)} and less than "
-        f"{number(measure.upper)}{censored}, each at {_percent(case.level)} confidence"
+        f"Saddle-basin measure {number(measure.estimate or 0.0)}, more than {at_least(measure.lower)} and less than "
+        f"{at_most(measure.upper)}{censored}, each at {_percent(case.level)} confidence"
     )
 
 
@@ -161,14 +163,29 @@ def modes_text(modes: Sequence[int]) -> str:
     return "{" + ",".join(map(str, modes)) + "}"
 
 
-def number(value: float) -> str:
-    """A measure in four figures: 0, 1.498e-4, 0.1234, 1."""
+def number(value: float, rounding: str = ROUND_HALF_EVEN) -> str:
+    """A measure in four figures: 0, 1.498e-4, 0.1234, 1. A bound is rounded outward: see at_most, at_least."""
     if value in (0.0, 1.0):
         return str(int(value))
-    if value < 1e-3:
-        mantissa, exponent = f"{value:.3e}".split("e")
-        return f"{mantissa}e{int(exponent)}"
-    return f"{value:.4g}" if value < 0.9999 else f"{value:.7f}".rstrip("0")
+    # Near 1 it is the distance to 1 that has the figures.
+    small = min(value, 1 - value) if value > 0.9 else value
+    exponent = Decimal(small).adjusted() - 3
+    rounded = Decimal(value).quantize(Decimal(1).scaleb(exponent), rounding)
+    if rounded in (0, 1):
+        return str(int(rounded))
+    if rounded >= Decimal("0.001"):
+        return f"{rounded.normalize():f}"
+    return f"{rounded:.3e}".replace("e-0", "e-")
+
+
+def at_most(value: float) -> str:
+    """An upper bound in four figures, never below it."""
+    return number(value, ROUND_CEILING)
+
+
+def at_least(value: float) -> str:
+    """A lower bound in four figures, never above it."""
+    return number(value, ROUND_FLOOR)
 
 
 def _percent(level: float) -> str:

@@ -16,7 +16,7 @@ from rich.text import Text
 from basins.describe import Description, PlannedCase
 from basins.estimate import CaseEstimate, Estimate, PooledEstimate, law_text
 from basins.experiment import Case, Experiment
-from basins.sentences import modes_text, number, pooled_sentence, sentence, stratum_text
+from basins.sentences import at_least, at_most, modes_text, number, pooled_sentence, sentence, stratum_text
 from basins.show import Again, Row, Shown, compared, why
 from basins.strata import mask_to_modes
 
@@ -83,7 +83,7 @@ def _strata(case: CaseEstimate) -> Table:
             f"{stratum.loss:.6g}",
             f"{stratum.count:,}",
             number(stratum.count / case.trajectories),
-            f"[{number(stratum.lower)}, {number(stratum.upper)}]",
+            f"[{at_least(stratum.lower)}, {at_most(stratum.upper)}]",
             style=style,
         )
     return table
@@ -91,7 +91,7 @@ def _strata(case: CaseEstimate) -> Table:
 
 def _one_sided(case: CaseEstimate) -> str:
     measure = case.saddle_measure
-    said = [f"above {number(measure.lower)}"] * (measure.lower > 0) + [f"below {number(measure.upper)}"]
+    said = [f"above {at_least(measure.lower)}"] * (measure.lower > 0) + [f"below {at_most(measure.upper)}"]
     return f"{' and '.join(said)}{', each' * (len(said) > 1)} at {100 * case.level:g} %, one-sided"
 
 

@@ -28,7 +28,7 @@ from basins.estimate import (
 from basins.experiment import Case, Experiment
 from basins.intervals import one_sided_lower, one_sided_upper, two_sided
 from basins.limits import REASONS, Certificate, Limits, Reason, Verdict, VisitTable
-from basins.sentences import LABELS, number, sentence
+from basins.sentences import LABELS, at_least, at_most, number, sentence
 from basins.store import Run, commit_shard, create_or_resume, files_at, open_run
 from basins.store.layout import part
 from basins.store.rows import concatenated, tables_of_block
@@ -379,7 +379,7 @@ SENTENCES = {
         experiment(),
         counts(2998, {}, [1.0, 2.0]),
         {"reasons": {"evaluation budget": 2}},
-        ["2 are censored (evaluation budget: 2; raise engine.budget)", "Each counts as a saddle", "less than 0.002097"],
+        ["2 are censored (evaluation budget: 2; raise engine.budget)", "Each counts as a saddle", "less than 0.002098"],
     ),
     "saddle": (
         experiment(),
@@ -390,7 +390,7 @@ SENTENCES = {
             "I(3), S = {0}: 1",
             "evidence against the conjecture",
             "--id 17 --reintegrate",
-            "more than 1.710e-5 and less than 0.00158",
+            "more than 1.709e-5 and less than 0.001581",
         ],
     ),
     "saddle and censored": (
@@ -446,15 +446,21 @@ def test_a_null_law_says_nothing_of_the_conjecture() -> None:
 
 
 @pytest.mark.parametrize(
-    ("value", "text"),
+    ("value", "below", "nearest", "above"),
     [
-        (0.0, "0"),
-        (1.0, "1"),
-        (1.4978e-4, "1.498e-4"),
-        (0.12345, "0.1235"),
-        (0.99985, "0.9999"),
-        (0.9999251, "0.9999251"),
+        (0.0, "0", "0", "0"),
+        (1.0, "1", "1", "1"),
+        (1.49775e-4, "1.497e-4", "1.498e-4", "1.498e-4"),
+        (1.49715e-13, "1.497e-13", "1.497e-13", "1.498e-13"),
+        (0.12344, "0.1234", "0.1234", "0.1235"),
+        (0.25, "0.25", "0.25", "0.25"),
+        (9.9996e-4, "9.999e-4", "0.001", "0.001"),
+        (0.99855934, "0.998559", "0.998559", "0.99856"),
+        (0.999925124, "0.99992512", "0.99992512", "0.99992513"),
     ],
 )
-def test_numbers_in_four_figures(value: float, text: str) -> None:
-    assert number(value) == text
+def test_measures_have_four_figures_and_bounds_are_rounded_outward(
+    value: float, below: str, nearest: str, above: str
+) -> None:
+    assert (at_least(value), number(value), at_most(value)) == (below, nearest, above)
+    assert float(below) <= value <= float(above)
