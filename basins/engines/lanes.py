@@ -9,18 +9,18 @@ from __future__ import annotations
 import warnings
 from functools import cache
 
+import llvmlite.binding as llvm
 import numpy as np
 from numpy.typing import NDArray
 
 from basins.engines.base import Array, Ends, Leg, Settings, Visits
-from basins.engines.group import drive
 from basins.engines.kernel import Shape
 from basins.engines.machine import Kernel, kernel
 from basins.engines.reference import Reference
 from basins.problem import Problem
 
-LANES = 4
-"""Lanes of a group. It changes speed and no byte."""
+WIDTHS = (("avx512f", 8), ("avx", 4))
+"""Doubles in a vector register, by the CPU feature that brings them; 2 without any."""
 
 CACHE = 512 * 1024
 """Bytes of second-level cache a core has on the CPUs in use; beyond it a step runs from memory, and `notes` says so."""
@@ -33,6 +33,13 @@ class EngineWarning(UserWarning):
 def shape_of(problem: Problem) -> Shape:
     """What of a problem the generated code depends on."""
     return Shape(problem.widths, raw=problem.gram_root is not None)
+
+
+@cache
+def native_lanes() -> int:
+    """Doubles in this CPU's vector registers."""
+    features = llvm.get_host_cpu_features()
+    return next((width for feature, width in WIDTHS if features.get(feature)), 2)
 
 
 @cache
@@ -55,8 +62,13 @@ class Lanes:
     name = "lanes"
     methods = ("DOP853",)
 
-    def __init__(self, lanes: int = LANES) -> None:
-        self.lanes = lanes
+    def __init__(self, lanes: int | None = None) -> None:
+        self._lanes = lanes
+
+    @property
+    def lanes(self) -> int:
+        """Lanes of a group: one vector register's, so that all stages stay in cache. It changes speed and no byte."""
+        return native_lanes() if self._lanes is None else self._lanes
 
     def notes(self, problem: Problem) -> tuple[str, ...]:
         """What a user should know about running this problem here, a line each; none for shapes that fit."""
@@ -79,6 +91,8 @@ class Lanes:
 
 def run(code: Kernel, problem: Problem, leg: Leg, settings: Settings) -> Ends:
     """Carry every row to its stop with a compiled kernel."""
+    from basins.engines.group import drive  # brings numba, which takes its time: only who integrates waits for it
+
     N, n = leg.starts.shape
     state, t, stop = np.empty((N, n)), np.empty(N), np.empty(N, dtype=np.int8)
     steps, rejected, evaluations = (np.zeros(N, dtype=np.int64) for _ in range(3))

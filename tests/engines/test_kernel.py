@@ -5,6 +5,7 @@ import ctypes
 import llvmlite.binding as llvm
 import numpy as np
 import pytest
+from lanes_cases import SHAPES, everything, gaussian, leg, problem_of
 from scipy.integrate import DOP853
 
 from basins.engines import products
@@ -13,7 +14,6 @@ from basins.engines.kernel import Shape, source
 from basins.engines.lanes import _aligned, run, shape_of
 from basins.engines.machine import compiled, parsed, target_machine
 from basins.engines.tableau import dop853
-from tests.engines.test_lanes import SHAPES, everything, gaussian, leg, problem_of
 
 U = 2.0**-53
 SETTINGS = Settings(engine="lanes", method="DOP853")

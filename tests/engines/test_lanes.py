@@ -1,58 +1,17 @@
 """The lanes engine against scipy, and against itself with other lanes."""
 
-import warnings
-
 import numpy as np
 import pytest
+from lanes_cases import SHAPES, everything, gaussian, leg, problem_of
 from scipy.integrate import solve_ivp
 
-from basins import Problem
 from basins.engines import lanes as lanes_engine
-from basins.engines.base import Leg, Settings, Stop
+from basins.engines.base import Settings, Stop
 from basins.engines.lanes import EngineWarning, Lanes
 from basins.engines.reference import Reference
 
 U = 2.0**-53
-SHAPES = [
-    (1, 1, 1),
-    (2, 2, 2, 2),
-    (3, 2, 2),
-    (4, 4, 3),
-    (5, 4, 4, 3),
-    (8, 8, 8, 8, 4),
-    (6, 5, 3, 7, 2, 2),
-    (16, 20, 10),
-    (7, 1, 1),
-]
 SETTINGS = Settings(engine="lanes", method="DOP853")
-
-
-def problem_of(widths, raw=False):
-    if raw:
-        rng = np.random.default_rng(5)
-        X = rng.normal(size=(60, widths[0])) / 6
-        Y = X @ rng.normal(size=(widths[0], widths[-1])) + 0.1 * rng.normal(size=(60, widths[-1]))
-        return Problem.from_data(X, Y, hidden=widths[1:-1], flow="raw")
-    sigma = np.sqrt(np.linspace(4.01, 0.3, widths[-1])) if widths[-1] > 1 else [1.0]
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        return Problem.from_spectrum(sigma, d_x=widths[0], hidden=widths[1:-1])
-
-
-def leg(starts, level=-np.inf, budget=100_000, t_end=np.inf, watch=False):
-    N = len(starts)
-
-    def column(value, kind=float):
-        return np.broadcast_to(np.asarray(value, dtype=kind), (N,)).copy()
-
-    return Leg(
-        np.array(starts, dtype=float), column(0), column(level), column(np.inf), column(budget, np.int64),
-        column(t_end), column(np.inf), column(watch, bool),
-    )  # fmt: skip
-
-
-def gaussian(problem, N, scale=0.5, seed=0):
-    return np.random.default_rng(seed).normal(size=(N, problem.n)) * scale
 
 
 def accepted(problem, start, t_end, settings=SETTINGS):
@@ -104,13 +63,6 @@ def test_error_against_a_tight_solution():
     ends = Lanes().integrate(problem, leg(starts, t_end=1.0), SETTINGS)
     truth = Reference().integrate(problem, leg(starts, t_end=1.0), Settings(method="DOP853", rtol=1e-13, atol=1e-14))
     assert np.sqrt(np.mean((ends.state - truth.state) ** 2)) < 1e-8
-
-
-def everything(ends):
-    names = ("state", "t", "stop", "steps", "rejected", "evaluations", "loss_increase")
-    visits = ends.visits
-    parts = [getattr(ends, name) for name in names] + [visits.row, visits.t, visits.gradient_norm, visits.state]
-    return b"".join(part.tobytes() for part in parts)
 
 
 @pytest.mark.parametrize("widths", [(2, 2, 2, 2), (4, 4, 3), (6, 5, 3, 7, 2, 2)], ids=str)
