@@ -30,6 +30,9 @@ LONG_ENOUGH = 10.0
 STRATA = 32
 """Strata that are listed."""
 
+ROW = 40.0
+"""Bytes of a row where the sample has one only."""
+
 
 @dataclass(frozen=True)
 class Cost:
@@ -94,17 +97,24 @@ def sample_cost(experiment: Experiment, case: Case) -> Cost:
         verdicts += np.bincount(limits.verdict, minlength=len(VERDICTS))
         parts.append(rows.tables_of_block(0, done, limits))
         done = part.stop
-    tables = rows.concatenated(parts)
-    empty = [parquet.encode(table.slice(0, 0), {}).size for table in tables]
-    full = [parquet.encode(table, {}).size for table in tables]
+    per_shard, per_row = _bytes(rows.concatenated(parts), parts[0])
     return Cost(
         trajectories=done,
         seconds=seconds / done,
         evaluations=evaluations / done,
         verdicts={verdict.name: int(verdicts[verdict]) for verdict in Verdict},
-        bytes_per_shard=float(sum(empty)),
-        bytes_per_row=(sum(full) - sum(empty)) / done,
+        bytes_per_shard=per_shard,
+        bytes_per_row=per_row,
     )
+
+
+def _bytes(tables: rows.ShardTables, first: rows.ShardTables) -> tuple[float, float]:
+    """About how many bytes a shard's three files have whatever its rows, and a row: by what the rows after `first`
+    add to the files of `first`."""
+    small, large = (sum(parquet.encode(table, {}).size for table in two[:2]) for two in (first, tables))
+    few, many = len(first.trajectories), len(tables.trajectories)
+    per_row = (large - small) / (many - few) if many > few else ROW
+    return large - per_row * many + parquet.encode(first.blocks, {}).size, per_row
 
 
 @dataclass(frozen=True)

@@ -107,7 +107,7 @@ def _alarm(case: CaseEstimate) -> str:
 def print_plan(out: Console, experiment: Experiment, plan: Sequence[PlannedCase], workers: int, where: str) -> None:
     """What `basins run` would do, and what it would cost."""
     _heading(out, experiment.name, f"{_counted(len(plan), 'case')}, seed {experiment.seed}")
-    table = _table("case", "law", "trajectories", "blocks", "shards", "each", "one worker", "disk", text=(0, 1))
+    table = _table("case", "law", "trajectories", "blocks", "shards", "each", "one worker", "disk", text=(0, 1), gap=2)
     for planned in plan:
         table.add_row(
             planned.case.name,
@@ -124,7 +124,7 @@ def print_plan(out: Console, experiment: Experiment, plan: Sequence[PlannedCase]
     _paragraph(
         out,
         f"{total:,} trajectories in {_counted(sum(planned.shards for planned in plan), 'shard')}: about "
-        f"{duration(wall(plan, workers))} on {_counted(workers, 'worker')} like this machine's, about "
+        f"{duration(wall(plan, workers))} on {_counted(workers, 'worker')} like this machine's once started, about "
         f"{size(sum(planned.size for planned in plan))} in {where}. Nothing was written.",
     )
 
@@ -160,10 +160,10 @@ def _problem(out: Console, experiment: Experiment, one: Description) -> None:
     _paragraph(out, f"sigma = {sigma}")
     if problem.least_squares_loss is not None:
         _paragraph(out, f"least-squares loss {problem.least_squares_loss:.6g} (no network is below it; not part of L)")
-    for note in problem.notes:
+    for note in (note for note in problem.notes if note not in one.case.source):
         _paragraph(out, f"note: {note}")
     out.print()
-    table = _table("assumption", "", "holds", "by", text=(1, 3))
+    table = _table("", "assumption", "holds", "by", text=(1, 3))
     for assumption in problem.assumptions():
         holds = {True: "yes", False: "no", None: "not looked at"}[assumption.holds]
         table.add_row(str(assumption.number), assumption.statement, holds, assumption.evidence)
@@ -212,7 +212,7 @@ def _case(out: Console, experiment: Experiment, one: Description, workers: int) 
     _paragraph(
         out,
         f"the case: {case.trajectories:,} trajectories in {_counted(of_case.shards, 'shard')}, about "
-        f"{duration(wall([planned], workers))} on {_counted(workers, 'worker')}, {size(planned.size)} on disk",
+        f"{duration(wall([planned], workers))} on {_counted(workers, 'worker')} once started, {size(planned.size)}",
     )
     out.print()
 
@@ -226,11 +226,11 @@ def print_row(out: Console, shown: Shown) -> None:
     _heading(out, f"id {row['id']}", f"case {case.name}, {_widths(case.problem.widths)}, {law_text(case.law)}")
     _paragraph(out, why(case, row), style="bold")
     out.print()
-    table = Table.grid(padding=(0, 2))
+    table = Table.grid(padding=(0, 3, 0, 0))
     for name, value in row.items():
         if name != "id":
             table.add_row(Text(name, style="dim"), _value(name, value))
-    _print(out, Padding(table, (0, 2)))
+    _print(out, table)
     if shown.visits is None:
         _paragraph(out, "no visits: this id was not watched (visits_every)")
     elif not shown.visits:
@@ -325,7 +325,9 @@ def _modes(modes: Sequence[int]) -> str:
 
 
 def _heading(out: Console, name: str, rest: str) -> None:
-    out.print(Text.assemble((name, "bold cyan"), "  ", rest))
+    # Folded here, not by rich, so that what is folded is indented and no line ends in blanks.
+    first, *more = textwrap.wrap(f"{name}  {rest}", out.width, subsequent_indent="  ", break_on_hyphens=False)
+    out.print(Text.assemble((name, "bold cyan"), "\n".join([first.removeprefix(name), *more])), soft_wrap=True)
 
 
 def _paragraph(out: Console, text: str, style: str = "") -> None:
@@ -335,16 +337,16 @@ def _paragraph(out: Console, text: str, style: str = "") -> None:
 
 
 def _print(out: Console, renderable: RenderableType) -> None:
-    """Print without the blanks that a table ends its lines with."""
-    for segments in out.render_lines(renderable, pad=False):
+    """Print indented, and without the blanks that a table ends its lines with."""
+    for segments in out.render_lines(Padding(renderable, (0, 0, 0, 2), expand=False), pad=False):
         line = Text.assemble(*((segment.text, segment.style or "") for segment in segments))
         line.rstrip()
         out.print(line, soft_wrap=True)
 
 
-def _table(*columns: str, text: Sequence[int] = (1,), hide: bool = False) -> Table:
+def _table(*columns: str, text: Sequence[int] = (1,), hide: bool = False, gap: int = 3) -> Table:
     """A table without lines; columns in `text` are flush left and may fold. hide: leave out the last two."""
-    table = Table(box=None, padding=(0, 2, 0, 2), header_style="dim", show_edge=False)
+    table = Table(box=None, padding=(0, gap, 0, 0), header_style="dim", pad_edge=False)
     for position, column in enumerate(columns[:-2] if hide else columns):
         table.add_column(column, justify="left" if position in text else "right", no_wrap=position not in text)
     return table

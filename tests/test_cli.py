@@ -19,7 +19,8 @@ from click.testing import CliRunner, Result
 import basins
 from basins import cli, show
 from basins.cli import main
-from basins.experiment import Case, Experiment
+from basins.describe import plan
+from basins.experiment import Case, Experiment, load
 from basins.limits import CERTIFICATES, REASONS, Certificate, Reason
 from basins.sentences import REMEDIES
 from basins.store import open_run
@@ -84,7 +85,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 def test_a_run_ends_with_what_it_shows(home: Path) -> None:
     said = (home / "said").read_text()
     assert "gaussian  2-2-2-2, gaussian, scale 0.5, 40 trajectories" in said
-    assert "j    modes S    rank    loss    count    measure    95 % interval, jointly" in said
+    assert "j   modes S   rank   loss   count   measure   95 % interval, jointly" in said
     assert "40 minimum, 0 saddle, 0 censored; saddle-basin measure 0, below 0.07216 at 95 %, one-sided" in said
     flat = " ".join(said.split())
     assert "No saddle among 40 trajectories, none censored" in flat
@@ -121,8 +122,14 @@ def test_a_dry_run_writes_nothing(home: Path, tmp_path: Path) -> None:
     flat = " ".join(result.stdout.split())
     assert "tiny 3 cases, seed 3" in flat
     assert "65 trajectories in 3 shards: about" in flat
-    assert "on 3 workers like this machine's" in flat
+    assert "on 3 workers like this machine's once started" in flat
     assert "Nothing was written." in flat
+
+
+def test_the_size_of_the_plan_is_about_that_of_the_run(home: Path) -> None:
+    planned = sum(one.size for one in plan(load("tiny.toml")))
+    written = sum(path.stat().st_size for path in (home / "runs" / "tiny").rglob("part-*.parquet"))
+    assert 0.7 < planned / written < 1.4
 
 
 def test_out_is_named_after_the_experiment() -> None:
