@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from basins import flow
 from basins.certificates import level, loss_rounding
-from basins.engines.base import Stop, U, Visits
+from basins.engines.base import Ends, Stop, U, Visits
 from basins.problem import Problem
 from basins.strata import modes_to_mask
 
@@ -255,36 +255,28 @@ def _rank_gap(problem: Problem, W: Array, rank: int, size: float) -> float:
 
 @dataclass(frozen=True)
 class Course:
-    """A batch after integration: what `judge` needs, row by row.
+    """A batch after integration: what `judge` needs.
 
-    starts, state (N, n); t (N,); stop (N,) of Stop; steps, rejected, evaluations (N,); loss_increase (N,);
-    rate, least_rank (N,): certificates at t = 0 that stopped a row there (0 where none was asked or found);
-    settled: row -> the Settling it ended at; outlasted: rows whose saddle outlasted; visits.
+    starts (N, n); ends: of the N rows; rate, least_rank (N,): certificates at t = 0 that stopped a row there (0 where
+    none was asked or found); settled: row -> the Settling it ended at; outlasted: rows whose saddle outlasted.
     """
 
     starts: Array
-    state: Array
-    t: Array
-    stop: NDArray[np.int8]
-    steps: NDArray[np.int64]
-    rejected: NDArray[np.int64]
-    evaluations: NDArray[np.int64]
-    loss_increase: Array
+    ends: Ends
     rate: Array
     least_rank: NDArray[np.int64]
     settled: dict[int, Settling]
     outlasted: frozenset[int]
-    visits: Visits
 
 
 def judge(problem: Problem, course: Course, delta: float) -> Limits:
     """The verdict of every row, re-evaluated from its end state: never inferred from why the engine stopped."""
-    N, d_y = len(course.starts), problem.d_y
+    N, d_y, ends = len(course.starts), problem.d_y, course.ends
     with np.errstate(over="ignore", invalid="ignore"):  # a non-finite row has its reason; numpy need not warn
         loss_start = problem.loss(course.starts)
-        loss, gradient = problem.loss_and_gradient(course.state)
+        loss, gradient = problem.loss_and_gradient(ends.state)
         gradient_norm = np.sqrt(np.einsum("ni,ni->n", gradient, gradient))
-        drift = _drift(problem, course.starts, course.state)
+        drift = _drift(problem, course.starts, ends.state)
     unfitted = invariant_modes(problem, course.starts)
     planted = unfitted.any(axis=-1)
 
@@ -295,7 +287,7 @@ def judge(problem: Problem, course: Course, delta: float) -> Limits:
     modes, rank = np.zeros(N, dtype=np.uint64), np.full(N, NONE, dtype=np.int16)
 
     by_rate, by_rank = course.rate > 0, course.least_rank >= d_y
-    at_most = loss + loss_rounding(problem, course.state, loss)
+    at_most = loss + loss_rounding(problem, ends.state, loss)
     by_level = at_most < level(problem, delta)
     by_rate &= ~planted
     by_rank &= ~planted & ~by_rate
@@ -311,8 +303,8 @@ def judge(problem: Problem, course: Course, delta: float) -> Limits:
     if planted.any():
         at = np.flatnonzero(planted)
         _, ceiling = invariant_levels(problem, unfitted[at], delta)
-        above = loss_on_fitted(problem, course.state[at], unfitted[at]) + at_most[at] - loss[at]
-        still = (invariant_modes(problem, course.state[at]) | ~unfitted[at]).all(axis=-1)
+        above = loss_on_fitted(problem, ends.state[at], unfitted[at]) + at_most[at] - loss[at]
+        still = (invariant_modes(problem, ends.state[at]) | ~unfitted[at]).all(axis=-1)
         proved = still & (above < ceiling)
         at = at[proved]
         verdict[at], certificate[at] = Verdict.saddle, Certificate.invariant
@@ -327,12 +319,12 @@ def judge(problem: Problem, course: Course, delta: float) -> Limits:
 
     for row in map(int, np.flatnonzero(verdict == Verdict.censored)):
         settled = row in course.settled
-        reason[row] = Reason.settled if settled else _REASON_OF_STOP[Stop(course.stop[row])]
+        reason[row] = Reason.settled if settled else _REASON_OF_STOP[Stop(ends.stop[row])]
 
     return Limits(
-        course.state, course.t, loss_start, loss, gradient_norm, verdict, reason, certificate, margin, modes, rank,
-        rank_gap, course.steps, course.rejected, course.evaluations, drift, course.loss_increase,
-        visit_table(problem, course.visits),
+        ends.state, ends.t, loss_start, loss, gradient_norm, verdict, reason, certificate, margin, modes, rank,
+        rank_gap, ends.steps, ends.rejected, ends.evaluations, drift, ends.loss_increase,
+        visit_table(problem, ends.visits),
     )  # fmt: skip
 
 

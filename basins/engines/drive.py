@@ -78,16 +78,9 @@ def integrate_batch(problem: Problem, starts: Array, settings: Settings, watch: 
     # A row certified at t = 0 stops there.
     leg = _leg(starts, np.where(known, np.inf, _levels(problem, starts, settings)), settings, watch)
     followed = follow(problem, leg, settings)
-    ends = followed.ends
     outlasted = frozenset(row for row in followed.outlasted if _found_again(problem, leg, row, settings, followed))
-    return judge(
-        problem,
-        Course(
-            starts, ends.state, ends.t, ends.stop, ends.steps, ends.rejected, ends.evaluations, ends.loss_increase,
-            rate, least_rank, followed.settled, outlasted, ends.visits,
-        ),
-        settings.delta,
-    )  # fmt: skip
+    course = Course(starts, followed.ends, rate, least_rank, followed.settled, outlasted)
+    return judge(problem, course, settings.delta)
 
 
 def _leg(starts: Array, level: Array, settings: Settings, watch: NDArray[np.bool_]) -> Leg:
