@@ -24,6 +24,7 @@ from basins.certificates import can_test
 from basins.errors import RunError
 from basins.intervals import ALPHA, LEVEL, one_sided_lower, one_sided_upper, two_sided
 from basins.laws import Law, Planted, stream_key
+from basins.limits import REASONS, Reason
 from basins.sentences import pooled_sentence, sentence
 from basins.strata import Strata, modes_to_mask
 
@@ -45,7 +46,8 @@ class Counts:
     """Trajectories by where they go.
 
     minimum: those at a global minimum; saddles: bitmask of S -> those on that saddle stratum; censored_losses: the
-    loss at the stop of each censored one, units of L, nan where it was not finite.
+    loss at the stop of each censored one, units of L, nan where it was not finite or its rounding is too large to
+    exclude a stratum by it.
     """
 
     minimum: int = 0
@@ -362,7 +364,8 @@ def _count(run: Run, case: Case) -> tuple[Counts, dict[str, int], list[int]]:
     if blocks["censored"].any():
         rows = run.trajectories(case.key, ["id", "loss", "reason"], verdict="censored", contiguous=True)
         rows = rows[rows["id"] < N]  # shards may have come since the blocks were read
-        losses = rows["loss"].to_numpy(dtype=np.float64, na_value=np.nan)
+        losses = rows["loss"].to_numpy(dtype=np.float64, na_value=np.nan, copy=True)
+        losses[(rows["reason"] == REASONS[Reason.rounding]).to_numpy()] = np.nan  # a loss that excludes nothing
         reasons = {str(reason): int(count) for reason, count in rows["reason"].value_counts().items() if count}
     counts = Counts(int(blocks["minimum"].sum()), dict(saddles), losses)
     if counts.trajectories != N:

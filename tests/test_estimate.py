@@ -303,6 +303,14 @@ def test_a_whole_run(tmp_path: Path) -> None:
     assert found.pooled.saddle == 2
 
 
+def test_a_loss_lost_in_rounding_excludes_no_stratum(tmp_path: Path) -> None:
+    low = 0.1  # below every saddle of sigma = (2, 1), were it exact
+    for reason, reached in ((Reason.rounding, 1), (Reason.evaluation_budget, 0)):
+        odd: dict[int, Outcome] = {3: ("censored", REASONS[reason], low)}
+        found = estimate_run(made(tmp_path / reason.name, experiment(trajectories=50), {"gaussian": odd})).cases[0]
+        assert [s.upper for s in found.strata[:3]] == [two_sided(reached, 50, 0.05 / 4)[1]] * 3
+
+
 def test_what_json_has(tmp_path: Path) -> None:
     odd: dict[int, Outcome] = {5: ("saddle", 1), 6: ("censored", REASONS[Reason.non_finite], np.nan)}
     found = estimate_run(made(tmp_path, experiment(trajectories=50), {"gaussian": odd}))
