@@ -25,8 +25,8 @@ trajectories = 1100
 visits_every = 40
 data = { source = "spectrum", sigma = [2.0, 1.0], d_x = 2 }
 network = { hidden = [2] }
-law = { name = "gaussian", scale = 0.05 }
-engine = { name = "reference", budget = 80, rtol = 1e-4, atol = 1e-6 }
+law = { name = "gaussian", scale = 0.5 }
+engine = { name = "reference", budget = 30, rtol = 1e-4, atol = 1e-6 }
 """
 """Two blocks, the second short; a budget that most rows but not all can do with."""
 
