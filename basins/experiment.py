@@ -89,14 +89,18 @@ class Case:
 
     @cached_property
     def key(self) -> str:
-        """16 hex digits of SHA-256 over what a limit depends on besides seed and id: problem, law and settings."""
+        """A letter and 15 hex digits of SHA-256 over what a limit depends on besides seed and id: problem, law,
+        settings.
+
+        The letter is for readers of `case=KEY` folders, which take digits alone for a number.
+        """
         content = {
             "problem": self.problem.digest,
             "law": self.law.canonical(self.problem),
             "settings": _settings_to_dict(self.settings),
         }
         canonical = json.dumps(content, sort_keys=True, separators=(",", ":"), allow_nan=False)
-        return hashlib.sha256(canonical.encode()).hexdigest()[:16]
+        return "c" + hashlib.sha256(canonical.encode()).hexdigest()[:15]
 
     def to_dict(self) -> dict[str, Any]:
         """The case's numbers for the manifest, exact through JSON (an infinite t_end is the text "inf")."""

@@ -65,7 +65,7 @@ class Certificate(IntEnum):
 
 
 VERDICTS = tuple(verdict.name for verdict in Verdict)
-REASONS = tuple(reason.name.replace("_", " ") if reason is not Reason.t_end else "t_end" for reason in Reason)
+REASONS = ("evaluation budget", "step underflow", "non-finite", "settled", "t_end", "rounding")
 CERTIFICATES = tuple(certificate.name for certificate in Certificate)
 NONE = -1
 """Code of a reason or certificate that a row does not have, and of a rank that is not known."""

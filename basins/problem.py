@@ -318,7 +318,7 @@ class Problem:
 
     def assumptions(self) -> tuple[Assumption, ...]:
         """The paper's four assumptions, each with whether it holds here and by which numbers."""
-        gap = float(np.min(-np.diff(self.sigma))) if self.d_y > 1 else np.inf
+        gap = f"smallest gap {np.min(-np.diff(self.sigma)):.4g}" if self.d_y > 1 else "only one"
         condition = "spectrum given" if self.condition is None else f"cond(X) = {self.condition:.4g}"
         ties = self._strata.tied_values() if self._strata.listable else None
         if ties is None:
@@ -330,7 +330,7 @@ class Problem:
         return (
             Assumption(1, "d_x >= d_y and every hidden width >= d_y", True, f"widths {self.widths}"),
             Assumption(2, "X and Ybar of full row rank", True, f"sigma_min = {self.sigma_min:.4g}, {condition}"),
-            Assumption(3, "distinct singular values of Ybar", True, f"smallest gap {gap:.4g}"),
+            Assumption(3, "distinct singular values of Ybar", True, gap),
             Assumption(4, "distinct critical values", None if ties is None else not ties, tied),
         )
 

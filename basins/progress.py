@@ -100,6 +100,9 @@ class Tally:
         return (self.trajectories - self.done) / self.rate if self.rate > 0 else None
 
     def verdicts(self) -> str:
+        """This session's counts; nothing where it had nothing to do."""
+        if self.before and not self.counted:
+            return ""
         words = [f"minimum {self.minimum:,}", f"saddle {self.saddle:,}", f"censored {self.censored:,}"]
         return ", ".join(words + [f"retries {self.lost:,}"] * (self.lost > 0))
 
@@ -158,7 +161,8 @@ class PlainProgress:
         elif isinstance(event, AttemptLost):
             self.say(f"{event.task}, attempt {event.attempt}: {event.cause}; again")
         elif isinstance(event, RunEnded) or now - self.last >= self.every:
-            self.say(f"{self.tally.done:,}/{self.tally.trajectories:,} {_speed(self.tally)} {self.tally.verdicts()}")
+            said = f"{self.tally.done:,}/{self.tally.trajectories:,} {_speed(self.tally)} {self.tally.verdicts()}"
+            self.say(said.rstrip())
         else:
             return
         self.last = now

@@ -312,6 +312,14 @@ def test_a_truncated_manifest(home: Path, done: Path) -> None:
     assert snapshot(home) == before
 
 
+def test_a_truncated_experiment_in_a_run(home: Path, done: Path) -> None:
+    path = done / "experiment.toml"
+    path.write_bytes(path.read_bytes()[:10])  # inside the first text
+    before = snapshot(home)
+    refused(run("good.toml"), "runs/good", "experiment.toml is damaged")
+    assert snapshot(home) == before
+
+
 @pytest.mark.parametrize(
     ("arguments", "phrases"),
     [

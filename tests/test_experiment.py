@@ -218,7 +218,7 @@ at_start = false
 budget = 200000
 delta = 1e-6
 """
-    assert [*keys(BASE + engine).values()] == ["0c46e94a991cf2a2"]
+    assert [*keys(BASE + engine).values()] == ["c0c46e94a991cf2a"]
 
 
 def test_listed_cases_are_all_there_are_and_overlay_key_by_key() -> None:

@@ -162,7 +162,12 @@ def refuse_if_different(there: Manifest, text_there: str, here: Manifest, text_h
             remedy="install the run's versions, or give another --out",
         )
     if text_there != text_here:
-        old, new = dict(_leaves(tomllib.loads(text_there))), dict(_leaves(tomllib.loads(text_here)))
+        try:
+            old = dict(_leaves(tomllib.loads(text_there)))
+        except tomllib.TOMLDecodeError as error:
+            what = f"{layout.EXPERIMENT} is damaged: {error}"
+            raise RunError(what, where=where, remedy="restore it, or give another --out") from None
+        new = dict(_leaves(tomllib.loads(text_here)))
         raise RunError(f"a run of another experiment: {_said(_changes(old, new))}", where=where, remedy=OTHER_OUT)
     if there.digest != here.digest:  # the same words about other numbers
         keys = {case.key for case in there.cases}
