@@ -12,6 +12,7 @@ import numpy as np
 
 from basins import laws
 from basins.certificates import ShapeVerdict, at_start, can_test
+from basins.engines import engine_of
 from basins.engines.drive import integrate_batch
 from basins.experiment import Case, Experiment
 from basins.limits import VERDICTS, Verdict
@@ -49,13 +50,17 @@ class Cost:
 
 @dataclass(frozen=True)
 class Description:
-    """One case. certified: of `starts` starts, those certified global at t = 0 (theory.md 3b to 3d)."""
+    """One case. certified: of `starts` starts, those certified global at t = 0 (theory.md 3b to 3d).
+
+    notes: the engine's, on this shape.
+    """
 
     case: Case
     strata: tuple[Stratum, ...]
     starts: int
     certified: int
     shape: ShapeVerdict
+    notes: tuple[str, ...]
     cost: Cost
 
 
@@ -71,6 +76,7 @@ def describe(experiment: Experiment, case: Case) -> Description:
         starts=len(starts),
         certified=int(at_start(problem, starts).global_minimum.sum()),
         shape=can_test(problem.widths),
+        notes=engine_of(case.settings.engine).notes(problem),
         cost=sample_cost(experiment, case),
     )
 

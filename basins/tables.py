@@ -196,6 +196,8 @@ def _case(out: Console, experiment: Experiment, one: Description, workers: int) 
         f"engine {settings.engine} {settings.method}, rtol {settings.rtol:g}, atol {settings.atol:g}, budget "
         f"{settings.budget:,} evaluations",
     )
+    for note in one.notes:
+        _paragraph(out, note)
     _paragraph(
         out,
         f"certified global at t = 0 (theory.md 3b to 3d): {one.certified:,} of {one.starts:,} starts, "

@@ -9,8 +9,10 @@ import pytest
 from basins import describe as described
 from basins.certificates import at_start
 from basins.describe import Cost, PlannedCase, describe, plan, sample_cost
+from basins.engines import engine_of
 from basins.experiment import Experiment
 from basins.laws import starts
+from basins.problem import Problem
 from basins.tables import duration, size, wall
 
 TOML = """
@@ -108,3 +110,11 @@ def test_durations_read_well(seconds: float, text: str) -> None:
 )
 def test_sizes_read_well(value: float, text: str) -> None:
     assert size(value) == text
+
+
+def test_an_engine_says_what_a_shape_costs_it() -> None:
+    of = tiny([2, 2], [2.0, 1.0])
+    assert describe(of, of.cases[0]).notes == ()
+    large = Problem.from_spectrum([2.0, 1.0], d_x=300, hidden=(300, 2))
+    (note,) = engine_of("lanes").notes(large)
+    assert "runs from memory" in note

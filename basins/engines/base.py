@@ -154,6 +154,10 @@ class Engine(Protocol):
         """Carry every row of the leg to its stop."""
         ...
 
+    def notes(self, problem: Problem) -> tuple[str, ...]:
+        """What a user should know about running this problem with this engine, a line each."""
+        ...
+
 
 def at_rest(H: int, gradient_norm: float, loss: float, gram_norm: float, norm: float) -> bool:
     """Whether a gradient is at rest: |grad| <= REST sqrt(2 L) ||G|| (norm / sqrt(H + 1))^H.

@@ -60,6 +60,10 @@ class Reference:
     name = "reference"
     methods = METHODS
 
+    def notes(self, problem: Problem) -> tuple[str, ...]:
+        """Nothing: every shape runs alike."""
+        return ()
+
     def integrate(self, problem: Problem, leg: Leg, settings: Settings) -> Ends:
         """Carry every row to its stop, one after the other."""
         N, n = leg.starts.shape
