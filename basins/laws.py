@@ -1,7 +1,8 @@
 """Initial laws and their random streams: which point has which id.
 
-A law with a density draws weights that no null set can hold. A null law (`null` is true: planted, balanced)
-draws from a set of measure zero: a control, never part of a pool, a bound or a verdict on the conjecture.
+A law with a density draws weights that no null set can hold; `near_planted` is one, at any distance. A null
+law (`null` is true: planted, balanced) draws from a set of measure zero: a control, never part of a pool, a
+bound or a verdict on the conjecture.
 
 Ids come in blocks of 1,024 consecutive ones. A block is one Philox stream (see `normal.centred_uniforms`)
 with key (seed, `stream_key`) and the block in a counter word of its own, drawn all at once and row by row: so
@@ -20,6 +21,7 @@ from dataclasses import MISSING, dataclass, fields
 from typing import Any, ClassVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from basins.errors import ArgumentError, nearest
 from basins.normal import Array, centred_uniforms, normals
@@ -162,32 +164,41 @@ class Planted(Law):
         object.__setattr__(self, "scale", _scale(self.scale))
 
     def check(self, problem: Problem) -> None:
-        _check_scales(self.scale, problem)
-        if problem.flow != "reduced":
-            raise ArgumentError(
-                f"a planted start escapes in the {problem.flow} flow: X X^T mixes the columns of W_1",
-                where="name",
-                remedy='set flow = "reduced", or choose another law',
-            )
-        if self.modes and self.modes[-1] >= problem.d_y:
-            raise ArgumentError(
-                f"mode {self.modes[-1]} is not among 0..{problem.d_y - 1}",
-                where="modes",
-                remedy="modes are 0-based positions in sigma",
-            )
-        if len(self.modes) == problem.d_y:
-            raise ArgumentError(
-                f"modes {list(self.modes)} are all {problem.d_y}, and fitting all is no saddle",
-                where="modes",
-                remedy="leave at least one out",
-            )
+        _check_plant(self.modes, self.scale, problem)
 
     def sample(self, problem: Problem, q: Array) -> Array:
         W = Gaussian(self.scale).sample(problem, q)
-        layers = problem.unpack(W)  # views
-        for i in set(range(problem.d_y)) - set(self.modes):
-            layers[0][:, :, i] = 0.0
-            layers[-1][:, i, :] = 0.0
+        W[:, _planted_entries(problem, self.modes)] = 0.0
+        return W
+
+
+@dataclass(frozen=True)
+class NearPlanted(Law):
+    """Beside the stable manifold of the saddles that fit `modes`: as `Planted`, but where it has zeros there are normal
+    entries of standard deviation distance / sqrt(k), k their number.
+
+    distance: the root mean square of the Euclidean distance to the planted starts, a linear space of codimension k;
+    the starts pass those saddles the more closely the smaller it is. The law has a density, so it is not null and
+    says of the conjecture what any other does: of its own mixture of starts, most of them near one stable manifold.
+    """
+
+    modes: tuple[int, ...]
+    distance: float
+    scale: Scale = 1.0
+    name: ClassVar[str] = "near_planted"
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "modes", _modes(self.modes))
+        object.__setattr__(self, "distance", _positive("distance", self.distance))
+        object.__setattr__(self, "scale", _scale(self.scale))
+
+    def check(self, problem: Problem) -> None:
+        _check_plant(self.modes, self.scale, problem)
+
+    def sample(self, problem: Problem, q: Array) -> Array:
+        W = Gaussian(self.scale).sample(problem, q)
+        planted = _planted_entries(problem, self.modes)
+        W[:, planted] = (self.distance / np.sqrt(np.count_nonzero(planted))) * normals(q[:, planted])
         return W
 
 
@@ -228,7 +239,9 @@ class Balanced(Law):
         return W
 
 
-LAWS: dict[str, type[Law]] = {law.name: law for law in (Gaussian, Uniform, Lecun, He, Xavier, Balanced, Planted)}
+LAWS: dict[str, type[Law]] = {
+    law.name: law for law in (Gaussian, Uniform, Lecun, He, Xavier, NearPlanted, Balanced, Planted)
+}
 
 
 def law_of(name: str, **parameters: Any) -> Law:
@@ -296,6 +309,29 @@ def _modes(value: Any) -> tuple[int, ...]:
     return tuple(sorted(int(i) for i in value))
 
 
+def _check_plant(modes: tuple[int, ...], scale: Scale, problem: Problem) -> None:
+    """Whether a start may be planted on these modes, or beside them."""
+    _check_scales(scale, problem)
+    if problem.flow != "reduced":
+        raise ArgumentError(
+            f"a planted start escapes in the {problem.flow} flow: X X^T mixes the columns of W_1",
+            where="name",
+            remedy='set flow = "reduced", or choose another law',
+        )
+    if modes and modes[-1] >= problem.d_y:
+        raise ArgumentError(
+            f"mode {modes[-1]} is not among 0..{problem.d_y - 1}",
+            where="modes",
+            remedy="modes are 0-based positions in sigma",
+        )
+    if len(modes) == problem.d_y:
+        raise ArgumentError(
+            f"modes {list(modes)} are all {problem.d_y}, and fitting all is no saddle",
+            where="modes",
+            remedy="leave at least one out",
+        )
+
+
 def _check_scales(scale: Scale, problem: Problem) -> None:
     if isinstance(scale, tuple) and len(scale) != len(problem.shapes):
         raise ArgumentError(
@@ -306,6 +342,16 @@ def _check_scales(scale: Scale, problem: Problem) -> None:
 
 
 # --- drawing ----------------------------------------------------------------------------------------------
+
+
+def _planted_entries(problem: Problem, modes: tuple[int, ...]) -> NDArray[np.bool_]:
+    """Entries (n,) of the S^c columns of W_1, among the first d_y, and of the S^c rows of W_{H+1}."""
+    entries = np.zeros(problem.n, dtype=bool)
+    columns, rows = entries[: problem.hidden[0] * problem.d_x], entries[-problem.d_y * problem.hidden[-1] :]
+    unfitted = [i for i in range(problem.d_y) if i not in modes]
+    columns.reshape(-1, problem.d_x)[:, unfitted] = True
+    rows.reshape(problem.d_y, -1)[unfitted] = True
+    return entries
 
 
 def _scaled(problem: Problem, z: Array, scales: tuple[float, ...]) -> Array:

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from scipy import special, stats
 
-from basins import Problem
+from basins import Problem, integrate
 from basins.errors import ArgumentError
 from basins.laws import (
     BLOCK,
@@ -19,6 +19,7 @@ from basins.laws import (
     He,
     Law,
     Lecun,
+    NearPlanted,
     Planted,
     Uniform,
     Xavier,
@@ -29,7 +30,16 @@ from basins.laws import (
 from basins.normal import CHUNK, centred_uniforms, logarithm, normals
 
 U = 2.0**-53
-ALL = [Gaussian(0.5), Uniform(0.3), Lecun(), He(), Xavier(), Balanced(0.7), Planted((1,), 0.5)]
+ALL = [
+    Gaussian(0.5),
+    Uniform(0.3),
+    Lecun(),
+    He(),
+    Xavier(),
+    Balanced(0.7),
+    Planted((1,), 0.5),
+    NearPlanted((1,), 1e-3, 0.5),
+]
 
 
 @pytest.fixture
@@ -113,6 +123,7 @@ GOLDEN_STARTS = {
     "xavier": "08634484c5e9952be1422abe47544d93",
     "balanced": "4c0166fb9189b40427b87cc9b0cb90bf",
     "planted": "7087a3b806cdf0cdc4b78ff86150118b",
+    "near_planted": "46c19c02a1848ca5fe2093c1f9f97bfa",
 }
 
 
@@ -287,6 +298,45 @@ def test_planted_is_refused_where_it_would_not_stay(problem: Problem, raw_proble
         starts(problem, Planted((0, 3)), 1, 0)
 
 
+@pytest.mark.parametrize("modes", [(), (0,), (0, 2)])
+def test_near_planted_is_at_the_stated_distance_and_fills_volume(problem: Problem, modes: tuple[int, ...]) -> None:
+    law = NearPlanted(modes, distance=1e-3, scale=(0.5, 1.0, 1.5))
+    assert not law.null
+    W = starts(problem, law, 1, 0)
+    planted = Planted(modes, scale=law.scale).sample(problem, centred_uniforms(1, 2, 0, problem.n)[None])[0] == 0
+    k = planted.sum()
+    assert k == (3 - len(modes)) * (4 + 6)
+    off = np.linalg.norm(W[:, planted], axis=1)
+    # off^2 / (distance^2 / k) is chi square with k degrees of freedom: in mean square it is the distance.
+    assert stats.kstest(k * (off / 1e-3) ** 2, stats.chi2(k).cdf).pvalue > 1e-4
+    rest = W[:, ~planted] / np.repeat((0.5, 1.0, 1.5), [20, 24, 18])[~planted]
+    assert stats.kstest(rest.ravel(), stats.norm.cdf).pvalue > 1e-4
+    assert (W != 0).all()
+    assert np.linalg.matrix_rank(W) == problem.n  # no subspace holds them
+
+
+def test_the_nearer_to_planted_the_longer_beside_the_saddle() -> None:
+    """Each start has a density's limit, a minimum, later by log(distance) over the rate at which the saddle is left."""
+    problem = Problem.from_spectrum([2.0, 1.0], d_x=2, hidden=(2,))
+    time = []
+    for distance in (1e-2, 1e-5, 1e-8):
+        limits = integrate(problem, starts(problem, NearPlanted((0,), distance), 1, 0)[:40], rtol=1e-6, atol=1e-12)
+        assert (limits.verdict == 0).all()
+        time.append(np.median(limits.time))
+    assert (np.diff(time) > 1).all()
+
+
+def test_near_planted_is_refused_where_planted_is(problem: Problem, raw_problem: Problem) -> None:
+    with pytest.raises(ArgumentError, match="raw flow: X X\\^T mixes"):
+        starts(raw_problem, NearPlanted((0,), 0.1), 1, 0)
+    with pytest.raises(ArgumentError, match="no saddle"):
+        starts(problem, NearPlanted((0, 1, 2), 0.1), 1, 0)
+    with pytest.raises(ArgumentError, match=r"modes: mode 3 is not among 0\.\.2"):
+        starts(problem, NearPlanted((0, 3), 0.1), 1, 0)
+    with pytest.raises(ArgumentError, match=r"scale\(s\) for 3 layers"):
+        starts(problem, NearPlanted((0,), 0.1, (1.0,)), 1, 0)
+
+
 def test_null_laws_are_flagged() -> None:
     assert {name for name, law in LAWS.items() if law.null} == {"balanced", "planted"}
 
@@ -324,6 +374,8 @@ def test_a_law_is_its_name_and_parameters(law: Law) -> None:
         ("planted", {"modes": [-1]}, r"modes = \[-1\]"),
         ("planted", {"modes": 0}, "modes = 0"),
         ("planted", {"modes": [0.5]}, r"modes = \[0.5\]"),
+        ("near_planted", {"modes": [0]}, "distance: law 'near_planted' needs distance"),
+        ("near_planted", {"modes": [0], "distance": 0.0}, "distance = 0.0; give a distance above zero"),
     ],
 )
 def test_what_is_no_law_is_refused(name: str, parameters: dict, said: str) -> None:
