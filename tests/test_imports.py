@@ -16,7 +16,7 @@ PACKAGE = Path(basins.__file__).parent
 # From the ground up; a room may import rooms on lower floors, and its neighbours on its own floor.
 FLOORS = [
     ["errors"],
-    ["flow", "strata", "reduction", "normal", "intervals"],
+    ["flow", "strata", "reduction", "normal", "drawing", "intervals"],
     ["problem"],
     ["certificates", "critical", "exact", "laws"],
     ["engines"],
