@@ -2,6 +2,7 @@
 
     problem = basins.Problem.from_data(X, Y, hidden=(4, 4))
     limits = basins.integrate(problem, W0)
+    proved = basins.certify(problem, W0)
     run = basins.run("examples/iris.toml", out="runs/iris")
     run = basins.open_run("runs/iris")
 
@@ -14,6 +15,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from basins.certificates import Certified, certify
     from basins.engines.drive import integrate
     from basins.errors import BasinsError
     from basins.limits import Certificate, Limits, Reason, Verdict
@@ -26,11 +28,13 @@ __version__ = "0.1.0"
 _HOME = {
     "BasinsError": "basins.errors",
     "Certificate": "basins.limits",
+    "Certified": "basins.certificates",
     "Limits": "basins.limits",
     "Problem": "basins.problem",
     "Reason": "basins.limits",
     "Run": "basins.store",
     "Verdict": "basins.limits",
+    "certify": "basins.certificates",
     "integrate": "basins.engines.drive",
     "open_run": "basins.store",
     "run": "basins.runners",
@@ -39,11 +43,13 @@ _HOME = {
 __all__ = [
     "BasinsError",
     "Certificate",
+    "Certified",
     "Limits",
     "Problem",
     "Reason",
     "Run",
     "Verdict",
+    "certify",
     "integrate",
     "open_run",
     "run",
