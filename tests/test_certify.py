@@ -54,6 +54,7 @@ def test_stratum_by_stratum_it_is_the_level_and_the_ranks(shape, rng):
         assert found.least_rank[row] == min(len(mask_to_modes(mask)) for mask in left)
         assert found.global_minimum[row] == (len(left) == 1)
     assert (found.argument == NO_ARGUMENT).sum() == (found.least_rank == 0).sum()
+    assert (found.nonstrict_least_rank >= found.least_rank).all()
 
 
 def test_every_argument_occurs_and_is_the_one_that_proves_the_rank(rng):
@@ -159,6 +160,16 @@ def test_the_level_excludes_what_is_above_the_loss_and_not_what_is_at_it():
     nearer = problem.pack([np.eye(3), np.diag(SIGMA - [0.0, 0.0, 0.4 * (1 - 1e-7)])])  # within delta of the level
     assert not certify(problem, nearer).excluded([0, 1])
     assert certify(problem, nearer, delta=1e-9).excluded([0, 1])
+
+
+def test_a_loss_within_its_own_rounding_excludes_nothing():
+    """Layers of norm 1e8 whose product is of size 1: the loss is exact here by luck, and off by up to 1 elsewhere."""
+    problem = spectrum_problem(2, (2, 2), 2)
+    W = problem.pack([np.diag([1e8, 1e-8]), np.diag([1e-8, 1e8]), np.diag(SIGMA[:2])])
+    assert problem.loss(W) < 1e-15
+    found = certify(problem, W)
+    assert found.loss_at_most > 0.5
+    assert not found.excluded([0])
 
 
 def test_the_loss_bound_starts_at_the_loss_and_falls_at_twice_the_rate(rng):
