@@ -26,6 +26,12 @@ Flags = NDArray[np.bool_]
 LEVEL, RESTING, T_END = int(Stop.LEVEL), int(Stop.RESTING), int(Stop.T_END)
 BUDGET, STEP_UNDERFLOW, NON_FINITE = int(Stop.BUDGET), int(Stop.STEP_UNDERFLOW), int(Stop.NON_FINITE)
 GOES_ON = -1
+STIFF = -2
+"""Not the end of a row: stability holds its step down, and plateau.py is to carry it on."""
+
+STIFFNESS, CALM = 5.0, 6
+"""A step is stiff where h times the rate found is above the first (DOP853 is stable on the negative axis to about 6);
+after the second number of steps in a row that are not, counting starts again."""
 
 
 def _call(context: Any, address: Any, pointers: Any) -> Any:
@@ -116,16 +122,18 @@ def drive(
     groups: Array, prepared: Array, scratch: Array, shared: Array,
     starts: Array, t_start: Array, level: Array, rest_after: Array, budget: Counts, t_end: Array, max_step: Array,
     watch: Flags, state: Array, t_stop: Array, stop: Codes, steps: Counts, rejects: Counts, evaluations: Counts,
-    increase: Array,
+    increase: Array, first_norm: Array, before: Array, patience: Counts, next_size: Array,
 ) -> Any:  # fmt: skip
     """Carry every start to its stop and fill in state ... increase; returns the visits (row, t, gradient norm, state).
 
+    A row that takes `patience` stiff steps ends as STIFF. What it needs to go on elsewhere: first_norm, the norm of the
+    leg's start (filled in where negative); before, the gradient norm a step earlier; next_size, the next step.
     attempt, first, trial: the kernel's addresses; groups (2, 2, n, lanes): state and slope before and after an attempt;
     prepared (4, n, lanes); scratch, shared: the kernel's. Visits of different rows come in no particular order.
     """
     N, lanes = starts.shape[0], groups.shape[3]
     h, h0 = scratch[-2 * lanes : -lanes], scratch[-lanes:]
-    out = scratch[-7 * lanes : -2 * lanes].reshape(5, lanes)
+    out = scratch[-8 * lanes : -2 * lanes].reshape(6, lanes)
     at_scratch, at_shared, at_h = scratch.ctypes.data, shared.ctypes.data, h.ctypes.data
     at_h0, at_out = h0.ctypes.data, out.ctypes.data
     at_group = (groups[0, 0].ctypes.data, groups[0, 1].ctypes.data, groups[1, 0].ctypes.data, groups[1, 1].ctypes.data)
@@ -137,12 +145,11 @@ def drive(
     t, t_new, size = np.zeros(lanes), np.zeros(lanes), np.zeros(lanes)
     again = np.zeros(lanes, dtype=np.bool_)
     loss, slope, earlier = np.zeros(lanes), np.zeros(lanes), np.zeros(lanes)
-    first_norm = np.zeros(lanes)  # of the state at the leg's start, for at_rest
+    stiff, calm = np.zeros(lanes, dtype=np.int64), np.zeros(lanes, dtype=np.int64)
 
     # Prepared starts, first in first out.
     ready = np.full(lanes, -1)
     ready_loss, ready_slope, ready_size, ready_d1 = np.zeros(lanes), np.zeros(lanes), np.zeros(lanes), np.zeros(lanes)
-    ready_norm = np.zeros(lanes)
     served = lanes
     asked = 0  # rows handed to preparation so far
 
@@ -174,9 +181,11 @@ def drive(
                     h0[k] = 0.0
                     if r < 0:
                         continue
-                    ready_loss[k], ready_slope[k], ready_norm[k] = out[0, k], np.sqrt(out[1, k]), np.sqrt(out[2, k])
+                    ready_loss[k], ready_slope[k], norm = out[0, k], out[1, k], out[2, k]
+                    if not first_norm[r] >= 0.0:
+                        first_norm[r] = norm
                     why = reason(
-                        out[0, k], ready_slope[k], ready_norm[k], ready_norm[k], t_start[r], level[r], t_end[r],
+                        out[0, k], ready_slope[k], norm, first_norm[r], t_start[r], level[r], t_end[r],
                         rest_after[r], 1, budget[r], H, gram_norm,
                     )  # fmt: skip
                     evaluations[r] = 1
@@ -200,8 +209,8 @@ def drive(
                 break
             r = ready[served]
             row[lane], t[lane], size[lane], again[lane] = r, t_start[r], ready_size[served], False
-            loss[lane], slope[lane], earlier[lane] = ready_loss[served], ready_slope[served], np.inf
-            first_norm[lane] = ready_norm[served]
+            loss[lane], slope[lane], earlier[lane] = ready_loss[served], ready_slope[served], before[r]
+            stiff[lane], calm[lane] = 0, 0
             for i in range(n):
                 groups[side, 0, i, lane] = prepared[0, i, served]
                 groups[side, 1, i, lane] = prepared[1, i, served]
@@ -263,9 +272,17 @@ def drive(
                     visits += 1
                 earlier[lane], slope[lane], loss[lane], t[lane] = slope[lane], new_slope, new_loss, t_new[lane]
                 why = reason(
-                    new_loss, new_slope, np.sqrt(out[2, lane]), first_norm[lane], t[lane], level[r], t_end[r],
+                    new_loss, new_slope, out[2, lane], first_norm[r], t[lane], level[r], t_end[r],
                     rest_after[r], evaluations[r], budget[r], H, gram_norm,
                 )  # fmt: skip
+                if out[5, lane] > STIFFNESS:
+                    stiff[lane], calm[lane] = stiff[lane] + 1, 0
+                    if stiff[lane] >= patience[r] and why == GOES_ON:
+                        why, before[r], next_size[r] = STIFF, earlier[lane], size[lane]
+                elif stiff[lane] > 0:
+                    calm[lane] += 1
+                    if calm[lane] >= CALM:
+                        stiff[lane] = 0
             else:
                 size[lane] = h[lane] * (factor if factor > MIN_FACTOR else MIN_FACTOR)
                 again[lane] = True

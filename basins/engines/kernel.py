@@ -1,9 +1,9 @@
 """The lanes engine's generated code: a chain of products and a tableau become one step for a whole group of lanes.
 
-Formulas here (`velocity`, `attempt`, `first`, `trial`), vectors below (products.py, emit.py), LLVM in machine.py. One
-number of the state is one vector with an entry for each lane, so nothing ever mixes lanes, and the order of every
-operation is stated here and not by a compiler: products sum over rising k, stages over rising s, squares over blocks
-of four components. A tile only says which of these sums run side by side; it changes no byte.
+Formulas here (`velocity`, `attempt`, `first`, `trial`, `stage`), vectors below (products.py, emit.py), LLVM in
+machine.py. One number of the state is one vector with an entry for each lane, so nothing ever mixes lanes, and the
+order of every operation is stated here and not by a compiler: products sum over rising k, stages over rising s, squares
+over blocks of four components. A tile only says which of these sums run side by side; it changes no byte.
 """
 
 from __future__ import annotations
@@ -188,8 +188,9 @@ def weigh(f: Function, sums: list[str], weight: float | None, values: list[str])
     return [f.fma(by, v, s) if s else f.mul(by, v) for s, v in zip(sums, values, strict=True)]
 
 
-OUT = ("loss", "slope", "state", "error", "factor")
-"""Rows of `attempt`'s result, a vector each: the loss; norms of slope and state; error norm; SAFETY / error^(1/8)."""
+OUT = ("loss", "slope", "state", "error", "factor", "stiffness")
+"""Rows of `attempt`'s result, a vector each: the loss; norms of slope and state; error norm; SAFETY / error^(1/8);
+h times a lower bound of the field's largest rate (Hairer and Wanner's test of stiffness in their DOP853)."""
 
 
 def _norms(f: Function, shape: Shape, state: str, slope: Pointer, scratch: Pointer) -> None:
@@ -235,6 +236,7 @@ def attempt(shape: Shape, tableau: Tableau, lanes: int, field: Function) -> Func
         over_components(f, n, [], stage)
         f.call(field, new, slopes[s], space, f["shared"])
 
+    latest = slopes[len(tableau.rows)]  # of the last stage, whose state is still in `new`: it too is at t + h
     parts = (dict(tableau.weights), dict(tableau.fifth), dict(tableau.third))
     final = {s: [part.get(s) for part in parts] for s in {s for part in parts for s in part}}
 
@@ -249,19 +251,27 @@ def attempt(shape: Shape, tableau: Tableau, lanes: int, field: Function) -> Func
         at, to = f.shift(old, first, 1), f.shift(new, first, 1)
         before = [f.load(at + i) for i in range(count)]
         after = [f.fma(h, k, y) for k, y in zip(step, before, strict=True)]
+        apart = [f.sub(a, f.load(to + i)) for i, a in enumerate(after)]
         for i, value in enumerate(after):
             f.store(value, to + i)
         sizes = [f.larger(f.abs(a), f.abs(b)) for a, b in zip(before, after, strict=True)]
         scale = _scale(f, shared, sizes)
         errors = ([f.mul(e, r) for e, r in zip(es, scale, strict=True)] for es in (fives, threes))
-        return [f.add(t, squares(f, v)) for t, v in zip(totals, (after, *errors), strict=True)]
+        return [f.add(t, squares(f, v)) for t, v in zip(totals, (after, *errors, apart), strict=True)]
 
-    state, five, three = over_components(f, n, [f.constant(0.0)] * 3, finish)
+    state, five, three, apart = over_components(f, n, [f.constant(0.0)] * 4, finish)
     f.call(field, new, f["new_slope"], space, f["shared"])
     _norms(f, shape, state, f["new_slope"], space)
     error = _error_norm(f, h, five, three, n)
     f.store(error, f["out"] + 3)
     f.store(f.div(f.constant(SAFETY), f.sqrt(f.sqrt(f.sqrt(error)))), f["out"] + 4)
+
+    def change(at: Index, count: int, totals: list[str]) -> list[str]:
+        a, b = (f.shift(data, at, 1) for data in (f["new_slope"], latest))
+        return [f.add(totals[0], squares(f, [f.sub(f.load(a + i), f.load(b + i)) for i in range(count)]))]
+
+    changed = over_components(f, n, [f.constant(0.0)], change)[0]
+    f.store(f.mul(f.abs(h), f.sqrt(f.div(changed, apart))), f["out"] + 5)
     return f
 
 
@@ -312,8 +322,37 @@ def trial(shape: Shape, lanes: int, field: Function) -> Function:
     return f
 
 
+def stage(shape: Shape, lanes: int, field: Function) -> Function:
+    """One stage of a recurrence with every lane's own coefficients (a, b, c, e), and the slope there (plateau.py).
+
+    D_j = a D_{j-1} + b D_{j-2} + c F_{j-1} + e F_0 is the distance from `old`, Y_j = old + D_j the stage, F_j its
+    slope. `delta` is D_{j-1}; `earlier` holds D_{j-2} and then D_j; `stage_slope` holds F_{j-1} and then F_j.
+    """
+    f = Function(
+        "stage",
+        ("old", "slope", "delta", "earlier", "stage_slope", "new", "coefficients", "scratch", "shared"),
+        lanes,
+    )
+    weights = [f.load(f["coefficients"] + i) for i in range(4)]
+    sources = [f[name] for name in ("delta", "earlier", "stage_slope", "slope")]
+
+    def body(at: Index, count: int, _: list[str]) -> list[str]:
+        data = f.shift(sources[0], at, 1)
+        sums = [f.mul(weights[0], f.load(data + i)) for i in range(count)]
+        sums = combine(f, sums, list(zip(weights[1:], sources[1:], strict=True)), at)
+        y, to, delta = (f.shift(f[name], at, 1) for name in ("old", "new", "earlier"))
+        for i, value in enumerate(sums):
+            f.store(value, delta + i)
+            f.store(f.add(f.load(y + i), value), to + i)
+        return []
+
+    over_components(f, shape.n, [], body)
+    f.call(field, f["new"], f["stage_slope"], f["scratch"], f["shared"])
+    return f
+
+
 def source(shape: Shape, lanes: int) -> str:
     """The kernel's LLVM IR for groups of `lanes` lanes."""
     field = velocity(shape, lanes)
-    functions = [field, attempt(shape, dop853(), lanes, field), first(shape, lanes, field), trial(shape, lanes, field)]
-    return module(functions, lanes)
+    steps = [attempt(shape, dop853(), lanes, field), first(shape, lanes, field), trial(shape, lanes, field)]
+    return module([field, *steps, stage(shape, lanes, field)], lanes)

@@ -1,13 +1,16 @@
 """The lanes engine: scipy's DOP853 for several trajectories side by side, one in each lane of the vector registers.
 
-It takes the steps solve_ivp(method="DOP853") takes, to rounding. Where LLVM has no target for this CPU the reference
-engine does the work, with a warning that says so.
+It takes the steps solve_ivp(method="DOP853") takes, to rounding. With its first method, DOP853-RKC, a row whose step is
+held down by stability and not by accuracy goes on with RKC (plateau.py) until DOP853 does as well (docs/plateaus.md).
+Where LLVM has no target for this CPU the reference engine does the work, with a warning that says so.
 """
 
 from __future__ import annotations
 
 import warnings
+from dataclasses import dataclass
 from functools import cache
+from typing import Any
 
 import llvmlite.binding as llvm
 import numpy as np
@@ -21,6 +24,9 @@ from basins.problem import Problem
 
 WIDTHS = (("avx512f", 8), ("avx", 4))
 """Doubles in a vector register, by the CPU feature that brings them; 2 without any."""
+
+SWITCHING = "DOP853-RKC"
+"""The method of these lanes: DOP853, and RKC (plateau.py) wherever stability and not accuracy holds its step down."""
 
 CACHE = 512 * 1024
 """Bytes of second-level cache a core has on the CPUs in use; beyond it a step runs from memory, and `notes` says so."""
@@ -60,7 +66,7 @@ class Lanes:
     """scipy's DOP853 in vector lanes behind the engine contract."""
 
     name = "lanes"
-    methods = ("DOP853",)
+    methods = (SWITCHING, "DOP853")
 
     def __init__(self, lanes: int | None = None) -> None:
         self._lanes = lanes
@@ -89,48 +95,113 @@ class Lanes:
         return run(code, problem, leg, settings)
 
 
-def run(code: Kernel, problem: Problem, leg: Leg, settings: Settings) -> Ends:
-    """Carry every row to its stop with a compiled kernel."""
-    from basins.engines.group import drive  # brings numba, which takes its time: only who integrates waits for it
+PATIENCE = 15
+"""Stiff steps of DOP853 before a row is taken to be on a plateau; twice as many each time after."""
 
-    N, n = leg.starts.shape
-    state, t, stop = np.empty((N, n)), np.empty(N), np.empty(N, dtype=np.int8)
-    steps, rejected, evaluations = (np.zeros(N, dtype=np.int64) for _ in range(3))
-    loss_increase = np.zeros(N)
-    lanes = code.lanes
+
+def run(code: Kernel, problem: Problem, leg: Leg, settings: Settings) -> Ends:
+    """Carry every row to its stop with a compiled kernel: DOP853, RKC on plateaus, DOP853 again."""
+    from basins.engines import group, plateau  # bring numba, which takes its time: only who integrates waits for it
+
+    N, n, lanes = *leg.starts.shape, code.lanes
     shared = [np.array([settings.atol, settings.rtol]), problem.target.ravel()]
     if problem.gram_root is not None:
         shared.append(problem.gram_root.ravel())
-    row, at, gradient_norm, states = drive(
-        code.attempt,
-        code.first,
-        code.trial,
-        n,
-        problem.H,
-        problem.gram_norm,
-        _aligned(4 * n * lanes).reshape(2, 2, n, lanes),
-        _aligned(4 * n * lanes).reshape(4, n, lanes),
-        _aligned((code.shape.scratch + 7) * lanes),
-        np.concatenate(shared),
-        np.ascontiguousarray(leg.starts, dtype=np.float64),
-        np.ascontiguousarray(leg.t_start, dtype=np.float64),
-        np.ascontiguousarray(leg.level, dtype=np.float64),
-        np.ascontiguousarray(leg.rest_after, dtype=np.float64),
-        np.ascontiguousarray(leg.budget, dtype=np.int64),
-        np.ascontiguousarray(leg.t_end, dtype=np.float64),
-        np.ascontiguousarray(leg.max_step, dtype=np.float64),
-        np.ascontiguousarray(leg.watch, dtype=np.bool_),
-        state,
-        t,
-        stop,
-        steps,
-        rejected,
-        evaluations,
-        loss_increase,
-    )
-    order = np.argsort(row, kind="stable")  # lanes end in an order of their own
-    visits = Visits(row[order], at[order], gradient_norm[order], states[order])
-    return Ends(state, t, stop, steps, rejected, evaluations, loss_increase, visits)
+    parameters = np.concatenate(shared)
+    explicit: Any = group.drive
+    stabilised: Any = plateau.drive
+    scratch = _aligned((code.shape.scratch + 8) * lanes)
+    groups, prepared = (_aligned(4 * n * lanes) for _ in range(2))
+    switches = settings.method == SWITCHING
+    course = _Course(leg, PATIENCE if switches else np.iinfo(np.int64).max)
+    rows = np.arange(N)
+    while True:
+        part = course.phase(rows)
+        visits = explicit(
+            code.attempt, code.first, code.trial, n, problem.H, problem.gram_norm,
+            groups.reshape(2, 2, n, lanes), prepared.reshape(4, n, lanes), scratch, parameters,
+            *part.asked, *part.told, part.first_norm, part.before, part.patience, part.size,
+        )  # fmt: skip
+        course.add(part, visits)
+        rows = rows[part.stop == group.STIFF]
+        if not len(rows):
+            return course.ends()
+        part = course.phase(rows)
+        visits = stabilised(
+            code.stage, plateau.most_stages(settings.rtol), n, problem.target.size, problem.H, problem.gram_norm,
+            settings.atol, settings.rtol, _aligned(7 * n * lanes).reshape(7, n, lanes), scratch, parameters,
+            _aligned(4 * lanes).reshape(4, lanes),
+            *part.asked[:2], part.size, *part.asked[2:], part.first_norm, part.before, *part.told,
+        )  # fmt: skip
+        course.add(part, visits)
+        course.patience[rows] *= 2
+        rows = rows[part.stop == plateau.BACK]
+        if not len(rows):
+            return course.ends()
+
+
+@dataclass(frozen=True)
+class _Phase:
+    """Some rows' stretch with one method. asked: starts, t_start, level, rest_after, budget, t_end, max_step, watch;
+    told: state, t, stop, steps, rejected, evaluations, loss_increase; the others go in and out."""
+
+    rows: NDArray[np.int64]
+    asked: tuple[NDArray[Any], ...]
+    told: tuple[NDArray[Any], ...]
+    first_norm: Array
+    before: Array
+    patience: NDArray[np.int64]
+    size: Array
+
+    @property
+    def stop(self) -> NDArray[np.int8]:
+        return self.told[2]
+
+
+class _Course:
+    """The rows of a leg over phases."""
+
+    def __init__(self, leg: Leg, patience: int) -> None:
+        N = len(leg.starts)
+        self.leg = leg
+        self.state, self.t = np.array(leg.starts, dtype=np.float64, order="C"), np.array(leg.t_start, dtype=np.float64)
+        self.stop = np.empty(N, dtype=np.int8)
+        self.steps, self.rejected, self.evaluations = (np.zeros(N, dtype=np.int64) for _ in range(3))
+        self.increase = np.zeros(N)
+        self.first_norm, self.before = np.full(N, -1.0), np.full(N, np.inf)
+        self.patience, self.size = np.full(N, patience), np.zeros(N)
+        self.visits: list[tuple[NDArray[Any], ...]] = []
+
+    def phase(self, rows: NDArray[np.int64]) -> _Phase:
+        """The next phase of these rows, from where they are on what is left of their budgets."""
+        leg, N = self.leg, len(rows)
+        budget = np.maximum(1, leg.budget[rows] - self.evaluations[rows])
+        numbers = (leg.level, leg.rest_after, leg.t_end, leg.max_step)
+        level, rest_after, t_end, max_step = (np.asarray(a[rows], dtype=np.float64) for a in numbers)
+        asked: tuple[NDArray[Any], ...]
+        asked = (self.state[rows], self.t[rows], level, rest_after, budget, t_end, max_step, leg.watch[rows])
+        counts = (np.zeros(N, dtype=np.int64) for _ in range(3))
+        told: tuple[NDArray[Any], ...]
+        told = (np.empty_like(self.state[rows]), np.empty(N), np.empty(N, dtype=np.int8), *counts, np.zeros(N))
+        return _Phase(rows, asked, told, self.first_norm[rows], self.before[rows], self.patience[rows], self.size[rows])
+
+    def add(self, part: _Phase, visits: tuple[NDArray[Any], ...]) -> None:
+        """What a phase told of its rows."""
+        rows = part.rows
+        self.state[rows], self.t[rows], self.stop[rows], steps, rejected, evaluations, increase = part.told
+        self.steps[rows] += steps
+        self.rejected[rows] += rejected
+        self.evaluations[rows] += evaluations
+        self.increase[rows] = np.maximum(self.increase[rows], increase)
+        self.first_norm[rows], self.before[rows], self.size[rows] = part.first_norm, part.before, part.size
+        self.visits.append((rows[visits[0]], *visits[1:]))
+
+    def ends(self) -> Ends:
+        """Where all rows stopped."""
+        row, t, gradient_norm, state = (np.concatenate(column) for column in zip(*self.visits, strict=True))
+        order = np.argsort(row, kind="stable")  # lanes end in an order of their own
+        visits = Visits(row[order], t[order], gradient_norm[order], state[order])
+        return Ends(self.state, self.t, self.stop, self.steps, self.rejected, self.evaluations, self.increase, visits)
 
 
 def _aligned(numbers: int) -> Array:

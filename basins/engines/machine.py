@@ -20,6 +20,7 @@ class Kernel:
     attempt: int
     first: int
     trial: int
+    stage: int
     engine: Any
 
 
@@ -53,7 +54,7 @@ def compiled(shape: Shape, lanes: int, cpu: str | None = None, features: str | N
     machine = target_machine(cpu, features)
     engine = llvm.create_mcjit_compiler(parsed(source(shape, lanes), machine), machine)
     engine.finalize_object()
-    addresses = {name: engine.get_function_address(name) for name in ("attempt", "first", "trial")}
+    addresses = {name: engine.get_function_address(name) for name in ("attempt", "first", "trial", "stage")}
     return Kernel(shape, lanes, engine=engine, **addresses)
 
 

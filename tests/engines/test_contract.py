@@ -12,6 +12,7 @@ ENGINES = [
     pytest.param((Reference(), "RK45"), id="reference-RK45"),
     pytest.param((Reference(), "DOP853"), id="reference-DOP853"),
     pytest.param((Lanes(), "DOP853"), id="lanes-DOP853"),
+    pytest.param((Lanes(), "DOP853-RKC"), id="lanes-DOP853-RKC"),
 ]
 PROBLEM = Problem.from_spectrum([2.0, 0.5], d_x=3, hidden=(2, 3))
 LEVEL = 0.5 * PROBLEM.sigma_min**2 * (1 - 1e-6)
@@ -179,7 +180,7 @@ def test_4_counts(engine):
     kind, settings = engine
     ends = kind.integrate(PROBLEM, leg(gaussian(10)), settings)
     attempts = ends.steps + ends.rejected
-    stages = 12 if settings.method == "DOP853" else 6
+    stages = 6 if settings.method == "RK45" else 12  # no row here is on a plateau
     assert np.isin(ends.evaluations - stages * attempts, [2, 3]).all()
     assert (ends.loss_increase <= 1e-9).all()
 

@@ -10,7 +10,7 @@ from scipy.integrate import DOP853
 
 from basins.engines import products
 from basins.engines.base import Settings
-from basins.engines.kernel import Shape, source
+from basins.engines.kernel import OUT, Shape, source
 from basins.engines.lanes import _aligned, run, shape_of
 from basins.engines.machine import compiled, parsed, target_machine
 from basins.engines.tableau import dop853
@@ -26,7 +26,7 @@ class Bench:
     def __init__(self, problem, lanes=4, **target):
         shape = shape_of(problem)
         self.code, self.n, self.lanes = compiled(shape, lanes, **target), shape.n, lanes
-        sizes = {"old": shape.n, "slope": shape.n, "new": shape.n, "new_slope": shape.n, "h": 1, "out": 5}
+        sizes = {"old": shape.n, "slope": shape.n, "new": shape.n, "new_slope": shape.n, "h": 1, "out": len(OUT)}
         self.memory = {name: _aligned(size * lanes).reshape(size, lanes) for name, size in sizes.items()}
         self.memory["scratch"] = _aligned(shape.scratch * lanes)
         root = () if problem.gram_root is None else problem.gram_root.ravel()
