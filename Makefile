@@ -2,9 +2,10 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+PEERS := benchmarks/.venv
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
 
-.PHONY: run test slow lint types
+.PHONY: run test slow lint types bench
 
 run: $(VENV)/.run
 	$(BIN)/basins run examples/iris.toml --out runs/iris
@@ -22,6 +23,10 @@ lint: $(VENV)/.dev
 types: $(VENV)/.dev
 	$(BIN)/mypy --strict basins
 
+# The peers have an environment of their own.
+bench: $(VENV)/.run $(PEERS)/.peers
+	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/run.py --peers $(PEERS)/bin/python
+
 # A stamp is younger than what it was installed from, or the step is done again.
 $(VENV)/.run: requirements.txt pyproject.toml
 	$(PYTHON) -m venv $(VENV) && $(PIP) -r requirements.txt && $(PIP) --no-deps -e .
@@ -29,4 +34,9 @@ $(VENV)/.run: requirements.txt pyproject.toml
 
 $(VENV)/.dev: $(VENV)/.run requirements-dev.txt
 	$(PIP) -r requirements-dev.txt
+	touch $@
+
+$(PEERS)/.peers: benchmarks/requirements.txt
+	$(PYTHON) -m venv $(PEERS)
+	$(PEERS)/bin/python -m pip --disable-pip-version-check install --quiet -r benchmarks/requirements.txt
 	touch $@
