@@ -61,7 +61,7 @@ class Settings:
     """
 
     engine: str = "lanes"
-    method: str = "DOP853"
+    method: str = "DOP853-RKC"
     rtol: float = 1e-8
     atol: float = 1e-10
     t_end: float = np.inf

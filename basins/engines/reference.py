@@ -7,6 +7,7 @@ budget would hold.
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 import numpy as np
@@ -72,8 +73,9 @@ class Reference:
         steps, rejected, evaluations = (np.zeros(N, dtype=np.int64) for _ in range(3))
         loss_increase = np.zeros(N)
         visits: list[tuple[int, float, float, Array]] = []
-        # A start may overflow: that is its fate, NON_FINITE, and no reason for numpy to warn.
-        with np.errstate(over="ignore", invalid="ignore"):
+        # A start may overflow, and LSODA may give up: a row's fate, with a stop of its own, and no reason to warn.
+        with np.errstate(over="ignore", invalid="ignore"), warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message="lsoda:", category=UserWarning)
             for row in range(N):
                 one = _Trajectory(problem, leg, settings, row)
                 stop[row] = one.run()
