@@ -52,8 +52,10 @@ def level(problem: Problem, delta: float = DELTA) -> float:
     return (1 - delta) * 0.5 * problem.sigma_min**2
 
 
-def loss_rounding(problem: Problem, W: ArrayLike, loss: Array | None = None) -> Array:
-    """A bound on |computed L - exact L|, (N,), in units of L; inf where the state overflows. loss: L at W, if known.
+def loss_rounding(problem: Problem, W: ArrayLike, loss: Array | None = None, size: Array | None = None) -> Array:
+    """A bound on |computed L - exact L|, (N,), in units of L; inf where the state overflows.
+
+    loss: L at W, size: prod ||W_j|| (N,), where they are known.
 
     The residual is a chain of products, so its error is at most gamma (||T|| + prod ||W_j|| ||G||) in the Frobenius
     norm, gamma = k u with k the sum of the inner dimensions and two (Higham, Accuracy and Stability of Numerical
@@ -61,11 +63,12 @@ def loss_rounding(problem: Problem, W: ArrayLike, loss: Array | None = None) -> 
     """
     layers = _layers(problem, W)
     with np.errstate(over="ignore", invalid="ignore"):
-        size = np.prod([_norm(W_j) for W_j in layers], axis=0)
+        if size is None:
+            size = np.prod([_norm(W_j) for W_j in layers], axis=0)
         inner = sum(problem.hidden) + 2
         if problem.gram_root is not None:
-            size, inner = size * np.linalg.norm(problem.gram_root), inner + problem.d_x
-        error = inner * U * (np.linalg.norm(problem.target) + size)
+            size, inner = size * _size(problem.gram_root), inner + problem.d_x
+        error = inner * U * (_size(problem.target) + size)
         if loss is None:
             loss = flow.loss(problem.target, problem.gram_root, layers)
         bound = (np.sqrt(2 * loss) + error) * error + problem.d_x * problem.d_y * U * loss
@@ -514,6 +517,11 @@ def _norm(W_j: Array) -> Array:
     """Frobenius norm, (N,)."""
     norm: Array = np.sqrt(np.einsum("...ij,...ij->...", W_j, W_j))
     return norm
+
+
+def _size(matrix: Array) -> float:
+    """Frobenius norm; np.linalg.norm leaves its last bits to BLAS."""
+    return float(np.sqrt(np.add.reduce(np.square(matrix), axis=None)))
 
 
 def _or(values: Array, otherwise: float) -> Array:

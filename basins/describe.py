@@ -101,9 +101,12 @@ def sample_cost(experiment: Experiment, case: Case) -> Cost:
         seconds += time.perf_counter() - clock
         evaluations += int(limits.evaluations.sum())
         verdicts += np.bincount(limits.verdict, minlength=len(VERDICTS))
-        parts.append(rows.tables_of_block(0, done, limits))
+        parts.append(rows.tables_of(done, limits))
         done = part.stop
     per_shard, per_row = _bytes(rows.concatenated(parts), parts[0])
+    if experiment.rows == "exceptions" and not isinstance(case.law, laws.Planted):
+        minima = int(verdicts[Verdict.minimum]) / done
+        per_row *= 1 - minima * (1 - (1 / every if every else 0))
     return Cost(
         trajectories=done,
         seconds=seconds / done,

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator, Mapping
-from typing import Annotated, Any, NamedTuple, TypeVar, get_args
+from typing import Annotated, Any, Literal, NamedTuple, TypeVar, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic.fields import FieldInfo
@@ -15,6 +15,9 @@ from pydantic.fields import FieldInfo
 from basins.engines.base import Settings
 from basins.errors import ExperimentError, nearest
 from basins.problem import Flow
+
+Rows = Literal["all", "exceptions"]
+"""Which rows of trajectories a run keeps; see `shard.compute_shard`."""
 
 KINDS: dict[str, tuple[str, ...]] = {
     "data": ("source", "path"),
@@ -123,6 +126,7 @@ class Document(_Parts):
     seed: Seed
     blocks_per_shard: Count = 1
     visits_every: Annotated[int, Field(ge=0, lt=1 << 53, description="a whole number, 0 for none")] = 0
+    rows: Annotated[Rows | None, Field(description='"all" or "exceptions"')] = None
     case: Annotated[list[SubTable], Field(description="tables, each headed [[case]]")] = []
     sweep: SubTable = {}
 

@@ -1,6 +1,6 @@
 """The experiment: a TOML file, validated, as cases with keys, and the shard plan.
 
-    name, seed, trajectories, blocks_per_shard, visits_every
+    name, seed, trajectories, blocks_per_shard, visits_every, rows
     [data] [network] [law] [engine]     what a case is made of
     [[case]]                            if given, exactly these are the cases; else the tables above are the one case
     [sweep]                             dotted keys to lists: the product, for every case
@@ -36,6 +36,7 @@ from basins.document import (
     GaussianData,
     Matrix,
     Network,
+    Rows,
     SklearnData,
     SpectrumData,
     expanded,
@@ -47,6 +48,9 @@ from basins.engines.base import Settings
 from basins.errors import ArgumentError, BasinsError, ExperimentError, nearest
 from basins.laws import BLOCK, Law, law_of
 from basins.problem import Problem
+
+ALL_ROWS = 10**7
+"""Every row is kept by default up to so many trajectories in a case, about 300 MB of them."""
 
 
 @dataclass(frozen=True)
@@ -131,13 +135,17 @@ class Case:
 
 @dataclass(frozen=True, eq=False)
 class Experiment:
-    """A validated experiment. text: canonical TOML; digest: SHA-256 of the text and the cases' keys."""
+    """A validated experiment. text: canonical TOML; digest: SHA-256 of the text and the cases' keys.
+
+    rows: which rows of trajectories are kept; "all" by default, "exceptions" where a case has more than ALL_ROWS.
+    """
 
     name: str
     seed: int
     cases: tuple[Case, ...]
     blocks_per_shard: int
     visits_every: int
+    rows: Rows
     text: str
 
     @cached_property
@@ -177,6 +185,8 @@ class Experiment:
             cases.append(case)
             tables.append(table)
         head = {key: getattr(document, key) for key in ("name", "seed", "blocks_per_shard", "visits_every")}
+        most = max(case.trajectories for case in cases)
+        head["rows"] = document.rows or ("all" if most <= ALL_ROWS else "exceptions")
         return cls(cases=tuple(cases), text=tomli_w.dumps({**head, "case": tables}), **head)
 
 

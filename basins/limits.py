@@ -70,7 +70,7 @@ CERTIFICATES = tuple(certificate.name for certificate in Certificate)
 NONE = -1
 """Code of a reason or certificate that a row does not have, and of a rank that is not known."""
 
-_REASON_OF_STOP = {
+_REASONS = {
     Stop.BUDGET: Reason.evaluation_budget,
     Stop.STEP_UNDERFLOW: Reason.step_underflow,
     Stop.NON_FINITE: Reason.non_finite,
@@ -78,6 +78,7 @@ _REASON_OF_STOP = {
     Stop.RESTING: Reason.settled,
     Stop.LEVEL: Reason.rounding,  # below the level, but by less than the loss's own rounding
 }
+_REASON_OF_STOP = np.array([_REASONS[stop] for stop in Stop], dtype=np.int8)
 
 
 @dataclass(frozen=True)
@@ -142,7 +143,7 @@ def invariant_modes(problem: Problem, W: Array) -> NDArray[np.bool_]:
 
     Only the reduced flow keeps such zeros (theory.md 6.7); in the raw flow no mode is.
     """
-    if problem.flow == "raw":
+    if problem.flow == "raw" or W.all():
         return np.zeros((len(W), problem.d_y), dtype=bool)
     layers = problem.unpack(W)
     columns = np.any(layers[0][..., : problem.d_y], axis=-2)
@@ -161,14 +162,6 @@ def invariant_levels(problem: Problem, unfitted: NDArray[np.bool_], delta: float
     squares = problem.sigma**2
     floor = 0.5 * np.where(unfitted, squares, 0.0).sum(axis=-1)
     return floor, (1 - delta) * 0.5 * np.where(unfitted, np.inf, squares).min(axis=-1)
-
-
-def loss_on_fitted(problem: Problem, W: Array, unfitted: NDArray[np.bool_]) -> Array:
-    """1/2 ||E restricted to the rows of S||^2, (N,): L - 1/2 sum_{S^c} sigma^2 without cancellation, for invariant
-    starts.
-    """
-    E = flow.residual(problem.target, problem.gram_root, problem.unpack(W))
-    return flow.half_square(np.where(unfitted[..., None], 0.0, E))
 
 
 # --- settling --------------------------------------------------------------------------------------------------------
@@ -271,12 +264,10 @@ class Course:
 
 def judge(problem: Problem, course: Course, delta: float) -> Limits:
     """The verdict of every row, re-evaluated from its end state: never inferred from why the engine stopped."""
+    from basins.engines.evaluate import drift, evaluate, loss  # brings numba, which takes its time
+
     N, d_y, ends = len(course.starts), problem.d_y, course.ends
-    with np.errstate(over="ignore", invalid="ignore"):  # a non-finite row has its reason; numpy need not warn
-        loss_start = problem.loss(course.starts)
-        loss, gradient = problem.loss_and_gradient(ends.state)
-        gradient_norm = np.sqrt(np.einsum("ni,ni->n", gradient, gradient))
-        drift = _drift(problem, course.starts, ends.state)
+    at_start, at_end = loss(problem, course.starts), evaluate(problem, ends.state)
     unfitted = invariant_modes(problem, course.starts)
     planted = unfitted.any(axis=-1)
 
@@ -287,7 +278,10 @@ def judge(problem: Problem, course: Course, delta: float) -> Limits:
     modes, rank = np.zeros(N, dtype=np.uint64), np.full(N, NONE, dtype=np.int16)
 
     by_rate, by_rank = course.rate > 0, course.least_rank >= d_y
-    at_most = loss + loss_rounding(problem, ends.state, loss)
+    with np.errstate(over="ignore", invalid="ignore"):  # a non-finite row has its reason; numpy need not warn
+        size = np.prod(np.sqrt(at_end.squares), axis=-1)
+        rounding = loss_rounding(problem, ends.state, at_end.loss, size)
+        at_most = at_end.loss + rounding
     by_level = at_most < level(problem, delta)
     by_rate &= ~planted
     by_rank &= ~planted & ~by_rate
@@ -303,7 +297,8 @@ def judge(problem: Problem, course: Course, delta: float) -> Limits:
     if planted.any():
         at = np.flatnonzero(planted)
         _, ceiling = invariant_levels(problem, unfitted[at], delta)
-        above = loss_on_fitted(problem, ends.state[at], unfitted[at]) + at_most[at] - loss[at]
+        # L - 1/2 sum_{S^c} sigma^2 without cancellation: rows of E on S alone
+        above = np.where(unfitted[at], 0.0, at_end.mode_losses[at]).sum(axis=-1) + rounding[at]
         still = (invariant_modes(problem, ends.state[at]) | ~unfitted[at]).all(axis=-1)
         proved = still & (above < ceiling)
         at = at[proved]
@@ -317,28 +312,31 @@ def judge(problem: Problem, course: Course, delta: float) -> Limits:
             margin[row], rank_gap[row] = settling_.distance, settling_.rank_gap
             modes[row], rank[row] = settling_.modes, settling_.rank
 
-    for row in map(int, np.flatnonzero(verdict == Verdict.censored)):
-        settled = row in course.settled
-        reason[row] = Reason.settled if settled else _REASON_OF_STOP[Stop(ends.stop[row])]
+    censored = np.flatnonzero(verdict == Verdict.censored)
+    reason[censored] = _REASON_OF_STOP[ends.stop[censored]]
+    reason[[row for row in course.settled if verdict[row] == Verdict.censored]] = Reason.settled
 
     return Limits(
-        ends.state, ends.t, loss_start, loss, gradient_norm, verdict, reason, certificate, margin, modes, rank,
-        rank_gap, ends.steps, ends.rejected, ends.evaluations, drift, ends.loss_increase,
-        visit_table(problem, ends.visits),
+        ends.state, ends.t, at_start, at_end.loss, at_end.gradient_norm, verdict, reason, certificate, margin, modes,
+        rank, rank_gap, ends.steps, ends.rejected, ends.evaluations, drift(problem, course.starts, ends.state),
+        ends.loss_increase, visit_table(problem, ends.visits),
     )  # fmt: skip
 
 
 def visit_table(problem: Problem, visits: Visits) -> VisitTable:
     """Visits with their loss and nearest stratum, ordered by row and time."""
+    from basins.engines.evaluate import evaluate
+
     order = np.lexsort((visits.t, visits.row))
     row, state = visits.row[order], visits.state[order]
     first = np.searchsorted(row, row)
-    near = problem.fitted(state) > 0.5
+    there = evaluate(problem, state)
+    near = there.fitted > 0.5
     return VisitTable(
         row=row,
         number=np.arange(len(row)) - first,
         t=visits.t[order],
-        loss=problem.loss(state),
+        loss=there.loss,
         gradient_norm=visits.gradient_norm[order],
         modes=_masks(near),
         rank=near.sum(axis=-1),
@@ -349,16 +347,3 @@ def _masks(modes: NDArray[np.bool_]) -> NDArray[np.uint64]:
     bits = np.left_shift(np.uint64(1), np.arange(modes.shape[-1], dtype=np.uint64))
     masks: NDArray[np.uint64] = np.where(modes, bits, np.uint64(0)).sum(axis=-1, dtype=np.uint64)
     return masks
-
-
-def _drift(problem: Problem, starts: Array, state: Array) -> Array:
-    """max_j ||C_j(end) - C_j(start)|| / (||W_{j+1}||^2 + ||W_j||^2 at the start), Frobenius norms, (N,)."""
-    layers = problem.unpack(starts)
-    squares = [np.einsum("...ij,...ij->...", W_j, W_j) for W_j in layers]
-    before, after = problem.invariants(starts), problem.invariants(state)
-    drift = np.zeros(len(starts))
-    for j, (C_0, C_t) in enumerate(zip(before, after, strict=True)):
-        change = np.linalg.norm(C_t - C_0, axis=(-2, -1))
-        scale = squares[j + 1] + squares[j]
-        drift = np.maximum(drift, np.divide(change, scale, out=np.zeros_like(change), where=scale > 0))
-    return drift

@@ -14,9 +14,11 @@ from functools import lru_cache
 import numpy as np
 
 from basins import laws
+from basins.document import Rows
 from basins.engines.drive import integrate_batch
 from basins.experiment import Case
 from basins.laws import BLOCK
+from basins.limits import Verdict
 from basins.store import (
     Files,
     Kind,
@@ -31,6 +33,10 @@ from basins.store import (
     refuse_other_versions,
     rows,
 )
+
+BATCH, MEMORY = 16, 1 << 26
+"""Blocks integrated together, fewer where their starts would take more than so many bytes: an engine's lanes run empty
+only at a batch's end. No byte depends on it."""
 
 
 @dataclass(frozen=True, order=True)
@@ -74,20 +80,25 @@ class ShardSummary:
     telemetry: Telemetry
 
 
-def compute_shard(case: Case, seed: int, blocks: range, visits_every: int) -> ShardTables:
+def compute_shard(case: Case, seed: int, blocks: range, visits_every: int, keep: Rows = "all") -> ShardTables:
     """The rows of consecutive blocks of a case: no store, no clock, the same arguments give the same tables.
 
-    visits are kept for ids divisible by visits_every (0: for none). The case's last block may be partial.
+    Ids divisible by visits_every (0: none) are watched, and their visits kept. keep: which rows of trajectories:
+    "all", or "exceptions", those that are not `minimum` and those that are watched; of a planted case, whose minima are
+    the exceptions, all. The case's last block may be partial.
     """
+    together = max(1, min(BATCH, MEMORY // (8 * BLOCK * case.problem.n)))
     parts = []
-    for block in blocks:
-        first_id = block * BLOCK
-        count = min(BLOCK, case.trajectories - first_id)
-        starts = laws.starts(case.problem, case.law, seed, block)[:count]
-        ids = np.arange(first_id, first_id + count)
-        watch = ids % visits_every == 0 if visits_every else np.zeros(count, dtype=bool)
-        limits = integrate_batch(case.problem, starts, case.settings, watch)
-        parts.append(rows.tables_of_block(block, first_id, limits))
+    for first in blocks[::together]:
+        batch = range(first, min(first + together, blocks.stop))
+        ids = np.arange(first * BLOCK, min(batch.stop * BLOCK, case.trajectories))
+        drawn = [laws.starts(case.problem, case.law, seed, block) for block in batch]
+        watch = ids % visits_every == 0 if visits_every else np.zeros(len(ids), dtype=bool)
+        limits = integrate_batch(case.problem, np.concatenate(drawn)[: len(ids)], case.settings, watch)
+        kept = None
+        if keep == "exceptions" and not isinstance(case.law, laws.Planted):
+            kept = watch | (limits.verdict != Verdict.minimum)
+        parts.append(rows.tables_of(int(ids[0]), limits, kept))
     return rows.concatenated(parts)
 
 
@@ -104,7 +115,7 @@ def work(run: str, case: str, shard: int, attempt: int) -> ShardSummary:
     computed = not is_committed(files, case, shard)
     if computed:
         blocks = manifest.plan(the_case).shard(shard)
-        tables = compute_shard(the_case, manifest.seed, blocks, manifest.visits_every)
+        tables = compute_shard(the_case, manifest.seed, blocks, manifest.visits_every, manifest.rows)
         digests = commit_shard(files, manifest, the_case, shard, tables)
         counts = tables.blocks
     else:

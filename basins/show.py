@@ -43,11 +43,13 @@ class Again:
 
 @dataclass(frozen=True)
 class Shown:
-    """One row of a run, its case, its visits where it was watched (else None), and what it was computed with."""
+    """One row of a run, its case, and its visits where it was watched (else None). kept: whether the row is in the run;
+    one that is not was integrated again for this."""
 
     case: Case
     row: Row
     visits: list[Row] | None
+    kept: bool = True
 
 
 def show(run: Run, id: int, case: str | None = None) -> Shown:
@@ -70,6 +72,8 @@ def show(run: Run, id: int, case: str | None = None) -> Shown:
             remedy="give the run's command again to go on",
         )
     found = _rows(run, "trajectories", the_case, shard, id)
+    if not found and run.manifest.rows == "exceptions":
+        return Shown(the_case, _integrated(run, the_case, id, the_case.settings), None, kept=False)
     if len(found) != 1:
         raise RunError(
             f"{layout.part('trajectories', the_case.key, shard)} has {len(found)} rows of id {id}",
@@ -190,12 +194,15 @@ def reintegrate(run: Run, shown: Shown) -> tuple[Again, Again | None]:
 
 
 def _again(run: Run, shown: Shown, settings: Settings) -> Again:
-    case, id = shown.case, int(shown.row["id"])
-    start = laws.starts(case.problem, case.law, run.manifest.seed, id // BLOCK)[id % BLOCK : id % BLOCK + 1]
-    watch = np.full(1, shown.visits is not None)
-    tables = rows.tables_of_block(id // BLOCK, id, integrate_batch(case.problem, start, settings, watch))
-    row: Row = tables.trajectories.to_pylist()[0]
+    row = _integrated(run, shown.case, int(shown.row["id"]), settings)
     return Again(settings, row, tuple(name for name, value in row.items() if value != shown.row[name]))
+
+
+def _integrated(run: Run, case: Case, id: int, settings: Settings) -> Row:
+    start = laws.starts(case.problem, case.law, run.manifest.seed, id // BLOCK)[id % BLOCK : id % BLOCK + 1]
+    limits = integrate_batch(case.problem, start, settings, np.zeros(1, dtype=bool))
+    row: Row = rows.tables_of(id, limits).trajectories.to_pylist()[0]
+    return row
 
 
 def compared(shown: Shown, first: Again, second: Again | None) -> list[str]:

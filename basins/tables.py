@@ -226,6 +226,8 @@ def print_row(out: Console, shown: Shown) -> None:
     """One row: why, every number, and its visits."""
     case, row = shown.case, shown.row
     _heading(out, f"id {row['id']}", f"case {case.name}, {_widths(case.problem.widths)}, {law_text(case.law)}")
+    if not shown.kept:
+        _paragraph(out, 'This row was not kept (rows = "exceptions"): the trajectory was integrated again just now.')
     _paragraph(out, why(case, row), style="bold")
     out.print()
     table = Table.grid(padding=(0, 3, 0, 0))
@@ -255,7 +257,9 @@ def print_row(out: Console, shown: Shown) -> None:
 
 def print_again(out: Console, shown: Shown, first: Again, second: Again | None) -> None:
     """The re-integrations, side by side with the stored row, and what they say."""
-    table = _table("", "stored", "again", *(["tighter"] if second else []), text=(0, 1, 2, 3))
+    table = _table(
+        "", "stored" if shown.kept else "just now", "again", *(["tighter"] if second else []), text=(0, 1, 2, 3)
+    )
     for name, value in shown.row.items():
         if name == "id":
             continue

@@ -31,7 +31,7 @@ from basins.limits import REASONS, Certificate, Limits, Reason, Verdict, VisitTa
 from basins.sentences import LABELS, at_least, at_most, number, sentence
 from basins.store import Run, commit_shard, create_or_resume, files_at, open_run
 from basins.store.layout import part
-from basins.store.rows import concatenated, tables_of_block
+from basins.store.rows import concatenated, tables_of
 from basins.strata import Strata
 
 Outcome = tuple[str, int] | tuple[str, str, float]
@@ -107,7 +107,7 @@ def made(
             for block in blocks:
                 ids = plan.ids(range(block, block + 1))
                 chosen = (outcomes or {}).get(case.name, {})
-                parts.append(tables_of_block(block, ids.start, limits(case, ids, chosen)))
+                parts.append(tables_of(ids.start, limits(case, ids, chosen)))
             commit_shard(files, manifest, case, shard, concatenated(parts))
     return open_run(out)
 

@@ -116,7 +116,7 @@ def test_the_text_is_stable_and_says_every_default() -> None:
     assert case["engine"] == settings
     assert case["network"] == {"hidden": [2, 2], "flow": "reduced"}
     top = tomllib.loads(experiment(BASE).text)
-    assert (top["blocks_per_shard"], top["visits_every"]) == (1, 0)
+    assert (top["blocks_per_shard"], top["visits_every"], top["rows"]) == (1, 0, "all")
 
 
 def test_the_digest_is_of_text_and_content(tmp_path: Path) -> None:

@@ -39,7 +39,7 @@ from basins.store import (
 )
 from basins.store.local import LocalFiles
 from basins.store.manifest import canonical_json
-from basins.store.rows import tables_of_block
+from basins.store.rows import tables_of
 
 TEXT = """
 name = "store"
@@ -194,7 +194,7 @@ def test_text_is_stored_with_its_whole_vocabulary(run: Path) -> None:
 
 def test_every_value_survives_and_what_is_unknown_is_null(tmp_path: Path) -> None:
     given = limits()
-    (tmp_path / "x.parquet").write_bytes(parquet.encode(tables_of_block(3, 3072, given).trajectories, {}))
+    (tmp_path / "x.parquet").write_bytes(parquet.encode(tables_of(3072, given).trajectories, {}))
     table = pq.read_table(tmp_path / "x.parquet")
     columns = table.to_pydict()
     assert columns["id"] == list(range(3072, 4096))
@@ -211,7 +211,7 @@ def test_every_value_survives_and_what_is_unknown_is_null(tmp_path: Path) -> Non
 
 def test_a_row_takes_at_most_forty_bytes() -> None:
     """Of rows whose every float is random, which is more than real ones are."""
-    size = len(parquet.encode(tables_of_block(0, 0, limits()).trajectories, experiment_keys()))
+    size = len(parquet.encode(tables_of(0, limits()).trajectories, experiment_keys()))
     overhead = len(parquet.encode(schemas.TRAJECTORIES.empty_table(), experiment_keys()))
     assert (size - overhead) / 1024 <= 40
 
@@ -226,13 +226,10 @@ def test_the_same_tables_are_the_same_bytes_in_another_process() -> None:
     code = (
         "import sys, hashlib, pyarrow; sys.path.insert(0, sys.argv[1]); pyarrow.set_cpu_count(int(sys.argv[2]))\n"
         "import test_store as t\n"
-        "for table in t.tables_of_block(0, 0, t.limits()):\n"
+        "for table in t.tables_of(0, t.limits()):\n"
         "    print(hashlib.sha256(t.parquet.encode(table, t.experiment_keys())).hexdigest())\n"
     )
-    here = [
-        hashlib.sha256(parquet.encode(table, experiment_keys())).hexdigest()
-        for table in tables_of_block(0, 0, limits())
-    ]
+    here = [hashlib.sha256(parquet.encode(table, experiment_keys())).hexdigest() for table in tables_of(0, limits())]
     there = subprocess.run(
         [sys.executable, "-c", code, str(Path(__file__).parent), "2"],
         env={**os.environ, "PYTHONHASHSEED": "2"},
@@ -353,13 +350,13 @@ def check_crashes(folder: Path, tables: ShardTables) -> None:
 
 
 def test_rows_are_the_last_to_be_written(tmp_path: Path) -> None:
-    check_crashes(tmp_path, tables_of_block(0, 0, limits()))
+    check_crashes(tmp_path, tables_of(0, limits()))
 
 
 def test_an_order_reversed_is_seen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(commit, "COMMIT_ORDER", tuple(reversed(layout.COMMIT_ORDER)))
     with pytest.raises(AssertionError):
-        check_crashes(tmp_path, tables_of_block(0, 0, limits()))
+        check_crashes(tmp_path, tables_of(0, limits()))
 
 
 def calls_of_put(files: LocalFiles, monkeypatch: pytest.MonkeyPatch) -> list[str]:

@@ -100,15 +100,16 @@ def cases_table(manifest: Manifest) -> pa.Table:
 def commit_shard(files: Files, manifest: Manifest, case: Case, shard: int, tables: ShardTables) -> dict[Kind, str]:
     """Write a shard's three files, the commit mark last; their SHA-256.
 
-    The block file's footer carries the digests of the other two as they were in memory, so that a driver that comes
-    later learns them without trusting the disk.
+    The block file's footer carries the digests of the other two as they were in memory, and how many rows are kept, so
+    that a driver that comes later learns them without trusting the disk.
     """
     keys = manifest.footer(case, shard)
     data: dict[Kind, pa.Buffer] = {
         kind: parquet.encode(getattr(tables, kind), keys) for kind in ("visits", "trajectories")
     }
     shas = {kind: hashlib.sha256(buffer).hexdigest() for kind, buffer in data.items()}
-    data["blocks"] = parquet.encode(tables.blocks, keys | {f"sha256.{kind}": sha for kind, sha in shas.items()})
+    of_others = {f"sha256.{kind}": sha for kind, sha in shas.items()} | {"rows": str(len(tables.trajectories))}
+    data["blocks"] = parquet.encode(tables.blocks, keys | of_others)
     shas["blocks"] = hashlib.sha256(data["blocks"]).hexdigest()
     for kind in COMMIT_ORDER:
         files.put(layout.part(kind, case.key, shard), data[kind])
@@ -148,15 +149,16 @@ def check_shards(files: Files, manifest: Manifest) -> None:
     """Look at the footer of every file of every committed shard. Raises RunError naming the damaged or foreign ones."""
     bad: list[str] = []
     for case in manifest.cases:
+        kept: dict[int, str] = {}  # rows of trajectories by shard, as the block files say
         for kind in COMMIT_ORDER:
             for shard in shards_there(files, kind, case.key):
-                bad.extend(_wrong(files, manifest, kind, case, shard))
+                bad.extend(_wrong(files, manifest, kind, case, shard, kept))
     if bad:
         more = f"; and {len(bad) - 3} more" if len(bad) > 3 else ""
         raise RunError(f"{'; '.join(bad[:3])}{more}", where=files.uri, remedy=parquet.AGAIN)
 
 
-def _wrong(files: Files, manifest: Manifest, kind: Kind, case: Case, shard: int) -> Iterable[str]:
+def _wrong(files: Files, manifest: Manifest, kind: Kind, case: Case, shard: int, kept: dict[int, str]) -> Iterable[str]:
     path = layout.part(kind, case.key, shard)
     plan = manifest.plan(case)
     if shard >= plan.shards:
@@ -167,9 +169,14 @@ def _wrong(files: Files, manifest: Manifest, kind: Kind, case: Case, shard: int)
         return [error.what]
     wanted = manifest.footer(case, shard)
     differ = [name for name, value in wanted.items() if footer.keys.get(name) != value]
-    rows = {"trajectories": len(manifest.ids(case, shard)), "blocks": len(plan.shard(shard))}
     if differ:
         return [f"{path} is of another {', '.join(differ)}"]
-    if kind in rows and footer.rows != rows[kind]:
+    rows = {"blocks": str(len(plan.shard(shard)))}
+    if kind == "blocks":
+        kept[shard] = footer.keys.get("rows", "")
+    elif kind == "trajectories":
+        all_of_them = str(len(manifest.ids(case, shard)))
+        rows["trajectories"] = all_of_them if manifest.rows == "all" else kept.get(shard, str(footer.rows))
+    if kind in rows and str(footer.rows) != rows[kind]:
         return [f"{path} has {footer.rows} rows of {rows[kind]}"]
     return []

@@ -17,6 +17,7 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 import basins
+from basins.document import Rows
 from basins.errors import RunError
 from basins.experiment import Case, Experiment, Plan
 from basins.laws import BLOCK
@@ -51,6 +52,7 @@ class Manifest:
     digest: str
     blocks_per_shard: int
     visits_every: int
+    rows: Rows
     cases: tuple[Case, ...]
     versions: tuple[tuple[str, str], ...]
 
@@ -63,6 +65,7 @@ class Manifest:
             digest=experiment.digest,
             blocks_per_shard=experiment.blocks_per_shard,
             visits_every=experiment.visits_every,
+            rows=experiment.rows,
             cases=tuple(experiment.cases),
             versions=versions(),
         )
@@ -78,6 +81,7 @@ class Manifest:
                     "block": BLOCK,
                     "blocks_per_shard": self.blocks_per_shard,
                     "visits_every": self.visits_every,
+                    "rows": self.rows,
                 },
                 "versions": dict(self.versions),
                 "cases": [
@@ -109,6 +113,7 @@ class Manifest:
                 digest=experiment["digest"],
                 blocks_per_shard=plan["blocks_per_shard"],
                 visits_every=plan["visits_every"],
+                rows=plan["rows"],
                 cases=tuple(Case.from_dict(case) for case in content["cases"]),
                 versions=tuple(sorted(content["versions"].items())),
             )
@@ -176,7 +181,7 @@ def refuse_if_different(there: Manifest, text_there: str, here: Manifest, text_h
         raise RunError(f"a run of another experiment: {what}", where=where, remedy=OTHER_OUT)
     changed = [
         (name, getattr(there, name), getattr(here, name))
-        for name in ("seed", "blocks_per_shard", "visits_every")
+        for name in ("seed", "blocks_per_shard", "visits_every", "rows")
         if getattr(there, name) != getattr(here, name)
     ]
     if changed or [case.key for case in there.cases] != [case.key for case in here.cases]:

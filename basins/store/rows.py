@@ -5,12 +5,14 @@ runs.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from basins.laws import BLOCK
 from basins.limits import CERTIFICATES, REASONS, VERDICTS, Limits, Verdict, VisitTable
 from basins.store import schemas
 
@@ -26,40 +28,47 @@ class ShardTables(NamedTuple):
 
 
 def concatenated(parts: Sequence[ShardTables]) -> ShardTables:
-    """The tables of several blocks, one after the other, in one chunk a column."""
+    """The tables of consecutive ids, one after the other, in one chunk a column."""
     tables = (pa.concat_tables(list(tables)).combine_chunks() for tables in zip(*parts, strict=True))
     return ShardTables(*tables)
 
 
-def tables_of_block(block: int, first_id: int, limits: Limits) -> ShardTables:
-    """The rows of one block, whose limits are those of the ids first_id, first_id + 1, ..."""
-    ids = np.arange(first_id, first_id + len(limits), dtype=np.int64)
+def tables_of(first_id: int, limits: Limits, kept: NDArray[np.bool_] | None = None) -> ShardTables:
+    """The rows of the ids first_id, first_id + 1, ..., whose limits are given; those of trajectories where `kept` (N,).
+
+    Every block that has ids here gets its row, of these ids, whether their own rows are kept or not.
+    """
+    stop = first_id + len(limits)
+    ids = np.arange(first_id, stop, dtype=np.int64)
+    edges = [first_id, *range((first_id // BLOCK + 1) * BLOCK, stop, BLOCK), stop]
     return ShardTables(
-        trajectories=_trajectories(ids, limits),
+        trajectories=_trajectories(ids, limits, slice(None) if kept is None else np.flatnonzero(kept)),
         visits=_visits(ids, limits.visits),
-        blocks=_block(block, first_id, limits),
+        blocks=pa.Table.from_pylist(
+            [_block(a, limits, slice(a - first_id, b - first_id)) for a, b in pairwise(edges)], schema=schemas.BLOCKS
+        ),
     )
 
 
-def _trajectories(ids: Ids, limits: Limits) -> pa.Table:
+def _trajectories(ids: Ids, limits: Limits, kept: slice | NDArray[np.int64]) -> pa.Table:
     return _table(
         schemas.TRAJECTORIES,
-        id=ids,
-        verdict=_words(limits.verdict, VERDICTS),
-        certificate=_words(limits.certificate, CERTIFICATES),
-        reason=_words(limits.reason, REASONS),
-        **_stratum(limits.modes, limits.rank),
-        margin=_float32(limits.margin),
-        loss_start=_float32(limits.loss_start),
-        loss=_float64(limits.loss),
-        gradient_norm=_float32(limits.gradient_norm),
-        rank_gap=_float32(limits.rank_gap),
-        t=limits.time,
-        steps=_counts(limits.steps),
-        rejected=_counts(limits.rejected),
-        evaluations=_counts(limits.evaluations),
-        drift=_float32(limits.drift),
-        loss_increase=_float32(limits.loss_increase),
+        id=ids[kept],
+        verdict=_words(limits.verdict[kept], VERDICTS),
+        certificate=_words(limits.certificate[kept], CERTIFICATES),
+        reason=_words(limits.reason[kept], REASONS),
+        **_stratum(limits.modes[kept], limits.rank[kept]),
+        margin=_float32(limits.margin[kept]),
+        loss_start=_float32(limits.loss_start[kept]),
+        loss=_float64(limits.loss[kept]),
+        gradient_norm=_float32(limits.gradient_norm[kept]),
+        rank_gap=_float32(limits.rank_gap[kept]),
+        t=limits.time[kept],
+        steps=_counts(limits.steps[kept]),
+        rejected=_counts(limits.rejected[kept]),
+        evaluations=_counts(limits.evaluations[kept]),
+        drift=_float32(limits.drift[kept]),
+        loss_increase=_float32(limits.loss_increase[kept]),
     )
 
 
@@ -75,37 +84,35 @@ def _visits(ids: Ids, visits: VisitTable) -> pa.Table:
     )
 
 
-def _block(block: int, first_id: int, limits: Limits) -> pa.Table:
-    verdicts = np.bincount(limits.verdict, minlength=len(VERDICTS))
-    row = {
-        "block": block,
+def _block(first_id: int, limits: Limits, part: slice) -> dict[str, Any]:
+    verdicts = np.bincount(limits.verdict[part], minlength=len(VERDICTS))
+    return {
+        "block": first_id // BLOCK,
         "first_id": first_id,
-        "count": len(limits),
+        "count": part.stop - part.start,
         "minimum": int(verdicts[Verdict.minimum]),
         "saddle": int(verdicts[Verdict.saddle]),
         "censored": int(verdicts[Verdict.censored]),
-        "strata": _strata(limits),
-        "evaluations": int(limits.evaluations.sum()),
-        "steps": int(limits.steps.sum()),
-        "worst_drift": _worst(limits.drift),
-        "worst_loss_increase": _worst(limits.loss_increase),
-        "log2_t": np.bincount(schemas.octave(limits.time), minlength=schemas.LOG2_T_BINS).tolist(),
+        "strata": _strata(limits.verdict[part], limits.modes[part], limits.rank[part]),
+        "evaluations": int(limits.evaluations[part].sum()),
+        "steps": int(limits.steps[part].sum()),
+        "worst_drift": _worst(limits.drift[part]),
+        "worst_loss_increase": _worst(limits.loss_increase[part]),
+        "log2_t": np.bincount(schemas.octave(limits.time[part]), minlength=schemas.LOG2_T_BINS).tolist(),
     }
-    return pa.Table.from_pylist([row], schema=schemas.BLOCKS)
 
 
-def _strata(limits: Limits) -> list[dict[str, Any]]:
+def _strata(verdict: NDArray[np.int8], modes: NDArray[np.uint64], rank: NDArray[Any]) -> list[dict[str, Any]]:
     """Counts by verdict and stratum, sorted: an unknown stratum (modes null) after the known ones of its verdict."""
-    known = limits.rank >= 0
-    keys = zip(limits.verdict.tolist(), (~known).tolist(), limits.modes.tolist(), strict=True)
-    counts: dict[tuple[int, bool, int], int] = {}
-    for verdict, unknown, modes in keys:
-        key = (verdict, unknown, 0 if unknown else modes)
-        counts[key] = counts.get(key, 0) + 1
-    return [
-        {"modes": None if unknown else modes, "verdict": VERDICTS[verdict], "count": count}
-        for (verdict, unknown, modes), count in sorted(counts.items())
-    ]
+    found: list[dict[str, Any]] = []
+    for code, word in enumerate(VERDICTS):
+        of_verdict, known = verdict == code, rank >= 0
+        for mask, count in zip(*np.unique(modes[of_verdict & known], return_counts=True), strict=True):
+            found.append({"modes": int(mask), "verdict": word, "count": int(count)})
+        unknown = np.count_nonzero(of_verdict & ~known)
+        if unknown:
+            found.append({"modes": None, "verdict": word, "count": int(unknown)})
+    return found
 
 
 def _worst(values: NDArray[np.float64]) -> float | None:

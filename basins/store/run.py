@@ -59,6 +59,9 @@ class Run:
     ) -> pd.DataFrame:
         """The rows of committed shards, by case and id; `case` is a key or a name, None for all.
 
+        Rows are missing from an experiment with rows = "exceptions": there are those that are not `minimum`, and those
+        of watched ids (divisible by visits_every). All of them are counted in `blocks`.
+
         columns: only these (and `case`); verdict: only rows with this one; contiguous: only the contiguous prefix of
         ids, the rows an estimate may count while the run is in progress.
         """

@@ -45,7 +45,7 @@ TRAJECTORIES = pa.schema(
         pa.field("loss_increase", pa.float32()),  # largest in one accepted step, units of L
     ]
 )
-"""One row a trajectory, by id."""
+"""One row a trajectory, by id; with rows = "exceptions" only of those that are kept."""
 
 VISITS = pa.schema(
     [
