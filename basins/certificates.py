@@ -478,6 +478,7 @@ def can_test(widths: Sequence[int]) -> ShapeVerdict:
     The smallest shape that can is (2, 2, 2, 2) for H = 2. What 3e says of H = 2 is our derivation, itself to be tested.
     """
     d_x, *hidden, d_y = (int(width) for width in widths)
+    # The smallest for H = 2: d_1 < d_x + d_y - 1 and d_2 < 2 d_y - 1 leave out d_y = 1, where d_2 would have to be 0.
     H, d_1, d_H = len(hidden), hidden[0], hidden[-1]
     wide = f"d_1 = {d_1} >= d_x + d_y - 1 = {d_x + d_y - 1}" if d_1 >= d_x + d_y - 1 else ""
     cannot, can = "This shape cannot test the conjecture: ", "This shape can test the conjecture: "
@@ -498,10 +499,11 @@ def can_test(widths: Sequence[int]) -> ShapeVerdict:
             f"{cannot}for H = 2 and {wide} the invariants of almost every start exclude every non-strict saddle, and "
             "strict saddles attract almost none (theory.md 3e, our derivation).",
         )
+    smallest = "; no smaller shape of H = 2 can test it" if max(d_x, *hidden, d_y) == 2 else ""
     return ShapeVerdict(
         True,
         f"{can}for H = 2, d_1 = {d_1} < d_x + d_y - 1 = {d_x + d_y - 1} and d_2 = {d_H} < 2 d_y - 1 = {2 * d_y - 1} it "
-        "is open whether non-strict saddles attract more than a null set.",
+        f"is open whether non-strict saddles attract more than a null set{smallest}.",
     )
 
 

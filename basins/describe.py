@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from basins import laws
-from basins.certificates import ShapeVerdict, at_start, can_test
+from basins.certificates import ShapeVerdict, can_test, certify
 from basins.engines import engine_of
 from basins.engines.drive import integrate_batch
 from basins.experiment import Case, Experiment
@@ -50,7 +50,8 @@ class Cost:
 
 @dataclass(frozen=True)
 class Description:
-    """One case. certified: of `starts` starts, those certified global at t = 0 (theory.md 3b to 3d).
+    """One case. certified: of `starts` starts, those certified global at t = 0 (theory.md 3b to 3d); testing: those
+    to which a saddle without negative curvature is left (3a to 3e), so that their limits test the conjecture.
 
     notes: the engine's, on this shape.
     """
@@ -59,6 +60,7 @@ class Description:
     strata: tuple[Stratum, ...]
     starts: int
     certified: int
+    testing: int
     shape: ShapeVerdict
     notes: tuple[str, ...]
     cost: Cost
@@ -70,11 +72,13 @@ def describe(experiment: Experiment, case: Case) -> Description:
     starts = laws.starts(problem, case.law, experiment.seed, 0)[:STARTS]
     strata = problem.strata()
     listed = tuple(strata[:STRATA]) if strata.listable else ()
+    proved = certify(problem, starts)
     return Description(
         case=case,
         strata=listed,
         starts=len(starts),
-        certified=int(at_start(problem, starts).global_minimum.sum()),
+        certified=int(proved.start.global_minimum.sum()),
+        testing=int(proved.nonstrict_ranks.any(axis=-1).sum()),
         shape=can_test(problem.widths),
         notes=engine_of(case.settings.engine).notes(problem),
         cost=sample_cost(experiment, case),

@@ -203,6 +203,12 @@ def _case(out: Console, experiment: Experiment, one: Description, workers: int) 
         f"certified global at t = 0 (theory.md 3b to 3d): {one.certified:,} of {one.starts:,} starts, "
         f"{100 * one.certified / one.starts:.3g} %",
     )
+    if one.shape.can_test and not case.law.null:
+        _paragraph(
+            out,
+            "left to test the conjecture, a saddle without negative curvature not being excluded (3a to 3e): "
+            f"{one.testing:,} of {one.starts:,} starts, {100 * one.testing / one.starts:.3g} %",
+        )
     verdicts = ", ".join(f"{count} {name}" for name, count in cost.verdicts.items())
     _paragraph(
         out,

@@ -480,6 +480,7 @@ def test_shapes_that_can_test_leave_some_nonstrict_saddle(rng):
         ((10, 4, 4, 1), False, "d_2 = 4 >= 2 d_y - 1 = 1"),
         ((2, 3, 2, 2), False, "d_1 = 3 >= d_x + d_y - 1 = 3"),
         ((2, 2, 2, 2), True, "for H = 2"),
+        ((2, 2, 2, 2), True, "; no smaller shape of H = 2 can test it"),
         ((4, 4, 4, 3), True, "for H = 2"),
         ((1, 1, 1, 1, 1), False, "all widths 1"),
         ((2, 2, 2, 2, 2), True, "for H = 3 it is open"),
@@ -492,6 +493,17 @@ def test_what_a_shape_can_test(widths, can, says):
     assert says in sentence
     assert sentence.startswith("This shape can" + ("" if can else "not"))
     assert sentence.endswith(".")
+
+
+def test_the_smallest_shape_of_two_hidden_layers_that_can_test():
+    """(2, 2, 2, 2): of all widths up to 4, and with Assumption 1, it is the least in every width."""
+    widths = np.array([
+        (d_x, d_1, d_2, d_y)
+        for d_y in range(1, 5) for d_x in range(d_y, 5) for d_1 in range(d_y, 5) for d_2 in range(d_y, 5)
+        if can_test((d_x, d_1, d_2, d_y)).can_test
+    ])  # fmt: skip
+    assert [2, 2, 2, 2] in widths.tolist()
+    assert (widths >= 2).all()
 
 
 # --- (a) the level --------------------------------------------------------------------------------------------------

@@ -211,6 +211,7 @@ def test_describe(home: Path) -> None:
         "1 {} 0 2.5 2 {1} 1 2 3 {0} 1 0.5 4 {0,1} 2 0",
         "This shape can test the conjecture",
         "certified global at t = 0 (theory.md 3b to 3d): ",
+        "left to test the conjecture, a saddle without negative curvature not being excluded (3a to 3e): ",
         "evaluations (mean of 20: 20 minimum, 0 saddle, 0 censored)",
         "the case: 40 trajectories in 1 shard, about",
         "on 2 workers",
@@ -218,6 +219,7 @@ def test_describe(home: Path) -> None:
         assert phrase in flat
     assert flat.count("sigma = 2, 1") == 1  # one problem, three cases
     assert flat.count("certified global") == 3
+    assert flat.count("left to test") == 2  # not in the control
     alone = call("describe", "tiny.toml", "--case", "control")
     assert "planted" in alone.stdout
     assert "case gaussian" not in alone.stdout

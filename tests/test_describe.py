@@ -39,12 +39,16 @@ def test_the_share_certified_at_t_0_is_that_of_the_first_starts() -> None:
     assert found.certified == int(at_start(of.cases[0].problem, first).global_minimum.sum())
     assert 0 < found.certified < 1000
     assert found.shape.can_test
+    # 63 % of Gaussian draws have both C_j indefinite (theory.md 3e); the level excludes nothing more of these.
+    assert found.testing == int((at_start(of.cases[0].problem, first).nonstrict_least_rank < 2).sum())
+    assert 580 < found.testing < 690
 
 
 def test_a_wide_layer_is_certified_and_cannot_test() -> None:
     of = tiny([3], [2.0, 1.0])  # H = 1, d_1 = d_x + d_y - 1 (theory.md 3c)
     found = describe(of, of.cases[0])
     assert found.certified == 1000
+    assert found.testing == 0
     assert not found.shape.can_test
 
 
