@@ -61,6 +61,8 @@ class Stratum:
 
     index: j, from 1 by falling loss, or None where 2^d_y is too many to order; modes: S, 0-based and ascending;
     rank: r = |S|; loss: the critical value, units of L; dimension: d(r) and unstable_index: m_u, for H = 1 only.
+    `critical.indices` has all three indices of a stratum, `critical.unstable_rates` the rates at a point (H = 1), and
+    `critical.inertia` the Hessian's signs at a point for any H.
     """
 
     index: int | None
@@ -94,6 +96,8 @@ class Strata(Sequence[Stratum]):
         return self.d_y <= LISTABLE
 
     def __len__(self) -> int:
+        if self.d_y > 62:
+            raise ArgumentError(f"2^{self.d_y} strata are more than Python's len can say", remedy="ask for 1 << d_y")
         return 1 << self.d_y
 
     @cached_property
@@ -128,7 +132,7 @@ class Strata(Sequence[Stratum]):
         else:
             modes = tuple(modes)
             mask = modes_to_mask(modes) if min(modes, default=0) >= 0 else -1
-        if not 0 <= mask < len(self):
+        if not 0 <= mask < 1 << self.d_y:
             raise ArgumentError(
                 f"modes {mask_to_modes(mask) if mask >= 0 else modes} are not all among 0..{self.d_y - 1}",
                 remedy="modes are 0-based positions in sigma",
