@@ -181,6 +181,18 @@ def test_no_certificate_is_contradicted():
     holds(total)
 
 
+def test_nor_in_the_raw_flow():
+    """Raw data, lam_min(X X^T) in the rate and the raw W_1 in C_1."""
+    rng = np.random.default_rng(5)
+    X, Y = rng.standard_normal((12, 3)) / 8, rng.standard_normal((12, 2))
+    for hidden in [(3,), (3, 3)]:
+        problem = Problem.from_data(X, Y, hidden=hidden, flow="raw")
+        tally = certified_and_integrated_on(problem, mixed_scales(problem, rng, 400), 20_000)
+        assert tally.certified > 350
+        assert tally.rates_checked > 20
+        assert tally.contradicted == tally.rates_broken == tally.excluded_visits == 0
+
+
 def test_a_certificate_that_is_moved_is_contradicted(monkeypatch):
     """The same campaign, with a rate that is too large, and with ranks excluded by eigenvalues of any size."""
     from basins import certificates
