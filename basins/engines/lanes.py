@@ -8,7 +8,7 @@ Where LLVM has no target for this CPU the reference engine does the work, with a
 from __future__ import annotations
 
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any
 
@@ -16,7 +16,7 @@ import llvmlite.binding as llvm
 import numpy as np
 from numpy.typing import NDArray
 
-from basins.engines.base import Array, Ends, Leg, Settings, Visits
+from basins.engines.base import Array, Ends, Leg, Settings, Stop, Visits
 from basins.engines.kernel import Shape
 from basins.engines.machine import Kernel, kernel
 from basins.engines.reference import Reference
@@ -99,8 +99,19 @@ PATIENCE = 15
 """Stiff steps of DOP853 before a row is taken to be on a plateau; twice as many each time after."""
 
 
+SHARE, RESERVE = 4, 20_000
+"""Of a row's budget one part in SHARE, but no more evaluations than RESERVE, is kept from RKC for the reference
+engine's Radau, which crosses the longest plateau in some 2,000 of them (0.2 s of Python)."""
+
+STAGES = 512
+"""A row that wants more stages than this in a step goes to Radau at once."""
+
+DENSE = 256
+"""Radau factors matrices of the state's size: a larger state stays with RKC, whatever it takes."""
+
+
 def run(code: Kernel, problem: Problem, leg: Leg, settings: Settings) -> Ends:
-    """Carry every row to its stop with a compiled kernel: DOP853, RKC on plateaus, DOP853 again."""
+    """Carry every row to its stop with a compiled kernel: DOP853, RKC on plateaus, Radau beyond."""
     from basins.engines import group, plateau  # bring numba, which takes its time: only who integrates waits for it
 
     N, n, lanes = *leg.starts.shape, code.lanes
@@ -114,8 +125,11 @@ def run(code: Kernel, problem: Problem, leg: Leg, settings: Settings) -> Ends:
     groups, prepared = (_aligned(4 * n * lanes) for _ in range(2))
     switches = settings.method == SWITCHING
     course = _Course(leg, PATIENCE if switches else np.iinfo(np.int64).max)
+    dense = n <= DENSE
+    stages = min(STAGES, plateau.most_stages(settings.rtol)) if dense else plateau.most_stages(settings.rtol)
+    resist = [np.zeros(0, dtype=np.int64)]
     rows = np.arange(N)
-    while True:
+    while len(rows) or not course.visits:
         part = course.phase(rows)
         visits = explicit(
             code.attempt, code.first, code.trial, n, problem.H, problem.gram_norm,
@@ -125,19 +139,24 @@ def run(code: Kernel, problem: Problem, leg: Leg, settings: Settings) -> Ends:
         course.add(part, visits)
         rows = rows[part.stop == group.STIFF]
         if not len(rows):
-            return course.ends()
-        part = course.phase(rows)
+            break
+        part = course.phase(rows, reserve=dense)
         visits = stabilised(
-            code.stage, plateau.most_stages(settings.rtol), n, problem.target.size, problem.H, problem.gram_norm,
+            code.stage, stages, dense, n, problem.target.size, problem.H, problem.gram_norm,
             settings.atol, settings.rtol, _aligned(7 * n * lanes).reshape(7, n, lanes), scratch, parameters,
             _aligned(4 * lanes).reshape(4, lanes),
             *part.asked[:2], part.size, *part.asked[2:], part.first_norm, part.before, *part.told,
         )  # fmt: skip
         course.add(part, visits)
         course.patience[rows] *= 2
+        spent = (part.stop == Stop.BUDGET) & (course.evaluations[rows] < leg.budget[rows])
+        resist.append(rows[spent | (part.stop == plateau.RESISTS)])
         rows = rows[part.stop == plateau.BACK]
-        if not len(rows):
-            return course.ends()
+    rows = np.sort(np.concatenate(resist))
+    if len(rows):
+        implicit = replace(settings, engine=Reference.name, method="Radau")
+        course.take(rows, Reference().integrate(problem, Leg(*course.phase(rows).asked), implicit))
+    return course.ends()
 
 
 @dataclass(frozen=True)
@@ -172,10 +191,11 @@ class _Course:
         self.patience, self.size = np.full(N, patience), np.zeros(N)
         self.visits: list[tuple[NDArray[Any], ...]] = []
 
-    def phase(self, rows: NDArray[np.int64]) -> _Phase:
-        """The next phase of these rows, from where they are on what is left of their budgets."""
+    def phase(self, rows: NDArray[np.int64], reserve: bool = False) -> _Phase:
+        """The next phase of these rows, from where they are on what is left of their budgets (but the reserve)."""
         leg, N = self.leg, len(rows)
-        budget = np.maximum(1, leg.budget[rows] - self.evaluations[rows])
+        kept = np.minimum(leg.budget[rows] // SHARE, RESERVE) if reserve else 0
+        budget = np.maximum(1, leg.budget[rows] - kept - self.evaluations[rows])
         numbers = (leg.level, leg.rest_after, leg.t_end, leg.max_step)
         level, rest_after, t_end, max_step = (np.asarray(a[rows], dtype=np.float64) for a in numbers)
         asked: tuple[NDArray[Any], ...]
@@ -195,6 +215,16 @@ class _Course:
         self.increase[rows] = np.maximum(self.increase[rows], increase)
         self.first_norm[rows], self.before[rows], self.size[rows] = part.first_norm, part.before, part.size
         self.visits.append((rows[visits[0]], *visits[1:]))
+
+    def take(self, rows: NDArray[np.int64], more: Ends) -> None:
+        """What another engine told of these rows, to their end."""
+        self.state[rows], self.t[rows], self.stop[rows] = more.state, more.t, more.stop
+        self.steps[rows] += more.steps
+        self.rejected[rows] = -1
+        self.evaluations[rows] += more.evaluations
+        self.increase[rows] = np.maximum(self.increase[rows], more.loss_increase)
+        visits = more.visits
+        self.visits.append((rows[visits.row], visits.t, visits.gradient_norm, visits.state))
 
     def ends(self) -> Ends:
         """Where all rows stopped."""

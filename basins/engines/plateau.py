@@ -23,6 +23,9 @@ from basins.engines.group import GOES_ON, Codes, Counts, Flags, call, reason, to
 BACK = -3
 """Not the end of a row: DOP853 does as well from here."""
 
+RESISTS = -4
+"""Not the end of a row: it wants more stages than there are, and an implicit method is to carry it on."""
+
 LEAST = 7.5
 """h rho below which a row goes back: a step that DOP853 could take itself, rho being found SAFE times too large."""
 
@@ -88,16 +91,17 @@ def slope_at(w0: float, s: int) -> float:
 
 @njit(cache=True, error_model="numpy", nogil=True)
 def drive(
-    stage: int, most: int, n: int, n_E: int, H: int, gram_norm: float, atol: float, rtol: float,
+    stage: int, most: int, yields: bool, n: int, n_E: int, H: int, gram_norm: float, atol: float, rtol: float,
     memory: Array, scratch: Array, shared: Array, weights: Array,
     starts: Array, t_start: Array, sizes: Array, level: Array, rest_after: Array, budget: Counts, t_end: Array,
     max_step: Array, watch: Flags, first_norm: Array, before: Array,
     state: Array, t_stop: Array, stop: Codes, steps: Counts, rejects: Counts, evaluations: Counts, increase: Array,
 ) -> Any:  # fmt: skip
-    """Carry every start to its stop or BACK, and fill in state ... increase; returns visits as group.drive does.
+    """Carry every start to its stop, BACK or RESISTS, and fill in state ... increase; visits as of group.drive.
 
-    stage: the kernel's address; memory (7, n, lanes); weights (4, lanes): the stage's coefficients; sizes: DOP853's
-    last steps; before, first_norm: as group.drive has them, in and out.
+    stage: the kernel's address; most: stages of a step; yields: whether a row that wants more RESISTS, or makes do;
+    memory (7, n, lanes); weights (4, lanes): the stage's coefficients; sizes: DOP853's last steps; before, first_norm:
+    as group.drive has them, in and out.
     """
     N, lanes = starts.shape[0], memory.shape[2]
     old, slopes, at_stage, news, vectors = memory[0], memory[1], memory[4], memory[5], memory[6]
@@ -245,7 +249,8 @@ def drive(
                 if why == GOES_ON and age[lane] >= FRESH:
                     task[lane] = FIRST
             if why == GOES_ON and task[lane] == FIRST:
-                # A power iteration begins, in the direction the last one found, or that of the field.
+                # A power iteration begins, in the direction the last one found; the first one in the field's and the
+                # state's, for the field alone may lack what has decayed.
                 new_slope, norm, size_v = 0.0, 0.0, 0.0
                 if steps[r] + rejects[r] == 0:
                     new_loss = 0.0
@@ -254,9 +259,12 @@ def drive(
                     loss[lane] = 0.5 * new_loss
                     for i in range(n):
                         slopes[i, lane] = at_stage[i, lane]
-                        vectors[i, lane] = at_stage[i, lane]
                         new_slope += at_stage[i, lane] * at_stage[i, lane]
+                        norm += old[i, lane] * old[i, lane]
                     slope[lane] = np.sqrt(new_slope)
+                    ratio, norm = slope[lane] / np.sqrt(norm), 0.0
+                    for i in range(n):
+                        vectors[i, lane] = slopes[i, lane] + ratio * old[i, lane]
                 for i in range(n):
                     norm += old[i, lane] * old[i, lane]
                     size_v += vectors[i, lane] * vectors[i, lane]
@@ -293,6 +301,8 @@ def drive(
                     size[lane] = max_step[r]
                 if size[lane] * rate[lane] < (LEAST if steps[r] >= GRACE else FLOOR) or too_small(size[lane], t[lane]):
                     why = BACK
+                elif yields and size[lane] * rate[lane] > reach(most):
+                    why = RESISTS
                 else:
                     limit = min(most, max(2, budget[r] - evaluations[r]))
                     if size[lane] * rate[lane] > reach(limit):
