@@ -34,7 +34,7 @@ from basins.store import (
     rows,
 )
 
-BATCH, MEMORY = 16, 1 << 26
+BATCH, MEMORY = 16, 1 << 21
 """Blocks integrated together, fewer where their starts would take more than so many bytes: an engine's lanes run empty
 only at a batch's end. No byte depends on it."""
 

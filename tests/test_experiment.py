@@ -59,13 +59,13 @@ def test_examples_are_valid(name: str) -> None:
 def test_iris_is_as_the_readme_says() -> None:
     made = load(EXAMPLES / "iris.toml")
     gaussian, control = made.cases
-    assert (gaussian.name, gaussian.trajectories, gaussian.law) == ("gaussian", 4000, Gaussian(0.5))
+    assert (gaussian.name, gaussian.trajectories, gaussian.law) == ("gaussian", 400_000, Gaussian(0.5))
     assert (control.name, control.trajectories, control.law) == ("control", 1024, Planted((0,), 0.5))
     assert control.law.null
     assert gaussian.problem is control.problem  # read and decomposed once
     assert gaussian.problem.widths == (4, 4, 4, 3)
     assert gaussian.settings == control.settings == Settings()
-    assert (made.seed, made.visits_every, made.blocks_per_shard) == (1, 100, 1)
+    assert (made.seed, made.visits_every, made.blocks_per_shard, made.rows) == (1, 100, 32, "all")
     assert gaussian.source.startswith("iris.csv: 150 samples, 4 inputs")
 
 

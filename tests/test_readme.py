@@ -35,7 +35,7 @@ def test_python_blocks_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
 def test_the_toml_block_is_an_experiment() -> None:
     (block,) = blocks("toml")
     experiment = Experiment.from_toml(block, ROOT / "examples")
-    assert [case.trajectories for case in experiment.cases] == [4000, 4000]
+    assert [case.trajectories for case in experiment.cases] == [400_000, 400_000]
     assert tomllib.loads(experiment.text)["seed"] == 1
 
 

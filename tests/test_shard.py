@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from basins import laws
+from basins import laws, shard
 from basins.engines.drive import integrate_batch
 from basins.errors import RunError
 from basins.experiment import Case, Experiment
@@ -83,6 +83,15 @@ def test_a_shard_is_its_blocks_one_after_the_other(case: Case, both: ShardTables
         first = [row for row in rows if row.get("block", row.get("id", 0) // 1024) == 0]
         assert rows == first + getattr(alone, kind).to_pylist()
     assert both.trajectories["id"].to_pylist() == list(range(1100))
+
+
+def test_no_byte_depends_on_how_many_blocks_are_integrated_together(
+    case: Case, both: ShardTables, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in (("BATCH", 1), ("MEMORY", 1)):
+        with monkeypatch.context() as patch:
+            patch.setattr(shard, name, value)
+            assert compute_shard(case, 11, range(2), 40) == both
 
 
 def test_blocks_count_their_rows(both: ShardTables) -> None:

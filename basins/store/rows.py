@@ -105,13 +105,14 @@ def _block(first_id: int, limits: Limits, part: slice) -> dict[str, Any]:
 def _strata(verdict: NDArray[np.int8], modes: NDArray[np.uint64], rank: NDArray[Any]) -> list[dict[str, Any]]:
     """Counts by verdict and stratum, sorted: an unknown stratum (modes null) after the known ones of its verdict."""
     found: list[dict[str, Any]] = []
-    for code, word in enumerate(VERDICTS):
-        of_verdict, known = verdict == code, rank >= 0
-        for mask, count in zip(*np.unique(modes[of_verdict & known], return_counts=True), strict=True):
-            found.append({"modes": int(mask), "verdict": word, "count": int(count)})
-        unknown = np.count_nonzero(of_verdict & ~known)
+    for code in np.flatnonzero(np.bincount(verdict)):
+        rows = verdict == code
+        known = rows & (rank >= 0)
+        for mask, count in zip(*np.unique(modes[known], return_counts=True), strict=True):
+            found.append({"modes": int(mask), "verdict": VERDICTS[code], "count": int(count)})
+        unknown = int(np.count_nonzero(rows) - np.count_nonzero(known))
         if unknown:
-            found.append({"modes": None, "verdict": word, "count": int(unknown)})
+            found.append({"modes": None, "verdict": VERDICTS[code], "count": unknown})
     return found
 
 
