@@ -60,6 +60,14 @@ def at_error(rows: list[dict], error: float) -> float:
     return float(np.exp(y0 + (y1 - y0) * (x - x0) / (x1 - x0)))
 
 
+def by_peer(case: dict) -> dict[str, list[dict]]:
+    """A case's rows, by who made them."""
+    peers: dict[str, list[dict]] = {}
+    for row in case["rows"]:
+        peers.setdefault(row["peer"], []).append(row)
+    return peers
+
+
 def rms(states: list[np.ndarray], exact: np.ndarray) -> list[float]:
     """Rms state error at each of the times."""
     return [float(np.sqrt(np.mean((a - b) ** 2))) for a, b in zip(states, exact, strict=True)]
@@ -167,13 +175,11 @@ def table(cases: list[dict]) -> list[str]:
     ]
     for case in cases:
         lanes = case["rows"][0]
-        by_peer: dict[str, list[dict]] = {}
-        for row in case["rows"]:
-            by_peer.setdefault(row["peer"], []).append(row)
+        peers = by_peer(case)
         name = f"{case['widths']}, {case['scale']}"
         for row in case["rows"]:
             matched = ""
-            mine = by_peer[row["peer"]]
+            mine = peers[row["peer"]]
             if row is mine[0] and len(mine) > 2:
                 rate = at_error(mine, lanes["error"][1])
                 matched = f"{rate:,.0f}/s: **{lanes['rate'] / rate:,.1f} x**"

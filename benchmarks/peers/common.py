@@ -56,9 +56,9 @@ class Task:
 def best(
     turn: Callable[[], object], count: int, seconds: float, clock: Callable[[], float] = time.process_time
 ) -> float:
-    """`count` over a turn's least time: at least 3 turns, then until `seconds` are gone."""
+    """`count` over a turn's least time: at least 2 turns, then until `seconds` are gone."""
     until, least, turns = time.perf_counter() + seconds, np.inf, 0
-    while turns < 3 or time.perf_counter() < until:
+    while turns < 2 or time.perf_counter() < until:
         start = clock()
         turn()
         least, turns = min(least, clock() - start), turns + 1
