@@ -13,5 +13,5 @@ imported = time.process_time() - start
 widths = json.loads(sys.argv[1])
 problem = basins.Problem.from_spectrum(np.linspace(2, 0.5, widths[-1]) ** 1.01, d_x=widths[0], hidden=widths[1:-1])
 start = time.process_time()
-basins.integrate(problem, np.full(problem.n, 0.3) + 0.01 * np.arange(problem.n) / problem.n)
+basins.integrate(problem, 0.5 * np.random.default_rng(0).normal(size=problem.n))
 print(json.dumps([imported, time.process_time() - start]))
