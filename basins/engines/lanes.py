@@ -95,7 +95,7 @@ class Lanes:
         return run(code, problem, leg, settings)
 
 
-PATIENCE = 15
+PATIENCE = 40
 """Stiff steps of DOP853 before a row is taken to be on a plateau; twice as many each time after."""
 
 

@@ -221,7 +221,7 @@ def test_evaluations_grow_far_slower_than_the_time():
     assert found[1e-8][0] > 1e5 * found[1e-2][0]
     assert found[1e-8][0] > 5e3 * found[1e-4][0]
     assert found[1e-8][1] < 2 * found[1e-4][1]
-    assert max(evaluations for _, evaluations in found.values()) < 40_000
+    assert max(evaluations for _, evaluations in found.values()) < 60_000  # DOP853: some 10 T
 
 
 def test_raw_data_of_unlike_scales_are_not_censored():
