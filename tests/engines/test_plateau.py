@@ -168,6 +168,16 @@ def test_the_budget_holds_on_a_plateau():
     assert (np.diff(ends.t) > 0).all()
 
 
+def test_a_step_of_many_stages_keeps_to_the_budget(monkeypatch):
+    monkeypatch.setattr(lanes_engine, "DENSE", 0)  # no reserve, and up to 2,122 stages
+    starts = np.tile(beside_a_non_strict_saddle(1, 1e-7), (3, 1))
+    budgets = np.array([4000, 7000, 12000])
+    ends = Lanes().integrate(PROBLEM, leg(starts, -np.inf, budget=budgets), SWITCHING)
+    assert (ends.stop == Stop.BUDGET).all()
+    assert (ends.evaluations >= budgets).all()
+    assert (ends.evaluations <= budgets + 60).all()
+
+
 def test_t_end_max_step_and_visits_on_a_plateau():
     starts = np.tile(beside_a_non_strict_saddle(1, 1e-4), (3, 1))
     task = leg(starts, t_end=[5000.0, 6000.0, 5000.0], watch=True)
