@@ -100,6 +100,7 @@ class Engine(Table):
     at_start: Switch = Settings.at_start
     budget: Annotated[int, Field(description="a whole number of evaluations")] = Settings.budget
     delta: Number = Settings.delta
+    compress: Switch = Settings.compress
 
 
 # --- the document ---------------------------------------------------------------------------------------------

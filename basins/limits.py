@@ -251,7 +251,8 @@ class Course:
     """A batch after integration: what `judge` needs.
 
     starts (N, n); ends: of the N rows; rate, least_rank (N,): certificates at t = 0 that stopped a row there (0 where
-    none was asked or found); settled: row -> the Settling it ended at; outlasted: rows whose saddle outlasted.
+    none was asked or found); settled: row -> the Settling it ended at; outlasted: rows whose saddle outlasted; drift
+    (N,) as in `Limits`, and visits: read in the coordinates that were integrated (compression.py keeps both).
     """
 
     starts: Array
@@ -260,11 +261,13 @@ class Course:
     least_rank: NDArray[np.int64]
     settled: dict[int, Settling]
     outlasted: frozenset[int]
+    drift: Array
+    visits: VisitTable
 
 
 def judge(problem: Problem, course: Course, delta: float) -> Limits:
     """The verdict of every row, re-evaluated from its end state: never inferred from why the engine stopped."""
-    from basins.engines.evaluate import drift, evaluate, loss  # brings numba, which takes its time
+    from basins.engines.evaluate import evaluate, loss  # brings numba, which takes its time
 
     N, d_y, ends = len(course.starts), problem.d_y, course.ends
     at_start, at_end = loss(problem, course.starts), evaluate(problem, ends.state)
@@ -318,8 +321,7 @@ def judge(problem: Problem, course: Course, delta: float) -> Limits:
 
     return Limits(
         ends.state, ends.t, at_start, at_end.loss, at_end.gradient_norm, verdict, reason, certificate, margin, modes,
-        rank, rank_gap, ends.steps, ends.rejected, ends.evaluations, drift(problem, course.starts, ends.state),
-        ends.loss_increase, visit_table(problem, ends.visits),
+        rank, rank_gap, ends.steps, ends.rejected, ends.evaluations, course.drift, ends.loss_increase, course.visits,
     )  # fmt: skip
 
 

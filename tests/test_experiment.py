@@ -197,6 +197,7 @@ def test_a_key_is_of_content() -> None:
             "at_start = true",
             "budget = 100",
             "delta = 1e-5",
+            "compress = false",
         )
     ]
     other += [BASE.replace("[2, 1]", "[2, 1.5]"), BASE.replace("d_x = 3", "d_x = 4"), BASE.replace("0.5", "0.4")]
@@ -217,8 +218,9 @@ certify = true
 at_start = false
 budget = 200000
 delta = 1e-6
+compress = true
 """
-    assert [*keys(BASE + engine).values()] == ["c0c46e94a991cf2a"]
+    assert [*keys(BASE + engine).values()] == ["c9546158d3057a53"]
 
 
 def test_listed_cases_are_all_there_are_and_overlay_key_by_key() -> None:

@@ -16,9 +16,9 @@ PACKAGE = Path(basins.__file__).parent
 # From the ground up; a room may import rooms on lower floors, and its neighbours on its own floor.
 FLOORS = [
     ["errors"],
-    ["flow", "strata", "reduction", "normal", "drawing", "intervals"],
+    ["flow", "strata", "reduction", "normal", "drawing", "frames", "chi", "intervals"],
     ["problem"],
-    ["certificates", "critical", "exact", "laws"],
+    ["certificates", "critical", "exact", "laws", "compression", "compressed_draw"],
     ["engines"],
     ["limits"],
     ["engines.drive", "engines.follow"],

@@ -57,7 +57,9 @@ class Settings:
     engine, method: who integrates; rtol, atol: a step's error in component i is held to atol + rtol |W_i| in the rms
     over components; t_end: where the flow is read if nothing stops it before; certify: stop where the loss level
     proves the limit; at_start: also try the certificates of theory.md 3b to 3d at t = 0; budget: evaluations of the
-    vector field a trajectory may spend; delta: the loss level's relative margin.
+    vector field a trajectory may spend; delta: the loss level's relative margin; compress: integrate compressed states
+    where that pays (compression.py): exact, but other numbers are rounded and a step's error is taken over fewer
+    components, so other bytes.
     """
 
     engine: str = "lanes"
@@ -69,6 +71,7 @@ class Settings:
     at_start: bool = False
     budget: int = 200_000
     delta: float = 1e-6
+    compress: bool = True
 
     def __post_init__(self) -> None:
         for name in ("rtol", "atol"):

@@ -11,12 +11,13 @@ from numpy.typing import ArrayLike, NDArray
 
 from basins import certificates
 from basins.certificates import level
+from basins.compression import Compression, compression
 from basins.engines import engine_of, method_of
 from basins.engines.base import Array, Leg, Settings, U
 from basins.engines.follow import Followed, follow
 from basins.engines.reference import Reference
 from basins.errors import ArgumentError
-from basins.limits import Course, Limits, invariant_levels, invariant_modes, judge
+from basins.limits import Course, Limits, invariant_levels, invariant_modes, judge, visit_table
 from basins.problem import Problem
 
 CHECKS = (10, 100)
@@ -36,14 +37,16 @@ def integrate(
     at_start: bool = Settings.at_start,
     budget: int = Settings.budget,
     delta: float = Settings.delta,
+    compress: bool = Settings.compress,
 ) -> Limits:
     """Integrate the flow from W0, (n,) or (N, n), to its limits.
 
     Local error of a step: atol + rtol |W_i| in the rms over components. With `certify` a row stops where a
     certificate proves its limit; `at_start` also tries those of t = 0 (theory.md 3b to 3d). With certify=False and
     t_end the flow is returned at exactly t_end. budget: evaluations of the vector field a trajectory may spend; what
-    is not decided by then is censored. method: one of the engine's, its first if None. Raises ArgumentError for
-    values that have no meaning.
+    is not decided by then is censored. method: one of the engine's, its first if None. compress: integrate smaller
+    states where the flow cannot tell the difference and it pays (compression.py). Raises ArgumentError for values that
+    have no meaning.
     """
     chosen = engine_of(engine)
     settings = Settings(
@@ -56,6 +59,7 @@ def integrate(
         at_start=at_start,
         budget=budget,
         delta=delta,
+        compress=compress,
     )
     starts = np.atleast_2d(problem.state(W0))
     if not np.isfinite(starts).all():
@@ -66,6 +70,8 @@ def integrate(
 
 def integrate_batch(problem: Problem, starts: Array, settings: Settings, watch: NDArray[np.bool_]) -> Limits:
     """The limits of starts (N, n), validated; visits are kept for the rows in `watch` (N,)."""
+    from basins.engines.evaluate import drift  # brings numba, which takes its time
+
     N = len(starts)
     rate, least_rank = np.zeros(N), np.zeros(N, dtype=np.int64)
     known = np.zeros(N, dtype=bool)
@@ -76,11 +82,24 @@ def integrate_batch(problem: Problem, starts: Array, settings: Settings, watch: 
         rate[known], least_rank[known] = found.rate[known], found.least_rank[known]
 
     # A row certified at t = 0 stops there.
-    leg = _leg(starts, np.where(known, np.inf, _levels(problem, starts, settings)), settings, watch)
-    followed = follow(problem, leg, settings)
-    outlasted = frozenset(row for row in followed.outlasted if _found_again(problem, leg, row, settings, followed))
-    course = Course(starts, followed.ends, rate, least_rank, followed.settled, outlasted)
+    levels = np.where(known, np.inf, _levels(problem, starts, settings))
+    small = compression_in(problem, settings)
+    there, begin = (problem, starts) if small is None else (small.problem, small.compress(starts))
+    leg = _leg(begin, levels, settings, watch)
+    followed = follow(there, leg, settings)
+    outlasted = frozenset(row for row in followed.outlasted if _found_again(there, leg, row, settings, followed))
+    ends = followed.ends
+    changed, visits = drift(there, begin, ends.state), visit_table(there, ends.visits)
+    if small is not None:
+        state = small.expand(ends.state, starts)
+        ends = replace(ends, state=np.where((ends.t > 0)[:, None], state, starts))
+    course = Course(starts, ends, rate, least_rank, followed.settled, outlasted, changed, visits)
     return judge(problem, course, settings.delta)
+
+
+def compression_in(problem: Problem, settings: Settings) -> Compression | None:
+    """The compression under which these settings integrate the problem, if any."""
+    return compression(problem) if settings.compress else None
 
 
 def _leg(starts: Array, level: Array, settings: Settings, watch: NDArray[np.bool_]) -> Leg:

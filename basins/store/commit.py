@@ -6,6 +6,7 @@ import hashlib
 import json
 from collections.abc import Iterable
 from contextlib import suppress
+from dataclasses import asdict
 from typing import Any
 
 import pyarrow as pa
@@ -74,7 +75,6 @@ def cases_table(manifest: Manifest) -> pa.Table:
     """One row a case, in the experiment's order."""
     rows = []
     for case in manifest.cases:
-        settings = case.settings
         row: dict[str, Any] = {
             "case": case.key,
             "name": case.name,
@@ -89,8 +89,7 @@ def cases_table(manifest: Manifest) -> pa.Table:
             "blocks": manifest.plan(case).blocks,
             "shards": manifest.plan(case).shards,
         }
-        of_settings = ("engine", "method", "rtol", "atol", "t_end", "certify", "at_start", "budget", "delta")
-        rows.append(row | {name: getattr(settings, name) for name in of_settings})
+        rows.append(row | asdict(case.settings))
     return pa.Table.from_pylist(rows, schema=schemas.CASES)
 
 

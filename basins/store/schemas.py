@@ -117,6 +117,7 @@ CASES = pa.schema(
         _required("at_start", pa.bool_()),
         _required("budget", pa.int64()),
         _required("delta", pa.float64()),
+        _required("compress", pa.bool_()),
     ]
 )
 """One row a case, in the experiment's order."""
