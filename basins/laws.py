@@ -23,6 +23,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from basins import compressed_draw
 from basins.errors import ArgumentError, nearest
 from basins.normal import Array, centred_uniforms, normals
 from basins.problem import Problem
@@ -31,6 +32,8 @@ BLOCK = 1024
 """Ids that share one Philox stream."""
 
 Scale = float | tuple[float, ...]
+
+DRAWS = ("full", "compressed")
 
 
 class Law:
@@ -68,20 +71,37 @@ class Law:
 
 @dataclass(frozen=True)
 class Gaussian(Law):
-    """Independent normal entries of standard deviation `scale`, one for all layers or one a layer (W_1
-    first)."""
+    """Independent normal entries of standard deviation `scale`, one for all layers or one a layer (W_1 first).
+
+    draw: "full", or "compressed" to draw the compressed factors directly, where a width shrinks (theory.md 4): fewer
+    numbers, the same law of all that is recorded, other points (compressed_draw.py).
+    """
 
     scale: Scale
+    draw: str = "full"
     name: ClassVar[str] = "gaussian"
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "scale", _scale(self.scale))
+        if self.draw not in DRAWS:
+            raise ArgumentError(f"draw = {self.draw!r}", where="draw", remedy=nearest(self.draw, DRAWS))
+
+    def canonical(self, problem: Problem) -> dict[str, Any]:
+        """As every law's; a full draw goes without saying."""
+        return {key: value for key, value in super().canonical(problem).items() if (key, value) != ("draw", "full")}
 
     def check(self, problem: Problem) -> None:
         _check_scales(self.scale, problem)
+        if self.draw == "compressed":
+            compressed_draw.compression_of(problem)
+
+    def draws(self, problem: Problem) -> int:
+        return compressed_draw.draws(problem) if self.draw == "compressed" else problem.n
 
     def sample(self, problem: Problem, q: Array) -> Array:
         scales = self.scale if isinstance(self.scale, tuple) else (self.scale,) * len(problem.shapes)
+        if self.draw == "compressed":
+            return compressed_draw.sample(problem, scales, q)
         return _scaled(problem, normals(q), scales)
 
 
