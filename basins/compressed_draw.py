@@ -12,7 +12,7 @@ from __future__ import annotations
 import numpy as np
 
 from basins import chi
-from basins.compression import Compression, compression
+from basins.compression import Compression
 from basins.errors import ArgumentError
 from basins.normal import Array, normals
 from basins.problem import Problem
@@ -20,8 +20,8 @@ from basins.problem import Problem
 
 def compression_of(problem: Problem) -> Compression:
     """The problem's compression. Raises ArgumentError where nothing shrinks."""
-    found = compression(problem)
-    if found is None:
+    found = Compression.of(problem)
+    if found.problem.n == problem.n:
         what = f"widths {problem.widths} have nothing to compress"
         raise ArgumentError(what, where="draw", remedy='set draw = "full"')
     return found
@@ -30,7 +30,7 @@ def compression_of(problem: Problem) -> Compression:
 def draws(problem: Problem) -> int:
     """Uniforms that one start takes: one for each number of the compressed state, and those of the chi numbers."""
     small = compression_of(problem)
-    return small.problem.n + sum(chi.draws(d - k) for d, m in small.spans() for k in range(m))
+    return small.problem.n + sum(chi.draws(d - k) for d, m in small.triangles() for k in range(m))
 
 
 def sample(problem: Problem, scales: tuple[float, ...], q: Array) -> Array:
@@ -39,7 +39,7 @@ def sample(problem: Problem, scales: tuple[float, ...], q: Array) -> Array:
     n = small.problem.n
     state = normals(np.ascontiguousarray(q[:, :n]))
     at = n
-    for (d, m), lines in zip(small.spans(), small.lines(state), strict=True):
+    for (d, m), lines in zip(small.triangles(), small.lines(state), strict=True):
         line = [part[:, k] for part in lines for k in range(part.shape[1])]  # views (N, m) of state
         for k in range(m):
             taken = chi.draws(d - k)

@@ -121,15 +121,6 @@ class Compression:
         """For each width that shrinks, its lines' coordinates as views of compressed states: (N, p, m), (N, q, m)."""
         return list(self._lines(self.problem, small))
 
-    def spans(self) -> list[tuple[int, int]]:
-        """For each width that shrinks, the dimensions d its lines had and the m they keep."""
-        return [
-            (self.original.d_x - self.original.d_y, self.problem.d_x - self.problem.d_y)
-            if j == 0
-            else (self.original.widths[j], self.problem.widths[j])
-            for j in self._shrunk()
-        ]
-
     def _shrunk(self) -> list[int]:
         """Positions of the widths that shrink; never two neighbours."""
         pairs = zip(self.original.widths, self.problem.widths, strict=True)

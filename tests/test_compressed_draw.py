@@ -9,7 +9,7 @@ import pytest
 from scipy import stats
 
 from basins import chi, normal
-from basins.compression import compression
+from basins.compression import Compression
 from basins.engines.base import Settings
 from basins.engines.drive import integrate_batch
 from basins.errors import ArgumentError
@@ -64,8 +64,7 @@ def test_the_two_laws_agree_in_what_is_recorded(widths: tuple[int, ...]) -> None
 @pytest.mark.parametrize("widths", SHAPES)
 def test_compressing_gives_back_what_was_drawn(widths: tuple[int, ...]) -> None:
     problem = problem_of(widths)
-    small = compression(problem)
-    assert small is not None
+    small = Compression.of(problem)
     W = starts(problem, Gaussian(0.5, "compressed"), 5, 0)
     np.testing.assert_array_equal(small.embed(small.compress(W)), W)
 
