@@ -305,7 +305,7 @@ def starts(problem: Problem, law: Law, seed: int, block: int) -> Array:
 
 def _positive(name: str, value: Any) -> float:
     number = isinstance(value, (int, float, np.integer, np.floating)) and not isinstance(value, bool)
-    if not number or not 0 < value <= np.finfo(np.float64).max:
+    if not number or not 0 < value <= float(np.finfo(np.float64).max):
         raise ArgumentError(f"{name} = {value!r}", where=name, remedy=f"give a {name} above zero and finite")
     return float(value)
 

@@ -360,6 +360,7 @@ def test_a_law_is_its_name_and_parameters(law: Law) -> None:
         ("gaussian", {}, "scale: law 'gaussian' needs scale"),
         ("gaussian", {"scal": 1.0}, "no parameter 'scal'; did you mean 'scale'?"),
         ("lecun", {"scale": 1.0}, "no parameter 'scale'; it has no parameters"),
+        ("gaussian", {"scale": 10**400}, "scale: scale = 1000000"),
         ("gaussian", {"scale": 0}, "scale: scale = 0; give a scale above zero"),
         ("gaussian", {"scale": -0.5}, "scale = -0.5"),
         ("gaussian", {"scale": float("nan")}, "scale = nan"),
