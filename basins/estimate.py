@@ -398,10 +398,12 @@ def _planted(law: Law) -> tuple[int, ...] | None:
 
 
 def law_text(law: Law) -> str:
-    """A law in words: "gaussian, scale 0.5"."""
-    said = [f"{name} {_value(value)}" for name, value in law.parameters().items()]
+    """A law in words: "gaussian, scale 0.5"; a full draw goes without saying."""
+    said = [f"{name} {_value(value)}" for name, value in law.parameters().items() if (name, value) != ("draw", "full")]
     return ", ".join([law.name, *said])
 
 
 def _value(value: Any) -> str:
-    return "{" + ",".join(f"{one:g}" for one in value) + "}" if isinstance(value, list) else f"{value:g}"
+    if isinstance(value, list):
+        return "{" + ",".join(_value(one) for one in value) + "}"
+    return value if isinstance(value, str) else f"{value:g}"

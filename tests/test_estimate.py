@@ -27,6 +27,7 @@ from basins.estimate import (
 )
 from basins.experiment import Case, Experiment
 from basins.intervals import one_sided_lower, one_sided_upper, two_sided
+from basins.laws import Gaussian, Law, Planted
 from basins.limits import REASONS, Certificate, Limits, Reason, Verdict, VisitTable
 from basins.sentences import LABELS, at_least, at_most, number, sentence
 from basins.store import Run, commit_shard, create_or_resume, files_at, open_run
@@ -472,3 +473,15 @@ def test_measures_have_four_figures_and_bounds_are_rounded_outward(
 ) -> None:
     assert (at_least(value), number(value), at_most(value)) == (below, nearest, above)
     assert float(below) <= value <= float(above)
+
+
+@pytest.mark.parametrize(
+    ("law", "text"),
+    [
+        (Gaussian(0.5), "gaussian, scale 0.5"),
+        (Gaussian((0.5, 1.0), "compressed"), "gaussian, scale {0.5,1}, draw compressed"),
+        (Planted((0,), 0.5), "planted, modes {0}, scale 0.5"),
+    ],
+)
+def test_a_law_in_words(law: Law, text: str) -> None:
+    assert estimates.law_text(law) == text
