@@ -40,7 +40,8 @@ class Problem:
 
     widths: (d_x, d_1, ..., d_H, d_y); sigma: (d_y,) falling; flow: "reduced" (the paper's GDD: target Sigma_Y) or "raw"
     (target Ybar, Gram root U_X S_X); target: T (d_y, d_x); gram_root: G (d_x, d_x) or None for the identity; U_Y, V_Y:
-    Ybar's singular vectors, None in the reduced flow, where the coordinates are already aligned.
+    Ybar's singular vectors, None in the reduced flow, where the coordinates are already aligned; gram_norm: ||G||, 1
+    there.
 
     Use `Problem.from_data` or `Problem.from_spectrum`. A state is one flat float64 vector of size `n`: W_1, ...,
     W_{H+1} one after the other, each row-major; a batch of states is (N, n). Methods take either.
@@ -57,6 +58,7 @@ class Problem:
     notes: tuple[str, ...] = ()
     condition: float | None = None
     least_squares_loss: float | None = None
+    gram_norm: float = 1.0
     shapes: tuple[tuple[int, int], ...] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -98,6 +100,7 @@ class Problem:
             notes=reduction.notes,
             condition=reduction.condition,
             least_squares_loss=reduction.least_squares_loss,
+            gram_norm=reduction.gram_norm if raw else 1.0,
         )
         problem._warn_tied_sums()
         return problem
@@ -150,6 +153,7 @@ class Problem:
             "notes": list(self.notes),
             "condition": self.condition,
             "least_squares_loss": self.least_squares_loss,
+            "gram_norm": self.gram_norm,
         }
         if self.flow == "raw":
             for name in ("target", "gram_root", "U_Y", "V_Y"):
@@ -178,6 +182,7 @@ class Problem:
             notes=tuple(numbers["notes"]),
             condition=numbers["condition"],
             least_squares_loss=numbers["least_squares_loss"],
+            gram_norm=numbers["gram_norm"],
         )
 
     # --- sizes --------------------------------------------------------------------------------------------------
@@ -296,17 +301,10 @@ class Problem:
     def sigma_min(self) -> float:
         return float(self.sigma[-1])
 
-    @cached_property
+    @property
     def gram_floor(self) -> float:
         """lam_min(X X^T) in the raw flow, 1 in the reduced one: the factor on certificate rates (theory.md 1.1)."""
-        if self.gram_root is None:
-            return 1.0
-        return float(np.linalg.svd(self.gram_root, compute_uv=False)[-1] ** 2)
-
-    @cached_property
-    def gram_norm(self) -> float:
-        """||G||, the largest singular value of X, in the raw flow; 1 in the reduced one."""
-        return 1.0 if self.gram_root is None else float(np.linalg.norm(self.gram_root, 2))
+        return 1.0 if self.gram_root is None or self.condition is None else (self.gram_norm / self.condition) ** 2
 
     @cached_property
     def _strata(self) -> Strata:

@@ -24,7 +24,8 @@ class Reduction:
 
     target: Ybar = Y V_X^1 (d_y, d_x); gram_root: U_X S_X, in coordinates of the row space where X was rank deficient
     (d_x, d_x); U_Y (d_y, d_y), sigma (d_y,), V_Y (d_x, d_x): Ybar's SVD; least_squares_loss: 1/2 ||Y V_X^2||^2;
-    condition: s_1 / s_rank of X; notes: what was reduced, in words; digest: SHA-256 of X and Y as float64.
+    gram_norm: s_1, the largest singular value of X; condition: s_1 / s_rank; notes: what was reduced, in words;
+    digest: SHA-256 of X and Y as float64.
     """
 
     target: Array
@@ -33,6 +34,7 @@ class Reduction:
     sigma: Array
     V_Y: Array
     least_squares_loss: float
+    gram_norm: float
     condition: float
     notes: tuple[str, ...]
     digest: str
@@ -95,6 +97,7 @@ def reduce(X: Array, Y: Array, *, standardise: bool = False, intercept: bool = F
         sigma,
         Vt_Y.T,
         least_squares_loss,
+        float(s[0]),
         float(s[0] / s[rank - 1]),
         tuple(notes),
         digest.hexdigest(),
