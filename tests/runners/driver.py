@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 
 from experiments import tiny
@@ -15,4 +16,6 @@ def say(event: Event) -> None:
 
 
 if __name__ == "__main__":
+    # What starts the tests in the background has them ignore Ctrl-C; a terminal would not.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     run(tiny(trajectories=int(sys.argv[4])), sys.argv[1], on=sys.argv[2], workers=int(sys.argv[3]), listeners=[say])
