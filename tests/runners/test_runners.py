@@ -268,7 +268,7 @@ def test_unknown_runners_and_senseless_options_are_refused(tmp_path: Path) -> No
 def _unread() -> object:
     from basins.experiment import Experiment
 
-    return Experiment("never", 0, (), 1, 0, "")
+    return Experiment(name="never", seed=0, cases=(), blocks_per_shard=1, visits_every=0, rows="all", text="")
 
 
 def _alive(pid: int) -> bool:
