@@ -15,8 +15,8 @@ start. Loss, gradient norm, ||W_j||, D_W and ||C_j(t) - C_j(0)|| are those of th
 first d_y columns of W_1 and in rows of W_{H+1} (theory.md 6.7) are zeros here too, bitwise, and come back bitwise. Of
 two neighbouring widths at most one shrinks, so each is taken by itself.
 
-Exact means to rounding. numpy's and LAPACK's factorisations depend on the CPU in their last bits, hence Gram-Schmidt in
-a stated order, row by row: a row's bytes depend on neither CPU nor batch.
+Exact means to rounding. LAPACK's factorisations depend on the CPU in their last bits, hence Gram-Schmidt in a stated
+order (frames.py), row by row: a row's bytes depend on neither CPU nor batch.
 """
 
 from __future__ import annotations

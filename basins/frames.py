@@ -11,8 +11,13 @@ flag: every + - * / and square root is rounded by itself, in the order written.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
+from llvmlite import ir
 from numba import float64, njit, types, void
+from numba.core import cgutils
+from numba.extending import intrinsic
 from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
@@ -29,25 +34,50 @@ given, filled = types.Array(float64, 3, "A", readonly=True), types.Array(float64
 # Said outright, so that no layout a caller comes with is compiled anew.
 
 
+TILE = 64
+"""Entries of a line copied at a time: it changes speed and no byte."""
+
+LANES, SUMS = 8, 2
+build: Any = cgutils  # which has no types
+
+
+def _inner(context: Any, a: Any, b: Any) -> Any:
+    """The inner product of two contiguous arrays, up to the last whole 16 of their numbers.
+
+    Sixteen sums side by side, then their halves added: sums in vectors, which a compiler that may not reorder them
+    cannot make of one.
+    """
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        vector, index = ir.VectorType(ir.DoubleType(), LANES), ir.IntType(64)
+        x, y = (context.make_array(kind)(context, builder, one) for kind, one in zip((a, b), arguments, strict=True))
+        sums = [build.alloca_once_value(builder, ir.Constant(vector, [0.0] * LANES)) for _ in range(SUMS)]
+        whole = builder.udiv(builder.extract_value(x.shape, 0), ir.Constant(index, SUMS * LANES))
+        with build.for_range(builder, whole) as loop:
+            for k, total in enumerate(sums):
+                line = builder.add(builder.mul(loop.index, ir.Constant(index, SUMS)), ir.Constant(index, k))
+                at = [builder.gep(builder.bitcast(one.data, vector.as_pointer()), [line]) for one in (x, y)]
+                product = builder.fmul(*(builder.load(one, align=8) for one in at))
+                builder.store(builder.fadd(builder.load(total), product), total)
+        eight = builder.fadd(*(builder.load(total) for total in sums))
+        parts = [builder.extract_element(eight, ir.Constant(ir.IntType(32), k)) for k in range(LANES)]
+        while len(parts) > 1:
+            half = len(parts) // 2
+            parts = [builder.fadd(parts[k], parts[k + half]) for k in range(half)]
+        return parts[0]
+
+    return float64(a, b), generate
+
+
+inner: Any = intrinsic(_inner)
+
+
 @compiled
 def _dot(a: Array, b: Array) -> float:
-    """The inner product as eight sums side by side, for the eight lanes of a vector register."""
-    s0 = s1 = s2 = s3 = s4 = s5 = s6 = s7 = 0.0
-    i = 0
-    while i + 8 <= len(a):
-        s0 += a[i] * b[i]
-        s1 += a[i + 1] * b[i + 1]
-        s2 += a[i + 2] * b[i + 2]
-        s3 += a[i + 3] * b[i + 3]
-        s4 += a[i + 4] * b[i + 4]
-        s5 += a[i + 5] * b[i + 5]
-        s6 += a[i + 6] * b[i + 6]
-        s7 += a[i + 7] * b[i + 7]
-        i += 8
-    while i < len(a):
-        s0 += a[i] * b[i]
-        i += 1
-    return ((s0 + s4) + (s2 + s6)) + ((s1 + s5) + (s3 + s7))
+    total = inner(a, b)
+    for i in range(len(a) // 16 * 16, len(a)):
+        total += a[i] * b[i]
+    return total  # type: ignore[no-any-return]
 
 
 @compiled
@@ -58,11 +88,21 @@ def _add(factor: float, a: Array, x: Array) -> None:
 
 
 @compiled
+def _add_four(f0: float, f1: float, f2: float, f3: float, a: Array, x: Array) -> None:
+    """x += f0 a[0] + ... + f3 a[3], one after the other."""
+    a0, a1, a2, a3 = a[0], a[1], a[2], a[3]
+    for i in range(len(x)):
+        x[i] = (((x[i] + f0 * a0[i]) + f1 * a1[i]) + f2 * a2[i]) + f3 * a3[i]
+
+
+@compiled
 def _copy(a: Array, b: Array) -> None:
-    """b = a, (p, d) each, column by column: lines are mostly columns of a layer."""
-    for i in range(a.shape[1]):
+    """b = a, (p, d) each, a tile at a time: lines are mostly columns of a layer, and columns share cache lines."""
+    d = a.shape[1]
+    for first in range(0, d, TILE):
         for k in range(len(a)):
-            b[k, i] = a[k, i]
+            for i in range(first, min(first + TILE, d)):
+                b[k, i] = a[k, i]
 
 
 @compiled
@@ -114,7 +154,10 @@ def _write(y: Array, Q: Array, X: Array, out: Array) -> None:
     for k in range(len(X)):
         for i in range(X.shape[1]):
             X[k, i] = 0.0
-        for j in range(len(Q)):
+        fours = len(Q) // 4 * 4
+        for j in range(0, fours, 4):
+            _add_four(y[k, j], y[k, j + 1], y[k, j + 2], y[k, j + 3], Q[j : j + 4], X[k])
+        for j in range(fours, len(Q)):
             _add(y[k, j], Q[j], X[k])
     _copy(X, out)
 
