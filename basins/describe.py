@@ -13,7 +13,7 @@ import numpy as np
 from basins import laws
 from basins.certificates import ShapeVerdict, can_test, certify
 from basins.engines import engine_of
-from basins.engines.drive import integrate_batch
+from basins.engines.drive import compression_in, integrate_batch
 from basins.experiment import Case, Experiment
 from basins.limits import VERDICTS, Verdict
 from basins.store import parquet, rows
@@ -80,9 +80,19 @@ def describe(experiment: Experiment, case: Case) -> Description:
         certified=int(proved.start.global_minimum.sum()),
         testing=int(proved.nonstrict_ranks.any(axis=-1).sum()),
         shape=can_test(problem.widths),
-        notes=engine_of(case.settings.engine).notes(problem),
+        notes=_notes(case),
         cost=sample_cost(experiment, case),
     )
+
+
+def _notes(case: Case) -> tuple[str, ...]:
+    """What is integrated instead of the problem as posed, and what the engine has to say of that."""
+    engine, small = engine_of(case.settings.engine), compression_in(case.problem, case.settings)
+    if small is None:
+        return engine.notes(case.problem)
+    spared = f"widths {case.problem.widths} are integrated as {small.problem.widths}: "
+    spared += f"{small.problem.n:,} numbers a state instead of {case.problem.n:,}, the same flow (compression.py)"
+    return (spared, *engine.notes(small.problem))
 
 
 def sample_cost(experiment: Experiment, case: Case) -> Cost:
