@@ -1,0 +1,43 @@
+"""The stores that the tests of this folder share, each started once, where it is asked for."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterator
+
+import pytest
+from servers import STORES, Store
+
+NUMBERS = itertools.count()
+
+
+def started(name: str, factory: pytest.TempPathFactory) -> Iterator[Store]:
+    missing = STORES[name].absent()
+    if missing:
+        pytest.skip(f"{name} cannot be started: {missing} is not installed (requirements-dev.txt has it)")
+    with STORES[name](factory.mktemp(name)) as store:
+        yield store
+
+
+@pytest.fixture(scope="session")
+def swift(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
+    yield from started("Swift", tmp_path_factory)
+
+
+@pytest.fixture(scope="session")
+def seaweedfs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
+    yield from started("SeaweedFS", tmp_path_factory)
+
+
+@pytest.fixture
+def use(monkeypatch: pytest.MonkeyPatch) -> Callable[[Store], str]:
+    """use(store): the environment says where it is; s3://BUCKET of a new bucket there."""
+
+    def use(store: Store) -> str:
+        for name, value in store.environment.items():
+            monkeypatch.setenv(name, value)
+        bucket = f"bucket-{next(NUMBERS)}"
+        store.create(bucket)
+        return f"s3://{bucket}"
+
+    return use
