@@ -132,6 +132,13 @@ class Document(_Parts):
     sweep: SubTable = {}
 
 
+class Counted(Table):
+    """Values of a sweep by their count: first, first + 1, ...; of data.seed, so many random pairs (X, Y)."""
+
+    count: Annotated[int, Field(ge=1, le=100_000, description="a whole number from 1 to 100,000")]
+    first: Annotated[int, Field(ge=0, lt=1 << 53, description="a whole number from 0")] = 0
+
+
 class Expanded(NamedTuple):
     """A case spelt out: its tables by name, and where it stands for what is refused in it."""
 
@@ -192,7 +199,10 @@ def _sweep(table: Mapping[str, Any], source: str, prefix: str = "") -> dict[str,
         if of not in KINDS:
             remedy = f"sweep the keys of {', '.join(KINDS)}"
             raise ExperimentError(f"no table {of!r} to sweep", where=where, remedy=remedy)
-        if isinstance(value, dict):
+        if isinstance(value, dict) and "count" in value and "." in dotted:
+            counted = validated(Counted, value, source, f"sweep.{dotted}")
+            flat[dotted] = list(range(counted.first, counted.first + counted.count))
+        elif isinstance(value, dict):
             flat.update(_sweep(value, source, f"{dotted}."))
         elif "." not in dotted or not isinstance(value, list) or not value:
             remedy = 'give a key a list of values, such as "law.scale" = [0.1, 0.5]'

@@ -34,6 +34,18 @@ def two_sided(k: int, n: int, alpha: float) -> tuple[float, float]:
     return _lower(k, n, tail), _upper(k, n, tail)
 
 
+def trials(bound: float, k: int = 0, level: float = LEVEL) -> int:
+    """The least n for which k of n bound p by at most `bound`: the trials to plan for if k are expected to succeed."""
+    alpha, bound = 1.0 - _probability(level, "level"), _probability(bound, "bound")
+    low, high = k, k + 1  # the bound falls with n, from 1 at n = k
+    while _upper(k, high, alpha) > bound:
+        low, high = high, 2 * high
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (low, middle) if _upper(k, middle, alpha) <= bound else (middle, high)
+    return high
+
+
 def _upper(k: int, n: int, alpha: float) -> float:
     # P(Bin(n, p) <= k) = 1 - I_p(k + 1, n - k); the complement keeps a tiny alpha's digits (2^d_y strata).
     from scipy.special import betainccinv

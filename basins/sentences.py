@@ -1,7 +1,7 @@
 """What an estimate says of the conjecture, in a sentence: one form for each thing a run can show.
 
-Every bound is followed by what it does not cover: it is of computed trajectories, and how many of them carry a
-wrong label is not measured.
+Every bound is followed by what it does not cover: it is of computed trajectories, of which some may carry a wrong
+label. Where `basins verify` measured that, the bound with it counted in follows.
 """
 
 from __future__ import annotations
@@ -13,10 +13,12 @@ from typing import TYPE_CHECKING
 from basins.limits import REASONS, Reason
 
 if TYPE_CHECKING:
-    from basins.estimate import CaseEstimate, PooledEstimate
+    from basins.estimate import CaseEstimate, PairsEstimate, PooledEstimate
+    from basins.estimate.counts import Measured
+    from basins.estimate.labels import Checked
 
 LABELS = "label error: not measured"
-"""Said wherever a bound is."""
+"""Said wherever a bound is and no label was checked."""
 
 _REMEDIES = {
     Reason.evaluation_budget: "raise engine.budget",
@@ -49,11 +51,11 @@ def sentence(case: CaseEstimate) -> str:
     if case.saddle:
         return (
             f"{_of(case.saddle, case)} end on a saddle ({_strata_met(case)}): evidence against the conjecture, if the "
-            f"labels are right. {_between(case)}; {LABELS}. {_check(case)}"
+            f"labels are right. {_between(case)}; {labels(case)}. {_check(case)}"
         )
     bound = (
         f"the saddle basins hold less than {at_most(case.saddle_measure.upper)} of this law, at {_percent(case.level)} "
-        f"confidence; {LABELS}."
+        f"confidence; {labels(case)}."
     )
     if case.censored:
         return (
@@ -72,7 +74,7 @@ def pooled_sentence(pooled: PooledEstimate) -> str:
     said = [
         f"Pooled, {m} case{'s' * (m > 1)}: {pooled.saddle:,} saddles and {pooled.censored:,} censored among "
         f"{pooled.trajectories:,} trajectories. The saddle basins hold less than "
-        f"{at_most(pooled.saddle_measure.upper)} of {laws}, at {_percent(pooled.level)} confidence; {LABELS}."
+        f"{at_most(pooled.saddle_measure.upper)} of {laws}, at {_percent(pooled.level)} confidence; {labels(pooled)}."
     ]
     if m > 1:
         said.append("This bounds no single case.")
@@ -85,6 +87,39 @@ def pooled_sentence(pooled: PooledEstimate) -> str:
             "no further evidence."
         )
     return " ".join(said)
+
+
+def pairs_sentence(pairs: PairsEstimate) -> str:
+    """What random pairs (X, Y) say of almost every pair."""
+    N, share = pairs.trajectories, pairs.share
+    censored = f", {pairs.with_censored:,} more a censored one, which counts as a saddle" * (pairs.with_censored > 0)
+    above = f"more than {at_least(share.lower)} and " if share.lower > 0 else ""
+    return (
+        f"Of {pairs.pairs:,} random pairs (X, Y), {pairs.data}, each with at least {N:,} trajectories, "
+        f"{pairs.with_saddle:,} {'has' if pairs.with_saddle == 1 else 'have'} a saddle{censored}. So {above}less than "
+        f"{at_most(share.upper)} of all pairs are bad, at {_percent(pairs.level)} confidence: bad is a pair whose "
+        f"saddle basins hold at least {at_least(pairs.eps)} of the law, what {N:,} trajectories show. Hits cluster by "
+        "pair: more trajectories lower that figure, more pairs alone lower the share."
+    )
+
+
+def labels(measured: Measured) -> str:
+    """What is known of the labels that a bound rests on, and the bound with their error counted in (labels.py)."""
+    error = measured.label_error
+    if error is None:
+        return LABELS
+    rows = [_checked("minima", error.minimum)] + [_checked("saddles", error.saddle)] * (measured.saddle > 0)
+    within = error.saddle_measure
+    above = f"more than {at_least(within.lower)} and " if within.lower > 0 else ""
+    return (
+        f"label error: {', '.join(rows)}, which counted in leaves {above}less than {at_most(within.upper)}, at the "
+        f"same confidence ({error.needed:,} minima checked and none wrong would make their error as small as the bound)"
+    )
+
+
+def _checked(what: str, rows: Checked) -> str:
+    undecided = f" and {rows.undecided:,} are undecided" if rows.undecided else ""
+    return f"of {rows.checked:,} {what} checked {rows.disagreed:,} disagree{undecided}"
 
 
 def _control(case: CaseEstimate) -> str:
@@ -109,12 +144,12 @@ def _cannot_test(case: CaseEstimate) -> str:
     if case.saddle:
         return (
             f"{case.shape} Yet {_of(case.saddle, case)} read saddle ({_strata_met(case)}): suspect the labels before "
-            f"the theorem. {_between(case)}; {LABELS}. {_check(case)}"
+            f"the theorem. {_between(case)}; {labels(case)}. {_check(case)}"
         )
     censored = f", but {_censored(case)}" if case.censored else ", none censored"
     return (
         f"{case.shape} So this checks the machinery: no saddle among {case.trajectories:,} trajectories{censored} "
-        f"(bound {at_most(case.saddle_measure.upper)}; {LABELS})."
+        f"(bound {at_most(case.saddle_measure.upper)}; {labels(case)})."
     )
 
 

@@ -14,9 +14,18 @@ from rich.table import Table
 from rich.text import Text
 
 from basins.describe import Description, PlannedCase
-from basins.estimate import CaseEstimate, Estimate, PooledEstimate, law_text
+from basins.estimate import CaseEstimate, Estimate, Measure, PooledEstimate, law_text
 from basins.experiment import Case, Experiment
-from basins.sentences import at_least, at_most, modes_text, number, pooled_sentence, sentence, stratum_text
+from basins.sentences import (
+    at_least,
+    at_most,
+    modes_text,
+    number,
+    pairs_sentence,
+    pooled_sentence,
+    sentence,
+    stratum_text,
+)
 from basins.show import Again, Row, Shown, compared, why
 from basins.strata import mask_to_modes
 
@@ -57,8 +66,11 @@ def print_case(out: Console, case: CaseEstimate) -> None:
     if case.trajectories:
         _print(out, _strata(case))
         share = number(case.saddle_measure.estimate or 0.0)
-        said = f"saddle share {share}" if case.null else f"saddle-basin measure {share}, {_one_sided(case)}"
+        bounds = _one_sided(case, case.saddle_measure)
+        said = f"saddle share {share}" if case.null else f"saddle-basin measure {share}, {bounds}"
         _paragraph(out, f"{case.minimum:,} minimum, {case.saddle:,} saddle, {case.censored:,} censored; {said}")
+        if case.label_error is not None and not case.null:
+            _paragraph(out, f"with label error counted in: {_one_sided(case, case.label_error.saddle_measure)}")
     _paragraph(out, sentence(case), style=_alarm(case))
     out.print()
 
@@ -66,6 +78,8 @@ def print_case(out: Console, case: CaseEstimate) -> None:
 def print_pool(out: Console, pooled: PooledEstimate) -> None:
     _heading(out, "pooled", f"laws with a density, {pooled.trajectories:,} trajectories")
     _paragraph(out, pooled_sentence(pooled))
+    for pairs in pooled.pairs:
+        _paragraph(out, pairs_sentence(pairs))
     out.print()
 
 
@@ -89,8 +103,7 @@ def _strata(case: CaseEstimate) -> Table:
     return table
 
 
-def _one_sided(case: CaseEstimate) -> str:
-    measure = case.saddle_measure
+def _one_sided(case: CaseEstimate, measure: Measure) -> str:
     said = [f"above {at_least(measure.lower)}"] * (measure.lower > 0) + [f"below {at_most(measure.upper)}"]
     return f"{' and '.join(said)}{', each' * (len(said) > 1)} at {100 * case.level:g} %, one-sided"
 

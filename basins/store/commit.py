@@ -46,7 +46,7 @@ def create_or_resume(files: Files, experiment: Experiment) -> Manifest:
         for path in layout.OF_CREATION:
             files.put(path, content[path])
     # Read back also what was just written: another driver may have created another run here at the same moment.
-    manifest, text = read_manifest(files), _experiment_text(files)
+    manifest, text = read_manifest(files), experiment_text(files)
     refuse_if_different(manifest, text, wanted, experiment.text, files.uri)
     return manifest
 
@@ -62,7 +62,8 @@ def read_manifest(files: Files) -> Manifest:
     return Manifest.from_json(data, files.uri)
 
 
-def _experiment_text(files: Files) -> str:
+def experiment_text(files: Files) -> str:
+    """The experiment as validated, canonical TOML. Raises RunError where it is gone."""
     try:
         return files.get(layout.EXPERIMENT).decode()
     except FileNotFoundError:

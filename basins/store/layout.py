@@ -5,7 +5,10 @@ visits/case=KEY/part-00000000.parquet                  the three files of a shar
 blocks/case=KEY/part-00000000.parquet                  committed; the presence of the third is
 trajectories/case=KEY/part-00000000.parquet            the shard's only commit mark
 digests/case=KEY/batch-00000000.sha256                 SHA-256 of all three files, 1,000 shards a file, as `sha256sum
--c` reads it telemetry/DRIVER-00000000.jsonl                        clocks, hosts, attempts, memory
+-c` reads it
+verified/seed-0-DIGEST.json                            labels that `basins verify` checked, a file a sample of rows
+set-aside/0001/...                                     what `basins verify --repair` took out, at its path below this
+telemetry/DRIVER-00000000.jsonl                        clocks, hosts, attempts, memory
 """
 
 from __future__ import annotations
@@ -49,6 +52,19 @@ def file_of(path: str) -> tuple[Kind, int]:
 
 def digests(case: str, batch: int) -> str:
     return f"digests/case={case}/batch-{batch:08d}.sha256"
+
+
+VERIFIED = "verified/"
+SET_ASIDE = "set-aside/"
+
+
+def verified(seed: int, digest: str) -> str:
+    return f"{VERIFIED}seed-{seed}-{digest}.json"
+
+
+def set_aside(number: int) -> str:
+    """The folder of the number-th repair, with its "/"."""
+    return f"{SET_ASIDE}{number:04d}/"
 
 
 def telemetry(driver: str, number: int) -> str:

@@ -1,0 +1,110 @@
+"""The measures of one case."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from basins.certificates import can_test
+from basins.estimate.counts import Counts, Measured, saddle_measure, strata_measures
+from basins.estimate.labels import Outcomes, label_error
+from basins.intervals import LEVEL
+from basins.laws import Law, Planted
+from basins.sentences import sentence
+
+if TYPE_CHECKING:
+    from basins.experiment import Case
+
+
+@dataclass(frozen=True, kw_only=True)
+class CaseEstimate(Measured):
+    """The measures of one case.
+
+    case: its key; law: in words; null: whether the law has no density; planted: the modes it was planted to fit, None
+    for other laws; widths; planned: trajectories of the whole run; trajectories: those counted; reasons: why rows were
+    censored; can_test, shape: whether this shape can test the conjecture, and why; doubtful: ids worth a look, the
+    first few that are not what the case should show. The rest is `Measured`'s.
+    """
+
+    case: str
+    name: str
+    law: str
+    null: bool
+    planted: tuple[int, ...] | None
+    widths: tuple[int, ...]
+    planned: int
+    reasons: Mapping[str, int]
+    can_test: bool
+    shape: str
+    doubtful: tuple[int, ...] = ()
+
+    @property
+    def H(self) -> int:
+        """Number of hidden layers."""
+        return len(self.widths) - 2
+
+    def to_dict(self) -> dict[str, Any]:
+        """What `basins estimate --json` prints of the case."""
+        return {
+            "case": self.case,
+            "name": self.name,
+            "law": self.law,
+            "null": self.null,
+            "widths": list(self.widths),
+            "planned": self.planned,
+            **self.measures(),
+            "reasons": dict(self.reasons),
+            "can_test": self.can_test,
+            "sentence": sentence(self),
+        }
+
+
+def case_estimate(
+    case: Case,
+    counts: Counts,
+    reasons: Mapping[str, int] | None = None,
+    doubtful: Sequence[int] = (),
+    outcomes: Outcomes | None = None,
+) -> CaseEstimate:
+    """The measures of one case from its counts; outcomes: of its labels that were checked (labels.py)."""
+    problem = case.problem
+    shape = can_test(problem.widths)
+    return CaseEstimate(
+        case=case.key,
+        name=case.name,
+        law=law_text(case.law),
+        null=case.law.null,
+        planted=planted_modes(case.law),
+        widths=problem.widths,
+        planned=case.trajectories,
+        trajectories=counts.trajectories,
+        minimum=counts.minimum,
+        saddle=counts.saddle,
+        censored=counts.censored,
+        level=LEVEL,
+        saddle_measure=saddle_measure(counts),
+        strata=strata_measures(problem.strata(), counts, case.settings.delta),
+        label_error=label_error(counts, outcomes or {}),
+        reasons=dict(reasons or {}),
+        can_test=shape.can_test,
+        shape=shape.sentence,
+        doubtful=tuple(doubtful),
+    )
+
+
+def planted_modes(law: Law) -> tuple[int, ...] | None:
+    """The modes that a planted law fits; None for other laws."""
+    return law.modes if isinstance(law, Planted) else None
+
+
+def law_text(law: Law) -> str:
+    """A law in words: "gaussian, scale 0.5"; a full draw goes without saying."""
+    said = [f"{name} {_value(value)}" for name, value in law.parameters().items() if (name, value) != ("draw", "full")]
+    return ", ".join([law.name, *said])
+
+
+def _value(value: Any) -> str:
+    if isinstance(value, list):
+        return "{" + ",".join(_value(one) for one in value) + "}"
+    return value if isinstance(value, str) else f"{value:g}"

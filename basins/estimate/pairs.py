@@ -1,0 +1,125 @@
+"""For almost every (X, Y): random pairs, each with trajectories of its own, and the share of pairs that are bad.
+
+Hits cluster by pair: a pair whose saddle basins have a positive measure shows it in many of its trajectories, the
+others in none. So N trajectories on each of M pairs are N M trials of the mixture, but M trials of the pair: 50
+clean pairs bound the share of bad ones by 5.8 % at 95 % confidence, whatever N is.
+
+A pair is bad if its saddle basins hold at least eps of the law, eps being what N trajectories show with probability
+beta = 0.999: eps = 1 - (1 - beta)^(1/N), about 6.9 / N. Of bad pairs a share of at least beta is seen, so with q
+the share of bad pairs and F the exact upper bound on the share of pairs with a saddle or a censored trajectory,
+
+    q beta <= P(seen),    q <= F / beta.
+"""
+
+from __future__ import annotations
+
+import json
+import tomllib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from basins.estimate.counts import Counts, Measure
+from basins.intervals import LEVEL, one_sided_lower, one_sided_upper
+from basins.sentences import pairs_sentence
+
+if TYPE_CHECKING:
+    from basins.experiment import Case
+
+SEEN = 0.999
+"""beta: the probability with which N trajectories show a bad pair."""
+
+
+class Draw(NamedTuple):
+    """Random data: what it is drawn from, in words, and the seed of this draw."""
+
+    law: str
+    seed: int
+
+
+@dataclass(frozen=True)
+class PairsEstimate:
+    """M pairs drawn from one law of data.
+
+    data: that law in words; pairs: M; with_saddle: those with a saddle among their trajectories; with_censored: those
+    without, but with a censored one; trajectories: N, of the pair that has the least; eps: the least measure of saddle
+    basins that makes a pair bad; share: of the bad pairs, the upper bound with censored pairs counted as bad, the
+    lower one of pairs with any saddle; each one-sided at `level`.
+    """
+
+    data: str
+    pairs: int
+    with_saddle: int
+    with_censored: int
+    trajectories: int
+    eps: float
+    level: float
+    share: Measure
+
+    def to_dict(self) -> dict[str, Any]:
+        return {
+            "data": self.data,
+            "pairs": self.pairs,
+            "with_saddle": self.with_saddle,
+            "with_censored": self.with_censored,
+            "trajectories": self.trajectories,
+            "eps": self.eps,
+            "level": self.level,
+            "share": self.share.to_dict(),
+            "sentence": pairs_sentence(self),
+        }
+
+
+def smallest_seen(N: int) -> float:
+    """eps: the least saddle-basin measure that N trajectories show with probability `SEEN`."""
+    return one_sided_upper(0, N, SEEN)
+
+
+def pairs_estimates(counted: Iterable[tuple[Case, Counts]], drawn: Mapping[str, Draw]) -> tuple[PairsEstimate, ...]:
+    """One estimate for each law of data with two pairs or more.
+
+    counted: cases whose shape can test the conjecture, whose law has a density and whose starts are their own; drawn:
+    the data of each, by case key, where it is random. A pair's trajectories are those of all its cases. Of a run in
+    progress the pairs are counted up to the first that has a case without trajectories: which pairs are done first may
+    have to do with what they show.
+    """
+    found: dict[str, dict[int, list[Counts]]] = {}
+    for case, counts in counted:
+        if case.key in drawn:
+            draw = drawn[case.key]
+            found.setdefault(draw.law, {}).setdefault(draw.seed, []).append(counts)
+    estimates = []
+    for law, pairs in found.items():
+        begun = [all(one.trajectories for one in counts) for counts in pairs.values()]
+        M = begun.index(False) if False in begun else len(begun)
+        if M > 1:
+            estimates.append(_estimate(law, [sum(counts, Counts()) for counts in list(pairs.values())[:M]]))
+    return tuple(estimates)
+
+
+def _estimate(law: str, pairs: list[Counts]) -> PairsEstimate:
+    M, N = len(pairs), min(pair.trajectories for pair in pairs)
+    bad = sum(pair.saddle > 0 for pair in pairs)
+    censored = sum(pair.saddle == 0 and pair.censored > 0 for pair in pairs)
+    return PairsEstimate(
+        data=law,
+        pairs=M,
+        with_saddle=bad,
+        with_censored=censored,
+        trajectories=N,
+        eps=smallest_seen(N),
+        level=LEVEL,
+        share=Measure(bad / M, one_sided_lower(bad, M), min(1.0, one_sided_upper(bad + censored, M) / SEEN)),
+    )
+
+
+def drawn_data(text: str) -> dict[str, Draw]:
+    """By name of the case, the random data of a run's experiment.toml (`text`); cases of other data are left out."""
+    drawn = {}
+    for case in tomllib.loads(text)["case"]:
+        data = case["data"]
+        if data.get("source") == "gaussian":
+            law = {key: value for key, value in data.items() if key not in ("source", "seed") and value is not False}
+            said = ", ".join(key if value is True else f"{key} = {json.dumps(value)}" for key, value in law.items())
+            drawn[case["name"]] = Draw(f"gaussian ({said})", data["seed"])
+    return drawn

@@ -1,0 +1,95 @@
+"""The pool of the cases whose law has a density."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from basins.certificates import can_test
+from basins.estimate.counts import Counts, Measured, StratumMeasure, saddle_measure, strata_measures
+from basins.estimate.labels import Outcomes, label_error
+from basins.estimate.pairs import Draw, PairsEstimate, pairs_estimates
+from basins.intervals import LEVEL
+from basins.laws import stream_key
+from basins.sentences import pooled_sentence
+
+if TYPE_CHECKING:
+    from basins.experiment import Case
+
+
+@dataclass(frozen=True, kw_only=True)
+class PooledEstimate(Measured):
+    """Cases whose law has a density, pooled: counts are added, and the measure is that of the mixture of the cases,
+    each with the weight of its trajectories. The bounds hold for it whether or not the cases agree (intervals.py).
+
+    cases: keys; twins: keys left out because their initial points are those of a pooled case (same problem, law and
+    seed, another engine), so that they are no further evidence; untestable: pooled cases whose shape cannot test
+    the conjecture; strata: only where all have the same singular values, else empty; pairs: of random data, the share
+    of bad pairs (pairs.py). The rest is `Measured`'s.
+    """
+
+    cases: tuple[str, ...]
+    twins: tuple[str, ...]
+    untestable: int
+    pairs: tuple[PairsEstimate, ...] = ()
+
+    def to_dict(self) -> dict[str, Any]:
+        return {
+            "cases": list(self.cases),
+            "twins": list(self.twins),
+            "untestable": self.untestable,
+            **self.measures(),
+            "pairs": [pairs.to_dict() for pairs in self.pairs],
+            "sentence": pooled_sentence(self),
+        }
+
+
+def pool(
+    counted: Sequence[tuple[Case, Counts]],
+    outcomes: Mapping[str, Outcomes] | None = None,
+    drawn: Mapping[str, Draw] | None = None,
+) -> PooledEstimate:
+    """The pool; a null law never enters it. By case key, outcomes: of the labels that were checked; drawn: the random
+    data.
+    """
+    kept: dict[int, tuple[Case, Counts]] = {}
+    twins = []
+    for case, counts in counted:
+        if case.law.null:
+            continue
+        # A case of another engine has the same initial points: it must not count twice.
+        points = stream_key(case.problem, case.law)
+        if points not in kept:
+            kept[points] = case, counts
+        elif counts.trajectories > kept[points][1].trajectories:
+            twins.append(kept[points][0].key)
+            kept[points] = case, counts
+        else:
+            twins.append(case.key)
+    cases = [case for case, _ in kept.values()]
+    counts = sum((counts for _, counts in kept.values()), Counts())
+    strata: tuple[StratumMeasure, ...] = ()
+    if cases and all(np.array_equal(case.problem.sigma, cases[0].problem.sigma) for case in cases):
+        strata = strata_measures(cases[0].problem.strata(), counts, max(case.settings.delta for case in cases))
+    checked: Counter[tuple[str, str]] = Counter()
+    for case in cases:
+        checked.update((outcomes or {}).get(case.key, {}))
+    testing = [one for one in kept.values() if can_test(one[0].problem.widths).can_test]
+    return PooledEstimate(
+        cases=tuple(case.key for case in cases),
+        twins=tuple(twins),
+        untestable=len(cases) - len(testing),
+        trajectories=counts.trajectories,
+        minimum=counts.minimum,
+        saddle=counts.saddle,
+        censored=counts.censored,
+        level=LEVEL,
+        saddle_measure=saddle_measure(counts),
+        strata=strata,
+        label_error=label_error(counts, checked),
+        pairs=pairs_estimates(testing, drawn or {}),
+    )
