@@ -62,7 +62,7 @@ def leg(problem: Problem, starts: np.ndarray, t_end: float | None = None) -> Leg
 
 def lanes_to_level(problem: Problem, starts: np.ndarray, tol: float = 1e-8) -> Callable[[], Ends]:
     """One turn of the lanes engine, compiled already."""
-    engine, settings, task = Lanes(), Settings(method="DOP853", rtol=tol, atol=tol / 100), leg(problem, starts)
+    engine, settings, task = Lanes(), Settings(rtol=tol, atol=tol / 100), leg(problem, starts)
     engine.integrate(problem, leg(problem, starts[:4]), settings)
     return lambda: engine.integrate(problem, task, settings)
 
@@ -74,11 +74,11 @@ def reference_to_level(problem: Problem, starts: np.ndarray) -> Callable[[], End
 
 
 def states_at(problem: Problem, starts: np.ndarray, t: float, tol: float, engine: str = "lanes") -> np.ndarray:
-    """States at t, by DOP853 in the lanes or the reference engine."""
+    """States at t: by the lanes as they are by default, or by DOP853 in the reference engine."""
     who = Lanes() if engine == "lanes" else Reference()
-    return who.integrate(
-        problem, leg(problem, starts, t), Settings(engine=engine, method="DOP853", rtol=tol, atol=tol / 100)
-    ).state
+    method = "DOP853-RKC" if engine == "lanes" else "DOP853"
+    settings = Settings(engine=engine, method=method, rtol=tol, atol=tol / 100)
+    return who.integrate(problem, leg(problem, starts, t), settings).state
 
 
 def work(shape: Shape) -> float:
