@@ -16,15 +16,15 @@ PACKAGE = Path(basins.__file__).parent
 # From the ground up; a room may import rooms on lower floors, and its neighbours on its own floor.
 FLOORS = [
     ["errors"],
-    ["flow", "strata", "reduction", "normal", "drawing", "frames", "chi", "intervals"],
+    ["flow", "strata", "reduction", "normal", "drawing", "frames", "chi", "intervals", "histogram"],
     ["problem"],
     ["certificates", "critical", "exact", "laws", "compression", "compressed_draw"],
     ["engines"],
     ["limits"],
-    ["engines.drive", "engines.follow"],
+    ["engines.drive", "engines.follow", "trajectory"],
     ["data", "document", "experiment"],
-    ["store", "shard", "estimate", "sentences"],
-    ["progress", "runners", "describe", "show"],
+    ["store", "shard", "estimate", "sentences", "summary", "survival", "tails", "passages"],
+    ["progress", "runners", "describe", "show", "figures", "report"],
     ["tables", "cli"],
 ]
 FLOOR = {room: height for height, rooms in enumerate(FLOORS) for room in rooms}

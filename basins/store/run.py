@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable, Iterator
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -65,10 +66,7 @@ class Run:
         columns: only these (and `case`); verdict: only rows with this one; contiguous: only the contiguous prefix of
         ids, the rows an estimate may count while the run is in progress.
         """
-        if verdict is not None and verdict not in VERDICTS:
-            raise ArgumentError(f"no verdict {verdict!r}", where="verdict", remedy=nearest(verdict, VERDICTS))
-        where = None if verdict is None else pc.field("verdict") == pa.scalar(verdict)
-        return self._table("trajectories", case, columns, where, contiguous)
+        return self._table("trajectories", case, columns, _with_verdict(verdict), contiguous)
 
     def visits(self, case: str | None = None, *, contiguous: bool = False) -> pd.DataFrame:
         """The visits of committed shards, by case, id and number."""
@@ -77,6 +75,25 @@ class Run:
     def blocks(self, case: str | None = None, *, contiguous: bool = False) -> pd.DataFrame:
         """One row a block of committed shards: counts by verdict and stratum, costs, histogram of log t."""
         return self._table("blocks", case, None, None, contiguous)
+
+    def stream(
+        self,
+        kind: Kind,
+        case: str,
+        columns: list[str] | None = None,
+        *,
+        shards: Iterable[int] | None = None,
+        verdict: str | None = None,
+    ) -> Iterator[pd.DataFrame]:
+        """A case's "trajectories", "visits" or "blocks" shard by shard, so that a run of any size fits in memory.
+
+        columns: only these are read; shards: only these, by default the contiguous prefix, which an estimate may count;
+        verdict: only rows with this one. The rows of one shard, without the column `case`, are held at a time.
+        """
+        the_case, where = self.case(case), _with_verdict(verdict)
+        _refuse_unknown(kind, columns)
+        for shard in range(self.contiguous_prefix(case)) if shards is None else shards:
+            yield _frame(self._part(kind, the_case, shard, columns, where))
 
     def estimate(self) -> Estimate:
         """The measure of the saddles' basins with exact intervals, of the contiguous prefix of every case."""
@@ -120,10 +137,8 @@ class Run:
         self, kind: Kind, case: str | None, columns: list[str] | None, where: Any, contiguous: bool
     ) -> pd.DataFrame:
         schema = schemas.SCHEMAS[kind]
-        for column in columns or ():
-            if column not in schema.names and column != "case":
-                raise ArgumentError(f"no column {column!r}", where=kind, remedy=nearest(column, schema.names))
         wanted = None if columns is None else [column for column in columns if column != "case"]
+        _refuse_unknown(kind, wanted)
         tables = []
         for one in self.manifest.cases if case is None else [self.case(case)]:
             shards = self.committed(one.key)
@@ -149,6 +164,21 @@ class Run:
                 remedy="run again: it is computed again",
             ) from None
         return table.replace_schema_metadata(None)
+
+
+def _with_verdict(verdict: str | None) -> Any:
+    if verdict is None:
+        return None
+    if verdict not in VERDICTS:
+        raise ArgumentError(f"no verdict {verdict!r}", where="verdict", remedy=nearest(verdict, VERDICTS))
+    return pc.field("verdict") == pa.scalar(verdict)
+
+
+def _refuse_unknown(kind: Kind, columns: list[str] | None) -> None:
+    names = schemas.SCHEMAS[kind].names
+    for column in columns or ():
+        if column not in names:
+            raise ArgumentError(f"no column {column!r}", where=kind, remedy=nearest(column, names))
 
 
 def _frame(table: pa.Table) -> pd.DataFrame:

@@ -1,0 +1,112 @@
+"""How figures look: the same page for print and for screens, told apart without colour too.
+
+Okabe and Ito's colours, each with a line style and a marker of its own. No pyplot: a Figure is made, handed back, and
+belongs to the caller; nothing global is touched.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable
+from functools import wraps
+from typing import Any, ParamSpec
+
+from basins.errors import ArgumentError
+
+try:
+    import matplotlib
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+except ImportError:  # pragma: no cover: an extra
+    raise ArgumentError(
+        "figures need matplotlib", where="basins.figures", remedy='install it: pip install "ovf-basins[report]"'
+    ) from None
+
+P = ParamSpec("P")
+
+BLACK, BLUE, ORANGE, GREEN, PINK, SKY, YELLOW = (
+    "#000000", "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00",
+)  # fmt: skip
+GREY = "#6b6b6b"
+COLOURS = (BLUE, ORANGE, GREEN, PINK, SKY, YELLOW, BLACK)
+STYLES = ("-", (0, (5, 2)), (0, (1, 1.5)), (0, (5, 1.5, 1, 1.5)), (0, (8, 2)), (0, (3, 1, 1, 1, 1, 1)), (0, (2, 2)))
+MARKERS = ("o", "s", "^", "D", "v", "P", "X")
+WIDTH, HEIGHT = 5.2, 3.4
+"""Inches: a column of a page; on a screen of 400 pixels letters are still 9 pixels high."""
+
+FORMS = ("png", "svg", "pdf")
+
+RC: Any = {  # its type would be a list of all names matplotlib has
+    "font.size": 9.5,
+    "axes.titlesize": 10,
+    "axes.labelsize": 9.5,
+    "xtick.labelsize": 9,
+    "ytick.labelsize": 9,
+    "legend.fontsize": 8.5,
+    "legend.frameon": False,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.titlelocation": "left",
+    "lines.linewidth": 1.3,
+    "svg.fonttype": "path",
+    "svg.hashsalt": "basins",
+    "figure.dpi": 110,
+    "savefig.dpi": 160,
+}
+
+
+def styled(draw: Callable[P, Figure]) -> Callable[P, Figure]:
+    """Draw with this page's settings, whatever the caller's are."""
+
+    @wraps(draw)
+    def drawn(*args: P.args, **kwargs: P.kwargs) -> Figure:
+        with matplotlib.rc_context({**matplotlib.rcParamsDefault, **RC}):
+            return draw(*args, **kwargs)
+
+    return drawn
+
+
+def page(width: float = WIDTH, height: float = HEIGHT) -> tuple[Figure, Axes]:
+    """A figure with one set of axes."""
+    figure = Figure(figsize=(width, height), layout="constrained")
+    return figure, figure.add_subplot()
+
+
+def look(k: int) -> dict[str, Any]:
+    """Colour, line style and marker of the k-th line."""
+    return {"color": COLOURS[k % 7], "linestyle": STYLES[(k + k // 7) % 7], "marker": MARKERS[k % 7]}
+
+
+def count(n: int) -> str:
+    """12,000,000 as it is read in a legend."""
+    return f"{n:,}"
+
+
+def nothing(said: str, title: str = "") -> Figure:
+    """A figure that says why there is nothing on it."""
+    figure, axes = page(height=1.2)
+    axes.set_axis_off()
+    axes.text(0.5, 0.5, said, ha="center", va="center", wrap=True, color=GREY, transform=axes.transAxes)
+    if title:
+        axes.set_title(title)
+    return figure
+
+
+def svg(figure: Figure) -> bytes:
+    """The figure as SVG, the same bytes each time: letters are paths, so that no font is asked for, and no date."""
+    out = io.BytesIO()
+    with matplotlib.rc_context(RC):
+        figure.savefig(out, format="svg", metadata={"Date": None, "Creator": None})
+    return out.getvalue()
+
+
+def encoded(figure: Figure, form: str) -> bytes:
+    """The figure as a file of this form: png, svg or pdf. Raises ArgumentError for another."""
+    if form not in FORMS:
+        raise ArgumentError(f"no form {form!r} of a figure", where="-o", remedy=f"end its name in .{', .'.join(FORMS)}")
+    if form == "svg":
+        return svg(figure)
+    out = io.BytesIO()
+    with matplotlib.rc_context(RC):
+        figure.savefig(out, format=form, metadata={"CreationDate": None} if form == "pdf" else {"Software": None})
+    return out.getvalue()

@@ -1,0 +1,111 @@
+"""Survival: S(t) = P(T >= t), T the time at which a trajectory is certified to end at a global minimum.
+
+Every saddle basin lies inside {not certified by t}, for every t, so S bounds the measure of the saddle basins from
+above, and its least value is (saddle + censored) / N: the number behind the bound that `estimate` prints.
+
+A saddle is never certified, and a censored row counts as not certified, now and for ever. That is no estimator of
+Kaplan and Meier, who would drop a row from those at risk when it is censored: it assumes that censoring knows nothing
+of what would have come, while a budget censors exactly the slow ones, so the tail would come out too thin.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from basins.errors import ArgumentError
+from basins.intervals import LEVEL
+from basins.summary import CaseSummary
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Array = NDArray[np.float64]
+Band = Literal["binomial", "dkw"]
+BANDS: tuple[Band, ...] = ("binomial", "dkw")
+
+
+@dataclass(frozen=True)
+class Survival:
+    """S at the edges of bins.
+
+    t (M,): times, ascending, units of time of the flow; alive (M,): of N trajectories, those not certified before
+    each; never: saddle + censored; at_start: those certified at t = 0, None where it is not known; first_censored:
+    the earliest stop of a censored row, from which on S is an upper end, inf without any.
+    """
+
+    t: Array
+    alive: NDArray[np.int64]
+    N: int
+    never: int
+    at_start: int | None
+    first_censored: float
+
+    @property
+    def S(self) -> Array:
+        """P(not certified before t), (M,); nan where nothing is counted."""
+        return self.alive / self.N if self.N else np.full(len(self.t), np.nan)
+
+    @property
+    def least(self) -> float | None:
+        """(saddle + censored) / N, the least value of S; None where nothing is counted."""
+        return self.never / self.N if self.N else None
+
+    def band(self, kind: Band = "binomial", level: float = LEVEL) -> tuple[Array, Array]:
+        """(lower, upper), each (M,). binomial: exact (Clopper and Pearson), each t for itself; dkw: all t together, by
+        the inequality of Dvoretzky, Kiefer and Wolfowitz with Massart's constant, S +- sqrt(log(2/alpha) / 2N).
+        """
+        if kind not in BANDS:
+            raise ArgumentError(f"no band {kind!r}", where="band", remedy=f"choose one of {', '.join(BANDS)}")
+        if not 0 < level < 1:
+            raise ArgumentError(f"level = {level!r}", where="level", remedy="give a value between 0 and 1")
+        if not self.N:
+            return np.zeros(len(self.t)), np.ones(len(self.t))
+        if kind == "dkw":
+            reach = np.sqrt(np.log(2 / (1 - level)) / (2 * self.N))
+            return np.maximum(self.S - reach, 0.0), np.minimum(self.S + reach, 1.0)
+        return _clopper_pearson(self.alive, self.N, 1 - level)
+
+    def shown(self) -> slice:
+        """The edges between which S changes, and one beyond either side."""
+        changes = np.flatnonzero((self.alive < self.N) & (self.alive > self.never))
+        if not len(changes):
+            first = int(np.searchsorted(-self.alive, -self.never))  # all at once: the edge where they are gone
+            return slice(max(first - 1, 0), first + 1)
+        return slice(max(int(changes[0]) - 1, 0), int(changes[-1]) + 2)
+
+    def table(self, kind: Band = "binomial", level: float = LEVEL) -> pd.DataFrame:
+        """A row an edge where S changes: t, not_certified, S, lower, upper. Empty where nothing is counted."""
+        import pandas as pd
+
+        lower, upper = self.band(kind, level)
+        part = self.shown() if self.N else slice(0, 0)
+        columns = {"t": self.t, "not_certified": self.alive, "S": self.S, "lower": lower, "upper": upper}
+        return pd.DataFrame({name: values[part] for name, values in columns.items()})
+
+
+def survival(summary: CaseSummary) -> Survival:
+    """The survival of a case: by 1/16 octave where all rows are there, else by octave."""
+    certified = summary.certified
+    return Survival(
+        t=certified.edges,
+        alive=summary.trajectories - certified.below(),
+        N=summary.trajectories,
+        never=summary.saddle + summary.censored,
+        at_start=summary.at_start,
+        first_censored=summary.first_censored,
+    )
+
+
+def _clopper_pearson(k: NDArray[np.int64], n: int, alpha: float) -> tuple[Array, Array]:
+    """intervals.two_sided for an array of counts."""
+    from scipy.special import betainccinv, betaincinv
+
+    lower, upper = np.zeros(len(k)), np.ones(len(k))
+    some, rest = k > 0, k < n
+    lower[some] = betaincinv(k[some], n - k[some] + 1, alpha / 2)
+    upper[rest] = betainccinv(k[rest] + 1, n - k[rest], alpha / 2)
+    return lower, upper

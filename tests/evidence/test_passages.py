@@ -1,0 +1,109 @@
+"""Passages: stays, transitions, dwell times and what is not known, on chosen visits."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from made_runs import Fates, experiment, made
+
+from basins.errors import RunError
+from basins.intervals import one_sided_upper
+from basins.passages import CENSORED, START, passages
+from basins.store import layout
+
+FULL = 3
+VISITS = {
+    0: [(1.0, 0, 0.5), (2.0, 0, 0.25), (4.0, 1, 0.1)],  # {} twice: one stay; then {0}
+    1: [(3.0, 2, 0.01)],
+    3: [(1.0, 0, 0.125)],
+    4: [(1.0, 1, 0.5), (2.0, 0, 0.5), (3.0, 1, 0.5)],  # back and forth
+    1030: [(5.0, 0, 2.0**-10)],
+}
+FATES = Fates(t=8.0, saddles={4: 1}, censored=(3,), visits=VISITS)
+
+
+def test_transitions_and_stays(tmp_path: Path) -> None:
+    found = passages(made(tmp_path, experiment(1100), {"gaussian": FATES}), "gaussian")
+    assert (found.watched, found.visits, found.without, found.censored) == (1100, 9, 1095, 1)
+    assert found.transitions == {
+        (START, FULL): 1095,
+        (START, 0): 3,
+        (START, 2): 1,
+        (START, 1): 1,
+        (0, 1): 2,
+        (1, 0): 1,
+        (1, FULL): 1,
+        (2, FULL): 1,
+        (0, FULL): 1,
+        (0, CENSORED): 1,
+    }
+    assert found.rank_increments == {-1: 1, 1: 4, 2: 1}
+    at_origin = found.stays[0]
+    assert (at_origin.trajectories, at_origin.stays, at_origin.cut) == (4, 4, 1)
+    # 0 stays from t = 1 to its arrival at {0}; 4 from 2 to 3; 1030 from 5 to the stop; 3 was cut
+    assert at_origin.dwell.total == 3
+    assert at_origin.dwell.below()[np.searchsorted(at_origin.dwell.edges, [1.0, 2.0, 4.0])].tolist() == [0, 1, 3]
+    assert at_origin.closest == 2.0**-10
+    assert found.stays[1].trajectories == 2  # 0, and 4 whose limit it is
+    assert found.stays[1].stays == 3
+
+
+def test_tables(tmp_path: Path) -> None:
+    found = passages(made(tmp_path, experiment(1100), {"gaussian": FATES}), "gaussian")
+    edges, strata = found.transition_table(), found.strata_table()
+    assert edges.iloc[0]["source"] == "start"
+    assert edges.groupby("source")["share"].sum().tolist() == pytest.approx([1.0] * 4)
+    assert strata["stratum"].tolist() == ["I(1), S = {}", "I(2), S = {1}", "I(3), S = {0}"]
+    assert strata["share"].tolist() == pytest.approx([4 / 1100, 1 / 1100, 2 / 1100])
+    assert strata["closest"].tolist() == pytest.approx([2.0**-10, 0.01, 0.1])
+    assert (strata["excess_median"] < 1e-15).all()
+
+
+def test_strata_never_met_are_bounded(tmp_path: Path) -> None:
+    found = passages(made(tmp_path, experiment(500), {"gaussian": Fates(8.0, visits={7: [(1.0, 0, 0.5)]})}), "gaussian")
+    assert found.never_met == (2, 1)
+    assert found.bound == one_sided_upper(0, 500)
+
+
+def test_only_watched_ids_are_looked_at(tmp_path: Path) -> None:
+    """In a run that keeps exceptions, a saddle that was not watched has a row and no visits: it is not counted."""
+    of = experiment(1100, rows="exceptions", visits_every=10)
+    found = passages(made(tmp_path, of, {"gaussian": Fates(8.0, saddles={4: 1, 20: 2}, visits=VISITS)}), "gaussian")
+    assert found.watched == 110
+    assert found.transitions == {
+        (START, FULL): 107,
+        (START, 0): 2,
+        (0, 1): 1,
+        (1, FULL): 1,
+        (0, FULL): 1,
+        (START, 2): 1,
+    }
+    assert "every 10-th id" in found.sentence()
+
+
+def test_nothing_watched_is_said(tmp_path: Path) -> None:
+    found = passages(made(tmp_path, experiment(100, visits_every=0), {"gaussian": FATES}), "gaussian")
+    assert "No id is watched" in found.sentence()
+    assert found.never_met == ()
+    assert found.bound is None
+    assert found.transition_table().empty
+    assert found.strata_table().empty
+    nobody = passages(made(tmp_path / "none", experiment(100), {}), "gaussian")
+    assert nobody.sentence() == "No watched id is counted yet."
+
+
+def test_visits_that_belong_to_nobody_are_refused(tmp_path: Path) -> None:
+    run = made(tmp_path, experiment(2048), {"gaussian": FATES})
+    key = run.case("gaussian").key
+    run.files.put(layout.part("visits", key, 1), run.files.get(layout.part("visits", key, 0)))
+    with pytest.raises(RunError, match="visits of id 0, which has no row"):
+        passages(run, "gaussian")
+
+
+def test_a_visits_file_that_is_gone_is_named(tmp_path: Path) -> None:
+    run = made(tmp_path, experiment(2048), {"gaussian": FATES})
+    run.files.delete(layout.part("visits", run.case("gaussian").key, 1))
+    with pytest.raises(RunError, match=r"part-00000001.parquet is gone"):
+        passages(run, "gaussian")

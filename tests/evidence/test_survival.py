@@ -1,0 +1,115 @@
+"""Survival: exact at the edges, never thinner for being censored, and its least value is the estimate's."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from made_runs import GAUSSIAN, Fates, experiment, made
+
+from basins.errors import ArgumentError
+from basins.intervals import two_sided
+from basins.summary import summarise
+from basins.survival import Survival, survival
+
+N = 2500
+
+
+@pytest.fixture
+def fates(rng: np.random.Generator) -> Fates:
+    return Fates(rng.exponential(2.0, N), {7: 1, 1100: 0, 2001: 1}, tuple(range(40, 60)))
+
+
+def test_it_is_the_share_not_certified_at_every_edge(tmp_path: Path, fates: Fates) -> None:
+    found = survival(summarise(made(tmp_path, experiment(N), {"gaussian": fates}), "gaussian"))
+    t = np.array(fates.t)
+    t[[7, 1100, 2001, *range(40, 60)]] = np.inf
+    assert found.alive.tolist() == [int((t >= edge).sum()) for edge in found.t]
+    assert found.S[0] == 1.0
+    assert found.S[-1] == found.least == 23 / N
+
+
+def test_rows_and_histogram_agree_at_the_edges(tmp_path: Path, fates: Fates) -> None:
+    fine = survival(summarise(made(tmp_path / "a", experiment(N), {"gaussian": fates}), "gaussian"))
+    coarse = survival(
+        summarise(made(tmp_path / "b", experiment(N, rows="exceptions"), {"gaussian": fates}), "gaussian")
+    )
+    at = np.searchsorted(fine.t, coarse.t)
+    assert (fine.t[at] == coarse.t).all()
+    assert fine.alive[at].tolist() == coarse.alive.tolist()
+
+
+def test_the_least_value_is_the_number_behind_the_estimates_bound(tmp_path: Path, fates: Fates) -> None:
+    run = made(tmp_path, experiment(N), {"gaussian": fates})
+    case, found = run.estimate().cases[0], survival(summarise(run, "gaussian"))
+    assert found.never == case.saddle + case.censored
+    assert found.least == (case.saddle + case.censored) / case.trajectories
+
+
+def test_censoring_never_makes_the_tail_thinner(tmp_path: Path, rng: np.random.Generator) -> None:
+    """A budget stops the slow ones early: S with them censored at t = 1 is S without censoring, where that is known,
+    and above it beyond. Kaplan and Meier's estimate of the same rows is far below."""
+    t = rng.exponential(2.0, N)
+    slow = np.flatnonzero(t > 5)
+    seen = t.copy()
+    seen[slow] = 1.0
+    whole = survival(summarise(made(tmp_path / "whole", experiment(N), {"gaussian": Fates(t)}), "gaussian"))
+    run = made(tmp_path / "cut", experiment(N), {"gaussian": Fates(seen, {}, tuple(slow))})
+    cut = survival(summarise(run, "gaussian"))
+    assert (cut.alive >= whole.alive).all()
+    early = cut.t <= 1.0
+    assert (cut.alive[early] == whole.alive[early]).all()
+    assert cut.first_censored == 1.0
+    order = np.argsort(seen)
+    at_risk, certified = N - np.arange(N), ~np.isin(order, slow)
+    kaplan_meier = np.cumprod(np.where(certified, 1 - 1 / at_risk, 1.0))
+    at_five = kaplan_meier[np.searchsorted(seen[order], 5.0) - 1]
+    assert at_five < 0.2 * (t >= 5).mean()
+
+
+def test_the_bands(tmp_path: Path, fates: Fates) -> None:
+    found = survival(summarise(made(tmp_path, experiment(N), {"gaussian": fates}), "gaussian"))
+    lower, upper = found.band()
+    for at in (0, 300, 350, 400, len(found.t) - 1):
+        assert (lower[at], upper[at]) == pytest.approx(two_sided(int(found.alive[at]), N, 0.05), rel=1e-12)
+    lower, upper = found.band("dkw")
+    assert (upper - lower).max() <= 2 * np.sqrt(np.log(40) / (2 * N)) + 1e-15
+    with pytest.raises(ArgumentError, match="no band 'normal'"):
+        found.band("normal")  # type: ignore[arg-type]
+    with pytest.raises(ArgumentError, match="level"):
+        found.band(level=1.0)
+
+
+def test_the_joint_band_covers_jointly_and_the_pointwise_one_does_not(rng: np.random.Generator) -> None:
+    """400 samples of 200 from a known law: DKW misses somewhere in at most 5 %; pointwise intervals more often."""
+    edges = np.arange(1, 64) / 64
+    missed = {"binomial": 0, "dkw": 0}
+    for _ in range(400):
+        t = rng.uniform(size=200)
+        one = Survival(edges, (t[:, None] >= edges).sum(axis=0), 200, 0, 0, np.inf)
+        for kind in missed:
+            lower, upper = one.band(kind)  # type: ignore[arg-type]
+            missed[kind] += bool(((1 - edges < lower) | (1 - edges > upper)).any())
+    assert missed["dkw"] / 400 <= 0.05 + 3 * np.sqrt(0.05 * 0.95 / 400)
+    assert missed["binomial"] / 400 > 0.15
+
+
+def test_its_table_has_the_edges_where_it_changes(tmp_path: Path, fates: Fates) -> None:
+    table = survival(summarise(made(tmp_path, experiment(N), {"gaussian": fates}), "gaussian")).table()
+    assert list(table) == ["t", "not_certified", "S", "lower", "upper"]
+    assert table["S"].iloc[0] == 1.0
+    assert table["S"].iloc[-1] == 23 / N
+    assert (table["lower"] < table["S"]).all()
+
+
+def test_nothing_counted_and_nothing_certified(tmp_path: Path) -> None:
+    run = made(tmp_path / "empty", experiment(N, GAUSSIAN), {})
+    nothing = survival(summarise(run, "gaussian"))
+    assert nothing.least is None
+    assert nothing.table().empty
+    assert np.isnan(nothing.S).all()
+    run = made(tmp_path / "censored", experiment(N, GAUSSIAN), {"gaussian": Fates(1.0, {}, range(N))})
+    censored = survival(summarise(run, "gaussian"))
+    assert censored.least == 1.0
+    assert (censored.table()["S"] == 1.0).all()
