@@ -99,9 +99,10 @@ PATIENCE = 40
 """Stiff steps of DOP853 before a row is taken to be on a plateau; twice as many each time after."""
 
 
-SHARE, RESERVE = 4, 20_000
-"""Of a row's budget one part in SHARE, but no more evaluations than RESERVE, is kept from RKC for the reference
-engine's Radau, which crosses the longest plateau in some 2,000 of them (0.2 s of Python)."""
+PLATEAU = 180_000
+"""A row that has spent so many evaluations and is still on a plateau goes to the reference engine's Radau, which crosses
+the longest in some 2,000 of them (0.2 s of Python). No share of the budget: a larger budget has to continue the same
+path (`basins extend`)."""
 
 STAGES = 512
 """A row that wants more stages than this in a step goes to Radau at once."""
@@ -140,7 +141,7 @@ def run(code: Kernel, problem: Problem, leg: Leg, settings: Settings) -> Ends:
         rows = rows[part.stop == group.STIFF]
         if not len(rows):
             break
-        part = course.phase(rows, reserve=dense)
+        part = course.phase(rows, PLATEAU if dense else None)
         visits = stabilised(
             code.stage, stages, dense, n, problem.target.size, problem.H, problem.gram_norm,
             settings.atol, settings.rtol, _aligned(7 * n * lanes).reshape(7, n, lanes), scratch, parameters,
@@ -149,7 +150,7 @@ def run(code: Kernel, problem: Problem, leg: Leg, settings: Settings) -> Ends:
         )  # fmt: skip
         course.add(part, visits)
         course.patience[rows] *= 2
-        spent = (part.stop == Stop.BUDGET) & (course.evaluations[rows] < leg.budget[rows])
+        spent = (part.stop == Stop.BUDGET) & dense & (leg.budget[rows] > PLATEAU)
         resist.append(rows[spent | (part.stop == plateau.RESISTS)])
         rows = rows[part.stop == plateau.BACK]
     rows = np.sort(np.concatenate(resist))
@@ -191,11 +192,11 @@ class _Course:
         self.patience, self.size = np.full(N, patience), np.zeros(N)
         self.visits: list[tuple[NDArray[Any], ...]] = []
 
-    def phase(self, rows: NDArray[np.int64], reserve: bool = False) -> _Phase:
-        """The next phase of these rows, from where they are on what is left of their budgets (but the reserve)."""
+    def phase(self, rows: NDArray[np.int64], most: int | None = None) -> _Phase:
+        """The next phase of these rows, from where they are on what is left of their budgets, or of `most`."""
         leg, N = self.leg, len(rows)
-        kept = np.minimum(leg.budget[rows] // SHARE, RESERVE) if reserve else 0
-        budget = np.maximum(1, leg.budget[rows] - kept - self.evaluations[rows])
+        allowed = leg.budget[rows] if most is None else np.minimum(leg.budget[rows], most)
+        budget = np.maximum(1, allowed - self.evaluations[rows])
         numbers = (leg.level, leg.rest_after, leg.t_end, leg.max_step)
         level, rest_after, t_end, max_step = (np.asarray(a[rows], dtype=np.float64) for a in numbers)
         asked: tuple[NDArray[Any], ...]

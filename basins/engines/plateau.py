@@ -18,7 +18,7 @@ import numpy as np
 from numba import njit
 
 from basins.engines.base import Array, U
-from basins.engines.group import GOES_ON, Codes, Counts, Flags, call, reason, too_small
+from basins.engines.group import BUDGET, GOES_ON, Codes, Counts, Flags, call, reason, too_small
 
 BACK = -3
 """Not the end of a row: DOP853 does as well from here."""
@@ -305,14 +305,16 @@ def drive(
                 elif yields and size[lane] * rate[lane] > reach(most):
                     why = RESISTS
                 else:
-                    limit = min(most, max(2, budget[r] - evaluations[r]))
-                    if size[lane] * rate[lane] > reach(limit):
-                        size[lane] = reach(limit) / rate[lane]
+                    if size[lane] * rate[lane] > reach(most):
+                        size[lane] = reach(most) / rate[lane]
                     t_new[lane] = t[lane] + size[lane]
                     if t_new[lane] > t_end[r]:
                         t_new[lane] = t_end[r]
                     h[lane] = t_new[lane] - t[lane]
                     s[lane], j[lane], task[lane] = stages_for(h[lane] * rate[lane]), 0, STEP
+                    if s[lane] > budget[r] - evaluations[r]:
+                        why = BUDGET  # a shorter step would be another path than a larger budget takes
+                if why == GOES_ON:
                     w0[lane] = 1.0 + DAMPING / (s[lane] * s[lane])
                     w1[lane] = slope_at(w0[lane], s[lane])
                     T[0, 0, lane], T[0, 1, lane], T[0, 2, lane] = w0[lane], 1.0, 0.0
