@@ -102,16 +102,33 @@ def main() -> None:
 EXPERIMENT = click.argument("experiment", type=click.Path(path_type=Path))
 RUN = click.argument("run", metavar="RUN")
 WORKERS = click.option("--workers", type=click.IntRange(min=1), help="How many work at a time; by default one a core.")
+ON = click.option("--on", type=click.Choice(RUNNERS), default="ray", show_default=True, help="Who works.")
+ADDRESS = click.option("--address", help="The Ray cluster's; by default RAY_ADDRESS, else a Ray of this machine's own.")
+DEADLINE = click.option(
+    "--deadline",
+    type=click.FloatRange(min=0, min_open=True),
+    metavar="SECONDS",
+    help="A shard that takes longer is tried again elsewhere; by default ten times the longest so far, or a minute.",
+)
 
 
 @command
 @EXPERIMENT
 @click.option("--out", metavar="RUN", help="The run's folder; by default runs/NAME. One that is there is resumed.")
-@click.option("--on", type=click.Choice(RUNNERS), default="ray", show_default=True, help="Who works.")
+@ON
 @WORKERS
-@click.option("--address", help="The Ray cluster's; by default RAY_ADDRESS, else a Ray of this machine's own.")
+@ADDRESS
+@DEADLINE
 @click.option("--dry-run", is_flag=True, help="Show the plan and what it would cost; write nothing.")
-def run(experiment: Path, out: str | None, on: str, workers: int | None, address: str | None, dry_run: bool) -> None:
+def run(
+    experiment: Path,
+    out: str | None,
+    on: str,
+    workers: int | None,
+    address: str | None,
+    deadline: float | None,
+    dry_run: bool,
+) -> None:
     """Run EXPERIMENT, or what is missing of it.
 
     EXPERIMENT is a TOML file. At the end comes what the run shows, as `basins estimate` prints it.
@@ -120,8 +137,7 @@ def run(experiment: Path, out: str | None, on: str, workers: int | None, address
     from basins.experiment import load
     from basins.progress import progress
 
-    if address is not None and on != "ray":
-        raise click.UsageError(f"--address is of --on ray, not of --on {on}")
+    _refuse_senseless(on, address, deadline)
     loaded = load(experiment)
     out = str(Path("runs") / _folder(loaded.name)) if out is None else out
     screen = tables.console()
@@ -134,12 +150,21 @@ def run(experiment: Path, out: str | None, on: str, workers: int | None, address
     from basins.runners import run as run_experiment
 
     try:
-        done = run_experiment(loaded, out, on=on, workers=workers, address=address, listeners=[progress()])
+        done = run_experiment(
+            loaded, out, on=on, workers=workers, address=address, deadline=deadline, listeners=[progress()]
+        )
     except KeyboardInterrupt:
         _line(f"interrupted: the shards that are done are kept in {out}, and the same command goes on from there")
         sys.exit(INTERRUPTED)
     tables.print_estimate(screen, done.estimate())
     screen.print(f"complete: {done.path}", soft_wrap=True)
+
+
+def _refuse_senseless(on: str, address: str | None, deadline: float | None) -> None:
+    if address is not None and on != "ray":
+        raise click.UsageError(f"--address is of --on ray, not of --on {on}")
+    if deadline is not None and on == "inline":
+        raise click.UsageError("--on inline has no --deadline")
 
 
 def _folder(name: str) -> str:

@@ -28,13 +28,15 @@ def run(
     on: str | Runner = "ray",
     workers: int | None = None,
     address: str | None = None,
+    deadline: float | None = None,
     listeners: Iterable[Listener] = (),
 ) -> Run:
     """Carry out an experiment (or the TOML file of one) into the run at `out`: all of it, or what is missing there.
 
     on: "ray", "processes", "inline", or a Runner; workers: by default one a core, on a cluster as many as it has;
-    address: HOST:PORT of a Ray cluster (default: RAY_ADDRESS, else an embedded Ray); listeners: called with each
-    event of progress.py.
+    address: HOST:PORT of a Ray cluster (default: RAY_ADDRESS, else an embedded Ray); deadline: seconds after which a
+    shard is given up where it is and tried again (default: ten times the longest that a shard of its case took, a
+    minute at least; inline has none); listeners: called with each event of progress.py.
 
     Everything is checked before `out` is touched. Raises ExperimentError, DataError, AssumptionError or ArgumentError
     for what is asked; RunError for a place that holds something else or cannot be written, a damaged run, a shard
@@ -44,7 +46,7 @@ def run(
         experiment = load(os.fspath(experiment))
     if workers is not None and (isinstance(workers, bool) or not isinstance(workers, int) or workers < 1):
         raise ArgumentError(f"workers = {workers!r}", where="workers", remedy="give a whole number of at least 1")
-    runner = runner_of(on, address) if isinstance(on, str) else on
+    runner = runner_of(on, address, deadline) if isinstance(on, str) else on
     runner.check()
     files = files_at(out)
     manifest = create_or_resume(files, experiment)
@@ -54,15 +56,21 @@ def run(
     return Run(files)
 
 
-def runner_of(name: str, address: str | None = None) -> Runner:
-    """The runner of a name. Raises ArgumentError for one that is unknown, or an address that it has no use for."""
+def runner_of(name: str, address: str | None = None, deadline: float | None = None) -> Runner:
+    """The runner of a name. Raises ArgumentError for one that is unknown, or what it has no use for."""
     if name not in RUNNERS:
         raise ArgumentError(f"unknown runner {name!r}", where="on", remedy=nearest(name, RUNNERS))
-    if name == "ray":
-        return Ray(address)
-    if address is not None:
+    if address is not None and name != "ray":
         raise ArgumentError(f"runner {name!r} has no address", where="address", remedy="leave it out, or use --on ray")
-    return RUNNERS[name]()
+    if deadline is None:
+        return Ray(address) if name == "ray" else RUNNERS[name]()
+    if not deadline > 0:
+        raise ArgumentError(f"deadline = {deadline!r}", where="deadline", remedy="give seconds, more than 0")
+    if name == "inline":
+        raise ArgumentError(
+            "runner 'inline' has no deadline", where="deadline", remedy="leave it out, or use --on processes"
+        )
+    return Ray(address, deadline=deadline) if name == "ray" else Processes(deadline=deadline)
 
 
 def _carry_out(

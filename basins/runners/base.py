@@ -9,12 +9,16 @@ A runner provides `name`, `check()` and `run(tasks, run_path, workers, on_event)
 3. It calls `on_event(ShardDone(...))` once a task, from the driver, when `work` has returned: the shard is committed
    then. Order is free.
 4. A worker that dies (killed, out of memory, its machine gone) or outlasts its deadline loses nothing but time: the
-   event is AttemptLost, and the shard is tried again, at most ATTEMPTS times; then RunError names it. Other shards'
-   attempts are not counted for it.
+   event is AttemptLost, and the shard is tried again, wherever the first attempt may still be at work. A shard that is
+   lost ATTEMPTS times while nothing else is lost kills its workers itself: RunError names it. Where machines come and
+   go others are lost too, and such losses are not held against it, up to MOST_ATTEMPTS.
+   Every attempt has a deadline (ledger.py; inline, where nothing could be given up, has none): seconds that are asked
+   for, or SLACK times the longest that a shard of its case took, and twice as many at each further attempt.
 5. An exception that `work` raises is the shard's own and would come again: `run` raises a RunError that names shard
    and cause, with the exception as its cause. Shards already committed stay. Nothing is swallowed, nothing merely
    logged.
-6. What is in flight is bounded, whatever the number of tasks.
+6. What is in flight is bounded, whatever the number of tasks, and follows the workers that there are: a machine that
+   joins gets work.
 7. KeyboardInterrupt, in the driver, stops it: what is in flight is given up, workers that it started are ended, and
    it is raised again. What a killed worker leaves is debris that the next run sweeps. A runner ends only processes
    that it started.
@@ -31,19 +35,14 @@ import os
 import pickle
 import sys
 import traceback
-from collections import Counter, deque
 from collections.abc import Callable, Sequence
 from typing import Protocol, cast
 
-from basins.errors import BasinsError, RunError
-from basins.progress import AttemptLost, Listener, ShardDone
+from basins.progress import Listener
 from basins.shard import ShardSummary, Task
 
 Work = Callable[[str, str, int, int], ShardSummary]
 WORK = "basins.shard:work"
-
-ATTEMPTS = 5
-"""A shard whose worker was lost this many times fails the run."""
 
 ONE_THREAD = dict.fromkeys(
     ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS", "VECLIB_MAXIMUM_THREADS"), "1"
@@ -59,52 +58,6 @@ class Runner(Protocol):
     def check(self) -> None: ...
 
     def run(self, tasks: Sequence[Task], run_path: str, workers: int | None, on_event: Listener) -> None: ...
-
-
-class Ledger:
-    """What is still to do, and how often each shard was tried: the part of the contract that every runner shares."""
-
-    def __init__(self, tasks: Sequence[Task], on_event: Listener) -> None:
-        self.waiting = deque(tasks)
-        self.in_flight: set[Task] = set()
-        self.attempts: Counter[Task] = Counter()
-        self.on_event = on_event
-
-    @property
-    def unfinished(self) -> bool:
-        return bool(self.waiting or self.in_flight)
-
-    def take(self) -> tuple[Task, int]:
-        """The next task and the number of this attempt."""
-        task = self.waiting.popleft()
-        self.in_flight.add(task)
-        self.attempts[task] += 1
-        return task, self.attempts[task]
-
-    def done(self, task: Task, summary: ShardSummary) -> None:
-        self.in_flight.remove(task)
-        self.on_event(ShardDone(summary, self.attempts[task]))
-
-    def lost(self, task: Task, cause: str) -> None:
-        """The task's worker is lost: it goes first in line again. Raises RunError at the last attempt."""
-        self.in_flight.remove(task)
-        self.on_event(AttemptLost(task, self.attempts[task], cause))
-        if self.attempts[task] >= ATTEMPTS:
-            raise RunError(
-                f"{task} lost its worker {ATTEMPTS} times, the last time: {cause}",
-                remedy="look for a lack of memory on the workers, then run again: the other shards are kept",
-            )
-        self.waiting.appendleft(task)
-
-
-def failure(task: Task, error: BaseException) -> RunError:
-    """The RunError of an exception that a shard's computation raised; raise it `from error`."""
-    if isinstance(error, BasinsError):
-        return RunError(f"{task}: {error.what}", where=error.where, remedy=error.remedy)
-    return RunError(
-        f"{task} failed: {type(error).__name__}: {error}",
-        remedy="the other shards are kept; run with --debug for the traceback, and report it",
-    )
 
 
 def portable(error: Exception) -> Exception:

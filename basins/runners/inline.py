@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from basins.progress import Listener
-from basins.runners.base import WORK, Ledger, failure, work_of
+from basins.runners.base import WORK, work_of
+from basins.runners.ledger import Ledger, failure
 from basins.shard import Task
 
 

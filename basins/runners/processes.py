@@ -12,7 +12,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Sequence
 from contextlib import suppress
 from multiprocessing import Pipe
@@ -21,7 +20,8 @@ from typing import Any
 
 from basins.errors import RunError
 from basins.progress import Listener
-from basins.runners.base import ATTEMPTS, ONE_THREAD, WORK, Ledger, cores, failure, search_path
+from basins.runners.base import ONE_THREAD, WORK, cores, search_path
+from basins.runners.ledger import ATTEMPTS, Ledger, failure
 from basins.shard import Task
 
 PATIENCE = 5.0
@@ -29,8 +29,8 @@ PATIENCE = 5.0
 
 
 class Processes:
-    """`workers` processes here. deadline: seconds after which a worker is killed and its shard tried again; None:
-    never.
+    """`workers` processes here. deadline: seconds after which a worker is killed and its shard tried again; None: by
+    what shards took so far (ledger.py).
     """
 
     name = "processes"
@@ -42,48 +42,75 @@ class Processes:
         """Nothing can be missing."""
 
     def run(self, tasks: Sequence[Task], run_path: str, workers: int | None, on_event: Listener) -> None:
-        ledger = Ledger(tasks, on_event)
-        pool: list[_Worker] = []
+        ledger = Ledger(tasks, on_event, self.deadline)
+        pool = _Pool(self.work, run_path)
         try:
-            pool.extend(_Worker(self.work, run_path) for _ in range(min(workers or cores(), len(tasks))))
-            stillborn = 0
+            pool.start(min(workers or cores(), len(tasks)))
             while ledger.unfinished:
-                for worker in pool:
+                for worker in pool.workers:
                     if worker.idle and ledger.waiting:
-                        worker.give(*ledger.take(), deadline=self.deadline)
-                for worker in _ready(pool):
-                    try:
-                        task, answer = worker.answer()
-                    except OSError as error:  # EOFError of a dead one becomes one of these, like TimeoutError
-                        worker.kill()
-                        stillborn += worker.task is None
-                        if stillborn >= ATTEMPTS:
-                            raise _no_start(str(error)) from None
-                        pool[pool.index(worker)] = _Worker(self.work, run_path)
-                        if worker.task is not None:
-                            ledger.lost(worker.task, str(error))
-                        continue
-                    if isinstance(answer, BaseException):
-                        raise (_no_start(str(answer)) if task is None else failure(task, answer)) from answer
-                    if task is not None:
-                        ledger.done(task, answer)
+                        worker.give(*ledger.take())
+                for worker in pool.ready(ledger.patience()):
+                    self.hear(worker, pool, ledger)
+                for task in ledger.overdue():
+                    worker = pool.at(task)
+                    if not worker.pipe.poll():  # else it is the driver who was late
+                        pool.replace(worker)
+                        ledger.lost(task, ledger.late(task))
         finally:
-            for worker in pool:  # idle, not up yet, or given up: nothing is lost by it
+            for worker in pool.workers:  # idle, not up yet, or given up: nothing is lost by it
                 worker.kill()
+
+    def hear(self, worker: _Worker, pool: _Pool, ledger: Ledger) -> None:
+        """What a worker says: that it is ready, what came of its task, or nothing more because it is dead."""
+        try:
+            task, answer = worker.answer()
+        except ConnectionError as error:
+            pool.replace(worker)
+            if worker.task is not None:
+                ledger.lost(worker.task, str(error))
+                return
+            pool.stillborn += 1
+            if pool.stillborn >= ATTEMPTS:
+                raise _no_start(str(error)) from None
+            return
+        if isinstance(answer, BaseException):
+            raise (_no_start(str(answer)) if task is None else failure(task, answer)) from answer
+        if task is None:
+            pool.stillborn = 0
+        else:
+            ledger.done(task, answer)
 
 
 def _no_start(cause: str) -> RunError:
     return RunError(f"workers do not start: {cause}", remedy="try --on inline, which says more")
 
 
-def _ready(pool: list[_Worker]) -> list[_Worker]:
-    """Workers that have something to say, are dead, or are past their deadline; waits for the first."""
-    deadlines = [worker.deadline for worker in pool if worker.deadline is not None]
-    timeout = max(0.0, min(deadlines) - time.monotonic()) if deadlines else None
-    ready = wait([worker.pipe for worker in pool], timeout)
-    found = [worker for worker in pool if worker.pipe in ready]
-    late = [worker for worker in pool if worker not in found and worker.overdue]
-    return found + late
+class _Pool:
+    """The workers of a run. stillborn: how many died without a task since one was last ready."""
+
+    def __init__(self, work: str, run_path: str) -> None:
+        self.work, self.run_path = work, run_path
+        self.workers: list[_Worker] = []
+        self.stillborn = 0
+
+    def start(self, count: int) -> None:
+        """Start so many."""
+        self.workers.extend(_Worker(self.work, self.run_path) for _ in range(count))
+
+    def ready(self, timeout: float | None) -> list[_Worker]:
+        """Workers that have something to say, or are dead; waits for the first, at most `timeout` seconds."""
+        pipes = wait([worker.pipe for worker in self.workers], timeout)
+        return [worker for worker in self.workers if worker.pipe in pipes]
+
+    def at(self, task: Task) -> _Worker:
+        """The worker that is at this task."""
+        return next(worker for worker in self.workers if worker.task == task)
+
+    def replace(self, worker: _Worker) -> None:
+        """Another worker in the place of one that is dead or given up."""
+        worker.kill()
+        self.workers[self.workers.index(worker)] = _Worker(self.work, self.run_path)
 
 
 class _Worker:
@@ -107,30 +134,22 @@ class _Worker:
             theirs.close()
         self.idle = False
         self.task: Task | None = None
-        self.deadline: float | None = None
 
-    @property
-    def overdue(self) -> bool:
-        return self.deadline is not None and time.monotonic() >= self.deadline
-
-    def give(self, task: Task, attempt: int, deadline: float | None) -> None:
+    def give(self, task: Task, attempt: int) -> None:
         self.task, self.idle = task, False
-        self.deadline = None if deadline is None else time.monotonic() + deadline
         with suppress(OSError):  # it has just died: the next look at the pipe says so
             self.pipe.send((task.case, task.shard, attempt))
 
     def answer(self) -> tuple[Task | None, Any]:
         """The task and its summary or exception; no task where the worker says that it is ready, or why it is not.
 
-        Raises an OSError that says what became of a worker that is dead, or TimeoutError for one past its deadline.
+        Raises ConnectionError that says what became of a worker that is dead.
         """
-        if self.overdue and not self.pipe.poll():
-            raise TimeoutError("past its deadline")
         try:
             answer = self.pipe.recv()
         except (EOFError, OSError):
             raise ConnectionError(self.end()) from None
-        task, self.task, self.deadline, self.idle = self.task, None, None, True
+        task, self.task, self.idle = self.task, None, True
         return task, answer
 
     def end(self) -> str:

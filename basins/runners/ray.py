@@ -15,14 +15,15 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 from basins.errors import ArgumentError, RunError
 from basins.progress import Listener
-from basins.runners.base import ONE_THREAD, WORK, Ledger, cores, failure, portable, search_path, work_of
+from basins.runners.base import ONE_THREAD, WORK, cores, portable, search_path, work_of
+from basins.runners.ledger import Ledger, failure
 from basins.shard import Task
 
 EMBEDDED = "local"
@@ -32,6 +33,12 @@ PROBE = 2.0
 ANSWER = 8.0
 """Seconds within which it must say whether it knows our token, a second import of Ray included."""
 
+LOOK = 5.0
+"""Seconds after which the cluster is asked again how many cores it has."""
+
+AHEAD = 2
+"""Shards in flight for each core of a cluster: one that grows on demand must see some wait."""
+
 OBJECT_STORE = 80_000_000
 """Bytes; Ray asks for 75 MB at least, and summaries need none of it."""
 
@@ -39,7 +46,8 @@ OBJECT_STORE = 80_000_000
 class Ray:
     """Workers of Ray. address: HOST:PORT of a cluster, or None for RAY_ADDRESS, else an embedded Ray.
 
-    deadline: seconds after which a shard is given up where it is and submitted again; None: never.
+    deadline: seconds after which a shard is given up where it is and submitted again; None: by what shards took so far
+    (ledger.py). They are counted from its submission: a wait for a core and a worker's start are in them.
     """
 
     name = "ray"
@@ -61,25 +69,16 @@ class Ray:
     def run(self, tasks: Sequence[Task], run_path: str, workers: int | None, on_event: Listener) -> None:
         if not tasks:
             return
-        ledger = Ledger(tasks, on_event)
-        in_flight: dict[Any, tuple[Task, float]] = {}
-        with _connection(self.address, workers) as (ray, options):
-            # On a cluster more than there are cores, so that one that grows on demand sees some.
-            bound = workers or (cores() if self.address == EMBEDDED else 2 * int(ray.cluster_resources().get("CPU", 1)))
+        with _connection(self.address, workers) as (ray, options, own):
             remote = ray.remote(_task).options(num_cpus=1, max_retries=0, name="basins shard", **options)
+            flight = _Flight(ray, remote, (self.work, run_path), Ledger(tasks, on_event, self.deadline))
+            bound = _Bound(ray, workers or (cores() if own else None))
             try:
-                while ledger.unfinished:
-                    while ledger.waiting and len(in_flight) < bound:
-                        task, attempt = ledger.take()
-                        ref = remote.remote(self.work, run_path, task.case, task.shard, attempt)
-                        in_flight[ref] = task, time.monotonic()
-                    for ref in self.ready(ray, in_flight):
-                        task, _ = in_flight.pop(ref)
-                        self.collect(ray, ref, task, ledger)
-                    for ref in self.overdue(in_flight):
-                        task, _ = in_flight.pop(ref)
-                        ray.cancel(ref, force=True)
-                        ledger.lost(task, f"past its deadline of {self.deadline:g} s")
+                while flight.ledger.unfinished:
+                    flight.submit(bound())
+                    for ref in flight.back(bound.patience):
+                        self.collect(ray, ref, flight.refs.pop(ref), flight.ledger)
+                    flight.give_up_late()
             except ray.exceptions.RayError as error:
                 raise RunError(
                     f"lost the connection to Ray: {type(error).__name__}: {_last_line(error)}",
@@ -87,27 +86,9 @@ class Ray:
                     remedy="look after the cluster, then run again: only what is missing is computed",
                 ) from error
             finally:
-                for ref in in_flight:
+                for ref in flight.refs:
                     with suppress(ray.exceptions.RayError):
                         ray.cancel(ref, force=True)
-
-    def ready(self, ray: Any, in_flight: dict[Any, tuple[Task, float]]) -> list[Any]:
-        """The refs that are back; waits for the first, or for the first deadline."""
-        refs = list(in_flight)
-        timeout = None
-        if self.deadline is not None:
-            oldest = min(submitted for _, submitted in in_flight.values())
-            timeout = max(0.0, oldest + self.deadline - time.monotonic())
-        if not ray.wait(refs, num_returns=1, timeout=timeout)[0]:
-            return []
-        back: list[Any] = ray.wait(refs, num_returns=len(refs), timeout=0)[0]
-        return back
-
-    def overdue(self, in_flight: dict[Any, tuple[Task, float]]) -> list[Any]:
-        if self.deadline is None:
-            return []
-        now = time.monotonic()
-        return [ref for ref, (_, submitted) in in_flight.items() if now - submitted >= self.deadline]
 
     def collect(self, ray: Any, ref: Any, task: Task, ledger: Ledger) -> None:
         """What became of a task that is back."""
@@ -142,14 +123,71 @@ def _task(work: str, run_path: str, case: str, shard: int, attempt: int) -> Any:
         return portable(error)
 
 
+class _Flight:
+    """The tasks that Ray has, by the refs of their results."""
+
+    def __init__(self, ray: Any, remote: Any, arguments: tuple[str, str], ledger: Ledger) -> None:
+        self.ray, self.remote, self.arguments, self.ledger = ray, remote, arguments, ledger
+        self.refs: dict[Any, Task] = {}
+
+    def submit(self, bound: int) -> None:
+        """Submit what is waiting, until `bound` are in flight."""
+        while self.ledger.waiting and len(self.refs) < bound:
+            task, attempt = self.ledger.take()
+            self.refs[self.remote.remote(*self.arguments, task.case, task.shard, attempt)] = task
+
+    def back(self, patience: float | None) -> list[Any]:
+        """The refs that are back; waits for the first, for the first deadline, or `patience` seconds."""
+        refs = list(self.refs)
+        times = [seconds for seconds in (patience, self.ledger.patience()) if seconds is not None]
+        if not self.ray.wait(refs, num_returns=1, timeout=min(times, default=None))[0]:
+            return []
+        found: list[Any] = self.ray.wait(refs, num_returns=len(refs), timeout=0)[0]
+        return found
+
+    def give_up_late(self) -> None:
+        """Whatever is past its deadline waits again; where it is, it is cancelled, but nobody waits for that."""
+        late = set(self.ledger.overdue())
+        for ref, task in list(self.refs.items()):
+            if task in late:
+                del self.refs[ref]
+                self.ray.cancel(ref, force=True)
+                self.ledger.lost(task, self.ledger.late(task))
+
+
+class _Bound:
+    """How many shards may be in flight: as many as is said, or AHEAD for each core that the cluster has now."""
+
+    def __init__(self, ray: Any, fixed: int | None, clock: Callable[[], float] = time.monotonic) -> None:
+        self.ray, self.fixed, self.clock = ray, fixed, clock
+        self.found, self.looked = 1, -LOOK
+
+    def __call__(self) -> int:
+        if self.fixed is not None:
+            return self.fixed
+        if self.clock() - self.looked >= LOOK:
+            # A cluster may have no core for a while: what is submitted then makes it grow.
+            self.found = AHEAD * max(1, int(self.ray.cluster_resources().get("CPU", 0)))
+            self.looked = self.clock()
+        return self.found
+
+    @property
+    def patience(self) -> float | None:
+        """Seconds after which it may be another number."""
+        return None if self.fixed is not None else LOOK
+
+
 @contextmanager
-def _connection(address: str, workers: int | None) -> Iterator[tuple[Any, dict[str, Any]]]:
-    """Ray, connected, and what tasks must be told. A Ray that this process is connected to already is used as it is."""
+def _connection(address: str, workers: int | None) -> Iterator[tuple[Any, dict[str, Any], bool]]:
+    """Ray, connected; what tasks must be told; whether it is our own, of this machine's cores.
+
+    A Ray that this process is connected to already is used as it is.
+    """
     _prepare_environment()
     import ray
 
     if ray.is_initialized():
-        yield ray, {"runtime_env": {"env_vars": ONE_THREAD}}
+        yield ray, {"runtime_env": {"env_vars": ONE_THREAD}}, False
         return
     environment = dict(ONE_THREAD)
     options: dict[str, Any] = {"log_to_driver": False, "logging_level": "ERROR"}
@@ -173,7 +211,7 @@ def _connection(address: str, workers: int | None) -> Iterator[tuple[Any, dict[s
     quiet = ray._private.worker
     quiet._worker_logs_enabled = False
     try:
-        yield ray, {}
+        yield ray, {}, address == EMBEDDED
     finally:
         ray.shutdown()  # ends an embedded Ray; only leaves a cluster
         quiet._worker_logs_enabled = True

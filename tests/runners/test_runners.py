@@ -15,10 +15,11 @@ from standins import CASE, calls, script, spans, summary
 
 from basins.errors import ArgumentError, RunError
 from basins.progress import AttemptLost, Event, Listener, ShardDone
-from basins.runners import base, run, runner_of
-from basins.runners.base import ONE_THREAD, Ledger, Runner, failure
+from basins.runners import ledger, run, runner_of
+from basins.runners.base import ONE_THREAD, Runner
+from basins.runners.ledger import Ledger, failure
 from basins.runners.processes import Processes
-from basins.runners.ray import Ray
+from basins.runners.ray import AHEAD, LOOK, Ray, _Bound
 from basins.shard import Task
 
 Make = Callable[..., Runner]
@@ -127,7 +128,7 @@ def test_killed_workers_lose_no_shard(make_remote: Make, tmp_path: Path) -> None
 def test_a_shard_that_kills_every_worker_fails_the_run(
     make_remote: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(base, "ATTEMPTS", 2)
+    monkeypatch.setattr(ledger, "ATTEMPTS", 2)
     script(tmp_path, dict.fromkeys([(1, attempt) for attempt in range(1, 9)], "kill"))
     with pytest.raises(RunError, match=f"shard 1 of case {CASE} lost its worker 2 times"):
         carried_out(make_remote(work=SCRIPTED), tmp_path, 2, workers=1)
@@ -144,6 +145,90 @@ def test_a_shard_is_given_up_at_its_fifth_loss() -> None:
     with pytest.raises(RunError, match="lost its worker 5 times, the last time: killed"):
         ledger.lost(Task(CASE, 0), "killed")
     assert [event.attempt for event in events if isinstance(event, AttemptLost)] == [1, 2, 3, 4, 5]
+
+
+class Clock:
+    """Seconds that go by when a test says so."""
+
+    now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def lose_until_it_ends(ledger: Ledger, rounds: int, others_done: bool) -> None:
+    """Two shards are taken and lost, in turn, again and again; between two rounds a third is done, or not."""
+    taken = [ledger.take()[0] for _ in range(2)]
+    for _ in range(rounds):
+        for task in taken:
+            ledger.lost(task, "gone")
+            assert ledger.take()[0] == task
+        if others_done:
+            third, _ = ledger.take()
+            ledger.done(third, summary(third.case, third.shard))
+
+
+def test_losses_among_others_are_not_held_against_a_shard() -> None:
+    """Machines come and go: others are lost too, and others are done. At MOST_ATTEMPTS it ends all the same."""
+    many = Ledger(tasks(200), lambda event: None)
+    lose_until_it_ends(many, ledger.MOST_ATTEMPTS - 2, others_done=True)
+    with pytest.raises(RunError, match=f"lost its worker {ledger.MOST_ATTEMPTS} times"):
+        lose_until_it_ends(Ledger(tasks(200), lambda event: None), ledger.MOST_ATTEMPTS, others_done=True)
+
+
+def test_losses_of_all_shards_are_held_against_each() -> None:
+    """Where nothing is done meanwhile it is no machine that went: workers too small for any shard end the run soon."""
+    with pytest.raises(RunError, match=f"lost its worker {ledger.ATTEMPTS} times"):
+        lose_until_it_ends(Ledger(tasks(2), lambda event: None), 100, others_done=False)
+
+
+def test_deadlines_follow_what_shards_of_the_case_took() -> None:
+    clock = Clock()
+    book = Ledger([Task("a", 0), Task("b", 0), Task("a", 1)], lambda event: None, clock=clock)
+    first, other = book.take()[0], book.take()[0]
+    clock.now = 1e6
+    assert book.overdue() == []
+    assert book.patience() is None
+    clock.now = 1e6 + 100.0
+    book.done(first, summary("a", 0))
+    again = book.take()[0]
+    took = 1e6 + 100.0
+    assert book.deadline(again) == ledger.SLACK * took
+    assert book.deadline(other) == float("inf"), "another case may be slower"
+    clock.now = took + 10 * took - 1
+    assert (book.overdue(), book.patience()) == ([], 1.0)
+    clock.now += 1
+    assert book.overdue() == [again]
+    assert book.patience() == 0.0
+    book.lost(again, book.late(again))
+    assert book.take() == (again, 2)
+    assert book.deadline(again) == 20 * took, "twice as long at the second attempt"
+
+
+def test_short_shards_have_a_minute_and_a_deadline_that_is_asked_for_is_kept() -> None:
+    clock = Clock()
+    for asked, least in ((None, ledger.LEAST), (5.0, 5.0)):
+        book = Ledger(tasks(2), lambda event: None, asked, clock)
+        book.done(book.take()[0], summary(CASE, 0))
+        assert book.deadline(book.take()[0]) == least
+
+
+def test_what_is_in_flight_follows_the_cluster() -> None:
+    class Cluster:
+        cores = 2.0
+
+        def cluster_resources(self) -> dict[str, float]:
+            return {"CPU": self.cores} if self.cores else {}
+
+    clock, cluster = Clock(), Cluster()
+    bound = _Bound(cluster, None, clock)
+    seen = []
+    for cores in (2.0, 8.0, 0.0, 3.0):
+        cluster.cores = cores
+        seen.append(bound())
+        clock.now += LOOK
+    assert seen == [2 * AHEAD, 8 * AHEAD, AHEAD, 3 * AHEAD]
+    assert _Bound(cluster, 5)() == 5
 
 
 def test_a_shard_past_its_deadline_is_done_elsewhere(make_remote: Make, tmp_path: Path) -> None:
@@ -186,7 +271,7 @@ class Broken:
         while ledger.unfinished:
             task, attempt = ledger.take()
             if self.fault == "drops" and task.shard == 3:
-                ledger.in_flight.remove(task)
+                del ledger.in_flight[task]
                 continue
             try:
                 result = scripted(run_path, task.case, task.shard, attempt)
@@ -260,6 +345,11 @@ def test_unknown_runners_and_senseless_options_are_refused(tmp_path: Path) -> No
         runner_of("process")
     with pytest.raises(ArgumentError, match="'inline' has no address"):
         runner_of("inline", "127.0.0.1:6379")
+    with pytest.raises(ArgumentError, match="'inline' has no deadline"):
+        runner_of("inline", deadline=60.0)
+    for name in ("ray", "processes"):
+        with pytest.raises(ArgumentError, match=r"deadline = nan; give seconds, more than 0"):
+            runner_of(name, deadline=float("nan"))
     with pytest.raises(ArgumentError, match="workers = 0"):
         run(_unread(), tmp_path / "run", workers=0)
     assert not (tmp_path / "run").exists()
