@@ -105,4 +105,3 @@ def test_numba_of_another_cpu(here, tmp_path):
     if not x86_with("sse2"):
         pytest.skip("not an x86-64")
     assert shards(tmp_path, "x86-64", "", OPENBLAS_CORETYPE="Prescott", **BASELINE) == here
-

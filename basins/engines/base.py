@@ -4,10 +4,10 @@ An engine provides `integrate(problem, leg, settings)` and may assume that every
 1. It integrates dW/dt = -grad L of `problem` from each row of `leg.starts`, each row with its own time, step and error
    control: a row's numbers never depend on its neighbours, on their order or on how many there are.
 2. After every accepted step it tests, in this order: state or loss not finite (NON_FINITE); loss below `leg.level`
-   (LEVEL); t = t_end (T_END); from `leg.rest_after` on, a gradient at rest (`at_rest`: RESTING); evaluations spent,
-   or too few left for the next step (BUDGET). Its steps do not depend on the budget, so that a row of a larger budget
-   comes by where one of a smaller budget stopped. Level and rest are tested at the start too: a start below its level never moves. The last step ends at
-   t_end exactly.
+   (LEVEL); t = t_end (T_END); from `leg.rest_after` on, a gradient at rest (`at_rest`: RESTING); evaluations spent, or
+   too few left for the next step (BUDGET). Its steps do not depend on the budget: a row with a larger one comes by
+   where it stopped with a smaller one. Level and rest are tested at the start too: a start below its level never
+   moves. The last step ends at t_end exactly.
 3. Every row comes back: one stop each, with the state at the stop. A step too small for the time's last digit is
    STEP_UNDERFLOW. Nothing is raised for a row's fate, nothing is dropped, nothing runs without end.
 4. It counts evaluations of the vector field, accepted steps, rejected steps (-1 where it cannot tell), and the
