@@ -4,6 +4,7 @@
     limits = basins.integrate(problem, W0)
     proved = basins.certify(problem, W0)
     run = basins.run("examples/iris.toml", out="runs/iris")
+    run = basins.extend("runs/iris", budget=10**6)
     run = basins.open_run("runs/iris")
 
 Names are resolved when they are first used, so that `import basins` stays light: no ray, no matplotlib, no pandas.
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from basins.errors import BasinsError
     from basins.limits import Certificate, Limits, Reason, Verdict
     from basins.problem import Problem
-    from basins.runners import run
+    from basins.runners import extend, run
     from basins.store import Run, open_run
 
 __version__ = "0.1.0"
@@ -35,6 +36,7 @@ _HOME = {
     "Run": "basins.store",
     "Verdict": "basins.limits",
     "certify": "basins.certificates",
+    "extend": "basins.runners",
     "integrate": "basins.engines.drive",
     "open_run": "basins.store",
     "run": "basins.runners",
@@ -50,6 +52,7 @@ __all__ = [
     "Run",
     "Verdict",
     "certify",
+    "extend",
     "integrate",
     "open_run",
     "run",

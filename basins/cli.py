@@ -174,8 +174,51 @@ def _folder(name: str) -> str:
 
 @command
 @RUN
+@click.option("--budget", type=int, required=True, help="Evaluations that each of them may spend, from t = 0.")
+@ON
+@WORKERS
+@ADDRESS
+@DEADLINE
+def extend(run: str, budget: int, on: str, workers: int | None, address: str | None, deadline: float | None) -> None:
+    """Integrate again, with a larger budget, what ended at its budget.
+
+    Trajectories of a finished RUN that are censored for their evaluation budget, or rest beside a saddle, are
+    integrated again into a new layer over the run: nothing of it is overwritten. The same command goes on with a layer
+    that was interrupted.
+    """
+    from basins import tables
+    from basins.progress import progress
+    from basins.runners import extend as extend_run
+
+    _refuse_senseless(on, address, deadline)
+    try:
+        done = extend_run(
+            run,
+            budget,
+            on=on,
+            workers=workers,
+            address=address,
+            deadline=deadline,
+            listeners=[progress()],
+            told=_line,
+        )
+    except KeyboardInterrupt:
+        _line(f"interrupted: what is done is kept in {run}, and the same command goes on from there")
+        sys.exit(INTERRUPTED)
+    found = done.estimate()
+    screen = tables.console()
+    tables.print_estimate(screen, found)
+    tables.print_left(screen, found, budget)
+
+
+BASE = click.option("--base", is_flag=True, help="As it was before it was extended.")
+
+
+@command
+@RUN
 @click.option("--json", "as_json", is_flag=True, help="As JSON, every number in full.")
-def estimate(run: str, as_json: bool) -> None:
+@BASE
+def estimate(run: str, as_json: bool, base: bool) -> None:
     """The measure of the saddle basins, so far.
 
     With exact intervals. Of a run in progress the shards are counted that are there without a gap from the first.
@@ -183,7 +226,7 @@ def estimate(run: str, as_json: bool) -> None:
     from basins import tables
     from basins.store.run import open_run
 
-    found = open_run(run).estimate()
+    found = open_run(run, 0 if base else None).estimate()
     if as_json:
         click.echo(json.dumps(found.to_dict(), indent=2, ensure_ascii=False, allow_nan=False))
     else:
@@ -195,13 +238,14 @@ def estimate(run: str, as_json: bool) -> None:
 @click.option("--id", "number", type=int, required=True, help="The trajectory's id.")
 @click.option("--case", metavar="KEY|NAME", help="Its case; may be left out where there is one.")
 @click.option("--reintegrate", is_flag=True, help="Integrate it again, and once more 100 times tighter, and compare.")
-def show(run: str, number: int, case: str | None, reintegrate: bool) -> None:
+@BASE
+def show(run: str, number: int, case: str | None, reintegrate: bool, base: bool) -> None:
     """One trajectory, and why it got its verdict."""
     from basins import show as rows
     from basins import tables
     from basins.store.run import open_run
 
-    opened = open_run(run)
+    opened = open_run(run, 0 if base else None)
     shown = rows.show(opened, number, case)
     screen = tables.console()
     tables.print_row(screen, shown)

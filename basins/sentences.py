@@ -21,10 +21,10 @@ LABELS = "label error: not measured"
 """Said wherever a bound is and no label was checked."""
 
 _REMEDIES = {
-    Reason.evaluation_budget: "raise engine.budget",
+    Reason.evaluation_budget: "basins extend RUN --budget B, or raise engine.budget",
     Reason.step_underflow: "try another engine.method, or loosen engine.rtol",
     Reason.non_finite: "lower the law's scale",
-    Reason.settled: "tighten engine.rtol and engine.atol, or raise engine.budget",
+    Reason.settled: "tighten engine.rtol and engine.atol, or basins extend RUN --budget B",
     Reason.t_end: "raise engine.t_end, or leave it out",
     Reason.rounding: "lower the law's scale",
 }

@@ -3,7 +3,7 @@ again."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -44,12 +44,14 @@ class Again:
 @dataclass(frozen=True)
 class Shown:
     """One row of a run, its case, and its visits where it was watched (else None). kept: whether the row is in the run;
-    one that is not was integrated again for this."""
+    one that is not was integrated again for this; layer: the layer that the row is of, 0 for the base (the case's
+    settings then have the layer's budget)."""
 
     case: Case
     row: Row
     visits: list[Row] | None
     kept: bool = True
+    layer: int = 0
 
 
 def show(run: Run, id: int, case: str | None = None) -> Shown:
@@ -82,7 +84,12 @@ def show(run: Run, id: int, case: str | None = None) -> Shown:
         )
     every = run.manifest.visits_every
     watched = every > 0 and id % every == 0
-    return Shown(the_case, found[0], _rows(run, "visits", the_case, shard, id) if watched else None)
+    visits = _rows(run, "visits", the_case, shard, id) if watched else None
+    layer = run.view.layer_of(the_case, shard, id)
+    if layer is None:
+        return Shown(the_case, found[0], visits)
+    extended = replace(the_case, settings=replace(the_case.settings, budget=layer.budget))
+    return Shown(extended, found[0], visits, layer=layer.number)
 
 
 def _case(run: Run, name: str | None) -> Case:
@@ -99,12 +106,7 @@ def _case(run: Run, name: str | None) -> Case:
 
 
 def _rows(run: Run, kind: layout.Kind, case: Case, shard: int, id: int) -> list[Row]:
-    path = layout.part(kind, case.key, shard)
-    try:
-        table = parquet.read(run.files, path, where=pc.field("id") == id)
-    except FileNotFoundError:
-        raise RunError(f"{path} is gone", where=run.path, remedy="run again: it is computed again") from None
-    found: list[Row] = table.to_pylist()
+    found: list[Row] = run.view.part(kind, case, shard, where=pc.field("id") == id).to_pylist()
     return found
 
 

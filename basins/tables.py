@@ -16,6 +16,7 @@ from rich.text import Text
 from basins.describe import Description, PlannedCase
 from basins.estimate import CaseEstimate, Estimate, Measure, PooledEstimate, law_text
 from basins.experiment import Case, Experiment
+from basins.limits import REASONS, Reason
 from basins.sentences import (
     at_least,
     at_most,
@@ -56,6 +57,17 @@ def print_estimate(out: Console, estimate: Estimate) -> None:
         print_case(out, case)
     if len(estimate.pooled.cases) + len(estimate.pooled.twins) > 1:
         print_pool(out, estimate.pooled)
+
+
+def print_left(out: Console, estimate: Estimate, budget: int) -> None:
+    """What an extension to this budget left undecided, and how to go on."""
+    spent = sum(case.reasons.get(REASONS[Reason.evaluation_budget], 0) for case in estimate.cases)
+    if spent:
+        rows = _counted(spent, "trajectory", "trajectories")
+        said = f"{rows} spent all of them: give more, or leave them censored."
+    else:
+        said = "No trajectory that ended at its budget is left."
+    out.print(f"extended to {budget:,} evaluations. {said}", soft_wrap=True)
 
 
 def print_case(out: Console, case: CaseEstimate) -> None:
@@ -247,6 +259,10 @@ def print_row(out: Console, shown: Shown) -> None:
     _heading(out, f"id {row['id']}", f"case {case.name}, {_widths(case.problem.widths)}, {law_text(case.law)}")
     if not shown.kept:
         _paragraph(out, 'This row was not kept (rows = "exceptions"): the trajectory was integrated again just now.')
+    if shown.layer:
+        _paragraph(
+            out, f"Of layer {shown.layer}: integrated again with a budget of {case.settings.budget:,} evaluations."
+        )
     _paragraph(out, why(case, row), style="bold")
     out.print()
     table = Table.grid(padding=(0, 3, 0, 0))
@@ -334,8 +350,8 @@ def _two(value: float) -> str:
     return f"{value:,.0f}" if value >= 9.95 else f"{value:.2g}"
 
 
-def _counted(count: int, what: str) -> str:
-    return f"{count:,} {what}{'s' * (count != 1)}"
+def _counted(count: int, what: str, plural: str = "") -> str:
+    return f"{count:,} {what if count == 1 else plural or f'{what}s'}"
 
 
 def _widths(widths: Iterable[int]) -> str:

@@ -262,7 +262,7 @@ def test_show_by_key_what_is_censored_and_what_is_planted(home: Path) -> None:
     frame = open_run("runs/tiny").trajectories("starved", verdict="censored")
     starved = call("show", "runs/tiny", "--case", "starved", "--id", str(frame["id"][0])).stdout
     assert "Censored: its 40 evaluations were spent at t = " in " ".join(starved.split())
-    assert "To decide it, raise engine.budget." in " ".join(starved.split())
+    assert "To decide it, basins extend RUN --budget B, or raise engine.budget." in " ".join(starved.split())
 
 
 def test_a_changed_row_is_seen(home: Path) -> None:

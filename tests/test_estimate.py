@@ -372,7 +372,11 @@ SENTENCES = {
         experiment(),
         counts(2998, {}, [1.0, 2.0]),
         {"reasons": {"evaluation budget": 2}},
-        ["2 are censored (evaluation budget: 2; raise engine.budget)", "Each counts as a saddle", "less than 0.002098"],
+        [
+            "2 are censored (evaluation budget: 2; basins extend RUN --budget B, or raise engine.budget)",
+            "Each counts as a saddle",
+            "less than 0.002098",
+        ],
     ),
     "saddle": (
         experiment(),

@@ -23,7 +23,7 @@ FLOORS = [
     ["limits"],
     ["engines.drive", "engines.follow", "trajectory"],
     ["data", "document", "experiment"],
-    ["store", "shard", "estimate", "sentences", "summary", "survival", "tails", "passages"],
+    ["store", "shard", "extension", "estimate", "sentences", "summary", "survival", "tails", "passages"],
     ["progress", "runners", "describe", "show", "figures", "report"],
     ["tables", "cli"],
 ]

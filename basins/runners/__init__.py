@@ -1,22 +1,24 @@
-"""Who works: `run` carries out an experiment with one of the runners. Start at base.py, the contract."""
+"""Who works: `run` carries out an experiment with one of the runners, `extend` gives some of its rows a larger budget.
+Start at base.py, the contract.
+"""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable
-from contextlib import suppress
 
-from basins.errors import ArgumentError, RunError, nearest
+from basins.errors import ArgumentError, nearest
 from basins.experiment import Experiment, load
-from basins.progress import Event, Listener, RunEnded, RunStarted, ShardDone
-from basins.runners.base import Runner
+from basins.extension import WORK as EXTEND
+from basins.extension import create_or_resume as create_or_resume_layer
+from basins.extension import path_of
+from basins.progress import Listener
+from basins.runners.base import WORK, Runner
+from basins.runners.driver import carry_out
 from basins.runners.inline import Inline
 from basins.runners.processes import Processes
 from basins.runners.ray import Ray
-from basins.runners.telemetry import TelemetryLog
-from basins.shard import Task
-from basins.store import Files, Manifest, Run, check_shards, create_or_resume, files_at, missing_shards
-from basins.store.digests import DigestBook
+from basins.store import Run, check_shards, create_or_resume, files_at, read_manifest, refuse_other_versions
 
 RUNNERS: dict[str, Callable[[], Runner]] = {"inline": Inline, "processes": Processes, "ray": Ray}
 
@@ -44,80 +46,67 @@ def run(
     """
     if not isinstance(experiment, Experiment):
         experiment = load(os.fspath(experiment))
-    if workers is not None and (isinstance(workers, bool) or not isinstance(workers, int) or workers < 1):
-        raise ArgumentError(f"workers = {workers!r}", where="workers", remedy="give a whole number of at least 1")
-    runner = runner_of(on, address, deadline) if isinstance(on, str) else on
-    runner.check()
+    runner = _ready(on, workers, address, deadline, WORK)
     files = files_at(out)
     manifest = create_or_resume(files, experiment)
     files.sweep()
     check_shards(files, manifest)
-    _carry_out(files, manifest, runner, workers, list(listeners))
+    carry_out(files, manifest, files.uri, runner, workers, list(listeners))
     return Run(files)
 
 
-def runner_of(name: str, address: str | None = None, deadline: float | None = None) -> Runner:
-    """The runner of a name. Raises ArgumentError for one that is unknown, or what it has no use for."""
+def extend(
+    path: str | os.PathLike[str],
+    budget: int,
+    *,
+    on: str | Runner = "ray",
+    workers: int | None = None,
+    address: str | None = None,
+    deadline: float | None = None,
+    listeners: Iterable[Listener] = (),
+    told: Callable[[str], object] = str,
+) -> Run:
+    """Integrate again, with `budget` evaluations, the rows of a finished run whose budget was spent: one new layer
+    over the run, or what is missing of one (extension.py). The run as it then reads.
+
+    told: called with a line before what takes its time without an event; the rest as in `run`. Raises RunError for a
+    place that is no run, a run or another layer that is not finished; ArgumentError for a budget that is not larger.
+    """
+    runner = _ready(on, workers, address, deadline, EXTEND)
+    files = files_at(path)
+    manifest = read_manifest(files)
+    refuse_other_versions(manifest, files.uri)
+    layer = create_or_resume_layer(files, manifest, budget, told)
+    if layer is not None:
+        files.sweep()
+        folder = layer.files(files)
+        check_shards(folder, layer)
+        carry_out(folder, layer, path_of(files, layer), runner, workers, list(listeners))
+    return Run(files)
+
+
+def _ready(on: str | Runner, workers: int | None, address: str | None, deadline: float | None, work: str) -> Runner:
+    """The runner, and all that can be known beforehand looked at."""
+    if workers is not None and (isinstance(workers, bool) or not isinstance(workers, int) or workers < 1):
+        raise ArgumentError(f"workers = {workers!r}", where="workers", remedy="give a whole number of at least 1")
+    runner = runner_of(on, address, deadline, work) if isinstance(on, str) else on
+    runner.check()
+    return runner
+
+
+def runner_of(name: str, address: str | None = None, deadline: float | None = None, work: str = WORK) -> Runner:
+    """The runner of a name, for this work. Raises ArgumentError for one that is unknown, or what it has no use for."""
     if name not in RUNNERS:
         raise ArgumentError(f"unknown runner {name!r}", where="on", remedy=nearest(name, RUNNERS))
     if address is not None and name != "ray":
         raise ArgumentError(f"runner {name!r} has no address", where="address", remedy="leave it out, or use --on ray")
-    if deadline is None:
-        return Ray(address) if name == "ray" else RUNNERS[name]()
-    if not deadline > 0:
+    if deadline is not None and not deadline > 0:
         raise ArgumentError(f"deadline = {deadline!r}", where="deadline", remedy="give seconds, more than 0")
-    if name == "inline":
-        raise ArgumentError(
-            "runner 'inline' has no deadline", where="deadline", remedy="leave it out, or use --on processes"
-        )
-    return Ray(address, deadline=deadline) if name == "ray" else Processes(deadline=deadline)
-
-
-def _carry_out(
-    files: Files, manifest: Manifest, runner: Runner, workers: int | None, listeners: list[Listener]
-) -> None:
-    tasks = [Task(case.key, shard) for case in manifest.cases for shard in missing_shards(files, manifest, case)]
-    trajectories = sum(case.trajectories for case in manifest.cases)
-    shards = sum(manifest.plan(case).shards for case in manifest.cases)
-    to_do = sum(len(manifest.ids(manifest.case(task.case), task.shard)) for task in tasks)
-    book, log = DigestBook(files, manifest), TelemetryLog(files)
-
-    def emit(event: Event) -> None:
-        if isinstance(event, ShardDone):
-            book.add(event.summary.task.case, event.summary.task.shard, event.summary.digests)
-        log(event)
-        for listener in listeners:
-            listener(event)
-
-    complete = False
-    emit(RunStarted(files.uri, runner.name, workers, trajectories, trajectories - to_do, shards, shards - len(tasks)))
-    try:
-        try:
-            runner.run(tasks, files.uri, workers, emit)
-        except BaseException:
-            # Keep the digests of what was done; what went wrong first is what is said.
-            with suppress(RunError):
-                book.close()
-            raise
-        book.close()
-        _refuse_if_missing(files, manifest)
-        complete = True
-    finally:
-        emit(RunEnded(complete))
-        log.flush()
-
-
-def _refuse_if_missing(files: Files, manifest: Manifest) -> None:
-    """Raises RunError naming the shards that are not there, whatever the runner believes."""
-    gaps = []
-    for case in manifest.cases:
-        missing = missing_shards(files, manifest, case)
-        if missing:
-            few = ", ".join(map(str, missing[:8])) + (f", ... ({len(missing)})" if len(missing) > 8 else "")
-            gaps.append(f"shard {few} of case {case.name!r} ({case.key})")
-    if gaps:
-        raise RunError(
-            f"ended with shards missing: {'; '.join(gaps)}",
-            where=files.uri,
-            remedy="run again: only what is missing is computed",
-        )
+    if name == "ray":
+        return Ray(address, work, deadline)
+    if name == "processes":
+        return Processes(work, deadline)
+    if deadline is not None:
+        remedy = "leave it out, or use --on processes"
+        raise ArgumentError("runner 'inline' has no deadline", where="deadline", remedy=remedy)
+    return Inline(work)

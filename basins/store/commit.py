@@ -14,6 +14,7 @@ import pyarrow as pa
 from basins.errors import RunError
 from basins.experiment import Case, Experiment
 from basins.store import layout, parquet, schemas
+from basins.store.contents import Contents
 from basins.store.files import Files
 from basins.store.layout import COMMIT_ORDER, Kind
 from basins.store.manifest import Manifest, refuse_if_different
@@ -97,13 +98,13 @@ def cases_table(manifest: Manifest) -> pa.Table:
 # --- a shard's files ------------------------------------------------------------------
 
 
-def commit_shard(files: Files, manifest: Manifest, case: Case, shard: int, tables: ShardTables) -> dict[Kind, str]:
+def commit_shard(files: Files, contents: Contents, case: Case, shard: int, tables: ShardTables) -> dict[Kind, str]:
     """Write a shard's three files, the commit mark last; their SHA-256.
 
     The block file's footer carries the digests of the other two as they were in memory, and how many rows are kept, so
     that a driver that comes later learns them without trusting the disk.
     """
-    keys = manifest.footer(case, shard)
+    keys = contents.footer(case, shard)
     data: dict[Kind, pa.Buffer] = {
         kind: parquet.encode(getattr(tables, kind), keys) for kind in ("visits", "trajectories")
     }
@@ -139,44 +140,44 @@ def shards_there(files: Files, kind: Kind, case: str) -> list[int]:
     return sorted(shards)
 
 
-def missing_shards(files: Files, manifest: Manifest, case: Case) -> list[int]:
-    """The shards that a run still has to do: without a commit mark, or with a file lost after the commit."""
+def missing_shards(files: Files, contents: Contents, case: Case) -> list[int]:
+    """The shards that are still to be done: without a commit mark, or with a file lost after the commit."""
     there = set.intersection(*(set(shards_there(files, kind, case.key)) for kind in COMMIT_ORDER))
-    return [shard for shard in range(manifest.plan(case).shards) if shard not in there]
+    return [shard for shard in contents.shards(case) if shard not in there]
 
 
-def check_shards(files: Files, manifest: Manifest) -> None:
+def check_shards(files: Files, contents: Contents) -> None:
     """Look at the footer of every file of every committed shard. Raises RunError naming the damaged or foreign ones."""
     bad: list[str] = []
-    for case in manifest.cases:
+    for case in contents.cases:
+        planned = frozenset(contents.shards(case))
         kept: dict[int, str] = {}  # rows of trajectories by shard, as the block files say
         for kind in COMMIT_ORDER:
             for shard in shards_there(files, kind, case.key):
-                bad.extend(_wrong(files, manifest, kind, case, shard, kept))
+                if shard in planned:
+                    bad.extend(_wrong(files, contents, kind, case, shard, kept))
+                else:
+                    bad.append(f"{layout.part(kind, case.key, shard)} is beyond the plan of {len(planned)} shards")
     if bad:
         more = f"; and {len(bad) - 3} more" if len(bad) > 3 else ""
         raise RunError(f"{'; '.join(bad[:3])}{more}", where=files.uri, remedy=parquet.AGAIN)
 
 
-def _wrong(files: Files, manifest: Manifest, kind: Kind, case: Case, shard: int, kept: dict[int, str]) -> Iterable[str]:
+def _wrong(files: Files, contents: Contents, kind: Kind, case: Case, shard: int, kept: dict[int, str]) -> Iterable[str]:
     path = layout.part(kind, case.key, shard)
-    plan = manifest.plan(case)
-    if shard >= plan.shards:
-        return [f"{path} is beyond the plan of {plan.shards} shards"]
     try:
         footer = parquet.footer(files, path)
     except RunError as error:
         return [error.what]
-    wanted = manifest.footer(case, shard)
+    wanted = contents.footer(case, shard)
     differ = [name for name, value in wanted.items() if footer.keys.get(name) != value]
     if differ:
         return [f"{path} is of another {', '.join(differ)}"]
-    rows = {"blocks": str(len(plan.shard(shard)))}
+    rows = {kind: str(count) for kind, count in contents.expected(case, shard).items()}
     if kind == "blocks":
         kept[shard] = footer.keys.get("rows", "")
     elif kind == "trajectories":
-        all_of_them = str(len(manifest.ids(case, shard)))
-        rows["trajectories"] = all_of_them if manifest.rows == "all" else kept.get(shard, str(footer.rows))
+        rows.setdefault("trajectories", kept.get(shard, str(footer.rows)))
     if kind in rows and str(footer.rows) != rows[kind]:
         return [f"{path} has {footer.rows} rows of {rows[kind]}"]
     return []

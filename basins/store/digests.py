@@ -9,14 +9,15 @@ had in memory.
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Mapping
 
 from basins.errors import RunError
 from basins.store import layout
 from basins.store.commit import committed_digests, shards_there
+from basins.store.contents import Contents
 from basins.store.files import Files
 from basins.store.layout import COMMIT_ORDER, DIGEST_BATCH, Kind
-from basins.store.manifest import Manifest
 
 Digests = Mapping[Kind, str]
 
@@ -48,8 +49,8 @@ def read_batch(files: Files, case: str, batch: int) -> dict[int, dict[Kind, str]
 class DigestBook:
     """The digests of a run in progress: told of shards as they are done, it writes each batch once it is complete."""
 
-    def __init__(self, files: Files, manifest: Manifest) -> None:
-        self.files, self.manifest = files, manifest
+    def __init__(self, files: Files, contents: Contents) -> None:
+        self.files, self.contents = files, contents
         self.open: dict[tuple[str, int], dict[int, Digests]] = {}
         self.known: dict[tuple[str, int], dict[int, dict[Kind, str]]] = {}
 
@@ -71,7 +72,7 @@ class DigestBook:
     def close(self) -> None:
         """Write what is known of the shards that are there; once all are, the digests are complete."""
         self.known.clear()  # a second driver may have written since
-        for case in self.manifest.cases:
+        for case in self.contents.cases:
             there = shards_there(self.files, "trajectories", case.key)
             for number in sorted({shard // DIGEST_BATCH for shard in there}):
                 batch = case.key, number
@@ -84,8 +85,9 @@ class DigestBook:
                     self._write(batch)
 
     def _size(self, case: str, batch: int) -> int:
-        shards = self.manifest.plan(self.manifest.case(case)).shards
-        return min(DIGEST_BATCH, shards - batch * DIGEST_BATCH)
+        shards = self.contents.shards(self.contents.case(case))
+        first = bisect_left(shards, batch * DIGEST_BATCH)
+        return bisect_left(shards, (batch + 1) * DIGEST_BATCH) - first
 
     def _known(self, batch: tuple[str, int]) -> dict[int, dict[Kind, str]]:
         if batch not in self.known:

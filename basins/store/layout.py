@@ -9,6 +9,8 @@ digests/case=KEY/batch-00000000.sha256                 SHA-256 of all three file
 verified/seed-0-DIGEST.json                            labels that `basins verify` checked, a file a sample of rows
 set-aside/0001/...                                     what `basins verify --repair` took out, at its path below this
 telemetry/DRIVER-00000000.jsonl                        clocks, hosts, attempts, memory
+layer-0001/layer.json                                  what `basins extend` integrated again: which shards, which budget
+layer-0001/visits/..., blocks/, ..., telemetry/...     and its files, laid out like those above
 """
 
 from __future__ import annotations
@@ -25,6 +27,9 @@ MANIFEST = "manifest.json"
 CASES = "cases.parquet"
 OF_CREATION = (EXPERIMENT, CASES, MANIFEST)
 """What creation writes, the manifest last: its presence makes a folder a run."""
+
+LAYER = "layer.json"
+"""What a layer is, in its folder."""
 
 DIGEST_BATCH = 1000
 """Shards a digest file covers."""
@@ -69,3 +74,8 @@ def set_aside(number: int) -> str:
 
 def telemetry(driver: str, number: int) -> str:
     return f"telemetry/{driver}-{number:08d}.jsonl"
+
+
+def layer(number: int) -> str:
+    """The folder of a layer (from 1), with its "/"."""
+    return f"layer-{number:04d}/"

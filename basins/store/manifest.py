@@ -134,6 +134,17 @@ class Manifest:
         """How the case is cut into shards."""
         return Plan(case.trajectories, self.blocks_per_shard)
 
+    def shards(self, case: Case) -> range:
+        """The shards of a case."""
+        return range(self.plan(case).shards)
+
+    def expected(self, case: Case, shard: int) -> dict[layout.Kind, int]:
+        """How many rows a shard's files have, as far as it is known beforehand."""
+        found: dict[layout.Kind, int] = {"blocks": len(self.plan(case).shard(shard))}
+        if self.rows == "all":
+            found["trajectories"] = len(self.ids(case, shard))
+        return found
+
     def ids(self, case: Case, shard: int) -> range:
         """The ids of a shard."""
         plan = self.plan(case)

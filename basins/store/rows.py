@@ -38,14 +38,17 @@ def tables_of(first_id: int, limits: Limits, kept: NDArray[np.bool_] | None = No
 
     Every block that has ids here gets its row, of these ids, whether their own rows are kept or not.
     """
-    stop = first_id + len(limits)
-    ids = np.arange(first_id, stop, dtype=np.int64)
-    edges = [first_id, *range((first_id // BLOCK + 1) * BLOCK, stop, BLOCK), stop]
+    return tables_of_ids(np.arange(first_id, first_id + len(limits), dtype=np.int64), limits, kept)
+
+
+def tables_of_ids(ids: Ids, limits: Limits, kept: NDArray[np.bool_] | None = None) -> ShardTables:
+    """The same for any ascending ids (N,); a block's row is of those of its ids that are here."""
+    edges = [0, *(np.flatnonzero(np.diff(ids // BLOCK)) + 1).tolist(), len(ids)]
     return ShardTables(
         trajectories=_trajectories(ids, limits, slice(None) if kept is None else np.flatnonzero(kept)),
         visits=_visits(ids, limits.visits),
         blocks=pa.Table.from_pylist(
-            [_block(a, limits, slice(a - first_id, b - first_id)) for a, b in pairwise(edges)], schema=schemas.BLOCKS
+            [_block(int(ids[a]), limits, slice(a, b)) for a, b in pairwise(edges)], schema=schemas.BLOCKS
         ),
     )
 

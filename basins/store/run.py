@@ -10,14 +10,16 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from basins.errors import ArgumentError, RunError, nearest
+from basins.errors import ArgumentError, nearest
 from basins.experiment import Case
 from basins.limits import VERDICTS
-from basins.store import layout, parquet, schemas
+from basins.store import schemas
 from basins.store.commit import cases_table, missing_shards, read_manifest, shards_there
 from basins.store.files import Files, files_at
+from basins.store.layers import Layer, read_layers
 from basins.store.layout import Kind
 from basins.store.manifest import Manifest
+from basins.store.view import View
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -25,17 +27,20 @@ if TYPE_CHECKING:
     from basins.estimate import Estimate
 
 
-def open_run(path: str | os.PathLike[str]) -> Run:
-    """The run at a path, finished or in progress. Raises RunError where there is none."""
-    return Run(files_at(path))
+def open_run(path: str | os.PathLike[str], layers: int | None = None) -> Run:
+    """The run at a path, finished or in progress, under all of its layers (layers.py) or the first so many; 0: as it
+    was before it was extended. Raises RunError where there is none."""
+    return Run(files_at(path), layers)
 
 
 class Run:
-    """A run on disk. Nothing is kept but the manifest: what others commit meanwhile is seen by the next call."""
+    """A run on disk. What others commit of it meanwhile is seen by the next call; its layers are read as they were when
+    they were first looked at, so that counts and rows agree."""
 
-    def __init__(self, files: Files) -> None:
+    def __init__(self, files: Files, layers: int | None = None) -> None:
         self.files = files
         self.manifest: Manifest = read_manifest(files)
+        self.layers: list[Layer] = read_layers(files, self.manifest)[:layers]
 
     def __repr__(self) -> str:
         return f"Run({self.files.uri!r})"
@@ -93,7 +98,7 @@ class Run:
         the_case, where = self.case(case), _with_verdict(verdict)
         _refuse_unknown(kind, columns)
         for shard in range(self.contiguous_prefix(case)) if shards is None else shards:
-            yield _frame(self._part(kind, the_case, shard, columns, where))
+            yield _frame(self.view.part(kind, the_case, shard, columns, where))
 
     def estimate(self) -> Estimate:
         """The measure of the saddles' basins with exact intervals, of the contiguous prefix of every case."""
@@ -130,6 +135,11 @@ class Run:
     # --- reading ------------------------------------------------------------------------------------------------------
 
     @cached_property
+    def view(self) -> View:
+        """The shards as the layers leave them."""
+        return View(self.files, self.layers)
+
+    @cached_property
     def _keys(self) -> list[str]:
         return [case.key for case in self.manifest.cases]
 
@@ -144,7 +154,7 @@ class Run:
             shards = self.committed(one.key)
             if contiguous:
                 shards = [shard for k, shard in enumerate(shards) if shard == k]
-            parts = [self._part(kind, one, shard, wanted, where) for shard in shards]
+            parts = [self.view.part(kind, one, shard, wanted, where) for shard in shards]
             empty = schema.empty_table() if wanted is None else schema.empty_table().select(wanted)
             table = pa.concat_tables([empty, *parts])
             keys = pa.DictionaryArray.from_arrays(
@@ -152,18 +162,6 @@ class Run:
             )
             tables.append(table.add_column(0, "case", keys))
         return _frame(pa.concat_tables(tables))
-
-    def _part(self, kind: Kind, case: Case, shard: int, columns: list[str] | None, where: Any) -> pa.Table:
-        path = layout.part(kind, case.key, shard)
-        try:
-            table = parquet.read(self.files, path, columns, where)
-        except FileNotFoundError:
-            raise RunError(
-                f"{path} is gone, though its shard was committed",
-                where=self.files.uri,
-                remedy="run again: it is computed again",
-            ) from None
-        return table.replace_schema_metadata(None)
 
 
 def _with_verdict(verdict: str | None) -> Any:
