@@ -174,7 +174,7 @@ def work(path: str, case: str, shard: int, attempt: int) -> ShardSummary:
     is; the counts are of the rows that were integrated again."""
     clock, started = time.perf_counter(), time.time()
     run, _, number = path.rpartition("#")
-    files = files_at(run)
+    files = files_at(run, patient=True)
     manifest = open_manifest(files)
     layer, *below = _layers(files, manifest, int(number))
     folder, the_case = layer.files(files), manifest.case(case)

@@ -109,7 +109,7 @@ def work(run: str, case: str, shard: int, attempt: int) -> ShardSummary:
     know it.
     """
     clock, started = time.perf_counter(), time.time()
-    files = files_at(run)
+    files = files_at(run, patient=True)
     manifest = open_manifest(files)
     task, the_case = Task(case, shard), manifest.case(case)
     computed = not is_committed(files, case, shard)

@@ -51,7 +51,7 @@ def run(
     manifest = create_or_resume(files, experiment)
     files.sweep()
     check_shards(files, manifest)
-    carry_out(files, manifest, files.uri, runner, workers, list(listeners))
+    carry_out(files_at(out, patient=True), manifest, files.uri, runner, workers, list(listeners))
     return Run(files)
 
 
@@ -81,7 +81,9 @@ def extend(
         files.sweep()
         folder = layer.files(files)
         check_shards(folder, layer)
-        carry_out(folder, layer, path_of(files, layer), runner, workers, list(listeners))
+        carry_out(
+            layer.files(files_at(path, patient=True)), layer, path_of(files, layer), runner, workers, list(listeners)
+        )
     return Run(files)
 
 

@@ -1,19 +1,28 @@
-"""A run in a folder: temporary name in the same folder, write, fsync, rename, fsync of the folder (see files.py)."""
+"""A run in a folder: temporary name in the same folder, write, fsync, rename, fsync of the folder. On NFS too: what
+may go wrong there is said in files.py, and is marked NFS here."""
 
 from __future__ import annotations
 
+import errno
 import os
 import secrets
+import stat
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import pyarrow as pa
 
 from basins.errors import RunError
 
+T = TypeVar("T")
+
 SWEPT = 100
 """How often `put` starts again when another driver's sweep takes its temporary file for debris."""
+
+STALE = 5
+"""NFS: how often what met a stale handle is tried."""
 
 
 class LocalFiles:
@@ -33,14 +42,18 @@ class LocalFiles:
             temporary = final.with_name(f".{final.name}.{os.getpid()}-{secrets.token_hex(4)}.tmp")
             try:
                 self._folder(final.parent)
-                self._write(temporary, data)
                 try:
+                    self._write(temporary, data)
                     os.replace(temporary, final)
-                except FileNotFoundError:  # swept by a second driver that has just started on this run: again
+                except (FileExistsError, FileNotFoundError):
+                    # The file that it makes is there, or that it renames is gone: swept by a second driver that has
+                    # just started on this run; or, NFS, it was done, and the answer lost. Again.
                     continue
                 self._sync(final.parent)
                 return
             except OSError as error:
+                if error.errno == errno.ESTALE:  # NFS: another machine made the folder anew
+                    continue
                 raise self._refusal(error, f"cannot write {path}") from error
             finally:
                 with suppress(OSError):
@@ -52,26 +65,19 @@ class LocalFiles:
         )
 
     def get(self, path: str) -> bytes:
-        try:
-            return (self.root / path).read_bytes()
-        except (FileNotFoundError, NotADirectoryError):
-            raise FileNotFoundError(path) from None
-        except OSError as error:
-            raise self._refusal(error, f"cannot read {path}") from error
+        return self._read(path, lambda: (self.root / path).read_bytes())
 
     def open(self, path: str) -> Any:
-        try:
-            return pa.OSFile(str(self.root / path))
-        except (FileNotFoundError, NotADirectoryError):
-            raise FileNotFoundError(path) from None
-        except OSError as error:
-            raise self._refusal(error, f"cannot read {path}") from error
+        return self._read(path, lambda: pa.OSFile(str(self.root / path)))
 
     def exists(self, path: str) -> bool:
-        return os.path.isfile(self.root / path)
+        try:
+            return self._read(path, lambda: self._is_file(self.root / path))
+        except FileNotFoundError:
+            return False
 
     def paths(self, prefix: str) -> list[str]:
-        return [path for path in self._walk(prefix) if not _is_debris(path)]
+        return [path for path in self._walk(prefix) if not (_is_debris(path) or _is_silly(path))]
 
     def delete(self, path: str) -> None:
         try:
@@ -84,6 +90,26 @@ class LocalFiles:
         for path in debris:
             self.delete(path)
         return debris
+
+    def _read(self, path: str, attempt: Callable[[], T]) -> T:
+        for k in range(STALE):
+            try:
+                return attempt()
+            except (FileNotFoundError, NotADirectoryError):
+                raise FileNotFoundError(path) from None
+            except OSError as error:
+                if error.errno != errno.ESTALE or k == STALE - 1:
+                    raise self._refusal(error, f"cannot read {path}") from error
+        raise AssertionError
+
+    def _is_file(self, final: Path) -> bool:
+        try:
+            found = os.stat(final)
+        except FileNotFoundError:
+            # NFS: that it is not there may be old knowledge of this machine's. To open the folder asks the server.
+            os.close(os.open(final.parent, os.O_RDONLY | os.O_DIRECTORY))
+            found = os.stat(final)
+        return stat.S_ISREG(found.st_mode)
 
     def _walk(self, prefix: str) -> list[str]:
         top = self.root / prefix
@@ -117,6 +143,9 @@ class LocalFiles:
         descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
         try:
             os.fsync(descriptor)
+        except OSError as error:
+            if error.errno not in (errno.EINVAL, errno.ENOTSUP):  # a file system whose folders cannot be synced
+                raise
         finally:
             os.close(descriptor)
 
@@ -131,3 +160,8 @@ class LocalFiles:
 def _is_debris(path: str) -> bool:
     name = path.rpartition("/")[2]
     return name.startswith(".") and name.endswith(".tmp")
+
+
+def _is_silly(path: str) -> bool:
+    """NFS: what a client makes of a file that is deleted while it is open, until it is closed."""
+    return path.rpartition("/")[2].startswith(".nfs")

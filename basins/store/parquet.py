@@ -77,6 +77,10 @@ def footer(files: Files, path: str) -> Footer:
 
 
 def damaged(files: Files, path: str, why: object) -> RunError:
-    """The refusal of one damaged file."""
+    """The refusal of one damaged file, or of a place that does not give it."""
     reason = " ".join(str(why).split())
+    if isinstance(why, OSError) and why.errno is not None:  # pyarrow's own, of what it cannot parse, has no number
+        return RunError(
+            f"cannot read {path}: {why.strerror or reason}", where=files.uri, remedy="see that the place is well"
+        )
     return RunError(f"{path} is damaged ({reason})", where=files.uri, remedy=AGAIN)

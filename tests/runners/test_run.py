@@ -408,9 +408,13 @@ def test_an_output_that_cannot_be_written_is_refused(tmp_path: Path) -> None:
     assert (tmp_path / "file").read_text() == "not a folder"
 
 
-def test_an_object_store_has_no_tenant_yet(tmp_path: Path) -> None:
-    with pytest.raises(RunError, match="no store for s3:// addresses"):
-        run(tiny(), "s3://bucket/run", on="inline")
+def test_an_address_without_a_store_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(RunError, match=r"no store for gs:// addresses; give a local path, or s3://BUCKET/PREFIX"):
+        run(tiny(), "gs://bucket/run", on="inline")
+    with pytest.raises(RunError, match=r"an address that lost a slash; .* as text, not as a Path"):
+        run(tiny(), Path("s3://bucket/run"), on="inline")
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_creation_that_was_killed_is_created_again(undisturbed: Path, tmp_path: Path) -> None:

@@ -31,13 +31,12 @@ def seaweedfs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
 
 @pytest.fixture
 def use(monkeypatch: pytest.MonkeyPatch) -> Callable[[Store], str]:
-    """use(store): the environment says where it is; s3://BUCKET of a new bucket there."""
+    """use(store): the environment says where it is; s3://tests/NUMBER, where nothing lies yet."""
 
     def use(store: Store) -> str:
         for name, value in store.environment.items():
             monkeypatch.setenv(name, value)
-        bucket = f"bucket-{next(NUMBERS)}"
-        store.create(bucket)
-        return f"s3://{bucket}"
+        store.create("tests")
+        return f"s3://tests/{next(NUMBERS)}"
 
     return use

@@ -85,7 +85,7 @@ class Store(ABC):
         }
 
     def create(self, bucket: str) -> None:
-        """Make a bucket."""
+        """Make a bucket, unless it is there."""
         from pyarrow.fs import S3FileSystem
 
         S3FileSystem(
@@ -307,7 +307,7 @@ class SeaweedFS(Store):
             "-master.telemetry=false",  # on by default
             "-master.volumeSizeLimitMB=64",
             f"-volume.port={volume}",
-            "-volume.max=20",
+            "-volume.max=200",  # a bucket takes seven
             f"-volume.minFreeSpace={100 if self.full else 1}",
             "-filer",
             f"-filer.port={filer}",
