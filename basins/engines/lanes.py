@@ -203,7 +203,7 @@ class _Course:
         asked = (self.state[rows], self.t[rows], level, rest_after, budget, t_end, max_step, leg.watch[rows])
         counts = (np.zeros(N, dtype=np.int64) for _ in range(3))
         told: tuple[NDArray[Any], ...]
-        told = (np.empty_like(self.state[rows]), np.empty(N), np.empty(N, dtype=np.int8), *counts, np.zeros(N))
+        told = (np.empty((N, self.state.shape[1])), np.empty(N), np.empty(N, dtype=np.int8), *counts, np.zeros(N))
         return _Phase(rows, asked, told, self.first_norm[rows], self.before[rows], self.patience[rows], self.size[rows])
 
     def add(self, part: _Phase, visits: tuple[NDArray[Any], ...]) -> None:
