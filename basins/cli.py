@@ -12,7 +12,7 @@ import sys
 import traceback
 import warnings
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -251,6 +251,40 @@ def show(run: str, number: int, case: str | None, reintegrate: bool, base: bool)
     tables.print_row(screen, shown)
     if reintegrate:
         tables.print_again(screen, shown, *rows.reintegrate(opened, shown))
+
+
+@command
+@RUN
+@click.option("--watch", is_flag=True, help="Look again and again, until it is complete or Ctrl-C.")
+@click.option(
+    "--every", type=click.FloatRange(min=0.1), default=5.0, show_default=True, metavar="SECONDS", help="How often."
+)
+@click.option("--json", "as_json", is_flag=True, help="As JSON, one line a look.")
+def status(run: str, watch: bool, every: float, as_json: bool) -> None:
+    """How far a run is.
+
+    Shards done, verdicts, rate, time left, losses and layers, read from its files alone, wherever it is worked on.
+    """
+    import time
+
+    from basins import tables
+    from basins.status import Watcher
+    from basins.status_table import print_status
+    from basins.store import files_at
+
+    watcher, screen = Watcher(files_at(run)), tables.console()
+    with suppress(KeyboardInterrupt):
+        while True:
+            found = watcher.look()
+            if as_json:
+                click.echo(json.dumps(found.to_dict(), ensure_ascii=False, allow_nan=False))
+            else:
+                if watch and sys.stdout.isatty():
+                    click.clear()
+                print_status(screen, found)
+            if not watch or found.activity.state == "complete":
+                return
+            time.sleep(every)
 
 
 @command

@@ -63,6 +63,7 @@ def carry_out(
 
     complete = False
     emit(RunStarted(files.uri, runner.name, workers, trajectories, done, shards, shards - len(tasks)))
+    log.flush()  # `basins status` sees at once that somebody is at work
     try:
         try:
             runner.run(tasks, run_path, workers, emit)
@@ -75,8 +76,10 @@ def carry_out(
         _refuse_if_missing(files, contents)
         complete = True
     finally:
-        emit(RunEnded(complete))
-        log.flush()
+        try:
+            emit(RunEnded(complete))
+        finally:
+            log.flush()
 
 
 def _trajectories(files: Files, contents: Manifest | Layer, tasks: Tasks) -> tuple[int, int]:

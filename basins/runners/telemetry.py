@@ -12,8 +12,8 @@ from typing import Any
 from basins.progress import AttemptLost, Event, RunStarted, ShardDone
 from basins.store import Files, layout
 
-LINES, SECONDS = 1000, 10.0
-"""A file holds this many lines; what is not on disk yet is at most this old."""
+SECONDS = 10.0
+"""What is not on disk yet is at most this old."""
 
 
 class TelemetryLog:
@@ -28,7 +28,7 @@ class TelemetryLog:
 
     def __call__(self, event: Event) -> None:
         self.lines.append(json.dumps({"time": time.time(), **_record(event)}))
-        if len(self.lines) >= LINES or time.monotonic() - self.last >= SECONDS:
+        if len(self.lines) >= layout.TELEMETRY_LINES or time.monotonic() - self.last >= SECONDS:
             self.flush()
 
     def flush(self) -> None:
@@ -36,7 +36,7 @@ class TelemetryLog:
         if len(self.lines) > self.written:
             self.files.put(layout.telemetry(self.driver, self.number), ("\n".join(self.lines) + "\n").encode())
         self.written, self.last = len(self.lines), time.monotonic()
-        if len(self.lines) >= LINES:
+        if len(self.lines) >= layout.TELEMETRY_LINES:
             self.number, self.lines, self.written = self.number + 1, [], 0
 
 

@@ -31,6 +31,9 @@ OF_CREATION = (EXPERIMENT, CASES, MANIFEST)
 LAYER = "layer.json"
 """What a layer is, in its folder."""
 
+TELEMETRY_LINES = 1000
+"""A file of telemetry holds this many lines, and is not written again."""
+
 DIGEST_BATCH = 1000
 """Shards a digest file covers."""
 

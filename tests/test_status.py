@@ -1,0 +1,206 @@
+"""How a run stands, from its files alone: what is committed, what drivers noted, and who has fallen silent."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from basins import status
+from basins.errors import RunError
+from basins.experiment import Experiment
+from basins.progress import Event, ShardDone
+from basins.runners import extend, run
+from basins.status import Status, Watcher
+from basins.status_table import activity, print_status
+from basins.store import files_at, open_run
+from basins.tables import console
+
+TEXT = """
+name = "tiny"
+seed = 7
+blocks_per_shard = 1
+
+[data]
+source = "spectrum"
+sigma = [1.0]
+d_x = 1
+
+[network]
+hidden = [1]
+
+[engine]
+name = "reference"
+budget = 1
+
+[[case]]
+name = "gaussian"
+trajectories = 4500
+law = { name = "gaussian", scale = 0.5 }
+
+[[case]]
+name = "planted"
+trajectories = 2000
+law = { name = "planted", modes = [], scale = 0.5 }
+"""
+
+
+def experiment() -> Experiment:
+    return Experiment.from_toml(TEXT, Path())
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("whole") / "run"
+    run(experiment(), path, on="inline")
+    return path
+
+
+@pytest.fixture
+def copy(whole: Path, tmp_path: Path) -> Path:
+    shutil.copytree(whole, tmp_path / "run")
+    return tmp_path / "run"
+
+
+def look(path: Path, later: float = 0.0) -> Status:
+    return Watcher(files_at(path)).look(time.time() + later)
+
+
+def lines(path: Path) -> list[dict[str, Any]]:
+    (log,) = (path / "telemetry").iterdir()
+    return [json.loads(line) for line in log.read_text().splitlines()]
+
+
+def rewrite(path: Path, change: Callable[[list[dict[str, Any]]], list[dict[str, Any]]]) -> None:
+    (log,) = (path / "telemetry").iterdir()
+    log.write_text("".join(json.dumps(line) + "\n" for line in change(lines(path))))
+
+
+def check_counts(found: Status, path: Path) -> None:
+    """The counts are those of the blocks."""
+    blocks = open_run(path, 0).blocks()
+    for part in found.levels[0].parts:
+        of_case = blocks[blocks["case"] == part.case]
+        assert part.done == of_case["count"].sum()
+        for name in ("minimum", "saddle", "censored", "evaluations"):
+            assert getattr(part, name) == of_case[name].sum()
+
+
+def test_a_complete_run(whole: Path) -> None:
+    found = look(whole, later=1e6)
+    assert found.activity.state == "complete"
+    assert [(part.shards, part.shards_done) for part in found.levels[0].parts] == [(5, 5), (2, 2)]
+    check_counts(found, whole)
+    assert found.counts()["saddle"] == 2000
+
+
+def test_shards_that_no_driver_told_of_are_read_from_their_blocks(copy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    rewrite(copy, lambda log: log[:4])
+    check_counts(look(copy), copy)
+    monkeypatch.setattr(status, "BLOCKS", 1)
+    first = look(copy).levels[0].parts[0]
+    assert (first.shards_done, first.counted, first.done) == (5, 4, 4 * 1024)
+
+
+def test_what_a_driver_told_of_but_is_gone_is_not_counted(copy: Path) -> None:
+    next((copy / "trajectories").rglob("part-00000001.parquet")).unlink()
+    found = look(copy)
+    check_counts(found, copy)
+    assert found.activity.state == "stopped"
+    assert "goes on" in activity(found)[0]
+
+
+class Stops(Exception):
+    pass
+
+
+def test_running_stalled_and_stopped(tmp_path: Path) -> None:
+    """A driver is killed after three shards: it never says that it ended."""
+    seen: list[Event] = []
+
+    def stop(event: Event) -> None:
+        seen.append(event)
+        if isinstance(event, ShardDone) and len(seen) == 4:
+            raise Stops
+
+    with pytest.raises(Stops):
+        run(experiment(), tmp_path / "run", on="inline", listeners=[stop])
+    assert look(tmp_path / "run").activity.state == "stopped"
+    rewrite(tmp_path / "run", lambda log: [line for line in log if line["event"] != "RunEnded"])
+    last = lines(tmp_path / "run")[-1]["time"]
+    watcher = Watcher(files_at(tmp_path / "run"))
+    at_once, soon, late = (watcher.look(last + after) for after in (0.0, 30.0, 300.0))
+    assert at_once.activity.state == soon.activity.state == "running"
+    assert soon.activity.rate == pytest.approx(3 * 1024 / 30, rel=0.1)
+    assert soon.activity.seconds_left == pytest.approx((6500 - 3 * 1024) / soon.activity.rate)
+    assert at_once.activity.rate > soon.activity.rate
+    assert (late.activity.state, late.activity.seconds_left) == ("stalled", None)
+    assert late.activity.silent == pytest.approx(300.0)
+    rewrite(tmp_path / "run", lambda log: [{**line, "seconds": 200.0} if "seconds" in line else line for line in log])
+    assert watcher.look(last + 300.0).activity.state == "running", "its shards take longer than that"
+    run(experiment(), tmp_path / "run", on="inline")
+    assert watcher.look().activity.state == "complete"
+
+
+def test_losses_are_shown_the_last_ones_first_to_be_asked_about(copy: Path) -> None:
+    lost = [
+        {"time": 1e9 + n, "event": "AttemptLost", "case": "c", "shard": n, "attempt": 1, "cause": f"cause {n}"}
+        for n in range(5)
+    ]
+    rewrite(copy, lambda log: lost + log)
+    found = look(copy)
+    assert found.activity.losses == 5
+    assert [loss["cause"] for loss in found.activity.last_losses] == ["cause 2", "cause 3", "cause 4"]
+    assert activity(found)[-1] == "  2001-09-09 01:46:44Z shard 4 of case c, attempt 1: cause 4"
+
+
+def test_layers_have_a_line_each(copy: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    before = look(copy).counts()
+    extend(copy, 40, on="inline")
+    found = look(copy)
+    layer = found.levels[1]
+    assert (layer.number, layer.budget, layer.complete) == (1, 40, True)
+    assert layer.parts[0].done == before["censored"] > 0
+    blocks = open_run(copy).blocks()
+    assert found.counts() == {name: blocks[name].sum() for name in ("minimum", "saddle", "censored")}
+    assert found.counts() != before
+    print_status(console(), found)
+    said = capsys.readouterr().out
+    assert "layer 1, budget 40" in said
+    assert "with the layers:" in said
+
+
+def test_full_files_are_read_once(copy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from basins.store import layout
+
+    monkeypatch.setattr(layout, "TELEMETRY_LINES", 4)
+    watcher = Watcher(files_at(copy))
+    first = watcher.look()
+    (log,) = (copy / "telemetry").iterdir()
+    log.write_text("")
+    assert watcher.look().levels == first.levels
+
+
+def test_the_command(copy: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    from basins.cli import main
+
+    for options in ([], ["--watch"], ["--json"]):
+        with pytest.raises(SystemExit) as ended:
+            main(["status", str(copy), *options])
+        assert ended.value.code == 0
+    *shown, as_json = capsys.readouterr().out.splitlines()
+    assert json.loads(as_json)["activity"]["state"] == "complete"
+    assert shown.count("  complete") == 2
+
+
+def test_what_is_no_run_and_damaged_telemetry_are_refused(copy: Path, tmp_path: Path) -> None:
+    with pytest.raises(RunError, match="not a run"):
+        look(tmp_path)
+    (copy / "telemetry" / "x-00000000.jsonl").write_text("{")
+    with pytest.raises(RunError, match=r"telemetry/x-00000000.jsonl is damaged"):
+        look(copy)
