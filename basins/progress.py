@@ -171,6 +171,38 @@ class PlainProgress:
         print(line, file=self.stream or sys.stderr, flush=True)
 
 
+class Steps:
+    """How far a long look has come, for `step(what, done, of)`: one line that changes on a terminal, else a line every
+    `every` seconds. Ends its line when it is left.
+    """
+
+    def __init__(self, stream: TextIO | None = None, every: float = 10.0) -> None:
+        self.stream = stream or sys.stderr
+        self.same_line = self.stream.isatty()
+        self.every = 0.1 if self.same_line else every
+        self.last = time.monotonic()
+        self.shown = 0
+
+    def __enter__(self) -> Steps:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self.shown:
+            print(f"\r{' ' * self.shown}\r", end="", file=self.stream, flush=True)
+
+    def __call__(self, what: str, done: int, of: int) -> None:
+        now = time.monotonic()
+        if now - self.last < self.every:
+            return
+        self.last = now
+        line = f"{what}: {done:,}/{of:,}"
+        if self.same_line:
+            print(f"\r{line.ljust(self.shown)}", end="", file=self.stream, flush=True)
+            self.shown = len(line)
+        else:
+            print(line, file=self.stream, flush=True)
+
+
 def progress(stream: TextIO | None = None) -> Listener:
     """The bar for a terminal, lines for anything else; stderr if no stream is given."""
     stream = stream or sys.stderr

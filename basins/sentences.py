@@ -111,9 +111,11 @@ def labels(measured: Measured) -> str:
     rows = [_checked("minima", error.minimum)] + [_checked("saddles", error.saddle)] * (measured.saddle > 0)
     within = error.saddle_measure
     above = f"more than {at_least(within.lower)} and " if within.lower > 0 else ""
+    enough = error.minimum.checked >= error.needed
+    more = f" ({error.needed:,} minima checked and none wrong would make their error as small as the bound)"
     return (
         f"label error: {', '.join(rows)}, which counted in leaves {above}less than {at_most(within.upper)}, at the "
-        f"same confidence ({error.needed:,} minima checked and none wrong would make their error as small as the bound)"
+        f"same confidence{'' if enough else more}"
     )
 
 

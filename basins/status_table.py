@@ -8,8 +8,8 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from basins.screen import duration
 from basins.status import VERDICTS, Level, Status
-from basins.tables import duration
 
 
 def print_status(out: Console, status: Status) -> None:

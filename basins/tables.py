@@ -3,13 +3,9 @@ but for colour."""
 
 from __future__ import annotations
 
-import sys
-import textwrap
 from collections.abc import Iterable, Sequence
-from typing import TextIO
 
-from rich.console import Console, RenderableType
-from rich.padding import Padding
+from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
@@ -17,6 +13,8 @@ from basins.describe import Description, PlannedCase
 from basins.estimate import CaseEstimate, Estimate, Measure, PooledEstimate, law_text
 from basins.experiment import Case, Experiment
 from basins.limits import REASONS, Reason
+from basins.screen import columns, counted, duration, heading, indented, paragraph, size
+from basins.screen import console as console
 from basins.sentences import (
     at_least,
     at_most,
@@ -30,22 +28,8 @@ from basins.sentences import (
 from basins.show import Again, Row, Shown, compared, why
 from basins.strata import mask_to_modes
 
-WIDTH = 100
 MODES_LISTED = 12
 """Modes of one stratum that a table has room for."""
-
-
-def console(stream: TextIO | None = None) -> Console:
-    """Where results go: standard output, 100 columns wide or the terminal's own if that is less."""
-    stream = stream or sys.stdout
-    found = Console(file=stream, highlight=False, markup=False, emoji=False, soft_wrap=False)
-    return Console(
-        file=stream,
-        highlight=False,
-        markup=False,
-        emoji=False,
-        width=min(found.width, WIDTH) if stream.isatty() else WIDTH,
-    )
 
 
 # --- estimate -------------------------------------------------------------------------------------------------------
@@ -63,7 +47,7 @@ def print_left(out: Console, estimate: Estimate, budget: int) -> None:
     """What an extension to this budget left undecided, and how to go on."""
     spent = sum(case.reasons.get(REASONS[Reason.evaluation_budget], 0) for case in estimate.cases)
     if spent:
-        rows = _counted(spent, "trajectory", "trajectories")
+        rows = counted(spent, "trajectory", "trajectories")
         said = f"{rows} spent all of them: give more, or leave them censored."
     else:
         said = "No trajectory that ended at its budget is left."
@@ -74,29 +58,29 @@ def print_case(out: Console, case: CaseEstimate) -> None:
     """Heading, strata, the bound, and the sentence."""
     part = "" if case.trajectories == case.planned else f" of {case.planned:,}"
     null = ", null" if case.null else ""
-    _heading(out, case.name, f"{_widths(case.widths)}, {case.law}{null}, {case.trajectories:,}{part} trajectories")
+    heading(out, case.name, f"{_widths(case.widths)}, {case.law}{null}, {case.trajectories:,}{part} trajectories")
     if case.trajectories:
-        _print(out, _strata(case))
+        indented(out, _strata(case))
         share = number(case.saddle_measure.estimate or 0.0)
         bounds = _one_sided(case, case.saddle_measure)
         said = f"saddle share {share}" if case.null else f"saddle-basin measure {share}, {bounds}"
-        _paragraph(out, f"{case.minimum:,} minimum, {case.saddle:,} saddle, {case.censored:,} censored; {said}")
+        paragraph(out, f"{case.minimum:,} minimum, {case.saddle:,} saddle, {case.censored:,} censored; {said}")
         if case.label_error is not None and not case.null:
-            _paragraph(out, f"with label error counted in: {_one_sided(case, case.label_error.saddle_measure)}")
-    _paragraph(out, sentence(case), style=_alarm(case))
+            paragraph(out, f"with label error counted in: {_one_sided(case, case.label_error.saddle_measure)}")
+    paragraph(out, sentence(case), style=_alarm(case))
     out.print()
 
 
 def print_pool(out: Console, pooled: PooledEstimate) -> None:
-    _heading(out, "pooled", f"laws with a density, {pooled.trajectories:,} trajectories")
-    _paragraph(out, pooled_sentence(pooled))
+    heading(out, "pooled", f"laws with a density, {pooled.trajectories:,} trajectories")
+    paragraph(out, pooled_sentence(pooled))
     for pairs in pooled.pairs:
-        _paragraph(out, pairs_sentence(pairs))
+        paragraph(out, pairs_sentence(pairs))
     out.print()
 
 
 def _strata(case: CaseEstimate) -> Table:
-    table = _table("j", "modes S", "rank", "loss", "count", "measure", "95 % interval, jointly")
+    table = columns("j", "modes S", "rank", "loss", "count", "measure", "95 % interval, jointly")
     for stratum in case.strata:
         is_minimum = stratum.rank == case.widths[-1]
         style = "" if not stratum.count else "green" if is_minimum or case.planned is not None else ""
@@ -131,8 +115,8 @@ def _alarm(case: CaseEstimate) -> str:
 
 def print_plan(out: Console, experiment: Experiment, plan: Sequence[PlannedCase], workers: int, where: str) -> None:
     """What `basins run` would do, and what it would cost."""
-    _heading(out, experiment.name, f"{_counted(len(plan), 'case')}, seed {experiment.seed}")
-    table = _table("case", "law", "trajectories", "blocks", "shards", "each", "one worker", "disk", text=(0, 1), gap=2)
+    heading(out, experiment.name, f"{counted(len(plan), 'case')}, seed {experiment.seed}")
+    table = columns("case", "law", "trajectories", "blocks", "shards", "each", "one worker", "disk", text=(0, 1), gap=2)
     for planned in plan:
         table.add_row(
             planned.case.name,
@@ -144,12 +128,12 @@ def print_plan(out: Console, experiment: Experiment, plan: Sequence[PlannedCase]
             duration(planned.seconds),
             size(planned.size),
         )
-    _print(out, table)
+    indented(out, table)
     total = sum(planned.case.trajectories for planned in plan)
-    _paragraph(
+    paragraph(
         out,
-        f"{total:,} trajectories in {_counted(sum(planned.shards for planned in plan), 'shard')}: about "
-        f"{duration(wall(plan, workers))} on {_counted(workers, 'worker')} like this machine's once started, about "
+        f"{total:,} trajectories in {counted(sum(planned.shards for planned in plan), 'shard')}: about "
+        f"{duration(wall(plan, workers))} on {counted(workers, 'worker')} like this machine's once started, about "
         f"{size(sum(planned.size for planned in plan))} in {where}. Nothing was written.",
     )
 
@@ -174,29 +158,29 @@ def print_description(out: Console, experiment: Experiment, described: Sequence[
 
 def _problem(out: Console, experiment: Experiment, one: Description) -> None:
     problem = one.case.problem
-    _heading(out, experiment.name, one.case.source)
+    heading(out, experiment.name, one.case.source)
     condition = "" if problem.condition is None else f", cond(X) = {problem.condition:.4g}"
-    _paragraph(
+    paragraph(
         out,
         f"{problem.flow} flow, widths {_widths(problem.widths)}: H = {problem.H}, a state has n = {problem.n} "
         f"numbers{condition}",
     )
     sigma = ", ".join(f"{s:.6g}" for s in problem.sigma[:16]) + (", ..." if problem.d_y > 16 else "")
-    _paragraph(out, f"sigma = {sigma}")
+    paragraph(out, f"sigma = {sigma}")
     if problem.least_squares_loss is not None:
-        _paragraph(out, f"least-squares loss {problem.least_squares_loss:.6g} (no network is below it; not part of L)")
+        paragraph(out, f"least-squares loss {problem.least_squares_loss:.6g} (no network is below it; not part of L)")
     for note in (note for note in problem.notes if note not in one.case.source):
-        _paragraph(out, f"note: {note}")
+        paragraph(out, f"note: {note}")
     out.print()
-    table = _table("", "assumption", "holds", "by", text=(1, 3))
+    table = columns("", "assumption", "holds", "by", text=(1, 3))
     for assumption in problem.assumptions():
         holds = {True: "yes", False: "no", None: "not looked at"}[assumption.holds]
         table.add_row(str(assumption.number), assumption.statement, holds, assumption.evidence)
-    _print(out, table)
+    indented(out, table)
     out.print()
     if one.strata:
         shown = f"the first {len(one.strata)} of {1 << problem.d_y:,}" if len(one.strata) < 1 << problem.d_y else ""
-        table = _table("j", "modes S", "rank", "loss", "dimension", "unstable", text=(1,), hide=problem.H > 1)
+        table = columns("j", "modes S", "rank", "loss", "dimension", "unstable", text=(1,), hide=problem.H > 1)
         for stratum in one.strata:
             table.add_row(
                 str(stratum.index),
@@ -205,47 +189,47 @@ def _problem(out: Console, experiment: Experiment, one: Description) -> None:
                 f"{stratum.loss:.6g}",
                 *([] if problem.H > 1 else [str(stratum.dimension), str(stratum.unstable_index)]),
             )
-        _print(out, table)
+        indented(out, table)
         if shown:
-            _paragraph(out, f"({shown} strata)")
-    _paragraph(out, one.shape.sentence, style="bold")
+            paragraph(out, f"({shown} strata)")
+    paragraph(out, one.shape.sentence, style="bold")
     out.print()
 
 
 def _case(out: Console, experiment: Experiment, one: Description, workers: int) -> None:
     case, cost = one.case, one.cost
-    _heading(out, case.name, f"case {case.key}, {law_text(case.law)}{', null' if case.law.null else ''}")
+    heading(out, case.name, f"case {case.key}, {law_text(case.law)}{', null' if case.law.null else ''}")
     settings = case.settings
-    _paragraph(
+    paragraph(
         out,
         f"engine {settings.engine} {settings.method}, rtol {settings.rtol:g}, atol {settings.atol:g}, budget "
         f"{settings.budget:,} evaluations",
     )
     for note in one.notes:
-        _paragraph(out, note)
-    _paragraph(
+        paragraph(out, note)
+    paragraph(
         out,
         f"certified global at t = 0 (theory.md 3b to 3d): {one.certified:,} of {one.starts:,} starts, "
         f"{100 * one.certified / one.starts:.3g} %",
     )
     if one.shape.can_test and not case.law.null:
-        _paragraph(
+        paragraph(
             out,
             "left to test the conjecture, a saddle without negative curvature not being excluded (3a to 3e): "
             f"{one.testing:,} of {one.starts:,} starts, {100 * one.testing / one.starts:.3g} %",
         )
     verdicts = ", ".join(f"{count} {name}" for name, count in cost.verdicts.items())
-    _paragraph(
+    paragraph(
         out,
         f"a trajectory costs {duration(cost.seconds)} and {cost.evaluations:,.0f} evaluations (mean of "
         f"{cost.trajectories}: {verdicts})",
     )
     of_case = experiment.plan(case)
     planned = PlannedCase(case, of_case.blocks, of_case.shards, cost)
-    _paragraph(
+    paragraph(
         out,
-        f"the case: {case.trajectories:,} trajectories in {_counted(of_case.shards, 'shard')}, about "
-        f"{duration(wall([planned], workers))} on {_counted(workers, 'worker')} once started, {size(planned.size)}",
+        f"the case: {case.trajectories:,} trajectories in {counted(of_case.shards, 'shard')}, about "
+        f"{duration(wall([planned], workers))} on {counted(workers, 'worker')} once started, {size(planned.size)}",
     )
     out.print()
 
@@ -256,28 +240,28 @@ def _case(out: Console, experiment: Experiment, one: Description, workers: int) 
 def print_row(out: Console, shown: Shown) -> None:
     """One row: why, every number, and its visits."""
     case, row = shown.case, shown.row
-    _heading(out, f"id {row['id']}", f"case {case.name}, {_widths(case.problem.widths)}, {law_text(case.law)}")
+    heading(out, f"id {row['id']}", f"case {case.name}, {_widths(case.problem.widths)}, {law_text(case.law)}")
     if not shown.kept:
-        _paragraph(out, 'This row was not kept (rows = "exceptions"): the trajectory was integrated again just now.')
+        paragraph(out, 'This row was not kept (rows = "exceptions"): the trajectory was integrated again just now.')
     if shown.layer:
-        _paragraph(
+        paragraph(
             out, f"Of layer {shown.layer}: integrated again with a budget of {case.settings.budget:,} evaluations."
         )
-    _paragraph(out, why(case, row), style="bold")
+    paragraph(out, why(case, row), style="bold")
     out.print()
     table = Table.grid(padding=(0, 3, 0, 0))
     for name, value in row.items():
         if name != "id":
             table.add_row(Text(name, style="dim"), _value(name, value))
-    _print(out, table)
+    indented(out, table)
     if shown.visits is None:
-        _paragraph(out, "no visits: this id was not watched (visits_every)")
+        paragraph(out, "no visits: this id was not watched (visits_every)")
     elif not shown.visits:
-        _paragraph(out, "no visits: its gradient norm had no local minimum on the way")
+        paragraph(out, "no visits: its gradient norm had no local minimum on the way")
     else:
         out.print()
-        _paragraph(out, "visits: closest approaches, where the gradient norm has a local minimum")
-        table = _table("number", "t", "loss", "gradient norm", "nearest stratum", text=(4,))
+        paragraph(out, "visits: closest approaches, where the gradient norm has a local minimum")
+        table = columns("number", "t", "loss", "gradient norm", "nearest stratum", text=(4,))
         for visit in shown.visits:
             table.add_row(
                 str(visit["number"]),
@@ -286,13 +270,13 @@ def print_row(out: Console, shown: Shown) -> None:
                 _value("gradient_norm", visit["gradient_norm"]),
                 _nearest(case, visit),
             )
-        _print(out, table)
+        indented(out, table)
     out.print()
 
 
 def print_again(out: Console, shown: Shown, first: Again, second: Again | None) -> None:
     """The re-integrations, side by side with the stored row, and what they say."""
-    table = _table(
+    table = columns(
         "", "stored" if shown.kept else "just now", "again", *(["tighter"] if second else []), text=(0, 1, 2, 3)
     )
     for name, value in shown.row.items():
@@ -304,9 +288,9 @@ def print_again(out: Console, shown: Shown, first: Again, second: Again | None) 
             *(_value(name, one) for one in (value, *others)),
             style="" if value == others[0] else "bold red",
         )
-    _print(out, table)
+    indented(out, table)
     for said in compared(shown, first, second):
-        _paragraph(out, said, style="bold red" if "ANOTHER" in said else "bold")
+        paragraph(out, said, style="bold red" if "ANOTHER" in said else "bold")
     out.print()
 
 
@@ -330,30 +314,6 @@ def _nearest(case: Case, visit: Row) -> str:
 # --- small things ---------------------------------------------------------------------------------------------------
 
 
-def duration(seconds: float) -> str:
-    """Seconds in the unit that reads best: 8.1 ms, 32 s, 5.3 min, 2.1 h, 3.4 days."""
-    for limit, unit, name in ((0.9995, 1e-3, "ms"), (99.5, 1, "s"), (5970, 60, "min"), (172_000, 3600, "h")):
-        if seconds < limit:
-            return f"{_two(seconds / unit)} {name}"
-    return f"{_two(seconds / 86400)} days"
-
-
-def size(value: float) -> str:
-    """Bytes in the unit that reads best, in powers of 1,000."""
-    for limit, unit, name in ((999_500, 1e3, "kB"), (999_500_000, 1e6, "MB"), (999_500_000_000, 1e9, "GB")):
-        if value < limit:
-            return f"{_two(value / unit)} {name}"
-    return f"{_two(value / 1e12)} TB"
-
-
-def _two(value: float) -> str:
-    return f"{value:,.0f}" if value >= 9.95 else f"{value:.2g}"
-
-
-def _counted(count: int, what: str, plural: str = "") -> str:
-    return f"{count:,} {what if count == 1 else plural or f'{what}s'}"
-
-
 def _widths(widths: Iterable[int]) -> str:
     return "-".join(map(str, widths))
 
@@ -363,31 +323,3 @@ def _modes(modes: Sequence[int]) -> str:
     if len(modes) <= MODES_LISTED:
         return modes_text(modes)
     return modes_text(modes[:MODES_LISTED])[:-1] + f",...}} ({len(modes)})"
-
-
-def _heading(out: Console, name: str, rest: str) -> None:
-    # Folded here, not by rich, so that what is folded is indented and no line ends in blanks.
-    first, *more = textwrap.wrap(f"{name}  {rest}", out.width, subsequent_indent="  ", break_on_hyphens=False)
-    out.print(Text.assemble((name, "bold cyan"), "\n".join([first.removeprefix(name), *more])), soft_wrap=True)
-
-
-def _paragraph(out: Console, text: str, style: str = "") -> None:
-    # A command or a path in it stays whole: nothing is broken but at spaces.
-    lines = textwrap.wrap(text, out.width - 2, break_long_words=False, break_on_hyphens=False)
-    out.print(Text("\n".join(f"  {line}" for line in lines), style=style), soft_wrap=True)
-
-
-def _print(out: Console, renderable: RenderableType) -> None:
-    """Print indented, and without the blanks that a table ends its lines with."""
-    for segments in out.render_lines(Padding(renderable, (0, 0, 0, 2), expand=False), pad=False):
-        line = Text.assemble(*((segment.text, segment.style or "") for segment in segments))
-        line.rstrip()
-        out.print(line, soft_wrap=True)
-
-
-def _table(*columns: str, text: Sequence[int] = (1,), hide: bool = False, gap: int = 3) -> Table:
-    """A table without lines; columns in `text` are flush left and may fold. hide: leave out the last two."""
-    table = Table(box=None, padding=(0, gap, 0, 0), header_style="dim", pad_edge=False)
-    for position, column in enumerate(columns[:-2] if hide else columns):
-        table.add_column(column, justify="left" if position in text else "right", no_wrap=position not in text)
-    return table

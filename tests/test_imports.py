@@ -24,8 +24,8 @@ FLOORS = [
     ["engines.drive", "engines.follow", "trajectory"],
     ["data", "document", "experiment"],
     ["store", "shard", "extension", "estimate", "sentences", "summary", "survival", "tails", "passages"],
-    ["progress", "runners", "describe", "show", "status", "figures", "report"],
-    ["tables", "status_table", "cli"],
+    ["progress", "runners", "describe", "show", "status", "verify", "planning", "figures", "report"],
+    ["screen", "tables", "status_table", "verify_page", "cli"],
 ]
 FLOOR = {room: height for height, rooms in enumerate(FLOORS) for room in rooms}
 

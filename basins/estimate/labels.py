@@ -91,6 +91,7 @@ def label_error(counts: Counts, outcomes: Outcomes, level: float = LEVEL) -> Lab
     half = 1 - (1 - level) / 2
     minimum, saddle = checked(outcomes, "minimum"), checked(outcomes, "saddle")
     u = one_sided_upper(counts.saddle + counts.censored, N, half)
+    headline = one_sided_upper(counts.saddle + counts.censored, N, level)
     return LabelError(
         minimum=minimum,
         saddle=saddle,
@@ -101,7 +102,7 @@ def label_error(counts: Counts, outcomes: Outcomes, level: float = LEVEL) -> Lab
             one_sided_lower(counts.saddle, N, half) * (1 - saddle.upper(half)),
             u + (1 - u) * minimum.upper(half),
         ),
-        needed=trials(one_sided_upper(counts.saddle + counts.censored, N, level), 0, half),
+        needed=trials(headline, 0, half) if headline < 1 else 0,
     )
 
 

@@ -117,6 +117,12 @@ def commit_shard(files: Files, contents: Contents, case: Case, shard: int, table
     return {kind: shas[kind] for kind in COMMIT_ORDER}
 
 
+FOOTER_ORDER = (
+    "schema", "experiment", "case", "first_id", "trajectories", "sha256.visits", "sha256.trajectories", "rows",
+)  # fmt: skip
+"""What a shard's footers carry, in the order in which `commit_shard` writes it, the last three in the block file."""
+
+
 def is_committed(files: Files, case: str, shard: int) -> bool:
     """Whether the shard is done, with all of its files there."""
     return all(files.exists(layout.part(kind, case, shard)) for kind in reversed(COMMIT_ORDER))

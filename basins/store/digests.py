@@ -28,12 +28,12 @@ def read_batch(files: Files, case: str, batch: int) -> dict[int, dict[Kind, str]
     """
     path = layout.digests(case, batch)
     try:
-        text = files.get(path).decode()
+        content = files.get(path)
     except FileNotFoundError:
         return {}
     found: dict[int, dict[Kind, str]] = {}
     try:
-        for line in text.splitlines():
+        for line in content.decode().splitlines():
             sha, name = line.split("  ")
             kind, shard = layout.file_of(name)
             found.setdefault(shard, {})[kind] = sha
@@ -44,6 +44,16 @@ def read_batch(files: Files, case: str, batch: int) -> dict[int, dict[Kind, str]
             f"{path} is damaged ({error})", where=files.uri, remedy="move it away and run again: it is written again"
         ) from None
     return found
+
+
+def batch_text(case: str, shards: Mapping[int, Digests]) -> str:
+    """What a digest file of these shards says, in its one spelling."""
+    lines = (
+        f"{shards[shard][kind]}  {layout.part(kind, case, shard)}\n"
+        for shard in sorted(shards)
+        for kind in COMMIT_ORDER
+    )
+    return "".join(lines)
 
 
 class DigestBook:
@@ -97,10 +107,5 @@ class DigestBook:
     def _write(self, batch: tuple[str, int]) -> None:
         case, number = batch
         shards = {**self._known(batch), **self.open.pop(batch, {})}
-        lines = [
-            f"{shards[shard][kind]}  {layout.part(kind, case, shard)}\n"
-            for shard in sorted(shards)
-            for kind in COMMIT_ORDER
-        ]
-        self.files.put(layout.digests(case, number), "".join(lines).encode())
+        self.files.put(layout.digests(case, number), batch_text(case, shards).encode())
         self.known.pop(batch, None)

@@ -58,6 +58,14 @@ def file_of(path: str) -> tuple[Kind, int]:
     return cast(Kind, match[1]), int(match[3])
 
 
+def case_of(path: str) -> str:
+    """The case of a path of `part`. Raises ValueError for any other path."""
+    match = _PART.fullmatch(path)
+    if match is None:
+        raise ValueError(f"{path} is no file of a shard")
+    return match[2]
+
+
 def digests(case: str, batch: int) -> str:
     return f"digests/case={case}/batch-{batch:08d}.sha256"
 

@@ -67,13 +67,16 @@ def footer(files: Files, path: str) -> Footer:
             metadata = pq.read_metadata(source)
         except (pa.ArrowException, OSError) as error:
             raise damaged(files, path, error) from error
-    entries = metadata.metadata or {}
-    keys = {
+    return Footer(metadata.num_rows, own_keys(metadata))
+
+
+def own_keys(metadata: pq.FileMetaData) -> dict[str, str]:
+    """The key-values that basins wrote into a footer, without their prefix."""
+    return {
         name.decode().removeprefix("basins."): value.decode()
-        for name, value in entries.items()
+        for name, value in (metadata.metadata or {}).items()
         if name.startswith(b"basins.")
     }
-    return Footer(metadata.num_rows, keys)
 
 
 def damaged(files: Files, path: str, why: object) -> RunError:

@@ -1,0 +1,193 @@
+"""Is a run what it was written as, and are its labels right? Start at `verify`.
+
+Of bytes: manifest, experiment and table of cases agree (whole.py); every file of every shard has the SHA-256 that its
+writer had in memory, a footer of this run and place, intact pages, the rows of the plan, ids once, blocks that count
+them (shards.py, contents.py); random blocks are computed again and compared bit for bit (again.py). Of labels: a random
+sample of rows is integrated again, 100 times tighter, by another solver (labels.py), and what it gives is kept in
+RUN/verified, where `estimate` finds it. repair.py sets damage aside.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, replace
+from typing import Any
+
+from basins.errors import ArgumentError, RunError
+from basins.store import Files, Manifest, files_at, layout, read_manifest
+from basins.store.commit import shards_there
+from basins.store.manifest import versions
+from basins.store.verified import read_checks
+from basins.verify.again import BlocksAgain, compute_again
+from basins.verify.finding import Finding, Trouble
+from basins.verify.labels import Group, LabelCheck, check_labels
+from basins.verify.repair import REPAIRED, repair, was_set_aside
+from basins.verify.shards import ShardCheck, Step, check_digests, check_shards
+from basins.verify.whole import check_cases, check_strays, check_what_it_is
+
+__all__ = ["BlocksAgain", "Finding", "Group", "LabelCheck", "Step", "Trouble", "Verification", "verify"]
+
+SAMPLE, BLOCKS = 200, 4
+"""Rows whose labels are checked, and blocks that are computed again, unless told otherwise."""
+
+
+@dataclass(frozen=True)
+class Verification:
+    """What `verify` found.
+
+    shards, good: committed shards that were looked at, and those without fault; trajectories: of the good ones;
+    missing: shards of the plan that are not there, those of a run in progress or set aside; without_digests: shards of
+    a run in progress whose digests are not written yet; findings: damage; set_aside: the folder it was moved to, by a
+    repair; again, labels: None where nothing was asked of them or nothing can be said.
+    """
+
+    run: str
+    seed: int
+    shards: int
+    good: int
+    trajectories: int
+    missing: int
+    without_digests: int
+    findings: tuple[Finding, ...]
+    set_aside: str | None
+    again: BlocksAgain | None
+    labels: LabelCheck | None
+
+    @property
+    def left(self) -> tuple[Finding, ...]:
+        """Damage that is still in the run."""
+        return tuple(one for one in self.findings if self.set_aside is None or one.trouble not in REPAIRED)
+
+    def to_dict(self) -> dict[str, Any]:
+        """What `basins verify --json` prints."""
+        again, labels = self.again, self.labels
+        return {
+            "run": self.run,
+            "seed": self.seed,
+            "shards": {"checked": self.shards, "good": self.good, "missing": self.missing},
+            "trajectories": self.trajectories,
+            "without_digests": self.without_digests,
+            "damage": [one.to_dict() for one in self.findings],
+            "set_aside": self.set_aside,
+            "computed_again": None
+            if again is None
+            else {"blocks": again.blocks, "outside_the_promise": again.outside, "skipped": again.skipped},
+            "labels": None
+            if labels is None
+            else {
+                "rates": labels.rates(),
+                "kept_in": labels.path,
+                "skipped": dict(labels.skipped),
+                "rows": [
+                    {
+                        "case": one.row.case,
+                        "id": one.row.id,
+                        "verdict": one.row.verdict,
+                        "modes": one.row.modes,
+                        "found": one.found,
+                        "tighter": {"verdict": one.verdict, "modes": one.modes, "reason": one.reason},
+                    }
+                    for one in labels.rows
+                    if one.found != "agreed"
+                ],
+            },
+        }
+
+
+def verify(
+    run: str | os.PathLike[str],
+    *,
+    sample: int = SAMPLE,
+    blocks: int = BLOCKS,
+    seed: int = 0,
+    repair_damage: bool = False,
+    step: Step = lambda what, done, of: None,
+) -> Verification:
+    """Look at every byte of a run, compute `blocks` random blocks again, and check the labels of `sample` random rows.
+
+    seed: of both draws; repair_damage: set damage aside (repair.py); step: told how far it is. Damage is returned, not
+    raised. Raises RunError where there is no run, or a store cannot be read or written; ArgumentError for numbers
+    without a meaning.
+    """
+    for name, value in (("sample", sample), ("blocks", blocks), ("seed", seed)):
+        if value < 0 or value >= 1 << 63:
+            raise ArgumentError(f"{name} = {value}", where=name, remedy="give a whole number of at least 0, below 2^63")
+    files = files_at(run)
+    manifest = read_manifest(files)
+    same_writer = dict(manifest.versions).get("pyarrow") == dict(versions())["pyarrow"]
+    what_it_is = [*check_what_it_is(files, manifest), *check_cases(files, manifest, same_writer)]
+    if any(one.trouble is Trouble.manifest for one in what_it_is):
+        return Verification(files.uri, seed, 0, 0, 0, 0, 0, tuple(what_it_is), None, None, None)
+    looked, findings, missing, without = _look(files, manifest, same_writer, step)
+    findings = [*what_it_is, *findings]
+    good = [one for one in looked if one.counts is not None]
+    again = _again(files, manifest, good, blocks, seed, step)
+    if again is not None:
+        findings += again.findings
+    suspect = {(one.case, one.shard) for one in findings if one.trouble is Trouble.computed}
+    sure = [one for one in good if (one.case, one.shard) not in suspect]
+    labels = check_labels(files, manifest, sure, sample, seed, step) if sample else None
+    verification = Verification(
+        run=files.uri,
+        seed=seed,
+        shards=len(looked),
+        good=len(sure),
+        trajectories=sum(sum(one.counts) for one in sure if one.counts is not None),
+        missing=missing,
+        without_digests=without,
+        findings=tuple(findings),
+        set_aside=None,
+        again=again,
+        labels=labels,
+    )
+    return replace(verification, set_aside=repair(files, manifest, findings)) if repair_damage else verification
+
+
+def _look(
+    files: Files, manifest: Manifest, same_writer: bool, step: Step
+) -> tuple[list[ShardCheck], list[Finding], int, int]:
+    """Every committed shard looked at; damage; shards that are missing; and those without digests yet."""
+    findings = [*check_strays(files, manifest), *_check_verified(files, manifest)]
+    plans = {case.key: manifest.plan(case).shards for case in manifest.cases}
+    there = {key: [shard for shard in shards_there(files, "trajectories", key) if shard < plans[key]] for key in plans}
+    planned, done = sum(plans.values()), sum(map(len, there.values()))
+    aside = was_set_aside(files)
+    looked: list[ShardCheck] = []
+    without = 0
+    for case in manifest.cases:
+        digests, wrong, lacking = check_digests(files, manifest, case, there[case.key], done == planned)
+        without += lacking
+        findings += wrong
+        for shard in sorted(set(digests) - set(there[case.key])):
+            if (case.key, shard) not in aside:
+                path = layout.part("trajectories", case.key, shard)
+                findings.append(Finding(path, "gone, though its digests are known", Trouble.shard, case.key, shard))
+        for one in check_shards(files, manifest, case, there[case.key], digests, same_writer):
+            step("shards looked at", len(looked), done)
+            looked.append(one)
+            findings += one.findings
+    return looked, findings, planned - done, without
+
+
+def _check_verified(files: Files, manifest: Manifest) -> list[Finding]:
+    """Records of earlier checks that cannot be read: `estimate` would refuse them."""
+    found = []
+    for path in files.paths(layout.VERIFIED):
+        try:
+            read_checks(files, manifest, [path])
+        except RunError as error:
+            found.append(Finding(path, error.what.removeprefix(f"{path} is "), Trouble.stray))
+    return found
+
+
+def _again(
+    files: Files, manifest: Manifest, good: list[ShardCheck], blocks: int, seed: int, step: Step
+) -> BlocksAgain | None:
+    """Blocks computed again, where this machine's packages are the run's: others may give other bytes."""
+    if not blocks:
+        return None
+    there, here = dict(manifest.versions), dict(versions())
+    differ = [f"{name} {there.get(name, 'absent')}" for name in here if there.get(name) != here[name]]
+    if differ:
+        return BlocksAgain(0, skipped=f"the run was made with other versions ({', '.join(differ)})")
+    return compute_again(files, manifest, good, blocks, seed, step)

@@ -1,0 +1,198 @@
+"""The rows of one shard against each other and against the plan: ids once, blocks that count them, verdicts that their
+evidence allows.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from basins.experiment import Case
+from basins.laws import BLOCK, Planted
+from basins.limits import CERTIFICATES, REASONS, VERDICTS, Certificate, Verdict
+from basins.store import Kind, Manifest, schemas
+
+Column = NDArray[Any]
+WORDS = {"verdict": VERDICTS, "certificate": CERTIFICATES, "reason": REASONS}
+
+
+def wrong_rows(
+    manifest: Manifest, case: Case, shard: int, tables: Mapping[Kind, pa.Table]
+) -> Iterator[tuple[Kind, str]]:
+    """What is wrong with the rows of a shard's three tables, each read whole: file by file, the first few."""
+    ids = manifest.ids(case, shard)
+    for kind, table in tables.items():
+        if not table.schema.remove_metadata().equals(schemas.SCHEMAS[kind]):
+            yield kind, "its columns are not those of the schema"
+            return
+    rows, unknown = _columns(tables["trajectories"])
+    if unknown:
+        yield "trajectories", f"its {unknown} is not in the vocabulary"
+        return
+    keeps_all = manifest.rows == "all" or isinstance(case.law, Planted)
+    every = manifest.visits_every
+    of_ids = next(_wrong_ids(rows, ids, keeps_all, every), None)
+    if of_ids:
+        yield "trajectories", of_ids
+        return
+    yield from (("trajectories", what) for what in _wrong_verdicts(case, rows))
+    yield from (("blocks", what) for what in _wrong_blocks(case, rows, tables["blocks"], ids, keeps_all))
+    yield from (("visits", what) for what in _wrong_visits(tables["visits"], ids, every))
+
+
+def _columns(table: pa.Table) -> tuple[dict[str, Column], str | None]:
+    """The columns as arrays, words as their codes (-1: null), and the name of one whose words are not ours."""
+    table = table.combine_chunks()
+    found: dict[str, Column] = {}
+    for name in table.schema.names:
+        column = table[name].combine_chunks()
+        if isinstance(column, pa.ChunkedArray):
+            column = column.chunk(0) if column.num_chunks else pa.array([], column.type)
+        if name in WORDS:
+            if tuple(column.dictionary.to_pylist()) != WORDS[name]:
+                return {}, name
+            found[name] = column.indices.fill_null(-1).to_numpy(zero_copy_only=False)
+        elif pa.types.is_integer(column.type):
+            found[name] = column.fill_null(0).to_numpy(zero_copy_only=False)
+            found[f"{name} known"] = column.is_valid().to_numpy(zero_copy_only=False)
+        else:
+            found[name] = column.to_numpy(zero_copy_only=False)
+    return found, None
+
+
+def _wrong_ids(rows: dict[str, Column], ids: range, keeps_all: bool, every: int) -> Iterator[str]:
+    there = rows["id"]
+    values, times = np.unique(there, return_counts=True)
+    for id in values[times > 1]:
+        yield f"id {id} is there {times[values == id][0]} times"
+    outside = values[(values < ids.start) | (values >= ids.stop)]
+    if len(outside):
+        yield f"id {outside[0]} is none of its ids {ids.start} to {ids.stop - 1}"
+    wanted = np.arange(ids.start, ids.stop)
+    if not keeps_all:
+        wanted = wanted[wanted % every == 0] if every else wanted[:0]
+    missing = np.setdiff1d(wanted, values)
+    if len(missing):
+        yield f"id {missing[0]} is missing"
+    if not np.all(there[1:] > there[:-1]):
+        yield "its ids are not in order"
+    if not keeps_all:
+        watched = there % every == 0 if every else np.zeros(len(there), dtype=bool)
+        needless = there[(rows["verdict"] == Verdict.minimum) & ~watched]
+        if len(needless):
+            yield f"id {needless[0]} is a minimum that is not watched, and is kept"
+
+
+def _wrong_verdicts(case: Case, rows: dict[str, Column]) -> Iterator[str]:
+    """Rows whose verdict their own columns contradict: the levels are those of docs/verdicts.md."""
+    verdict, certificate, reason = rows["verdict"], rows["certificate"], rows["reason"]
+    sigma, full = case.problem.sigma, np.uint64((1 << case.problem.d_y) - 1)
+    known, modes, loss = rows["modes known"], rows["modes"], rows["loss"]
+    minimum, saddle, censored = (verdict == code for code in (Verdict.minimum, Verdict.saddle, Verdict.censored))
+    by_saddle = (certificate == Certificate.invariant) | (certificate == Certificate.outlasted)
+    level = 0.5 * case.problem.sigma_min**2
+    fitted = np.stack([(modes >> np.uint64(i)) & np.uint64(1) for i in range(len(sigma))], axis=-1).astype(bool)
+    floor = 0.5 * np.where(fitted, 0.0, sigma**2).sum(axis=-1)
+    next_level = floor + 0.5 * np.where(fitted, sigma**2, np.inf).min(axis=-1)
+    with np.errstate(invalid="ignore"):
+        contradictions = {
+            "a verdict that is no word": verdict < 0,
+            "a minimum that another certificate than a minimum's proves": minimum & (by_saddle | (certificate < 0)),
+            "a minimum whose modes are not all": minimum & ~(known & (modes == full)),
+            "a minimum by level whose loss is not below the level": minimum
+            & (certificate == Certificate.level)
+            & ~(loss < (1 - case.settings.delta) * level),
+            "a saddle without a saddle's certificate": saddle & ~by_saddle,
+            "a saddle of no stratum, or of the last": saddle & ~(known & (modes < full)),
+            "an invariant saddle whose loss is above its level": saddle
+            & (certificate == Certificate.invariant)
+            & ~(loss < next_level),
+            "a censored row with a certificate or without a reason": censored & ((certificate >= 0) | (reason < 0)),
+            "a decided row with a reason": ~censored & (reason >= 0),
+            "a rank that is not the number of its modes": known & (fitted.sum(axis=-1) != rows["rank"]),
+        }
+    for what, where in contradictions.items():
+        if where.any():
+            yield f"id {rows['id'][np.flatnonzero(where)[0]]} is {what}"
+
+
+def _wrong_blocks(case: Case, rows: dict[str, Column], table: pa.Table, ids: range, keeps_all: bool) -> Iterator[str]:
+    """Blocks that are not those of the plan, do not add up, or do not count the rows that are there."""
+    starts = [ids.start, *range((ids.start // BLOCK + 1) * BLOCK, ids.stop, BLOCK)]
+    counts = np.diff([*starts, ids.stop])
+    blocks = table.to_pydict()
+    if blocks["first_id"] != starts or blocks["block"] != [start // BLOCK for start in starts]:
+        yield "its blocks are not those of the plan"
+        return
+    of_row = rows["id"] // BLOCK - ids.start // BLOCK
+    octave = schemas.octave(rows["t"])
+    for k, block in enumerate(blocks["block"]):
+        here = of_row == k
+        verdicts = np.bincount(rows["verdict"][here], minlength=len(VERDICTS))
+        said = [blocks[name][k] for name in VERDICTS]
+        wanted = [said[0], *verdicts[1:].tolist()] if not keeps_all else verdicts.tolist()
+        if blocks["count"][k] != counts[k] or sum(said) != counts[k]:
+            yield f"block {block} counts {sum(said)} verdicts of {counts[k]} trajectories"
+        elif said != wanted or verdicts[0] > said[0]:
+            yield f"block {block} counts {_said(said)}, its rows {_said(verdicts.tolist())}"
+        elif _by_stratum(blocks["strata"][k]) != _strata(case, rows, here, said[0]):
+            yield f"block {block} counts other strata than its rows have"
+        totals = {name: (blocks[name][k], int(rows[name][here].sum())) for name in ("evaluations", "steps")}
+        for name, (total, summed) in totals.items():
+            if total < summed or (keeps_all and total != summed):
+                yield f"block {block} has {total} {name}, its rows {summed}"
+        histogram = np.bincount(octave[here], minlength=schemas.LOG2_T_BINS)
+        said_t = np.array(blocks["log2_t"][k])
+        if said_t.sum() != counts[k] or (said_t < histogram).any():
+            yield f"block {block} has another histogram of t than its rows"
+        for name in ("drift", "loss_increase"):
+            worst, largest = blocks[f"worst_{name}"][k], _largest(rows[name][here])
+            if largest > np.float32(-np.inf if worst is None else worst):
+                yield f"block {block} has a worst {name} of {worst}, its rows {largest}"
+
+
+def _largest(values: Column) -> Any:
+    numbers = values[~np.isnan(values)]
+    return numbers.max() if len(numbers) else np.float32(-np.inf)
+
+
+def _said(counts: list[int]) -> str:
+    return ", ".join(f"{count} {name}" for name, count in zip(VERDICTS, counts, strict=True))
+
+
+def _by_stratum(strata: list[dict[str, Any]]) -> Counter[tuple[str, int | None]]:
+    return Counter({(one["verdict"], one["modes"]): one["count"] for one in strata})
+
+
+def _strata(case: Case, rows: dict[str, Column], here: Column, minima: int) -> Counter[tuple[str, int | None]]:
+    """Counts by verdict and stratum, as a block has them, of the rows of one block; minima are all of the last."""
+    found: Counter[tuple[str, int | None]] = Counter()
+    if minima:
+        found["minimum", (1 << case.problem.d_y) - 1] = minima
+    others = here & (rows["verdict"] != Verdict.minimum)
+    for code, modes, known in zip(
+        rows["verdict"][others].tolist(), rows["modes"][others].tolist(), rows["modes known"][others].tolist(),
+        strict=True,
+    ):  # fmt: skip
+        found[VERDICTS[code], modes if known else None] += 1
+    return found
+
+
+def _wrong_visits(table: pa.Table, ids: range, every: int) -> Iterator[str]:
+    columns = {name: table[name].to_numpy() for name in ("id", "number", "t")}
+    id, number, t = columns["id"], columns["number"].astype(np.int64), columns["t"]
+    watched = (id >= ids.start) & (id < ids.stop) & (id % every == 0 if every else False)
+    if not np.all(watched):
+        yield f"id {id[~watched][0]} is none of its watched ids"
+        return
+    same = id[1:] == id[:-1]
+    in_order = np.where(
+        same, (number[1:] == number[:-1] + 1) & (t[1:] >= t[:-1]), (id[1:] > id[:-1]) & (number[1:] == 0)
+    )
+    if not np.all(in_order) or (len(number) and number[0] != 0):
+        yield "its visits are not in order"

@@ -1,0 +1,42 @@
+"""What is wrong with one file of a run."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any
+
+
+class Trouble(Enum):
+    """What kind of damage it is, which decides what a repair does."""
+
+    manifest = "what the run is"  # nothing can be judged before a person has put it right
+    shard = "bytes of a shard"  # set aside, computed again, compared with the digests
+    content = "rows of a shard"  # the bytes were written so: set aside with its digests, computed again
+    digests = "digests"  # set aside, written again from the shards
+    cases = "table of cases"  # set aside, written again from the manifest
+    stray = "no file of this run"  # set aside
+    computed = "computed otherwise"  # a person must look: the same run must give the same bytes
+
+
+@dataclass(frozen=True)
+class Finding:
+    """A file, what is wrong with it, and whose it is (case: by key; None where it is no shard's)."""
+
+    path: str
+    what: str
+    trouble: Trouble
+    case: str | None = None
+    shard: int | None = None
+
+    def __str__(self) -> str:
+        return f"{self.path}: {self.what}"
+
+    def to_dict(self) -> dict[str, Any]:
+        return {
+            "path": self.path,
+            "what": self.what,
+            "trouble": self.trouble.value,
+            "case": self.case,
+            "shard": self.shard,
+        }

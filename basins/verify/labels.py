@@ -1,0 +1,227 @@
+"""A random sample of rows, integrated again by another solver at tolerances 100 times tighter: are their labels right?
+
+Rows are drawn within each verdict, of the laws with a density and of the null ones apart, each row of such a group with
+the same chance, so that the share of wrong labels in a group has an exact binomial bound. The minima and the saddles
+of laws with a density, on which the bounds on the saddle basins rest, have eight times the weight of the other groups;
+a group with fewer rows than its part leaves the rest to the others. The same seed draws the same rows of the same run.
+
+The re-integration takes no certificate of t = 0, no t_end and no engine from the run: it is scipy's LSODA (DOP853 where
+the run's own is LSODA), from the start to a certificate of its own. What comes out censored decides nothing: the row
+is `undecided`, and counts as wrong in the bound.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from basins import laws
+from basins.engines.base import Settings
+from basins.engines.drive import integrate_batch
+from basins.estimate.labels import Checked, checked
+from basins.experiment import Case
+from basins.intervals import LEVEL
+from basins.laws import BLOCK
+from basins.limits import REASONS, VERDICTS, Verdict
+from basins.show import TIGHTER
+from basins.store import Files, Manifest, layout, parquet
+from basins.store.verified import FOUND, write_checks
+from basins.verify.shards import ShardCheck, Step
+
+WEIGHT = 8
+"""How much more a row of the minima and saddles of laws with a density counts in the sample than any other."""
+
+BUDGET = 50_000
+"""Evaluations of a re-integration, if the case's own budget is less."""
+
+DENSITY, NULL = "with a density", "null"
+
+
+class Group(NamedTuple):
+    """The rows among which one part of the sample is drawn."""
+
+    law: str
+    verdict: str
+
+
+class Row(NamedTuple):
+    """One row of a run: its label as it is on disk."""
+
+    case: str
+    id: int
+    verdict: str
+    modes: int | None
+
+
+@dataclass(frozen=True)
+class CheckedRow:
+    """A row, what the tighter re-integration found (store.verified.FOUND), and that limit: verdict, modes, reason."""
+
+    row: Row
+    found: str
+    verdict: str
+    modes: int | None
+    reason: str | None
+
+
+@dataclass(frozen=True)
+class LabelCheck:
+    """What the sample gave. groups: rows by law and verdict; path: where it was kept; skipped: cases (by name) that
+    could not be checked, and why.
+    """
+
+    rows: tuple[CheckedRow, ...]
+    groups: Mapping[Group, Checked | Counter[str]]
+    path: str | None
+    skipped: Mapping[str, str]
+
+    def rates(self) -> list[dict[str, Any]]:
+        """By law and verdict: how many were checked, how many disagreed, and the exact upper bound on their share; of
+        censored rows what became of them.
+        """
+        return [
+            {"law": group.law, "verdict": group.verdict}
+            | (dict(found) if isinstance(found, Counter) else found.to_dict(LEVEL))
+            for group, found in self.groups.items()
+        ]
+
+
+def check_labels(
+    files: Files, manifest: Manifest, good: Sequence[ShardCheck], sample: int, seed: int, step: Step
+) -> LabelCheck:
+    """Draw rows of good shards, integrate them again, and keep what was found in the run."""
+    tighter, skipped = {}, {}
+    for case in manifest.cases:
+        settings = _settings(case)
+        if settings is None:
+            skipped[case.name] = f"rtol = {case.settings.rtol:g} cannot be {TIGHTER} times tighter in double precision"
+        else:
+            tighter[case.key] = settings
+    drawn = sorted(draw(files, manifest, [one for one in good if one.case in tighter], sample, seed))
+    found = []
+    for done, row in enumerate(drawn):
+        step("labels checked", done, len(drawn))
+        found.append(_check(manifest, row, tighter[row.case]))
+    groups = _groups(manifest, found)
+    check = LabelCheck(tuple(found), groups, None, skipped)
+    if not found:
+        return check
+    rows: dict[str, dict[int, tuple[str, str]]] = {}
+    for one in found:
+        rows.setdefault(one.row.case, {})[one.row.id] = one.row.verdict, one.found
+    said = {"sample": sample, "tighter": TIGHTER, "level": LEVEL, "rates": check.rates()}
+    return replace(check, path=write_checks(files, manifest, seed, rows, said))
+
+
+def _groups(manifest: Manifest, found: Sequence[CheckedRow]) -> dict[Group, Checked | Counter[str]]:
+    by_group: dict[Group, Counter[tuple[str, str]]] = {}
+    for one in found:
+        group = Group(_law(manifest, one.row.case), one.row.verdict)
+        by_group.setdefault(group, Counter())[one.row.verdict, one.found] += 1
+    return {
+        group: Counter({word: outcomes["censored", word] for word in FOUND["censored"]})
+        if group.verdict == "censored"
+        else checked(outcomes, group.verdict)
+        for group, outcomes in sorted(by_group.items(), key=_order)
+    }
+
+
+def _order(item: tuple[Group, object]) -> tuple[bool, int]:
+    return item[0].law == NULL, VERDICTS.index(item[0].verdict)
+
+
+def _law(manifest: Manifest, case: str) -> str:
+    return NULL if manifest.case(case).law.null else DENSITY
+
+
+# --- the sample ------------------------------------------------------------------------------------------------------
+
+
+def draw(files: Files, manifest: Manifest, good: Sequence[ShardCheck], sample: int, seed: int) -> Iterator[Row]:
+    """So many rows of these shards, or all there are."""
+    counts: dict[Group, NDArray[np.int64]] = {}
+    for law in (DENSITY, NULL):
+        of_law = np.array([_law(manifest, one.case) == law for one in good], dtype=bool)
+        for code, verdict in enumerate(VERDICTS):
+            each = [one.counts[code] if one.counts is not None else 0 for one in good]
+            counts[Group(law, verdict)] = np.where(of_law, np.array(each, dtype=np.int64), 0)
+    parts = parts_of({group: int(each.sum()) for group, each in counts.items()}, sample)
+    for number, (group, part) in enumerate(parts.items()):
+        if not part:
+            continue
+        ends = np.cumsum(counts[group])
+        rng = np.random.Generator(np.random.Philox(key=[seed, 1 + number]))
+        chosen = np.sort(rng.choice(int(ends[-1]), part, replace=False))
+        at = np.searchsorted(ends, chosen, side="right")
+        for k in np.unique(at):
+            within = chosen[at == k] - (ends[k] - counts[group][k])
+            yield from _rows(files, manifest, good[k], group.verdict, within)
+
+
+def parts_of(sizes: Mapping[Group, int], sample: int) -> dict[Group, int]:
+    """How many rows are drawn of each group: by weight, none more than it has, all of the sample given out."""
+    weights = {group: WEIGHT if group.law == DENSITY and group.verdict != "censored" else 1 for group in sizes}
+    parts = dict.fromkeys(sizes, 0)
+    for _ in range(min(sample, sum(sizes.values()))):
+        # the next row goes to the group that is furthest behind its weight
+        group = min((one for one in sizes if parts[one] < sizes[one]), key=lambda one: (parts[one] + 1) / weights[one])
+        parts[group] += 1
+    return parts
+
+
+def _rows(
+    files: Files, manifest: Manifest, shard: ShardCheck, verdict: str, within: NDArray[np.int64]
+) -> Iterator[Row]:
+    """The rows of a shard that have this verdict, by their positions among those, ascending."""
+    case = manifest.case(shard.case)
+    table = parquet.read(
+        files, layout.part("trajectories", case.key, shard.shard), columns=["id", "verdict", "modes"]
+    ).to_pydict()
+    if verdict == VERDICTS[Verdict.minimum]:  # most need not be kept: they are the ids that are nothing else
+        others = [id for id, word in zip(table["id"], table["verdict"], strict=True) if word != verdict]
+        ids = np.setdiff1d(np.array(manifest.ids(case, shard.shard)), others)
+        modes = dict.fromkeys(ids.tolist(), (1 << case.problem.d_y) - 1)
+    else:
+        there = zip(table["id"], table["verdict"], table["modes"], strict=True)
+        modes = {id: mask for id, word, mask in there if word == verdict}
+        ids = np.array(list(modes))
+    for id in ids[within].tolist():
+        yield Row(case.key, id, verdict, modes[id])
+
+
+# --- again -----------------------------------------------------------------------------------------------------------
+
+
+def _settings(case: Case) -> Settings | None:
+    own = case.settings
+    method = "DOP853" if own.method == "LSODA" else "LSODA"
+    return replace(
+        own,
+        engine="reference",
+        method=method,
+        certify=True,
+        at_start=False,
+        t_end=np.inf,
+        budget=max(own.budget, BUDGET),
+    ).tighter(TIGHTER)
+
+
+def _check(manifest: Manifest, row: Row, settings: Settings) -> CheckedRow:
+    case = manifest.case(row.case)
+    start = laws.starts(case.problem, case.law, manifest.seed, row.id // BLOCK)[row.id % BLOCK : row.id % BLOCK + 1]
+    limits = integrate_batch(case.problem, start, settings, np.zeros(1, dtype=bool))
+    verdict = VERDICTS[limits.verdict[0]]
+    modes = int(limits.modes[0]) if limits.rank[0] >= 0 else None
+    if verdict == "censored":
+        found = "undecided"
+    elif row.verdict == "censored":
+        found = verdict
+    else:
+        found = "agreed" if (verdict, modes) == (row.verdict, row.modes) else "disagreed"
+    reason = REASONS[limits.reason[0]] if limits.reason[0] >= 0 else None
+    return CheckedRow(row, found, verdict, modes, reason)

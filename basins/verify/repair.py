@@ -1,0 +1,112 @@
+"""Damage set aside: files go to RUN/set-aside/NNNN/ at their own paths, and nothing is deleted that is not there.
+
+What is left is a run with shards missing, which the next `basins run` computes again. The digests of a shard whose
+bytes were damaged stay known, so that what is computed again is compared with them. Where the rows themselves are wrong
+although they are the bytes that were written, the digests are of wrong rows, and are set aside with them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from basins.errors import RunError
+from basins.store import Files, Manifest, layout, parquet, schemas
+from basins.store.commit import cases_table, committed_digests, is_committed
+from basins.store.digests import DigestBook, batch_text, read_batch
+from basins.store.layout import COMMIT_ORDER, DIGEST_BATCH
+from basins.store.manifest import canonical_json
+from basins.verify.finding import Finding, Trouble
+
+SHARD = (Trouble.shard, Trouble.content)
+REPAIRED = (*SHARD, Trouble.digests, Trouble.cases, Trouble.stray)
+"""What a repair can do something about."""
+
+
+def repair(files: Files, manifest: Manifest, findings: Sequence[Finding]) -> str | None:
+    """Set aside what is damaged, and put the digests in order; the folder it went to, None where there is nothing.
+
+    Raises RunError where a file cannot be moved; what was moved by then stays moved, and the same call goes on.
+    """
+    mine = [one for one in findings if one.trouble in REPAIRED]
+    if not mine:
+        return None
+    taken = {path.split("/")[1] for path in files.paths(layout.SET_ASIDE)}
+    folder = layout.set_aside(next(k for k in range(1, 10_000) if f"{k:04d}" not in taken))
+    why: dict[str, list[str]] = {}
+    for one in mine:
+        why.setdefault(one.path, []).append(one.what)
+    files.put(f"{folder}why.json", canonical_json(why))
+
+    damaged_digests = {one.path for one in mine if one.trouble is Trouble.digests}
+    shards = _shards(one for one in mine if one.trouble in SHARD)
+    wrong_rows = _shards(one for one in mine if one.trouble is Trouble.content)
+    harmed = _shards(one for one in mine if one.path.startswith("blocks/"))
+    for case, shard in sorted(shards):
+        if (case, shard) not in wrong_rows | harmed:
+            _keep_digests(files, case, shard, damaged_digests)
+        for kind in reversed(COMMIT_ORDER):  # the commit mark first: no reader may see a shard without all its files
+            _move(files, layout.part(kind, case, shard), folder)
+    for path in sorted(damaged_digests | {one.path for one in mine if one.trouble in (Trouble.stray, Trouble.cases)}):
+        _move(files, path, folder)
+    for case, shard in sorted(wrong_rows):
+        _forget_digests(files, case, shard, folder)
+    if any(one.trouble is Trouble.cases for one in mine):
+        keys = {"schema": str(schemas.VERSION), "experiment": manifest.digest}
+        files.put(layout.CASES, parquet.encode(cases_table(manifest), keys))
+    DigestBook(files, manifest).close()  # writes what is lacking of the shards that are there
+    return folder
+
+
+def _shards(findings: Iterable[Finding]) -> set[tuple[str, int]]:
+    return {(one.case, one.shard) for one in findings if one.case is not None and one.shard is not None}
+
+
+def _move(files: Files, path: str, folder: str) -> None:
+    try:
+        content = files.get(path)
+    except FileNotFoundError:
+        return
+    files.put(f"{folder}{path}", content)
+    if files.get(f"{folder}{path}") != content:
+        raise RunError(
+            f"{path} is not read back as it was", where=files.uri, remedy="look at the disk, then repair again"
+        )
+    files.delete(path)
+
+
+def _keep_digests(files: Files, case: str, shard: int, damaged: set[str]) -> None:
+    """Of a shard whose digests were not written yet, those that its block file has of the time it was written."""
+    number = shard // DIGEST_BATCH
+    if layout.digests(case, number) in damaged or not is_committed(files, case, shard):
+        return
+    batch = read_batch(files, case, number)
+    if shard not in batch:
+        batch[shard] = committed_digests(files, case, shard)
+        files.put(layout.digests(case, number), batch_text(case, batch).encode())
+
+
+def _forget_digests(files: Files, case: str, shard: int, folder: str) -> None:
+    """Set aside the digests of a shard with wrong rows: what is computed again must not be held to them."""
+    path = layout.digests(case, shard // DIGEST_BATCH)
+    batch = read_batch(files, case, shard // DIGEST_BATCH)
+    if shard not in batch:
+        return
+    files.put(
+        f"{folder}digests/case={case}/shard-{shard:08d}.sha256", batch_text(case, {shard: batch.pop(shard)}).encode()
+    )
+    if batch:
+        files.put(path, batch_text(case, batch).encode())
+    else:
+        files.delete(path)
+
+
+def was_set_aside(files: Files) -> set[tuple[str, int]]:
+    """The shards (case, shard) of which a repair has taken a file away."""
+    found = set()
+    for path in files.paths(layout.SET_ASIDE):
+        inner = path.split("/", 2)[2]
+        try:
+            found.add((layout.case_of(inner), layout.file_of(inner)[1]))
+        except ValueError:
+            continue
+    return found

@@ -1,0 +1,174 @@
+"""The files of the shards, byte by byte: SHA-256, footers, page checksums, rows. One shard in memory a thread."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import TypeVar
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from basins.errors import RunError
+from basins.experiment import Case
+from basins.limits import VERDICTS
+from basins.store import Files, Kind, Manifest, layout, parquet, schemas
+from basins.store.commit import FOOTER_ORDER
+from basins.store.digests import batch_text, read_batch
+from basins.store.layout import COMMIT_ORDER, DIGEST_BATCH
+from basins.verify.contents import wrong_rows
+from basins.verify.finding import Finding, Trouble
+
+THREADS = 4
+"""Shards looked at side by side: reading waits, hashing and decoding do not hold the interpreter."""
+
+AGREE = 32
+"""Hexadecimal digits, of 64, that say a digest is the file's, misspelt: another file's agrees in about 4."""
+
+Step = Callable[[str, int, int], None]
+"""Told what is being done, how many are done, and of how many."""
+
+Digests = Mapping[Kind, str]
+T = TypeVar("T")
+R = TypeVar("R")
+
+
+@dataclass(frozen=True)
+class ShardCheck:
+    """What a look at one committed shard gave. counts: trajectories by verdict, as its blocks have them; None where
+    something is wrong with it.
+    """
+
+    case: str
+    shard: int
+    findings: tuple[Finding, ...]
+    counts: tuple[int, ...] | None
+
+
+def check_shards(
+    files: Files, manifest: Manifest, case: Case, shards: list[int], digests: Mapping[int, Digests], same_writer: bool
+) -> Iterator[ShardCheck]:
+    """Look at committed shards of a case, in order. same_writer: this pyarrow writes the bytes that the run's wrote."""
+
+    def look(shard: int) -> ShardCheck:
+        return check_shard(files, manifest, case, shard, digests.get(shard), same_writer)
+
+    yield from side_by_side(look, shards)
+
+
+def side_by_side(function: Callable[[T], R], items: Iterable[T]) -> Iterator[R]:
+    """The function of each item, in order, a few at a time: no more are under way than threads work on."""
+    with ThreadPoolExecutor(THREADS) as pool:
+        waiting: deque[Future[R]] = deque()
+        for item in items:
+            waiting.append(pool.submit(function, item))
+            if len(waiting) > THREADS:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+
+
+def check_shard(
+    files: Files, manifest: Manifest, case: Case, shard: int, digests: Digests | None, same_writer: bool
+) -> ShardCheck:
+    """All that can be said of one shard's three files."""
+    found: list[Finding] = []
+
+    def say(kind: Kind, what: str, trouble: Trouble = Trouble.shard) -> None:
+        found.append(Finding(layout.part(kind, case.key, shard), what, trouble, case.key, shard))
+
+    opened: dict[Kind, pq.ParquetFile] = {}
+    tables: dict[Kind, pa.Table] = {}
+    shas: dict[Kind, str] = {}
+    for kind in COMMIT_ORDER:
+        try:
+            data = files.get(layout.part(kind, case.key, shard))
+        except FileNotFoundError:
+            say(kind, "gone, though its shard was committed")
+            continue
+        shas[kind] = hashlib.sha256(data).hexdigest()
+        known = digests is not None and shas[kind] == digests[kind]
+        if digests is not None and not known:
+            if sum(a == b for a, b in zip(shas[kind], digests[kind], strict=False)) < AGREE:
+                say(kind, "its SHA-256 is not that of the digests")
+                continue
+            what = f"misspells the digest of {layout.part(kind, case.key, shard)}"
+            found.append(
+                Finding(layout.digests(case.key, shard // DIGEST_BATCH), what, Trouble.digests, case.key, shard)
+            )
+        try:
+            opened[kind] = pq.ParquetFile(pa.BufferReader(data), page_checksum_verification=True)
+            tables[kind] = opened[kind].read(use_threads=False)
+            keys = parquet.own_keys(opened[kind].metadata)
+            wrong = _wrong_footer(keys, manifest.footer(case, shard))
+            if wrong:
+                say(kind, wrong)
+            elif not known and same_writer and not _written_so(kind, keys, tables[kind], data):
+                say(kind, "not the bytes that its rows are written as")
+        except Exception as error:  # whatever a flipped bit makes a decoder do, it is this file's damage
+            tables.pop(kind, None)
+            say(kind, f"damaged ({' '.join(str(error).split())[:200]})")
+    if len(tables) == len(COMMIT_ORDER):
+        keys = parquet.own_keys(opened["blocks"].metadata)
+        for kind in ("visits", "trajectories"):
+            if keys.get(f"sha256.{kind}") != shas[kind]:
+                say(kind, "not the file that its block file says it was written as")
+        if str(len(tables["trajectories"])) != keys.get("rows"):
+            say("trajectories", f"it has {len(tables['trajectories'])} rows of {keys.get('rows')}")
+    if all(one.trouble is Trouble.digests for one in found):
+        for kind, what in wrong_rows(manifest, case, shard, tables):
+            say(kind, what, Trouble.content)
+    counts = None
+    if all(one.trouble is Trouble.digests for one in found):
+        counts = tuple(sum(tables["blocks"][verdict].to_pylist()) for verdict in VERDICTS)
+    return ShardCheck(case.key, shard, tuple(found), counts)
+
+
+def _wrong_footer(keys: Mapping[str, str], wanted: Mapping[str, str]) -> str | None:
+    differ = [
+        f"{name} {keys.get(name)} instead of {value}" for name, value in wanted.items() if keys.get(name) != value
+    ]
+    return f"of another shard or run: {'; '.join(differ)}" if differ else None
+
+
+def _written_so(kind: Kind, keys: Mapping[str, str], table: pa.Table, data: bytes) -> bool:
+    """Whether the rows and the footer's keys, written again, are these bytes: sees a flipped bit without a digest."""
+    rows = table.combine_chunks().cast(schemas.SCHEMAS[kind])  # without what a reader notes of each column
+    in_order = {name: keys[name] for name in FOOTER_ORDER if name in keys}
+    again: pa.Buffer = parquet.encode(rows, in_order)
+    return bool(again.equals(pa.py_buffer(data)))
+
+
+# --- digests ---------------------------------------------------------------------------------------------------------
+
+
+def check_digests(
+    files: Files, manifest: Manifest, case: Case, there: list[int], complete: bool
+) -> tuple[dict[int, dict[Kind, str]], list[Finding], int]:
+    """The digests of a case by shard, what is wrong with their files, and how many shards have none.
+
+    complete: the whole run is there, so that every shard should have its digests.
+    """
+    digests: dict[int, dict[Kind, str]] = {}
+    found: list[Finding] = []
+    without = 0
+    for number in range(-(-manifest.plan(case).shards // DIGEST_BATCH)):
+        path = layout.digests(case.key, number)
+        try:
+            batch = read_batch(files, case.key, number)
+            if batch and files.get(path) != batch_text(case.key, batch).encode():
+                raise RunError("its lines are not those of its shards")
+        except RunError as error:
+            what = error.what.removeprefix(f"{path} is ")
+            found.append(Finding(path, what, Trouble.digests, case.key))
+            continue
+        digests |= batch
+        lacking = [shard for shard in there if shard // DIGEST_BATCH == number and shard not in batch]
+        without += len(lacking)
+        if lacking and complete:
+            what = f"has no line of shard {lacking[0]}" if batch else "gone"
+            found.append(Finding(path, what, Trouble.digests, case.key))
+    return digests, found, without

@@ -1,0 +1,551 @@
+"""Damage of every kind is named; what is set aside is computed again to the same bytes, or refused."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from basins import runners
+from basins import verify as verifying
+from basins.errors import RunError
+from basins.experiment import Experiment
+from basins.limits import CERTIFICATES, REASONS, VERDICTS
+from basins.store import commit_shard, files_at, open_run, parquet
+from basins.store.digests import batch_text, read_batch
+from basins.store.layout import COMMIT_ORDER, part
+from basins.store.rows import ShardTables, _words
+from basins.verify import Trouble, Verification, verify
+
+
+def data(run: Path) -> dict[str, bytes]:
+    """Every file that promises its bytes."""
+    found = {}
+    for path in sorted(run.rglob("*")):
+        name = str(path.relative_to(run))
+        if path.is_file() and not name.startswith(("telemetry", "set-aside", "verified")):
+            found[name] = path.read_bytes()
+    return found
+
+
+def key(run: Path, name: str = "at once") -> str:
+    return open_run(run).case(name).key
+
+
+def flip(path: Path, at: int, bit: int) -> None:
+    content = bytearray(path.read_bytes())
+    content[at] ^= 1 << bit
+    path.write_bytes(content)
+
+
+def again(run: Path, rows: str = "all") -> None:
+    runners.run(Experiment.from_toml((run / "experiment.toml").read_text(), Path()), run, on="inline")
+
+
+def paths(found: Verification) -> set[str]:
+    return {one.path for one in found.findings}
+
+
+# --- a run without fault ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("rows", ["all", "exceptions"])
+def test_a_finished_run_has_no_fault_and_is_not_touched(copied: Callable[..., Path], rows: str, bytes_of: Any) -> None:
+    run = copied(rows)
+    before = data(run)
+    found = bytes_of(run)
+    assert found.findings == ()
+    assert (found.shards, found.good, found.missing, found.without_digests) == (5, 5, 0, 0)
+    assert found.trajectories == 2532
+    assert bytes_of(run, repair_damage=True).set_aside is None
+    assert data(run) == before
+    assert not (run / "set-aside").exists()
+
+
+@pytest.mark.parametrize("rows", ["all", "exceptions"])
+def test_blocks_computed_again_are_the_same_bit_for_bit(originals: dict[str, Path], rows: str) -> None:
+    found = verify(originals[rows], sample=0, blocks=5)
+    assert found.again is not None
+    assert (found.again.blocks, found.again.findings, found.again.skipped) == (5, (), "")
+
+
+def test_a_run_in_progress_is_no_damage(copied: Callable[..., Path], bytes_of: Any) -> None:
+    """Shard 1 is not there and was never: no digests know of it."""
+    run = copied()
+    case = key(run)
+    for kind in COMMIT_ORDER:
+        (run / part(kind, case, 1)).unlink()
+    files = files_at(run)
+    batch = read_batch(files, case, 0)
+    batch.pop(1)
+    batch.pop(2)  # that one is there, its driver was killed before it wrote the digests
+    files.put(f"digests/case={case}/batch-00000000.sha256", batch_text(case, batch).encode())
+    found = bytes_of(run)
+    assert found.findings == ()
+    assert (found.shards, found.missing, found.without_digests) == (4, 1, 1)
+
+
+# --- flipped bits ----------------------------------------------------------------------------------------------------
+
+
+def places(size: int, rng: np.random.Generator, count: int) -> Iterator[tuple[int, int]]:
+    """Random bits: half of them anywhere, half in the last 1.5 kB, where page checksums do not reach."""
+    for k in range(count):
+        low = 0 if k % 2 else max(0, size - 1536)
+        yield int(rng.integers(low, size)), int(rng.integers(8))
+
+
+FLIPPED = [
+    ("trajectories/case={}/part-00000001.parquet", 10),
+    ("blocks/case={}/part-00000002.parquet", 10),
+    ("visits/case={}/part-00000000.parquet", 8),
+    ("digests/case={}/batch-00000000.sha256", 12),
+    ("cases.parquet", 8),
+]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("name", "count"), FLIPPED)
+def test_hundreds_of_flipped_bits_are_named(copied: Callable[..., Path], name: str, count: int, bytes_of: Any) -> None:
+    test_every_flipped_bit_is_named(copied, name, 30 * count, bytes_of)
+
+
+@pytest.mark.parametrize(("name", "count"), FLIPPED)
+def test_every_flipped_bit_is_named(copied: Callable[..., Path], name: str, count: int, bytes_of: Any) -> None:
+    run = copied()
+    name = name.format(key(run))
+    path, content = run / name, (run / name).read_bytes()
+    for at, bit in places(len(content), np.random.default_rng(len(name)), count):
+        flip(path, at, bit)
+        assert paths(bytes_of(run)) == {name}, (at, bit)
+        path.write_bytes(content)
+
+
+@pytest.mark.parametrize("kind", COMMIT_ORDER)
+def test_a_flipped_bit_is_named_without_digests_too(copied: Callable[..., Path], kind: Any, bytes_of: Any) -> None:
+    """The driver was killed before it wrote any: the block file's record, and what rows are written as, still tell."""
+    run = copied()
+    case = key(run)
+    (run / f"digests/case={case}/batch-00000000.sha256").unlink()
+    name = part(kind, case, 1)
+    path, content = run / name, (run / name).read_bytes()
+    for at, bit in places(len(content), np.random.default_rng(4), 6):
+        flip(path, at, bit)
+        assert name in paths(bytes_of(run)), (at, bit)
+        path.write_bytes(content)
+
+
+def test_page_checksums_alone_would_miss_some(originals: dict[str, Path], tmp_path: Path) -> None:
+    """The guard is needed: bits near the end of a file that its reader does not mind."""
+    content = (originals["all"] / part("trajectories", key(originals["all"]), 1)).read_bytes()
+    wanted = parquet.read(files_at(originals["all"]), part("trajectories", key(originals["all"]), 1))
+    passed = 0
+    for at in range(len(content) - 1500, len(content), 15):
+        (tmp_path / "x").write_bytes(content)
+        flip(tmp_path / "x", at, 3)
+        try:
+            passed += parquet.read(files_at(tmp_path), "x").equals(wanted)
+        except Exception:
+            continue
+    assert passed > 0
+
+
+def said_of(run: Path) -> set[str]:
+    """The files that a look at a run finds damaged, or the one that it refuses to go on without."""
+    try:
+        return paths(verify(run, sample=0, blocks=0))
+    except RunError as error:
+        return {"manifest.json"} if re.search(r"manifest\.json is damaged|schema version", str(error)) else set()
+
+
+def test_every_flipped_bit_of_the_manifest_and_the_experiment_is_named(copied: Callable[..., Path]) -> None:
+    """But in words that nothing else holds: the packages' versions, and what a case's data is called."""
+    run = copied()
+    rng = np.random.default_rng(11)
+    for name in ("manifest.json", "experiment.toml"):
+        path, content = run / name, (run / name).read_bytes()
+        words = [m.span() for m in re.finditer(rb'"(versions)": \{[^}]*\}|"source": "[^"]*"', content)]
+        for _ in range(25):
+            at, bit = int(rng.integers(len(content))), int(rng.integers(8))
+            if name == "manifest.json" and any(a <= at < b for a, b in words):
+                continue
+            flip(path, at, bit)
+            assert said_of(run) & {"manifest.json", "experiment.toml"}, (name, at, bit)
+            path.write_bytes(content)
+
+
+# --- other damage ----------------------------------------------------------------------------------------------------
+
+
+def truncated(run: Path) -> set[str]:
+    name = part("trajectories", key(run), 0)
+    (run / name).write_bytes((run / name).read_bytes()[:-100])
+    return {name}
+
+
+def another_shard_s(run: Path) -> set[str]:
+    case = key(run)
+    content = [(run / part("blocks", case, shard)).read_bytes() for shard in (0, 1)]
+    for shard, other in enumerate(reversed(content)):
+        (run / part("blocks", case, shard)).write_bytes(other)
+    return {part("blocks", case, 0), part("blocks", case, 1)}
+
+
+def all_three_of_another_shard(run: Path) -> set[str]:
+    case = key(run)
+    for kind in COMMIT_ORDER:
+        (run / part(kind, case, 1)).write_bytes((run / part(kind, case, 0)).read_bytes())
+    return {part(kind, case, 1) for kind in COMMIT_ORDER}
+
+
+def lost_visits(run: Path) -> set[str]:
+    name = part("visits", key(run, "integrated"), 0)
+    (run / name).unlink()
+    return {name}
+
+
+def lost_commit_mark(run: Path) -> set[str]:
+    name = part("trajectories", key(run), 2)
+    (run / name).unlink()
+    return {name}
+
+
+def lost_digests(run: Path) -> set[str]:
+    name = f"digests/case={key(run)}/batch-00000000.sha256"
+    (run / name).unlink()
+    return {name}
+
+
+def lost_line_of_the_digests(run: Path) -> set[str]:
+    case, files = key(run), files_at(run)
+    batch = read_batch(files, case, 0)
+    batch.pop(1)
+    name = f"digests/case={case}/batch-00000000.sha256"
+    files.put(name, batch_text(case, batch).encode())
+    return {name}
+
+
+def a_stray_table(run: Path) -> set[str]:
+    case = key(run)
+    names = {
+        f"trajectories/case={case}/copy.parquet",
+        part("trajectories", case, 3),
+        "blocks/case=c0/part-00000000.parquet",
+    }
+    for name in names:
+        (run / name).parent.mkdir(exist_ok=True)
+        (run / name).write_bytes((run / part("trajectories", case, 1)).read_bytes())
+    return names
+
+
+def a_spoilt_record(run: Path) -> set[str]:
+    (run / "verified").mkdir()
+    (run / "verified/seed-0-x.json").write_text("{")
+    return {"verified/seed-0-x.json"}
+
+
+def lost_cases(run: Path) -> set[str]:
+    (run / "cases.parquet").unlink()
+    return {"cases.parquet"}
+
+
+DAMAGE = [
+    truncated, another_shard_s, all_three_of_another_shard, lost_visits, lost_commit_mark, lost_digests,
+    lost_line_of_the_digests, a_stray_table, a_spoilt_record, lost_cases,
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("damage", DAMAGE)
+def test_damage_is_named_set_aside_and_computed_again(
+    copied: Callable[..., Path], damage: Callable[[Path], set[str]], bytes_of: Any
+) -> None:
+    run = copied()
+    whole = data(run)
+    names = damage(run)
+    content = {name: (run / name).read_bytes() for name in names if (run / name).exists()}
+    found = bytes_of(run, repair_damage=True)
+    assert paths(found) == names
+    assert found.left == ()
+    assert found.set_aside == "set-aside/0001/"
+    for name, spoilt in content.items():  # nothing is deleted
+        assert (run / found.set_aside / name).read_bytes() == spoilt
+    assert set(json.loads((run / "set-aside/0001/why.json").read_text())) == names
+    assert bytes_of(run).findings == ()  # what is missing now is no damage
+    if damage in (truncated, all_three_of_another_shard, lost_digests, lost_visits, a_stray_table):
+        again(run)
+        assert data(run) == whole
+        assert bytes_of(run).findings == ()
+
+
+def test_a_second_repair_has_a_folder_of_its_own(copied: Callable[..., Path], bytes_of: Any) -> None:
+    run = copied()
+    for number in (1, 2):
+        truncated(run)
+        assert bytes_of(run, repair_damage=True).set_aside == f"set-aside/000{number}/"
+        again(run)
+
+
+def test_of_a_wrong_digit_the_digests_are_at_fault(copied: Callable[..., Path], bytes_of: Any) -> None:
+    """The shard is right, and stays; another file's digest would agree in 4 digits of 64."""
+    run = copied()
+    name = f"digests/case={key(run)}/batch-00000000.sha256"
+    whole = (run / name).read_bytes()
+    flip(run / name, whole.index(b"trajectories") - 10, 0)
+    found = bytes_of(run, repair_damage=True)
+    assert paths(found) == {name}
+    assert found.good == 5
+    assert (run / name).read_bytes() == whole
+
+
+# --- rows that are wrong although they are the bytes that were written ---
+
+
+def rewritten(run: Path, name: str, shard: int, change: Callable[[ShardTables], ShardTables]) -> None:
+    """A shard with changed rows, written as a worker would, digests and all."""
+    opened, case = open_run(run), open_run(run).case(name)
+    files = files_at(run)
+    tables = {
+        kind: parquet.read(files, part(kind, case.key, shard)).replace_schema_metadata(None) for kind in COMMIT_ORDER
+    }
+    shas = commit_shard(files, opened.manifest, case, shard, change(ShardTables(**tables)))
+    batch = read_batch(files, case.key, 0)
+    batch[shard] = shas
+    files.put(f"digests/case={case.key}/batch-00000000.sha256", batch_text(case.key, batch).encode())
+
+
+def with_values(table: pa.Table, row: int, **values: Any) -> pa.Table:
+    rows = table.to_pylist()
+    rows[row].update(values)
+    return pa.Table.from_pylist(rows, schema=table.schema).combine_chunks()
+
+
+def joined(*tables: pa.Table) -> pa.Table:
+    return pa.concat_tables(list(tables)).combine_chunks()
+
+
+def same_words(table: pa.Table) -> pa.Table:
+    """Words of changed rows, with the whole vocabulary again."""
+    for name, words in (("verdict", VERDICTS), ("certificate", CERTIFICATES), ("reason", REASONS)):
+        codes = [-1 if word is None else words.index(word) for word in table[name].to_pylist()]
+        table = table.set_column(
+            table.schema.get_field_index(name), table.schema.field(name), _words(np.array(codes, dtype=np.int8), words)
+        )
+    return table
+
+
+def row(at: int, /, **values: Any) -> Callable[[ShardTables], ShardTables]:
+    def change(tables: ShardTables) -> ShardTables:
+        table = with_values(tables.trajectories, at, **values)
+        return tables._replace(trajectories=same_words(table))
+
+    return change
+
+
+def block(**values: Any) -> Callable[[ShardTables], ShardTables]:
+    return lambda tables: tables._replace(blocks=with_values(tables.blocks, 0, **values))
+
+
+CONTENT: dict[str, tuple[str, Callable[[ShardTables], ShardTables], str, str]] = {
+    "a doubled id": ("integrated", row(7, id=6), "trajectories", "id 6 is there 2 times"),
+    "another shard's id": ("integrated", row(19, id=20), "trajectories", "id 20 is none of its ids 0 to 19"),
+    "a lost id": (
+        "integrated",
+        lambda t: t._replace(trajectories=t.trajectories.slice(1)),
+        "trajectories",
+        "id 0 is missing",
+    ),
+    "a minimum above the level": (
+        "integrated", row(3, loss=0.6), "trajectories", "id 3 is a minimum by level whose loss is not below the level",
+    ),
+    "a saddle of the last stratum": (
+        "control", row(3, modes=3, rank=2), "trajectories", "id 3 is a saddle of no stratum, or of the last",
+    ),
+    "a rank": ("control", row(3, rank=0), "trajectories", "id 3 is a rank that is not the number of its modes"),
+    "a censored row without a reason": (
+        "at once", row(8, reason=None), "trajectories", "without a reason",
+    ),
+    "a verdict": (
+        "control", row(3, verdict="minimum"), "trajectories", "id 3 is a minimum that another certificate",
+    ),
+    "a count": ("integrated", block(minimum=19, saddle=1), "blocks", "counts 19 minimum, 1 saddle, 0 censored, its"),
+    "counts that do not add up": ("integrated", block(minimum=19), "blocks", "counts 19 verdicts of 20 trajectories"),
+    "evaluations": ("integrated", block(evaluations=1), "blocks", "has 1 evaluations, its rows"),
+    "a histogram": ("integrated", block(log2_t=[20] + [0] * 65), "blocks", "another histogram of t"),
+    "a stratum": (
+        "control", block(strata=[{"modes": 2, "verdict": "saddle", "count": 12}]), "blocks", "other strata than its",
+    ),
+    "a visit": (
+        "integrated",
+        lambda t: t._replace(visits=joined(t.visits, with_values(t.visits.slice(0, 1), 0, id=3))),
+        "visits", "id 3 is none of its watched ids",
+    ),
+    "visits out of order": (
+        "integrated", lambda t: t._replace(visits=t.visits.take([0, *range(len(t.visits))])), "visits", "not in order",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("wrong", CONTENT)
+def test_wrong_rows_are_named_and_computed_again(copied: Callable[..., Path], wrong: str, bytes_of: Any) -> None:
+    run = copied()
+    whole = data(run)
+    name, change, kind, words = CONTENT[wrong]
+    rewritten(run, name, 0, change)
+    found = bytes_of(run, repair_damage=True)
+    path = part(kind, key(run, name), 0)  # type: ignore[arg-type]
+    assert [one.path for one in found.findings if words in one.what] == [path]
+    assert {one.trouble for one in found.findings} == {Trouble.content}
+    if wrong in ("a doubled id", "a count", "a visit"):
+        again(run)  # their digests were of wrong rows: nothing is held to them
+        assert data(run) == whole
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda t: t._replace(trajectories=t.trajectories.slice(1)), "id 0 is missing"),  # watched
+        (row(1, verdict="minimum"), "is kept"),
+    ],
+)
+def test_with_exceptions_what_must_be_kept_is_counted(
+    copied: Callable[..., Path], change: Callable[[ShardTables], ShardTables], words: str, bytes_of: Any
+) -> None:
+    run = copied("exceptions")
+    rewritten(run, "at once", 0, change)
+    assert bytes_of(run).findings[0].what.endswith(words)
+
+
+def test_a_dropped_exception_is_seen_in_the_block(copied: Callable[..., Path], bytes_of: Any) -> None:
+    """A censored row that is not kept and not counted as one: its block no longer adds up."""
+    run = copied("exceptions")
+    rewritten(
+        run,
+        "at once",
+        0,
+        lambda t: t._replace(trajectories=joined(t.trajectories.slice(0, 1), t.trajectories.slice(2))),
+    )
+    assert (
+        "counts 3 minimum, 0 saddle, 1021 censored, its rows 0 minimum, 0 saddle, 1020 censored"
+        in bytes_of(run).findings[0].what
+    )
+
+
+def test_a_minimum_that_is_none_is_seen_by_computing_again(copied: Callable[..., Path], bytes_of: Any) -> None:
+    """rows = "exceptions": a censored row made a minimum, in rows, block and digests alike."""
+    run = copied("exceptions")
+    whole = data(run)
+
+    def hide(tables: ShardTables) -> ShardTables:
+        kept = tables.trajectories
+        short = joined(kept.slice(0, 1), kept.slice(2))
+        (counted,) = tables.blocks.slice(0, 1).to_pylist()
+        strata = [{"modes": 3, "verdict": "minimum", "count": counted["minimum"] + 1}]
+        strata += [{**one, "count": one["count"] - 1} for one in counted["strata"] if one["verdict"] == "censored"]
+        values = {"minimum": counted["minimum"] + 1, "censored": counted["censored"] - 1, "strata": strata}
+        return tables._replace(trajectories=short, blocks=with_values(tables.blocks, 0, **values))
+
+    rewritten(run, "at once", 0, hide)
+    assert bytes_of(run).findings == ()  # no byte contradicts another
+    found = verify(run, sample=0, blocks=5, repair_damage=True)
+    case = key(run)
+    assert paths(found) == {part("trajectories", case, 0), part("blocks", case, 0)}
+    assert "id 1 computed again is another row (1 of its block)" in [one.what for one in found.findings]
+    assert {one.trouble for one in found.findings} == {Trouble.computed}
+    assert found.left == found.findings  # a repair leaves it to a person
+    assert found.set_aside is None
+    assert set(data(run)) == set(whole)
+
+
+# --- digests after a repair ------------------------------------------------------------------------------------------
+
+
+def test_what_is_computed_again_is_held_to_the_digests(copied: Callable[..., Path], bytes_of: Any) -> None:
+    """A shard of other rows, its digests known, is damaged and set aside: the true rows are refused."""
+    run = copied()
+
+    def later(tables: ShardTables) -> ShardTables:
+        return row(3, gradient_norm=9.0)(tables)  # nothing contradicts it
+
+    rewritten(run, "integrated", 0, later)
+    flip(run / part("trajectories", key(run, "integrated"), 0), 700, 2)
+    assert bytes_of(run, repair_damage=True).left == ()
+    with pytest.raises(RunError, match=r"shard 0 of case .* was computed again to other bytes"):
+        again(run)
+
+
+def test_a_shard_without_digests_yet_is_held_to_its_block_file(copied: Callable[..., Path], bytes_of: Any) -> None:
+    run = copied()
+    case = key(run, "integrated")
+    name = f"digests/case={case}/batch-00000000.sha256"
+    lines = (run / name).read_text()
+    (run / name).unlink()
+    for kind in COMMIT_ORDER:  # the run is not complete, so that no digests is no damage
+        (run / part(kind, key(run), 1)).unlink()
+    flip(run / part("trajectories", case, 0), 700, 2)
+    found = bytes_of(run, repair_damage=True)
+    assert part("trajectories", case, 0) in paths(found)
+    assert (run / name).read_text() == lines
+
+
+# --- what the run is -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "words"),
+    [
+        ('"seed": 5', '"seed": 6', "seed = 5 in experiment.toml, 6 in manifest.json"),
+        ('"visits_every": 10', '"visits_every": 20', "visits_every = 10 in experiment.toml, 20"),
+        ('"blocks": 3,', '"blocks": 4,', 'it says "blocks": 4, where "blocks": 3, follows'),
+        ('"sigma": [2.0, 1.0]', '"sigma": [2.0, 1.5]', "it and cases.parquet disagree on sigma"),
+        ('"rtol": 1e-08', '"rtol": 1e-06', "edited"),
+        ('"trajectories": 12', '"trajectories": 13', "case 'control': trajectories = 12 in experiment.toml, 13"),
+    ],
+)
+def test_an_edited_manifest_is_named_and_nothing_is_judged_by_it(
+    copied: Callable[..., Path], old: str, new: str, words: str, bytes_of: Any
+) -> None:
+    run = copied()
+    text = (run / "manifest.json").read_text()
+    assert old in text
+    (run / "manifest.json").write_text(text.replace(old, new))
+    found = bytes_of(run, repair_damage=True)
+    assert paths(found) == {"manifest.json"}
+    assert words in " ".join(one.what for one in found.findings)
+    assert (found.shards, found.set_aside) == (0, None)
+    assert found.left == found.findings
+
+
+def test_an_edited_experiment_is_named(copied: Callable[..., Path], bytes_of: Any) -> None:
+    run = copied()
+    text = (run / "experiment.toml").read_text()
+    (run / "experiment.toml").write_text(text.replace("d_x = 2", "d_x = 2 # two"))
+    assert "its experiment digest is not that of experiment.toml" in bytes_of(run).findings[0].what
+    (run / "experiment.toml").unlink()
+    assert bytes_of(run).findings[0].path == "experiment.toml"
+
+
+def test_another_pyarrow_s_table_of_cases_is_read_not_compared_by_bytes(
+    copied: Callable[..., Path], monkeypatch: pytest.MonkeyPatch, bytes_of: Any
+) -> None:
+    run = copied()
+    monkeypatch.setattr(verifying, "versions", lambda: (("pyarrow", "0"),))
+    assert bytes_of(run).findings == ()
+    found = verify(run, sample=0, blocks=2)
+    assert found.again is not None
+    assert found.again.blocks == 0
+    assert "the run was made with other versions (pyarrow" in found.again.skipped
+
+
+def test_digests_are_those_of_sha256sum(originals: dict[str, Path]) -> None:
+    """What verify compares with is what any tool computes."""
+    run = originals["all"]
+    for line in (line for path in run.glob("digests/*/*") for line in path.read_text().splitlines()):
+        sha, name = line.split("  ")
+        assert hashlib.sha256((run / name).read_bytes()).hexdigest() == sha
