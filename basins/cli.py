@@ -47,20 +47,20 @@ def _exit(debug: bool) -> Iterator[None]:
         click.echo(error.format_message(), err=True)
         sys.exit(REFUSED)
     except click.ClickException as error:
-        _line(f"error: {error.format_message().rstrip('.')}{_see_help(error)}")
+        line(f"error: {error.format_message().rstrip('.')}{_see_help(error)}")
         sys.exit(REFUSED)
     except (KeyboardInterrupt, click.Abort):
-        _line("interrupted")
+        line("interrupted")
         sys.exit(INTERRUPTED)
     except BasinsError as error:
         if debug:
             traceback.print_exc()
-        _line(f"error: {error}")
+        line(f"error: {error}")
         sys.exit(REFUSED)
     except Exception as error:
         if debug:
             traceback.print_exc()
-        _line(f"unexpected: {type(error).__name__}: {error}{'' if debug else '; run again with --debug'}")
+        line(f"unexpected: {type(error).__name__}: {error}{'' if debug else '; run again with --debug'}")
         sys.exit(UNEXPECTED)
 
 
@@ -71,13 +71,13 @@ def _as_lines() -> Iterator[None]:
         warnings.simplefilter("always", AssumptionWarning)
 
         def show(message: Warning | str, *_: Any, **__: Any) -> None:
-            _line(f"warning: {message}")
+            line(f"warning: {message}")
 
         warnings.showwarning = show
         yield
 
 
-def _line(text: str) -> None:
+def line(text: str) -> None:
     click.echo(" ".join(text.split()), err=True)
 
 
@@ -131,14 +131,15 @@ def run(
 ) -> None:
     """Run EXPERIMENT, or what is missing of it.
 
-    EXPERIMENT is a TOML file. At the end comes what the run shows, as `basins estimate` prints it.
+    EXPERIMENT is a TOML file, or a run's folder: that run's experiment, with its numbers. At the end comes what the
+    run shows, as `basins estimate` prints it.
     """
     from basins import tables
-    from basins.experiment import load
+    from basins.packed import opened
     from basins.progress import progress
 
     _refuse_senseless(on, address, deadline)
-    loaded = load(experiment)
+    loaded = opened(experiment)
     out = str(Path("runs") / _folder(loaded.name)) if out is None else out
     screen = tables.console()
     if dry_run:
@@ -154,7 +155,7 @@ def run(
             loaded, out, on=on, workers=workers, address=address, deadline=deadline, listeners=[progress()]
         )
     except KeyboardInterrupt:
-        _line(f"interrupted: the shards that are done are kept in {out}, and the same command goes on from there")
+        line(f"interrupted: the shards that are done are kept in {out}, and the same command goes on from there")
         sys.exit(INTERRUPTED)
     tables.print_estimate(screen, done.estimate())
     screen.print(f"complete: {done.path}", soft_wrap=True)
@@ -340,5 +341,8 @@ def describe(experiment: Path, case: str | None, workers: int | None) -> None:
     )
 
 
+from basins import cli_jobs  # noqa: E402, F401, I001 - more commands, which need those above
+
+
 if __name__ == "__main__":
-    main()
+    sys.modules["basins.cli"].main()  # imported beside this copy of it under `python -m`

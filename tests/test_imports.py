@@ -15,7 +15,7 @@ PACKAGE = Path(basins.__file__).parent
 
 # From the ground up; a room may import rooms on lower floors, and its neighbours on its own floor.
 FLOORS = [
-    ["errors"],
+    ["errors", "versions"],
     ["flow", "strata", "reduction", "normal", "drawing", "frames", "chi", "intervals", "histogram"],
     ["problem"],
     ["certificates", "critical", "exact", "laws", "compression", "compressed_draw"],
@@ -24,8 +24,9 @@ FLOORS = [
     ["engines.drive", "engines.follow", "trajectory"],
     ["data", "document", "experiment"],
     ["store", "shard", "extension", "estimate", "sentences", "summary", "survival", "tails", "passages"],
-    ["progress", "runners", "describe", "show", "status", "verify", "planning", "figures", "report"],
-    ["screen", "tables", "status_table", "verify_page", "cli"],
+    ["packed", "job"],
+    ["progress", "runners", "dashboard", "submit", "describe", "show", "status", "verify", "planning", "figures", "report"],
+    ["screen", "tables", "status_table", "verify_page", "cli", "cli_jobs"],
 ]
 FLOOR = {room: height for height, rooms in enumerate(FLOORS) for room in rooms}
 

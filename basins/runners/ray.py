@@ -11,6 +11,7 @@ import importlib
 import importlib.util
 import os
 import secrets
+import signal
 import socket
 import subprocess
 import sys
@@ -199,6 +200,7 @@ def _connection(address: str, workers: int | None) -> Iterator[tuple[Any, dict[s
             "object_store_memory": OBJECT_STORE,
         }
         environment["PYTHONPATH"] = search_path()
+    on_sigterm = signal.getsignal(signal.SIGTERM)
     try:
         ray.init(address=address, runtime_env={"env_vars": environment}, **options)
     except (ConnectionError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
@@ -207,6 +209,9 @@ def _connection(address: str, workers: int | None) -> Iterator[tuple[Any, dict[s
             where=address,
             remedy="check the address and RAY_AUTH_TOKEN_PATH, or use --on processes",
         ) from error
+    if callable(on_sigterm):  # Ray puts a handler of its own in its place, which exits on the spot
+        with suppress(ValueError):  # not the main thread
+            signal.signal(signal.SIGTERM, on_sigterm)
     # Ray prints a paragraph to stdout for a worker's death, log_to_driver or not; the event says it in a line.
     quiet = ray._private.worker
     quiet._worker_logs_enabled = False

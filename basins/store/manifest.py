@@ -8,37 +8,20 @@ from __future__ import annotations
 
 import json
 import math
-import platform
 import tomllib
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cache, cached_property
-from importlib.metadata import PackageNotFoundError, version
+from functools import cached_property
 from typing import Any
 
-import basins
 from basins.document import Rows
 from basins.errors import RunError
 from basins.experiment import Case, Experiment, Plan
 from basins.laws import BLOCK
 from basins.store import layout, schemas
-
-PACKAGES = ("numpy", "scipy", "pyarrow", "numba", "llvmlite")
-"""Besides basins itself, whose versions can change a byte of a shard."""
+from basins.versions import skew, versions
 
 OTHER_OUT = "give another --out, or run the experiment that made this run"
-
-
-@cache
-def versions() -> tuple[tuple[str, str], ...]:
-    """What the bytes of a shard depend on here, sorted; of Python, a patch release is not among it."""
-    found = {"basins": basins.__version__, "python": ".".join(platform.python_version_tuple()[:2])}
-    for package in PACKAGES:
-        try:
-            found[package] = version(package)
-        except PackageNotFoundError:
-            found[package] = "absent"
-    return tuple(sorted(found.items()))
 
 
 @dataclass(frozen=True)
@@ -170,10 +153,10 @@ def refuse_if_different(there: Manifest, text_there: str, here: Manifest, text_h
 
     The problem's numbers are not compared: they may differ in the last bit between CPUs, and the run's own are used.
     """
-    changed = _changes(dict(there.versions), dict(here.versions))
-    if changed:
+    skewed = skew(dict(there.versions), dict(here.versions))
+    if skewed:
         raise RunError(
-            f"made with other versions, whose bytes may differ: {_said(changed)}",
+            f"made with other versions, whose bytes may differ: {skewed}",
             where=where,
             remedy="install the run's versions, or give another --out",
         )
@@ -202,10 +185,10 @@ def refuse_if_different(there: Manifest, text_there: str, here: Manifest, text_h
 
 def refuse_other_versions(manifest: Manifest, where: str) -> None:
     """Raises RunError in a worker whose packages are not those of the run: it would write other bytes."""
-    changed = _changes(dict(manifest.versions), dict(versions()))
-    if changed:
+    skewed = skew(dict(manifest.versions))
+    if skewed:
         raise RunError(
-            f"a worker has other versions than the run: {_said(changed)}",
+            f"a worker has other versions than the run: {skewed}",
             where=where,
             remedy="install the run's versions on every worker",
         )

@@ -1,0 +1,148 @@
+"""A real Ray head on this machine, started as the scripts of cluster/ start it: with the dashboard and a token."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+BIN = Path(sys.executable).parent
+STARTS_WITHIN = 90
+
+
+@dataclass(frozen=True)
+class Head:
+    """A head that answers. url: the dashboard's; address: the cluster's own; token: a file; session: Ray's folder."""
+
+    url: str
+    address: str
+    token: Path
+    session: Path
+    pid: int
+
+
+def environment(token: Path | None) -> dict[str, str]:
+    """What a shell of the cluster has: its Python first in PATH; a token and authentication on, or neither."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("RAY_", "PYTHONPATH"))}
+    found = {**kept, "PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}", "RAY_USAGE_STATS_ENABLED": "0"}
+    return found if token is None else {**found, "RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN_PATH": str(token)}
+
+
+@contextmanager
+def head(cores: int = 2) -> Iterator[Head]:
+    """A head; its processes, and only they, are ended afterwards."""
+    with tempfile.TemporaryDirectory(prefix="basins-ray-", dir="/tmp", ignore_cleanup_errors=True) as name:
+        folder = Path(name)  # short: Ray's sockets lie in it
+        token = folder / "token"
+        token.touch(0o600)
+        token.write_text(secrets.token_hex(32))
+        port, dashboard, agent, client = free_ports(4)
+        command = [
+            *(str(BIN / "ray"), "start", "--head", "--block", f"--num-cpus={cores}", "--disable-usage-stats"),
+            *(f"--port={port}", f"--dashboard-port={dashboard}", "--dashboard-host=127.0.0.1"),
+            *(f"--dashboard-agent-listen-port={agent}", f"--ray-client-server-port={client}"),
+            *("--object-store-memory=80000000", f"--temp-dir={folder / 'ray'}"),
+        ]
+        said = folder / "said"
+        with said.open("w") as log:
+            process = subprocess.Popen(
+                command,
+                env={**environment(token), "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"},
+                cwd=folder,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+        with ended_after(process):
+            url = f"http://127.0.0.1:{dashboard}"
+            _wait_for(url, process, said)
+            yield Head(url, f"127.0.0.1:{port}", token, folder / "ray" / "session_latest", process.pid)
+
+
+def status(url: str, token: str | None = None, path: str = "/api/jobs/") -> int:
+    """The HTTP status of an answer, with this token or none; 0 where there is no answer."""
+    request = urllib.request.Request(url + path)
+    if token is not None:
+        request.add_header("Authorization", f"Bearer {token}")
+    try:
+        with urllib.request.urlopen(request, timeout=5) as answer:
+            return int(answer.status)
+    except urllib.error.HTTPError as error:
+        return error.code
+    except OSError:
+        return 0
+
+
+def free_ports(count: int) -> list[int]:
+    sockets = [socket.socket() for _ in range(count)]
+    try:
+        for one in sockets:
+            one.bind(("127.0.0.1", 0))
+        return [int(one.getsockname()[1]) for one in sockets]
+    finally:
+        for one in sockets:
+            one.close()
+
+
+@contextmanager
+def ended_after(process: subprocess.Popen[bytes]) -> Iterator[None]:
+    """End a process and all that it started, which may have left its session, and nothing else."""
+    try:
+        yield
+    finally:
+        family = descendants(process.pid)
+        process.terminate()
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(10)
+        process.kill()
+        process.wait()
+        for pid, started in family.items():
+            if _started(pid) == started:  # not another one's under the same number
+                with suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+
+
+def descendants(pid: int) -> dict[int, str]:
+    """The processes below this one, with the moments they were started."""
+    parents: dict[int, int] = {}
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            with suppress(OSError):
+                parents[int(entry.name)] = int(_stat(int(entry.name))[1])
+    found, edge = {}, {pid}
+    while edge:
+        edge = {child for child, parent in parents.items() if parent in edge}
+        found.update({child: _started(child) for child in edge})
+    return found
+
+
+def _started(pid: int) -> str:
+    try:
+        return _stat(pid)[19]
+    except OSError:
+        return ""
+
+
+def _stat(pid: int) -> list[str]:
+    """/proc/PID/stat after the command's name: state, parent, ..., with the start time in place 19."""
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+
+
+def _wait_for(url: str, process: subprocess.Popen[bytes], said: Path) -> None:
+    until = time.monotonic() + STARTS_WITHIN
+    while status(url) not in (200, 401, 403):
+        assert process.poll() is None, said.read_text()
+        assert time.monotonic() < until, said.read_text()
+        time.sleep(0.2)
