@@ -20,7 +20,7 @@ REMEDY = "give a run's folder, or a TOML file"
 
 def opened(path: Path) -> Experiment:
     """The experiment of a TOML file, or of a folder that holds it packed. Raises as `load` and `unpack` do."""
-    return unpack(path) if path.is_dir() else load(path)
+    return unpack(path) if (path / layout.MANIFEST).exists() else load(path)
 
 
 def pack(experiment: Experiment) -> dict[str, bytes]:
