@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import secrets
+import shlex
 import signal
 import socket
 import subprocess
@@ -29,7 +30,6 @@ class Head:
     address: str
     token: Path
     session: Path
-    pid: int
 
 
 def environment(token: Path | None) -> dict[str, str]:
@@ -40,25 +40,33 @@ def environment(token: Path | None) -> dict[str, str]:
 
 
 @contextmanager
-def head(cores: int = 2) -> Iterator[Head]:
-    """A head; its processes, and only they, are ended afterwards."""
+def head(cores: int = 2, start: str = "", more: dict[str, str] | None = None) -> Iterator[Head]:
+    """A head; its processes, and only they, are ended afterwards.
+
+    start: a shell's words up to and with `ray start --head`, instead of the test's own with its token; they find the
+    cluster's Python and the token where cluster/'s files put them, in a home of their own. more: their environment.
+    """
     with tempfile.TemporaryDirectory(prefix="basins-ray-", dir="/tmp", ignore_cleanup_errors=True) as name:
         folder = Path(name)  # short: Ray's sockets lie in it
-        token = folder / "token"
+        token = folder / ".ray" / "auth_token"
+        token.parent.mkdir()
         token.touch(0o600)
         token.write_text(secrets.token_hex(32))
+        (folder / "basins").mkdir()
+        (folder / "basins" / "venv").symlink_to(BIN.parent)
         port, dashboard, agent, client = free_ports(4)
-        command = [
-            *(str(BIN / "ray"), "start", "--head", "--block", f"--num-cpus={cores}", "--disable-usage-stats"),
+        options = [
+            *("--block", f"--num-cpus={cores}", "--disable-usage-stats", "--object-store-memory=80000000"),
             *(f"--port={port}", f"--dashboard-port={dashboard}", "--dashboard-host=127.0.0.1"),
             *(f"--dashboard-agent-listen-port={agent}", f"--ray-client-server-port={client}"),
-            *("--object-store-memory=80000000", f"--temp-dir={folder / 'ray'}"),
+            f"--temp-dir={folder / 'ray'}",
         ]
+        given = {**environment(None), "HOME": name} if start else environment(token)
         said = folder / "said"
         with said.open("w") as log:
             process = subprocess.Popen(
-                command,
-                env={**environment(token), "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"},
+                ["bash", "-c", f"{start or 'exec ray start --head'} {shlex.join(options)}"],
+                env={**given, "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0", **(more or {})},
                 cwd=folder,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
@@ -68,7 +76,7 @@ def head(cores: int = 2) -> Iterator[Head]:
         with ended_after(process):
             url = f"http://127.0.0.1:{dashboard}"
             _wait_for(url, process, said)
-            yield Head(url, f"127.0.0.1:{port}", token, folder / "ray" / "session_latest", process.pid)
+            yield Head(url, f"127.0.0.1:{port}", token, folder / "ray" / "session_latest")
 
 
 def status(url: str, token: str | None = None, path: str = "/api/jobs/") -> int:

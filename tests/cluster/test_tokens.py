@@ -1,0 +1,51 @@
+"""A head started with the very words of cluster/'s files asks for a token; without RAY_AUTH_MODE it would not."""
+
+from __future__ import annotations
+
+import subprocess
+
+import pytest
+import yaml
+from ray_head import BIN, environment, head, status
+from test_manifests import CLUSTER
+
+pytestmark = pytest.mark.slow
+
+
+def words(name: str) -> str:
+    """The start command of a `ray up` file, up to its options."""
+    [command] = [
+        line
+        for line in yaml.safe_load((CLUSTER / name).read_text())["head_start_ray_commands"]
+        if "ray start --head" in line
+    ]
+    found, start, _ = str(command).partition("ray start --head")
+    return found + start
+
+
+def test_both_files_start_a_head_with_the_same_words() -> None:
+    assert words("aws.yaml") == words("on-premise.yaml")
+
+
+def test_who_has_no_token_gets_401() -> None:
+    with head(cores=1, start=words("aws.yaml")) as started:
+        assert status(started.url) == 401
+        assert status(started.url, "f" * 64) == 403
+        assert status(started.url, started.token.read_text()) == 200
+
+
+def test_without_the_setting_it_would_be_open() -> None:
+    """The guard above can fail: the token alone, in the place where Ray looks for it, does not close a head."""
+    start = words("aws.yaml")
+    assert start.count("RAY_AUTH_MODE=token") == 1
+    with head(cores=1, start=start.replace("RAY_AUTH_MODE=token", "")) as started:
+        assert status(started.url) == 200
+
+
+def test_the_setting_without_a_token_starts_nothing() -> None:
+    """What the container relies on."""
+    words = [str(BIN / "ray"), "start", "--head", "--include-dashboard=false", "--block", "--port=0"]
+    given = {**environment(None), "RAY_AUTH_MODE": "token", "HOME": "/nonexistent"}
+    started = subprocess.run(words, env=given, capture_output=True, text=True, timeout=60)
+    assert started.returncode != 0
+    assert "token" in started.stderr
