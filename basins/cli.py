@@ -201,10 +201,10 @@ def extend(run: str, budget: int, on: str, workers: int | None, address: str | N
             address=address,
             deadline=deadline,
             listeners=[progress()],
-            told=_line,
+            told=line,
         )
     except KeyboardInterrupt:
-        _line(f"interrupted: what is done is kept in {run}, and the same command goes on from there")
+        line(f"interrupted: what is done is kept in {run}, and the same command goes on from there")
         sys.exit(INTERRUPTED)
     found = done.estimate()
     screen = tables.console()

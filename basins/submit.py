@@ -25,6 +25,7 @@ from basins.dashboard import Dashboard
 from basins.errors import ArgumentError
 from basins.experiment import Experiment
 from basins.packed import pack
+from basins.store import files_at, s3_client
 
 GRACE = 30
 """Seconds that a job which is stopped has to write down what is done; Ray's own default is 3."""
@@ -77,11 +78,14 @@ def fill(folder: Path, experiment: Experiment, variables: dict[str, str]) -> dic
 
 
 def place(out: str) -> tuple[str, bool]:
-    """`out` as the cluster must be told it, and whether that is a path of a machine's own, not a store by URI."""
-    scheme, found, rest = out.partition("://")
-    if found and scheme != "file":
+    """`out` as the cluster must be told it, and whether that is a path of a machine's own, not a store by URI.
+
+    Raises RunError for a URI of no known store. What is there is for the job to see: the store may not let us in.
+    """
+    if out.startswith("s3://"):
+        s3_client.parse(out)
         return out, False
-    return os.path.abspath(rest if found else out), True
+    return files_at(out).uri, True
 
 
 def _values(names: Sequence[str]) -> dict[str, str]:

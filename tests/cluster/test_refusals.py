@@ -143,6 +143,14 @@ def test_no_address_given() -> None:
     refused(submit(), "--address")
 
 
+@pytest.mark.parametrize(
+    ("out", "phrase"), [("gs://b/x", "no store for gs:// addresses"), ("s3:/b/x", "lost a slash"), ("s3://", "bucket")]
+)
+def test_no_place_for_a_run(out: str, phrase: str) -> None:
+    result = CliRunner().invoke(main, ["submit", "good.toml", "--out", out, "--address", "http://127.0.0.1:9"])
+    refused(result, out, phrase)
+
+
 def test_nothing_listens() -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))  # and never listens
