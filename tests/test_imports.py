@@ -24,8 +24,8 @@ FLOORS = [
     ["engines.drive", "engines.follow", "trajectory"],
     ["data", "document", "experiment"],
     ["store", "shard", "extension", "estimate", "sentences", "summary", "survival", "tails", "passages"],
-    ["packed", "job"],
-    ["progress", "runners", "dashboard", "submit", "describe", "show", "status", "verify", "planning", "figures", "report"],
+    ["packed", "job", "dashboard", "submit"],
+    ["progress", "runners", "describe", "show", "status", "verify", "planning", "figures", "report"],
     ["screen", "tables", "status_table", "verify_page", "cli", "cli_jobs"],
 ]
 FLOOR = {room: height for height, rooms in enumerate(FLOORS) for room in rooms}

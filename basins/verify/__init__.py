@@ -16,7 +16,6 @@ from typing import Any
 from basins.errors import ArgumentError, RunError
 from basins.store import Files, Manifest, files_at, layout, read_manifest
 from basins.store.commit import shards_there
-from basins.store.manifest import versions
 from basins.store.verified import read_checks
 from basins.verify.again import BlocksAgain, compute_again
 from basins.verify.finding import Finding, Trouble
@@ -24,6 +23,7 @@ from basins.verify.labels import Group, LabelCheck, check_labels
 from basins.verify.repair import REPAIRED, repair, was_set_aside
 from basins.verify.shards import ShardCheck, Step, check_digests, check_shards
 from basins.verify.whole import check_cases, check_strays, check_what_it_is
+from basins.versions import versions
 
 __all__ = ["BlocksAgain", "Finding", "Group", "LabelCheck", "Step", "Trouble", "Verification", "verify"]
 
