@@ -249,6 +249,32 @@ def test_a_flipped_bit_in_a_page_is_refused_by_name(run: Path, tmp_path: Path) -
         parquet.read(files_at(tmp_path), "flipped.parquet")
 
 
+def test_a_disk_that_fails_is_no_damage(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A number of the system's is trouble of the place: nobody is told to move the file away."""
+
+    class Failing:
+        closed = False
+
+        def seek(self, *_: int) -> int:
+            return 0
+
+        def tell(self) -> int:
+            return 1000
+
+        def read(self, *_: int) -> bytes:
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+        def close(self) -> None: ...
+
+    monkeypatch.setattr(LocalFiles, "open", lambda files, path: pa.PythonFile(Failing(), mode="r"))
+    for reader in (parquet.read, parquet.footer):
+        with pytest.raises(
+            RunError, match="cannot read part: Input/output error; see that the place is well"
+        ) as raised:
+            reader(files_at(run), "part")
+        assert not isinstance(raised.value, parquet.Damaged)
+
+
 def test_cases_are_a_table(run: Path) -> None:
     rows = pq.read_table(run / "cases.parquet").to_pylist()
     assert len(rows) == 1

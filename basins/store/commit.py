@@ -173,7 +173,7 @@ def _wrong(files: Files, contents: Contents, kind: Kind, case: Case, shard: int,
     path = layout.part(kind, case.key, shard)
     try:
         footer = parquet.footer(files, path)
-    except RunError as error:
+    except parquet.Damaged as error:
         return [error.what]
     wanted = contents.footer(case, shard)
     differ = [name for name, value in wanted.items() if footer.keys.get(name) != value]

@@ -15,6 +15,10 @@ AGAIN = "move it away and run again: what is missing is computed again, to the s
 """The remedy for a damaged shard."""
 
 
+class Damaged(RunError):
+    """A file that is there and cannot be what was written."""
+
+
 class Footer(NamedTuple):
     """What a file's end says of it: rows, and the key-values that basins wrote, without their prefix."""
 
@@ -49,8 +53,8 @@ def encode(table: pa.Table, keys: Mapping[str, str]) -> pa.Buffer:
 
 
 def read(files: Files, path: str, columns: list[str] | None = None, where: Any = None) -> pa.Table:
-    """The table of a file, page checksums verified; `where` is a pyarrow filter expression. Raises RunError naming
-    a damaged file, FileNotFoundError."""
+    """The table of a file, page checksums verified; `where` is a pyarrow filter expression. Raises Damaged,
+    FileNotFoundError, RunError for a place that does not give it."""
     with files.open(path) as source:
         try:
             return pq.read_table(source, columns=columns, filters=where, page_checksum_verification=True)
@@ -59,9 +63,7 @@ def read(files: Files, path: str, columns: list[str] | None = None, where: Any =
 
 
 def footer(files: Files, path: str) -> Footer:
-    """The footer alone: what a resume can afford to look at. Raises RunError naming a damaged file,
-    FileNotFoundError.
-    """
+    """The footer alone: what a resume can afford to look at. Raises as `read` does."""
     with files.open(path) as source:
         try:
             metadata = pq.read_metadata(source)
@@ -86,4 +88,4 @@ def damaged(files: Files, path: str, why: object) -> RunError:
         return RunError(
             f"cannot read {path}: {why.strerror or reason}", where=files.uri, remedy="see that the place is well"
         )
-    return RunError(f"{path} is damaged ({reason})", where=files.uri, remedy=AGAIN)
+    return Damaged(f"{path} is damaged ({reason})", where=files.uri, remedy=AGAIN)

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import itertools
+import sys
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 from servers import STORES, Store
+
+sys.path.append(str(Path(__file__).parents[1] / "runners"))  # tiny runs, and a driver to be killed
 
 NUMBERS = itertools.count()
 

@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
@@ -170,25 +171,24 @@ for k in range(10_000):
 @pytest.mark.parametrize("place", [one for one in TENANTS if one != "nfs"], indirect=True)
 def test_a_put_that_is_killed_leaves_the_old_file_or_the_new(place: Place) -> None:
     # Not the folder on NFS: the calls of another process are not patched.
-    chance = random.Random(3)
-    for _ in range(2):
-        writer = subprocess.Popen(
-            [sys.executable, "-c", KILLED, place.uri],
-            stdout=subprocess.PIPE,
-            env={**os.environ, "PYTHONPATH": search_path()},
-        )
-        assert writer.stdout is not None
-        for _ in range(chance.randint(2, 9)):
-            assert writer.stdout.readline()
-        writer.send_signal(signal.SIGKILL)
-        writer.communicate()
-        files = place.files()
-        content = files.get("file")
-        assert len(content) == 400_000
-        assert len(set(content)) == 1
-        assert files.paths("") == ["file"]
-        files.sweep()
-        assert files.sweep() == []
+    writer = subprocess.Popen(
+        [sys.executable, "-c", KILLED, place.uri],
+        stdout=subprocess.PIPE,
+        env={**os.environ, "PYTHONPATH": search_path()},
+    )
+    assert writer.stdout is not None
+    for _ in range(5):
+        assert writer.stdout.readline()
+    time.sleep(random.Random(3).uniform(0, 0.02))
+    writer.send_signal(signal.SIGKILL)
+    writer.communicate()
+    files = place.files()
+    content = files.get("file")
+    assert len(content) == 400_000
+    assert len(set(content)) == 1
+    assert files.paths("") == ["file"]
+    files.sweep()
+    assert files.sweep() == []
 
 
 def test_parquet_is_read_where_it_lies(place: Place) -> None:

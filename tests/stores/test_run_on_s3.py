@@ -1,0 +1,189 @@
+"""A run in an object store: the same bytes as in a folder, whoever works and whatever is killed, and any reader."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pandas as pd
+import pyarrow.dataset
+import pytest
+from click.testing import CliRunner
+from experiments import data_files, tiny
+from proxy import Fault, Proxy
+from servers import Store
+
+import basins
+from basins.cli import main
+from basins.errors import RunError
+from basins.progress import Event, ShardDone
+from basins.runners import run
+from basins.runners.base import search_path
+from basins.store import files_at, open_run
+
+DRIVER = Path(__file__).parents[1] / "runners" / "driver.py"
+
+
+@pytest.fixture(scope="session")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
+    """The files of the run in a folder, as one process makes it."""
+    path = tmp_path_factory.mktemp("undisturbed") / "run"
+    run(tiny(), path, on="inline")
+    return data_files(path)
+
+
+@pytest.fixture(params=["seaweedfs", pytest.param("swift", marks=pytest.mark.slow)])
+def uri(request: pytest.FixtureRequest, use: Callable[[Store], str]) -> str:
+    return f"{use(request.getfixturevalue(request.param))}/run"
+
+
+def objects(uri: str) -> dict[str, bytes]:
+    """Every object of a run that promises its bytes."""
+    files = files_at(uri)
+    return {path: files.get(path) for path in files.paths("") if not path.startswith("telemetry/")}
+
+
+def driver(uri: str, on: str, workers: int = 2) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, str(DRIVER), uri, on, str(workers), "6500"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        process_group=0,
+        env={**os.environ, "PYTHONPATH": search_path()},
+    )
+
+
+def test_the_run_is_that_of_a_folder_and_is_resumed(uri: str, undisturbed: dict[str, bytes]) -> None:
+    events: list[Event] = []
+    done = basins.run(tiny(), uri, on="inline", listeners=[events.append])
+    assert done.path == uri
+    assert sum(isinstance(event, ShardDone) for event in events) == 9
+    assert objects(uri) == undisturbed
+    files = files_at(uri)
+    assert any(path.startswith("telemetry/") for path in files.paths(""))
+    lost = [path for path in undisturbed if "part-00000002" in path or path.startswith("digests/")]
+    assert len(lost) == 3 + 2
+    for path in lost:
+        files.delete(path)
+    assert open_run(uri).missing() == {tiny().cases[0].key: [2]}
+    events.clear()
+    run(tiny(), uri, on="inline", listeners=[events.append])
+    assert [event.summary.task.shard for event in events if isinstance(event, ShardDone)] == [2]
+    assert objects(uri) == undisturbed
+    with pytest.raises(RunError, match="a run of another experiment: seed = 7 there, 8 here"):
+        run(tiny(seed=8), uri, on="inline")
+
+
+def test_any_reader_and_every_command(uri: str, tmp_path: Path) -> None:
+    (tmp_path / "tiny.toml").write_text(tiny(trajectories=2000).text)
+    said = CliRunner().invoke(main, ["run", str(tmp_path / "tiny.toml"), "--out", uri, "--on", "inline"])
+    assert said.exit_code == 0, said.output
+    assert f"complete: {uri}" in said.stdout
+    rows = pd.read_parquet(f"{uri}/trajectories")
+    assert sorted(rows["id"]) == sorted([*range(2000), *range(2000)])
+    assert set(rows["case"].astype(str)) == {case.key for case in tiny(trajectories=2000).cases}
+    dataset = pyarrow.dataset.dataset(f"{uri}/blocks", partitioning="hive")
+    assert dataset.count_rows() == 4
+    opened = basins.open_run(uri)
+    assert len(opened.trajectories(columns=["id"])) == 4000
+    estimate = CliRunner().invoke(main, ["estimate", uri, "--json"])
+    assert estimate.exit_code == 0, estimate.output
+    assert [case["trajectories"] for case in json.loads(estimate.stdout)["cases"]] == [2000, 2000]
+    shown = CliRunner().invoke(main, ["show", uri, "--case", "gaussian", "--id", "17"])
+    assert shown.exit_code == 0, shown.output
+    assert shown.stdout.startswith("id 17  case gaussian")
+
+
+@pytest.mark.slow
+def test_a_store_that_fails_at_a_resume_is_no_damage(
+    seaweedfs: Store, use: Callable[[Store], str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is said at the first file, not after all of them, and nobody is told to move a shard away."""
+    uri = f"{use(seaweedfs)}/run"
+    run(tiny(), uri, on="inline")
+    with Proxy(seaweedfs) as proxy:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", proxy.endpoint)
+        proxy.faults.append(Fault("GET", "/part-", "503", times=10**6))
+        with pytest.raises(
+            RunError, match=r"cannot read visits/.*: the store says HTTP status 503; see that"
+        ) as raised:
+            run(tiny(), uri, on="inline")
+        assert "damaged" not in str(raised.value)
+        assert {path for path in proxy.asked("GET") if "/part-" in path} == {proxy.asked("GET")[-1]}
+
+
+@pytest.mark.slow
+def test_worker_processes_inherit_the_credentials(uri: str, undisturbed: dict[str, bytes]) -> None:
+    run(tiny(), uri, on="processes", workers=2)
+    assert objects(uri) == undisturbed
+
+
+@pytest.mark.slow
+def test_an_embedded_ray_inherits_the_credentials(uri: str, undisturbed: dict[str, bytes]) -> None:
+    with driver(uri, "ray") as one:
+        _, errors = one.communicate(timeout=300)
+        assert one.returncode == 0, errors
+    assert objects(uri) == undisturbed
+
+
+@pytest.mark.slow
+def test_two_drivers_on_one_run_do_no_harm(uri: str, undisturbed: dict[str, bytes]) -> None:
+    with driver(uri, "processes") as one, driver(uri, "inline") as other:
+        for each in (one, other):
+            _, errors = each.communicate(timeout=300)
+            assert each.returncode == 0, errors
+    assert objects(uri) == undisturbed
+
+
+@pytest.mark.slow
+def test_a_driver_killed_and_interrupted_changes_no_byte(uri: str, undisturbed: dict[str, bytes]) -> None:
+    """SIGKILL, then Ctrl-C, each in the middle, then to the end; no worker's debris is swept, for there is none."""
+    chance = random.Random(5)
+    for end, how in ((os.kill, signal.SIGKILL), (os.killpg, signal.SIGINT)):
+        with driver(uri, "processes") as one:
+            assert one.stdout is not None
+            events = [one.stdout.readline().strip() for _ in range(3)]
+            assert events == ["RunStarted", "ShardDone", "ShardDone"]
+            time.sleep(chance.uniform(0, 0.1))
+            end(one.pid, how)
+            _, errors = one.communicate(timeout=60)
+            assert one.returncode == -how, errors
+    assert set(objects(uri)) < set(undisturbed)
+    run(tiny(), uri, on="inline")
+    assert objects(uri) == undisturbed
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["seaweedfs", "swift"])
+def test_a_run_goes_through_a_store_that_fails_and_stands_still(
+    name: str,
+    request: pytest.FixtureRequest,
+    use: Callable[[Store], str],
+    undisturbed: dict[str, bytes],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Every upload of rows is cut off once, others are refused or their answers lost; the store is stopped for 20 s."""
+    store = request.getfixturevalue(name)
+    uri = f"{use(store)}/run"
+    with Proxy(store) as proxy:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", proxy.endpoint)
+        proxy.faults += [Fault("PUT", f"part-0000000{shard}", "cut", after=1_000) for shard in range(7)]
+        proxy.faults += [Fault("PUT", "blocks/", "deaf", times=3), Fault("HEAD", "trajectories/", "503", times=3)]
+        with driver(uri, "processes") as one:
+            assert one.stdout is not None
+            assert [one.stdout.readline().strip() for _ in range(2)] == ["RunStarted", "ShardDone"]
+            store.stop()
+            time.sleep(20)
+            store.go_on()
+            _, errors = one.communicate(timeout=300)
+            assert one.returncode == 0, errors
+        assert sum(fault.struck for fault in proxy.faults) == 7 + 3 + 3
+        assert objects(uri) == undisturbed
