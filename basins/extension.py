@@ -123,12 +123,13 @@ def _spent(files: Files, manifest: Manifest, layers: list[Layer], case: Case) ->
     view = View(files, layers)
     for shard in manifest.shards(case):
         if pc.sum(view.part("blocks", case, shard, ["censored"])["censored"]).as_py():
-            count = len(view.part("trajectories", case, shard, ["id"], _where()))
+            count = len(view.part("trajectories", case, shard, ["id"], spent()))
             if count:
                 yield shard, count
 
 
-def _where() -> pc.Expression:
+def spent() -> pc.Expression:
+    """The rows that a larger budget may change."""
     first, second = (pc.field("reason") == pa.scalar(reason) for reason in SPENT)
     return first | second
 
@@ -138,10 +139,14 @@ def _where() -> pc.Expression:
 
 def compute_shard(view: View, layer: Layer, case: Case, shard: int) -> ShardTables:
     """A layer's tables of one shard; view: the run under the layers below it."""
-    manifest = layer.manifest
-    old = view.part("trajectories", case, shard, where=_where())
-    ids: Ids = old["id"].to_numpy()
-    settings = replace(case.settings, budget=layer.budget)
+    old = view.part("trajectories", case, shard, where=spent())
+    new = compute_rows(layer, case, old["id"].to_numpy())
+    return new._replace(blocks=replaced(view.part("blocks", case, shard), old, new.blocks))
+
+
+def compute_rows(layer: Layer, case: Case, ids: Ids) -> ShardTables:
+    """The tables of ascending ids with the layer's budget; of blocks the part that these rows are."""
+    manifest, settings = layer.manifest, replace(case.settings, budget=layer.budget)
     together = max(1, min(BATCH * BLOCK, MEMORY // (8 * case.problem.n)))
     parts = []
     for first in range(0, len(ids), together):
@@ -150,8 +155,7 @@ def compute_shard(view: View, layer: Layer, case: Case, shard: int) -> ShardTabl
         watch = some % every == 0 if every else np.zeros(len(some), dtype=bool)
         limits = integrate_batch(case.problem, _starts(case, manifest.seed, some), settings, watch)
         parts.append(rows.tables_of_ids(some, limits))
-    new = rows.concatenated(parts)
-    return new._replace(blocks=replaced(view.part("blocks", case, shard), old, new.blocks))
+    return rows.concatenated(parts)
 
 
 def _starts(case: Case, seed: int, ids: Ids) -> Array:

@@ -62,7 +62,7 @@ def test_without_checked_rows_nothing_is_said_of_labels() -> None:
 MEANS = [0.0, 0.1, 1.0, 10.0, 100.0]
 
 
-DRAWS = 2_000
+DRAWS = 1_000
 SLACK = 4 * np.sqrt(0.05 * 0.95 / DRAWS)
 
 
@@ -136,10 +136,15 @@ def test_trials_are_the_least_that_do(bound: float, k: int, level: float) -> Non
 def test_checks_are_kept_and_taken_together(tmp_path: Path) -> None:
     run = made(tmp_path, experiment(trajectories=50))
     key = run.manifest.cases[0].key
-    write_checks(run.files, run.manifest, 0, {key: {3: ("minimum", "agreed"), 4: ("minimum", "undecided")}}, {})
-    write_checks(run.files, run.manifest, 1, {key: {4: ("minimum", "agreed"), 60: ("minimum", "agreed")}}, {})
-    assert len(run.files.paths("verified/")) == 2
-    checks = read_checks(run.files, run.manifest)
+    write_checks(
+        run.files, run.manifest, 0, {key: {3: ("minimum", "agreed"), 4: ("minimum", "undecided")}}, {"layers": 0}
+    )
+    write_checks(
+        run.files, run.manifest, 1, {key: {4: ("minimum", "agreed"), 60: ("minimum", "agreed")}}, {"layers": 0}
+    )
+    write_checks(run.files, run.manifest, 2, {key: {9: ("minimum", "disagreed")}}, {"layers": 3})
+    assert len(run.files.paths("verified/")) == 3
+    checks = read_checks(run.files, run.manifest)  # row 9 was checked under layers that this run does not have
     assert checks.outcomes(key, 50) == {("minimum", "agreed"): 1, ("minimum", "undecided"): 1}  # the worse of row 4
     found = estimate_run(run)
     read = json.loads(json.dumps(found.to_dict(), allow_nan=False))["cases"][0]
@@ -165,7 +170,7 @@ def test_a_damaged_record_of_checks_is_named(tmp_path: Path, content: str) -> No
 def test_an_unknown_word_in_a_record_is_damage(tmp_path: Path) -> None:
     run = made(tmp_path, experiment(trajectories=5))
     for verdict, outcome in (("minimum", "fine"), ("maximum", "agreed")):
-        path = write_checks(run.files, run.manifest, 0, {"c": {1: (verdict, outcome)}}, {})
+        path = write_checks(run.files, run.manifest, 0, {"c": {1: (verdict, outcome)}}, {"layers": 0})
         with pytest.raises(RunError, match="is damaged"):
             read_checks(files_at(tmp_path), Manifest.of(experiment(trajectories=5)))
         run.files.delete(path)

@@ -47,7 +47,7 @@ def estimate_run(run: Run) -> Estimate:
 
     check_shards(run.files, run.manifest)
     counted = {case.key: (case, *_count(run, case)) for case in run.manifest.cases}
-    checks = read_checks(run.files, run.manifest)
+    checks = read_checks(run.files, run.manifest, run.view.committed)
     outcomes = {key: checks.outcomes(key, counts.trajectories) for key, (_, counts, _, _) in counted.items()}
     by_name = drawn_data(experiment_text(run.files))
     return Estimate(

@@ -118,7 +118,8 @@ def commit_shard(files: Files, contents: Contents, case: Case, shard: int, table
 
 
 FOOTER_ORDER = (
-    "schema", "experiment", "case", "first_id", "trajectories", "sha256.visits", "sha256.trajectories", "rows",
+    "schema", "experiment", "case", "first_id", "trajectories", "layer", "budget",
+    "sha256.visits", "sha256.trajectories", "rows",
 )  # fmt: skip
 """What a shard's footers carry, in the order in which `commit_shard` writes it, the last three in the block file."""
 

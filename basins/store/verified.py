@@ -47,7 +47,7 @@ class Checks:
 
 
 def write_checks(files: Files, manifest: Manifest, seed: int, rows: Rows, said: Mapping[str, Any]) -> str:
-    """Keep what a sample gave; its path. said: what else is worth keeping of it, JSON."""
+    """Keep what a sample gave; its path. said: what else is worth keeping of it, JSON; "layers" must be there."""
     cases: dict[str, dict[str, dict[str, list[int]]]] = {}
     for case, found in rows.items():
         for id, (verdict, outcome) in sorted(found.items()):
@@ -58,14 +58,20 @@ def write_checks(files: Files, manifest: Manifest, seed: int, rows: Rows, said: 
     return path
 
 
-def read_checks(files: Files, manifest: Manifest, paths: Iterable[str] | None = None) -> Checks:
-    """What was ever checked of this run's rows, or what these files say. Raises RunError for a damaged file."""
+def read_checks(files: Files, manifest: Manifest, layers: int = 0, paths: Iterable[str] | None = None) -> Checks:
+    """What was ever checked of this run's rows, or what these files say. Raises RunError for a damaged file.
+
+    layers: shards that the run's layers have. What was checked under fewer is left out: the rows that were decided
+    since, slow ones, had no chance to be drawn.
+    """
     checks = Checks()
     for path in files.paths(layout.VERIFIED) if paths is None else paths:
         try:
             content = json.loads(files.get(path))
             if content["experiment"] != manifest.digest:
                 raise ValueError("it is of another experiment")
+            if content["layers"] != layers:
+                continue
             for case, by_verdict in content["cases"].items():
                 rows = checks.rows.setdefault(case, {})
                 for verdict, by_outcome in by_verdict.items():

@@ -36,6 +36,11 @@ class View:
             for case in layer.cases
         }
 
+    @property
+    def committed(self) -> int:
+        """How many shards the layers have between them: what an estimate is of changes with it."""
+        return sum(map(len, self._committed.values()))
+
     def over(self, case: Case, shard: int) -> list[Layer]:
         """The layers that hold this shard, the lowest first."""
         return [layer for layer in self.layers if shard in self._committed.get((layer.number, case.key), ())]

@@ -1,10 +1,10 @@
 """Is a run what it was written as, and are its labels right? Start at `verify`.
 
-Of bytes: manifest, experiment and table of cases agree (whole.py); every file of every shard has the SHA-256 that its
-writer had in memory, a footer of this run and place, intact pages, the rows of the plan, ids once, blocks that count
-them (shards.py, contents.py); random blocks are computed again and compared bit for bit (again.py). Of labels: a random
-sample of rows is integrated again, 100 times tighter, by another solver (labels.py), and what it gives is kept in
-RUN/verified, where `estimate` finds it. repair.py sets damage aside.
+Of bytes: manifest, experiment and table of cases agree (whole.py); every file of every shard, of the base and of each
+layer over it (place.py), has the SHA-256 that its writer had in memory, a footer of this run and place, intact pages,
+the rows of the plan, ids once, blocks that count them (shards.py, contents.py); random blocks are computed again and
+compared bit for bit (again.py). Of labels: a random sample of rows is integrated again, 100 times tighter, by another
+solver (labels.py), and what it gives is kept in RUN/verified, where `estimate` finds it. repair.py sets damage aside.
 """
 
 from __future__ import annotations
@@ -16,13 +16,16 @@ from typing import Any
 from basins.errors import ArgumentError, RunError
 from basins.store import Files, Manifest, files_at, layout, read_manifest
 from basins.store.commit import shards_there
+from basins.store.layers import read_layers
 from basins.store.verified import read_checks
+from basins.store.view import View
 from basins.verify.again import BlocksAgain, compute_again
 from basins.verify.finding import Finding, Trouble
-from basins.verify.labels import Group, LabelCheck, check_labels
+from basins.verify.labels import Group, LabelCheck, check_labels, under
+from basins.verify.place import Place, places
 from basins.verify.repair import REPAIRED, repair, was_set_aside
 from basins.verify.shards import ShardCheck, Step, check_digests, check_shards
-from basins.verify.whole import check_cases, check_strays, check_what_it_is
+from basins.verify.whole import check_cases, check_layers, check_strays, check_what_it_is
 from basins.versions import versions
 
 __all__ = ["BlocksAgain", "Finding", "Group", "LabelCheck", "Step", "Trouble", "Verification", "verify"]
@@ -118,20 +121,35 @@ def verify(
     what_it_is = [*check_what_it_is(files, manifest), *check_cases(files, manifest, same_writer)]
     if any(one.trouble is Trouble.manifest for one in what_it_is):
         return Verification(files.uri, seed, 0, 0, 0, 0, 0, tuple(what_it_is), None, None, None)
-    looked, findings, missing, without = _look(files, manifest, same_writer, step)
-    findings = [*what_it_is, *findings]
+    layers = read_layers(files, manifest)
+    view, folders = View(files, layers), places(files, manifest, layers)
+    findings = [*what_it_is, *check_layers(files, layers), *_check_verified(files, manifest)]
+    if any(one.trouble is Trouble.manifest for one in findings):
+        return Verification(files.uri, seed, 0, 0, 0, 0, 0, tuple(findings), None, None, None)
+    looked: list[ShardCheck] = []
+    missing = without = 0
+    for place in folders:
+        checks, damage, lost, lacking = _look(files, place, same_writer, step)
+        looked += checks
+        findings += damage
+        missing += lost
+        without += lacking
     good = [one for one in looked if one.counts is not None]
-    again = _again(files, manifest, good, blocks, seed, step)
+    again = _again(manifest, folders, good, blocks, seed, step)
     if again is not None:
         findings += again.findings
-    suspect = {(one.case, one.shard) for one in findings if one.trouble is Trouble.computed}
-    sure = [one for one in good if (one.case, one.shard) not in suspect]
-    labels = check_labels(files, manifest, sure, sample, seed, step) if sample else None
+    # A row is as its highest layer has it: a shard is sure if what lies over it is, too.
+    suspect = {
+        (one.case, one.shard) for one in findings if one.shard is not None and one.trouble is not Trouble.digests
+    }
+    sure = [under(view, manifest, one) for one in good if not one.layer and (one.case, one.shard) not in suspect]
+    labels = check_labels(files, manifest, view, sure, sample, seed, step) if sample else None
+    wrong = {(one.layer, one.case, one.shard) for one in findings if one.trouble is Trouble.computed}
     verification = Verification(
         run=files.uri,
         seed=seed,
         shards=len(looked),
-        good=len(sure),
+        good=len([one for one in good if (one.layer, one.case, one.shard) not in wrong]),
         trajectories=sum(sum(one.counts) for one in sure if one.counts is not None),
         missing=missing,
         without_digests=without,
@@ -140,33 +158,39 @@ def verify(
         again=again,
         labels=labels,
     )
-    return replace(verification, set_aside=repair(files, manifest, findings)) if repair_damage else verification
+    if repair_damage:
+        return replace(verification, set_aside=repair(files, manifest, folders, findings))
+    return verification
 
 
 def _look(
-    files: Files, manifest: Manifest, same_writer: bool, step: Step
+    files: Files, place: Place, same_writer: bool, step: Step
 ) -> tuple[list[ShardCheck], list[Finding], int, int]:
-    """Every committed shard looked at; damage; shards that are missing; and those without digests yet."""
-    findings = [*check_strays(files, manifest), *_check_verified(files, manifest)]
-    plans = {case.key: manifest.plan(case).shards for case in manifest.cases}
-    there = {key: [shard for shard in shards_there(files, "trajectories", key) if shard < plans[key]] for key in plans}
-    planned, done = sum(plans.values()), sum(map(len, there.values()))
-    aside = was_set_aside(files)
+    """Every committed shard of a folder looked at; damage; shards that are missing; and those without digests yet."""
+    findings = check_strays(place)
+    planned = {case.key: set(place.contents.shards(case)) for case in place.contents.cases}
+    there = {
+        key: [shard for shard in shards_there(place.files, "trajectories", key) if shard in planned[key]]
+        for key in planned
+    }
+    of, done = sum(map(len, planned.values())), sum(map(len, there.values()))
+    aside = was_set_aside(place, files)
     looked: list[ShardCheck] = []
     without = 0
-    for case in manifest.cases:
-        digests, wrong, lacking = check_digests(files, manifest, case, there[case.key], done == planned)
+    for case in place.contents.cases:
+        digests, wrong, lacking = check_digests(place, case, there[case.key], done == of)
         without += lacking
         findings += wrong
         for shard in sorted(set(digests) - set(there[case.key])):
             if (case.key, shard) not in aside:
                 path = layout.part("trajectories", case.key, shard)
-                findings.append(Finding(path, "gone, though its digests are known", Trouble.shard, case.key, shard))
-        for one in check_shards(files, manifest, case, there[case.key], digests, same_writer):
+                what = "gone, though its digests are known"
+                findings.append(place.finding(path, what, Trouble.shard, case.key, shard))
+        for one in check_shards(place, case, there[case.key], digests, same_writer):
             step("shards looked at", len(looked), done)
             looked.append(one)
             findings += one.findings
-    return looked, findings, planned - done, without
+    return looked, findings, of - done, without
 
 
 def _check_verified(files: Files, manifest: Manifest) -> list[Finding]:
@@ -174,14 +198,14 @@ def _check_verified(files: Files, manifest: Manifest) -> list[Finding]:
     found = []
     for path in files.paths(layout.VERIFIED):
         try:
-            read_checks(files, manifest, [path])
+            read_checks(files, manifest, paths=[path])
         except RunError as error:
             found.append(Finding(path, error.what.removeprefix(f"{path} is "), Trouble.stray))
     return found
 
 
 def _again(
-    files: Files, manifest: Manifest, good: list[ShardCheck], blocks: int, seed: int, step: Step
+    manifest: Manifest, folders: list[Place], good: list[ShardCheck], blocks: int, seed: int, step: Step
 ) -> BlocksAgain | None:
     """Blocks computed again, where this machine's packages are the run's: others may give other bytes."""
     if not blocks:
@@ -190,4 +214,4 @@ def _again(
     differ = [f"{name} {there.get(name, 'absent')}" for name in here if there.get(name) != here[name]]
     if differ:
         return BlocksAgain(0, skipped=f"the run was made with other versions ({', '.join(differ)})")
-    return compute_again(files, manifest, good, blocks, seed, step)
+    return compute_again(manifest, folders, good, blocks, seed, step)

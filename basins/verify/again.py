@@ -13,13 +13,15 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from basins.document import Rows
 from basins.experiment import Case
+from basins.extension import compute_rows
 from basins.laws import BLOCK
 from basins.shard import compute_shard
 from basins.show import Row
-from basins.store import Files, Manifest, layout, parquet
+from basins.store import Kind, Manifest, layout, parquet
+from basins.store.layers import Layer
 from basins.verify.finding import Finding, Trouble
+from basins.verify.place import Place
 from basins.verify.shards import ShardCheck, Step
 
 
@@ -36,11 +38,12 @@ class BlocksAgain:
 
 
 def compute_again(
-    files: Files, manifest: Manifest, good: Sequence[ShardCheck], blocks: int, seed: int, step: Step
+    manifest: Manifest, places: Sequence[Place], good: Sequence[ShardCheck], blocks: int, seed: int, step: Step
 ) -> BlocksAgain:
-    """Compute blocks of good shards again, drawn at random by `seed`, each block with the same chance."""
-    plans = [manifest.plan(manifest.case(one.case)).shard(one.shard) for one in good]
-    ends = np.cumsum([len(plan) for plan in plans], dtype=np.int64)
+    """Compute blocks of good shards again, of the base and of layers, drawn at random by `seed`, each block with the
+    same chance. places: by number of the layer, 0 the base.
+    """
+    ends = np.cumsum([len(one.blocks) for one in good], dtype=np.int64)
     total = int(ends[-1]) if len(ends) else 0
     rng = np.random.Generator(np.random.Philox(key=[seed, 0]))
     drawn = np.sort(rng.choice(max(1, total), min(blocks, total), replace=False))
@@ -49,39 +52,47 @@ def compute_again(
     for done, number in enumerate(drawn):
         step("blocks computed again", done, len(drawn))
         at = int(np.searchsorted(ends, number, side="right"))
-        block = plans[at].stop - int(ends[at] - number)
-        wrong, may = _compare(files, manifest, manifest.case(good[at].case), good[at].shard, block)
+        one = good[at]
+        block = one.blocks[int(number - ends[at])]
+        wrong, may = _compare(places[one.layer], manifest, manifest.case(one.case), one.shard, block)
         findings += wrong
         outside += may
     return BlocksAgain(len(drawn), tuple(findings), outside)
 
 
-def _compare(files: Files, manifest: Manifest, case: Case, shard: int, block: int) -> tuple[list[Finding], int]:
-    keep: Rows = manifest.rows
-    again = compute_shard(case, manifest.seed, range(block, block + 1), manifest.visits_every, keep)
+def _compare(place: Place, manifest: Manifest, case: Case, shard: int, block: int) -> tuple[list[Finding], int]:
     ids = range(block * BLOCK, min((block + 1) * BLOCK, case.trajectories))
     inside = (pc.field("id") >= ids.start) & (pc.field("id") < ids.stop)
     where = {"trajectories": inside, "visits": inside, "blocks": pc.field("block") == block}
     there = {
-        kind: parquet.read(files, layout.part(kind, case.key, shard), where=where[kind]).replace_schema_metadata(None)
+        kind: parquet.read(place.files, layout.part(kind, case.key, shard), where=where[kind]).replace_schema_metadata(
+            None
+        )
         for kind in layout.COMMIT_ORDER
     }
+    if isinstance(place.contents, Layer):  # its blocks are sums of rows, and contents.py adds them up
+        again = compute_rows(place.contents, case, there["trajectories"]["id"].to_numpy())
+        compared: tuple[Kind, ...] = ("visits",)
+    else:
+        again = compute_shard(case, manifest.seed, range(block, block + 1), manifest.visits_every, manifest.rows)
+        compared = ("visits", "blocks")
     differ = _rows_that_differ(there["trajectories"], again.trajectories)
     may = {id for id, rows in differ.items() if _may_differ(*rows)}
-    findings = []
+    findings: list[tuple[Kind, str]] = []
     must_not = differ.keys() - may
     if must_not:
         what = f"id {min(must_not)} computed again is another row ({len(must_not)} of its block)"
         findings.append(("trajectories", what))
     # A row that may differ has its numbers in the block's sums, and its visits, too.
     tolerant = bool(may) or case.settings.at_start
-    for kind in ("visits", "blocks"):
+    for kind in compared:
         if not tolerant and not there[kind].equals(getattr(again, kind)):
             findings.append((kind, f"block {block} computed again has other {kind}"))
-    return [
-        Finding(layout.part(kind, case.key, shard), what, Trouble.computed, case.key, shard)  # type: ignore[arg-type]
+    said = [
+        place.finding(layout.part(kind, case.key, shard), what, Trouble.computed, case.key, shard)
         for kind, what in findings
-    ], len(may)
+    ]
+    return said, len(may)
 
 
 def _rows_that_differ(there: pa.Table, again: pa.Table) -> dict[int, tuple[Row | None, Row | None]]:

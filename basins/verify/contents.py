@@ -12,10 +12,15 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from basins.errors import RunError
 from basins.experiment import Case
+from basins.extension import spent
 from basins.laws import BLOCK, Planted
 from basins.limits import CERTIFICATES, REASONS, VERDICTS, Certificate, Verdict
 from basins.store import Kind, Manifest, schemas
+from basins.store.layers import Layer
+from basins.store.replaced import replaced
+from basins.store.view import View
 
 Column = NDArray[Any]
 WORDS = {"verdict": VERDICTS, "certificate": CERTIFICATES, "reason": REASONS}
@@ -196,3 +201,59 @@ def _wrong_visits(table: pa.Table, ids: range, every: int) -> Iterator[str]:
     )
     if not np.all(in_order) or (len(number) and number[0] != 0):
         yield "its visits are not in order"
+
+
+# --- a layer ---------------------------------------------------------------------------------------------------------
+
+
+def wrong_layer_rows(
+    layer: Layer, below: View, case: Case, shard: int, tables: Mapping[Kind, pa.Table]
+) -> Iterator[tuple[Kind, str]]:
+    """The same of a shard of a layer: its rows are those below it whose budget was spent, its blocks what that makes of
+    the blocks below it (but for worst_drift, of which the rows keep fewer digits).
+    """
+    for kind, table in tables.items():
+        if not table.schema.remove_metadata().equals(schemas.SCHEMAS[kind]):
+            yield kind, "its columns are not those of the schema"
+            return
+    rows, unknown = _columns(tables["trajectories"])
+    if unknown:
+        yield "trajectories", f"its {unknown} is not in the vocabulary"
+        return
+    try:
+        old = below.part("trajectories", case, shard, where=spent())
+        blocks = below.part("blocks", case, shard)
+    except RunError:
+        return  # what lies below is damaged, and is named there
+    if rows["id"].tolist() != old["id"].to_pylist():
+        yield "trajectories", "its ids are not those below it whose budget was spent"
+        return
+    yield from (("trajectories", what) for what in _wrong_verdicts(case, rows))
+    wanted = replaced(blocks, old, _blocks_of(tables["trajectories"]))
+    exact = [name for name in schemas.BLOCKS.names if not name.startswith("worst_")]
+    if tables["blocks"].select(exact).to_pylist() != wanted.select(exact).to_pylist():
+        yield "blocks", "its blocks do not count what its rows make of those below it"
+    manifest = layer.manifest
+    yield from (
+        ("visits", what) for what in _wrong_visits(tables["visits"], manifest.ids(case, shard), manifest.visits_every)
+    )
+
+
+def _blocks_of(table: pa.Table) -> pa.Table:
+    """The blocks of rows that are all there, worst_drift left out."""
+    by_block: dict[int, list[dict[str, Any]]] = {}
+    for row in table.to_pylist():
+        by_block.setdefault(row["id"] // BLOCK, []).append(row)
+    found = []
+    for block, rows in by_block.items():
+        verdicts = Counter(row["verdict"] for row in rows)
+        strata = Counter((row["verdict"], row["modes"]) for row in rows)
+        octaves = np.bincount(schemas.octave(np.array([row["t"] for row in rows])), minlength=schemas.LOG2_T_BINS)
+        found.append(
+            {"block": block, "first_id": rows[0]["id"], "count": len(rows), "worst_drift": None}
+            | {"worst_loss_increase": None, "log2_t": octaves.tolist()}
+            | {verdict: verdicts[verdict] for verdict in VERDICTS}
+            | {"strata": [{"verdict": v, "modes": modes, "count": count} for (v, modes), count in strata.items()]}
+            | {name: sum(row[name] for row in rows) for name in ("evaluations", "steps")}
+        )
+    return pa.Table.from_pylist(found, schema=schemas.BLOCKS)

@@ -21,13 +21,14 @@ class Trouble(Enum):
 
 @dataclass(frozen=True)
 class Finding:
-    """A file, what is wrong with it, and whose it is (case: by key; None where it is no shard's)."""
+    """A file, what is wrong with it, and whose it is (case: by key; None where it is no shard's; layer: 0 the base)."""
 
     path: str
     what: str
     trouble: Trouble
     case: str | None = None
     shard: int | None = None
+    layer: int = 0
 
     def __str__(self) -> str:
         return f"{self.path}: {self.what}"
@@ -39,4 +40,5 @@ class Finding:
             "trouble": self.trouble.value,
             "case": self.case,
             "shard": self.shard,
+            "layer": self.layer,
         }

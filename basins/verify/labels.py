@@ -29,8 +29,9 @@ from basins.intervals import LEVEL
 from basins.laws import BLOCK
 from basins.limits import REASONS, VERDICTS, Verdict
 from basins.show import TIGHTER
-from basins.store import Files, Manifest, layout, parquet
+from basins.store import Files, Manifest
 from basins.store.verified import FOUND, write_checks
+from basins.store.view import View
 from basins.verify.shards import ShardCheck, Step
 
 WEIGHT = 8
@@ -92,17 +93,20 @@ class LabelCheck:
 
 
 def check_labels(
-    files: Files, manifest: Manifest, good: Sequence[ShardCheck], sample: int, seed: int, step: Step
+    files: Files, manifest: Manifest, view: View, good: Sequence[ShardCheck], sample: int, seed: int, step: Step
 ) -> LabelCheck:
-    """Draw rows of good shards, integrate them again, and keep what was found in the run."""
+    """Draw rows of good shards, as the view's layers leave them, integrate them again, and keep what was found.
+
+    good: shards of the base, with their counts under the layers (`under`).
+    """
     tighter, skipped = {}, {}
     for case in manifest.cases:
-        settings = _settings(case)
+        settings = tighter_settings(case, max([0, *(layer.budget for layer in view.layers)]))
         if settings is None:
             skipped[case.name] = f"rtol = {case.settings.rtol:g} cannot be {TIGHTER} times tighter in double precision"
         else:
             tighter[case.key] = settings
-    drawn = sorted(draw(files, manifest, [one for one in good if one.case in tighter], sample, seed))
+    drawn = sorted(draw(view, manifest, [one for one in good if one.case in tighter], sample, seed))
     found = []
     for done, row in enumerate(drawn):
         step("labels checked", done, len(drawn))
@@ -114,7 +118,7 @@ def check_labels(
     rows: dict[str, dict[int, tuple[str, str]]] = {}
     for one in found:
         rows.setdefault(one.row.case, {})[one.row.id] = one.row.verdict, one.found
-    said = {"sample": sample, "tighter": TIGHTER, "level": LEVEL, "rates": check.rates()}
+    said = {"sample": sample, "layers": view.committed, "tighter": TIGHTER, "level": LEVEL, "rates": check.rates()}
     return replace(check, path=write_checks(files, manifest, seed, rows, said))
 
 
@@ -142,7 +146,16 @@ def _law(manifest: Manifest, case: str) -> str:
 # --- the sample ------------------------------------------------------------------------------------------------------
 
 
-def draw(files: Files, manifest: Manifest, good: Sequence[ShardCheck], sample: int, seed: int) -> Iterator[Row]:
+def under(view: View, manifest: Manifest, one: ShardCheck) -> ShardCheck:
+    """A shard of the base with its counts as the layers leave them."""
+    case = manifest.case(one.case)
+    if one.counts is None or not view.over(case, one.shard):
+        return one
+    blocks = view.part("blocks", case, one.shard, VERDICTS)
+    return replace(one, counts=tuple(sum(blocks[verdict].to_pylist()) for verdict in VERDICTS))
+
+
+def draw(view: View, manifest: Manifest, good: Sequence[ShardCheck], sample: int, seed: int) -> Iterator[Row]:
     """So many rows of these shards, or all there are."""
     counts: dict[Group, NDArray[np.int64]] = {}
     for law in (DENSITY, NULL):
@@ -160,7 +173,7 @@ def draw(files: Files, manifest: Manifest, good: Sequence[ShardCheck], sample: i
         at = np.searchsorted(ends, chosen, side="right")
         for k in np.unique(at):
             within = chosen[at == k] - (ends[k] - counts[group][k])
-            yield from _rows(files, manifest, good[k], group.verdict, within)
+            yield from _rows(view, manifest, good[k], group.verdict, within)
 
 
 def parts_of(sizes: Mapping[Group, int], sample: int) -> dict[Group, int]:
@@ -174,14 +187,10 @@ def parts_of(sizes: Mapping[Group, int], sample: int) -> dict[Group, int]:
     return parts
 
 
-def _rows(
-    files: Files, manifest: Manifest, shard: ShardCheck, verdict: str, within: NDArray[np.int64]
-) -> Iterator[Row]:
+def _rows(view: View, manifest: Manifest, shard: ShardCheck, verdict: str, within: NDArray[np.int64]) -> Iterator[Row]:
     """The rows of a shard that have this verdict, by their positions among those, ascending."""
     case = manifest.case(shard.case)
-    table = parquet.read(
-        files, layout.part("trajectories", case.key, shard.shard), columns=["id", "verdict", "modes"]
-    ).to_pydict()
+    table = view.part("trajectories", case, shard.shard, ["id", "verdict", "modes"]).to_pydict()
     if verdict == VERDICTS[Verdict.minimum]:  # most need not be kept: they are the ids that are nothing else
         others = [id for id, word in zip(table["id"], table["verdict"], strict=True) if word != verdict]
         ids = np.setdiff1d(np.array(manifest.ids(case, shard.shard)), others)
@@ -197,7 +206,8 @@ def _rows(
 # --- again -----------------------------------------------------------------------------------------------------------
 
 
-def _settings(case: Case) -> Settings | None:
+def tighter_settings(case: Case, budget: int = 0) -> Settings | None:
+    """With what a case's rows are integrated again, at least with this budget; None where it cannot be tightened."""
     own = case.settings
     method = "DOP853" if own.method == "LSODA" else "LSODA"
     return replace(
@@ -207,7 +217,7 @@ def _settings(case: Case) -> Settings | None:
         certify=True,
         at_start=False,
         t_end=np.inf,
-        budget=max(own.budget, BUDGET),
+        budget=max(own.budget, budget, BUDGET),
     ).tighter(TIGHTER)
 
 

@@ -16,13 +16,14 @@ from basins.store.digests import DigestBook, batch_text, read_batch
 from basins.store.layout import COMMIT_ORDER, DIGEST_BATCH
 from basins.store.manifest import canonical_json
 from basins.verify.finding import Finding, Trouble
+from basins.verify.place import Place
 
 SHARD = (Trouble.shard, Trouble.content)
 REPAIRED = (*SHARD, Trouble.digests, Trouble.cases, Trouble.stray)
 """What a repair can do something about."""
 
 
-def repair(files: Files, manifest: Manifest, findings: Sequence[Finding]) -> str | None:
+def repair(files: Files, manifest: Manifest, places: Sequence[Place], findings: Sequence[Finding]) -> str | None:
     """Set aside what is damaged, and put the digests in order; the folder it went to, None where there is nothing.
 
     Raises RunError where a file cannot be moved; what was moved by then stays moved, and the same call goes on.
@@ -36,25 +37,32 @@ def repair(files: Files, manifest: Manifest, findings: Sequence[Finding]) -> str
     for one in mine:
         why.setdefault(one.path, []).append(one.what)
     files.put(f"{folder}why.json", canonical_json(why))
-
-    damaged_digests = {one.path for one in mine if one.trouble is Trouble.digests}
-    shards = _shards(one for one in mine if one.trouble in SHARD)
-    wrong_rows = _shards(one for one in mine if one.trouble is Trouble.content)
-    harmed = _shards(one for one in mine if one.path.startswith("blocks/"))
-    for case, shard in sorted(shards):
-        if (case, shard) not in wrong_rows | harmed:
-            _keep_digests(files, case, shard, damaged_digests)
-        for kind in reversed(COMMIT_ORDER):  # the commit mark first: no reader may see a shard without all its files
-            _move(files, layout.part(kind, case, shard), folder)
-    for path in sorted(damaged_digests | {one.path for one in mine if one.trouble in (Trouble.stray, Trouble.cases)}):
-        _move(files, path, folder)
-    for case, shard in sorted(wrong_rows):
-        _forget_digests(files, case, shard, folder)
+    for place in places:
+        here = [one for one in mine if one.layer == place.layer]
+        if here:
+            _repair(files, place, here, folder)
     if any(one.trouble is Trouble.cases for one in mine):
         keys = {"schema": str(schemas.VERSION), "experiment": manifest.digest}
         files.put(layout.CASES, parquet.encode(cases_table(manifest), keys))
-    DigestBook(files, manifest).close()  # writes what is lacking of the shards that are there
     return folder
+
+
+def _repair(files: Files, place: Place, mine: Sequence[Finding], folder: str) -> None:
+    """The same for one folder of shards."""
+    damaged_digests = {one.path for one in mine if one.trouble is Trouble.digests}
+    shards = _shards(one for one in mine if one.trouble in SHARD)
+    wrong_rows = _shards(one for one in mine if one.trouble is Trouble.content)
+    harmed = _shards(one for one in mine if one.path.startswith(place.path("blocks/")))
+    for case, shard in sorted(shards):
+        if (case, shard) not in wrong_rows | harmed:
+            _keep_digests(place, case, shard, damaged_digests)
+        for kind in reversed(COMMIT_ORDER):  # the commit mark first: no reader may see a shard without all its files
+            _move(files, place.path(layout.part(kind, case, shard)), folder)
+    for path in sorted(damaged_digests | {one.path for one in mine if one.trouble in (Trouble.stray, Trouble.cases)}):
+        _move(files, path, folder)
+    for case, shard in sorted(wrong_rows):
+        _forget_digests(files, place, case, shard, folder)
+    DigestBook(place.files, place.contents).close()  # writes what is lacking of the shards that are there
 
 
 def _shards(findings: Iterable[Finding]) -> set[tuple[str, int]]:
@@ -74,39 +82,42 @@ def _move(files: Files, path: str, folder: str) -> None:
     files.delete(path)
 
 
-def _keep_digests(files: Files, case: str, shard: int, damaged: set[str]) -> None:
+def _keep_digests(place: Place, case: str, shard: int, damaged: set[str]) -> None:
     """Of a shard whose digests were not written yet, those that its block file has of the time it was written."""
-    number = shard // DIGEST_BATCH
-    if layout.digests(case, number) in damaged or not is_committed(files, case, shard):
+    path = layout.digests(case, shard // DIGEST_BATCH)
+    if place.path(path) in damaged or not is_committed(place.files, case, shard):
         return
-    batch = read_batch(files, case, number)
+    batch = read_batch(place.files, case, shard // DIGEST_BATCH)
     if shard not in batch:
-        batch[shard] = committed_digests(files, case, shard)
-        files.put(layout.digests(case, number), batch_text(case, batch).encode())
+        batch[shard] = committed_digests(place.files, case, shard)
+        place.files.put(path, batch_text(case, batch).encode())
 
 
-def _forget_digests(files: Files, case: str, shard: int, folder: str) -> None:
+def _forget_digests(files: Files, place: Place, case: str, shard: int, folder: str) -> None:
     """Set aside the digests of a shard with wrong rows: what is computed again must not be held to them."""
     path = layout.digests(case, shard // DIGEST_BATCH)
-    batch = read_batch(files, case, shard // DIGEST_BATCH)
+    batch = read_batch(place.files, case, shard // DIGEST_BATCH)
     if shard not in batch:
         return
-    files.put(
-        f"{folder}digests/case={case}/shard-{shard:08d}.sha256", batch_text(case, {shard: batch.pop(shard)}).encode()
-    )
+    lines = batch_text(case, {shard: batch.pop(shard)})
+    aside = place.path(f"digests/case={case}/shard-{shard:08d}.sha256")
+    files.put(f"{folder}{aside}", lines.encode())
     if batch:
-        files.put(path, batch_text(case, batch).encode())
+        place.files.put(path, batch_text(case, batch).encode())
     else:
-        files.delete(path)
+        place.files.delete(path)
 
 
-def was_set_aside(files: Files) -> set[tuple[str, int]]:
-    """The shards (case, shard) of which a repair has taken a file away."""
+def was_set_aside(place: Place, files: Files) -> set[tuple[str, int]]:
+    """The shards (case, shard) of this place of which a repair has taken a file away."""
     found = set()
     for path in files.paths(layout.SET_ASIDE):
-        inner = path.split("/", 2)[2]
+        inside = path.split("/", 2)[2]
+        if place.layer and not inside.startswith(place.path("")):
+            continue
         try:
-            found.add((layout.case_of(inner), layout.file_of(inner)[1]))
+            inside = inside.removeprefix(place.path(""))
+            found.add((layout.case_of(inside), layout.file_of(inside)[1]))
         except ValueError:
             continue
     return found

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TypeVar
@@ -15,12 +15,12 @@ import pyarrow.parquet as pq
 from basins.errors import RunError
 from basins.experiment import Case
 from basins.limits import VERDICTS
-from basins.store import Files, Kind, Manifest, layout, parquet, schemas
+from basins.store import Kind, layout, parquet, schemas
 from basins.store.commit import FOOTER_ORDER
 from basins.store.digests import batch_text, read_batch
 from basins.store.layout import COMMIT_ORDER, DIGEST_BATCH
-from basins.verify.contents import wrong_rows
 from basins.verify.finding import Finding, Trouble
+from basins.verify.place import Place
 
 THREADS = 4
 """Shards looked at side by side: reading waits, hashing and decoding do not hold the interpreter."""
@@ -39,22 +39,24 @@ R = TypeVar("R")
 @dataclass(frozen=True)
 class ShardCheck:
     """What a look at one committed shard gave. counts: trajectories by verdict, as its blocks have them; None where
-    something is wrong with it.
+    something is wrong with it; blocks: their numbers; layer: 0 the base.
     """
 
     case: str
     shard: int
     findings: tuple[Finding, ...]
     counts: tuple[int, ...] | None
+    blocks: Sequence[int] = ()
+    layer: int = 0
 
 
 def check_shards(
-    files: Files, manifest: Manifest, case: Case, shards: list[int], digests: Mapping[int, Digests], same_writer: bool
+    place: Place, case: Case, shards: list[int], digests: Mapping[int, Digests], same_writer: bool
 ) -> Iterator[ShardCheck]:
     """Look at committed shards of a case, in order. same_writer: this pyarrow writes the bytes that the run's wrote."""
 
     def look(shard: int) -> ShardCheck:
-        return check_shard(files, manifest, case, shard, digests.get(shard), same_writer)
+        return check_shard(place, case, shard, digests.get(shard), same_writer)
 
     yield from side_by_side(look, shards)
 
@@ -71,21 +73,19 @@ def side_by_side(function: Callable[[T], R], items: Iterable[T]) -> Iterator[R]:
             yield waiting.popleft().result()
 
 
-def check_shard(
-    files: Files, manifest: Manifest, case: Case, shard: int, digests: Digests | None, same_writer: bool
-) -> ShardCheck:
+def check_shard(place: Place, case: Case, shard: int, digests: Digests | None, same_writer: bool) -> ShardCheck:
     """All that can be said of one shard's three files."""
     found: list[Finding] = []
 
     def say(kind: Kind, what: str, trouble: Trouble = Trouble.shard) -> None:
-        found.append(Finding(layout.part(kind, case.key, shard), what, trouble, case.key, shard))
+        found.append(place.finding(layout.part(kind, case.key, shard), what, trouble, case.key, shard))
 
     opened: dict[Kind, pq.ParquetFile] = {}
     tables: dict[Kind, pa.Table] = {}
     shas: dict[Kind, str] = {}
     for kind in COMMIT_ORDER:
         try:
-            data = files.get(layout.part(kind, case.key, shard))
+            data = place.files.get(layout.part(kind, case.key, shard))
         except FileNotFoundError:
             say(kind, "gone, though its shard was committed")
             continue
@@ -96,14 +96,13 @@ def check_shard(
                 say(kind, "its SHA-256 is not that of the digests")
                 continue
             what = f"misspells the digest of {layout.part(kind, case.key, shard)}"
-            found.append(
-                Finding(layout.digests(case.key, shard // DIGEST_BATCH), what, Trouble.digests, case.key, shard)
-            )
+            path = layout.digests(case.key, shard // DIGEST_BATCH)
+            found.append(place.finding(path, what, Trouble.digests, case.key, shard))
         try:
             opened[kind] = pq.ParquetFile(pa.BufferReader(data), page_checksum_verification=True)
             tables[kind] = opened[kind].read(use_threads=False)
             keys = parquet.own_keys(opened[kind].metadata)
-            wrong = _wrong_footer(keys, manifest.footer(case, shard))
+            wrong = _wrong_footer(keys, place.contents.footer(case, shard))
             if wrong:
                 say(kind, wrong)
             elif not known and same_writer and not _written_so(kind, keys, tables[kind], data):
@@ -119,12 +118,12 @@ def check_shard(
         if str(len(tables["trajectories"])) != keys.get("rows"):
             say("trajectories", f"it has {len(tables['trajectories'])} rows of {keys.get('rows')}")
     if all(one.trouble is Trouble.digests for one in found):
-        for kind, what in wrong_rows(manifest, case, shard, tables):
+        for kind, what in place.wrong_rows(case, shard, tables):
             say(kind, what, Trouble.content)
-    counts = None
-    if all(one.trouble is Trouble.digests for one in found):
-        counts = tuple(sum(tables["blocks"][verdict].to_pylist()) for verdict in VERDICTS)
-    return ShardCheck(case.key, shard, tuple(found), counts)
+    good = all(one.trouble is Trouble.digests for one in found)
+    counts = tuple(sum(tables["blocks"][verdict].to_pylist()) for verdict in VERDICTS) if good else None
+    blocks = tuple(tables["blocks"]["block"].to_pylist()) if good else ()
+    return ShardCheck(case.key, shard, tuple(found), counts, blocks, place.layer)
 
 
 def _wrong_footer(keys: Mapping[str, str], wanted: Mapping[str, str]) -> str | None:
@@ -146,29 +145,29 @@ def _written_so(kind: Kind, keys: Mapping[str, str], table: pa.Table, data: byte
 
 
 def check_digests(
-    files: Files, manifest: Manifest, case: Case, there: list[int], complete: bool
+    place: Place, case: Case, there: list[int], complete: bool
 ) -> tuple[dict[int, dict[Kind, str]], list[Finding], int]:
     """The digests of a case by shard, what is wrong with their files, and how many shards have none.
 
-    complete: the whole run is there, so that every shard should have its digests.
+    complete: all that is planned is there, so that every shard should have its digests.
     """
     digests: dict[int, dict[Kind, str]] = {}
     found: list[Finding] = []
     without = 0
-    for number in range(-(-manifest.plan(case).shards // DIGEST_BATCH)):
+    for number in sorted({shard // DIGEST_BATCH for shard in place.contents.shards(case)}):
         path = layout.digests(case.key, number)
         try:
-            batch = read_batch(files, case.key, number)
-            if batch and files.get(path) != batch_text(case.key, batch).encode():
+            batch = read_batch(place.files, case.key, number)
+            if batch and place.files.get(path) != batch_text(case.key, batch).encode():
                 raise RunError("its lines are not those of its shards")
         except RunError as error:
             what = error.what.removeprefix(f"{path} is ")
-            found.append(Finding(path, what, Trouble.digests, case.key))
+            found.append(place.finding(path, what, Trouble.digests, case.key))
             continue
         digests |= batch
         lacking = [shard for shard in there if shard // DIGEST_BATCH == number and shard not in batch]
         without += len(lacking)
         if lacking and complete:
             what = f"has no line of shard {lacking[0]}" if batch else "gone"
-            found.append(Finding(path, what, Trouble.digests, case.key))
+            found.append(place.finding(path, what, Trouble.digests, case.key))
     return digests, found, without

@@ -5,15 +5,17 @@ from __future__ import annotations
 import hashlib
 import json
 import tomllib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import asdict
 from typing import Any
 
 from basins.errors import RunError
 from basins.store import Files, Manifest, layout, parquet, schemas
 from basins.store.commit import cases_table
+from basins.store.layers import Layer
 from basins.store.layout import COMMIT_ORDER
 from basins.verify.finding import Finding, Trouble
+from basins.verify.place import Place
 
 
 def check_what_it_is(files: Files, manifest: Manifest) -> list[Finding]:
@@ -102,18 +104,28 @@ def _reason(error: Exception) -> str:
     return " ".join(text.split())[:200]
 
 
-def check_strays(files: Files, manifest: Manifest, folders: Sequence[str] = COMMIT_ORDER) -> list[Finding]:
-    """Files among the shards' that are none: a reader of the whole folder would take their rows for the run's."""
-    shards = {case.key: manifest.plan(case).shards for case in manifest.cases}
+def check_layers(files: Files, layers: list[Layer]) -> list[Finding]:
+    """Layers whose layer.json is not as it was written: what their shards are compared with."""
     found = []
-    for path in (path for kind in folders for path in files.paths(f"{kind}/")):
+    for layer in layers:
+        path = layout.layer(layer.number) + layout.LAYER
+        if files.get(path) != layer.to_json():
+            found.append(Finding(path, "edited: it is not as it was written", Trouble.manifest))
+    return found
+
+
+def check_strays(place: Place) -> list[Finding]:
+    """Files among the shards' that are none: a reader of the whole folder would take their rows for the run's."""
+    shards = {case.key: set(place.contents.shards(case)) for case in place.contents.cases}
+    found = []
+    for path in (path for kind in COMMIT_ORDER for path in place.files.paths(f"{kind}/")):
         try:
             case, shard = layout.case_of(path), layout.file_of(path)[1]
         except ValueError:
-            found.append(Finding(path, "no file of a shard", Trouble.stray))
+            found.append(place.finding(path, "no file of a shard", Trouble.stray))
             continue
         if case not in shards:
-            found.append(Finding(path, "of a case that the run does not have", Trouble.stray))
-        elif shard >= shards[case]:
-            found.append(Finding(path, f"beyond the plan of {shards[case]} shards", Trouble.stray))
+            found.append(place.finding(path, "of a case that is not planned here", Trouble.stray))
+        elif shard not in shards[case]:
+            found.append(place.finding(path, f"none of the {len(shards[case])} shards that are planned", Trouble.stray))
     return found

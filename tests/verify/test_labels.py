@@ -68,7 +68,7 @@ def test_each_row_of_a_group_has_the_same_chance_whatever_is_kept(tmp_path: Path
     case = run.manifest.cases[0].key
     times: Counter[int] = Counter()
     for seed in range(20):
-        rows = [*draw(run.files, run.manifest, good(run), 300, seed)]
+        rows = [*draw(run.view, run.manifest, good(run), 300, seed)]
         assert len(set(rows)) == 300
         for one in rows:
             if one.case == case:
@@ -86,9 +86,9 @@ def test_the_same_seed_draws_the_same_rows_from_either_way_to_keep_them(original
     drawn = {}
     for rows, path in originals.items():
         run = open_run(path)
-        drawn[rows] = sorted(draw(run.files, run.manifest, good(run), 100, 3))
-        assert drawn[rows] == sorted(draw(run.files, run.manifest, good(run), 100, 3))
-        assert drawn[rows] != sorted(draw(run.files, run.manifest, good(run), 100, 4))
+        drawn[rows] = sorted(draw(run.view, run.manifest, good(run), 100, 3))
+        assert drawn[rows] == sorted(draw(run.view, run.manifest, good(run), 100, 3))
+        assert drawn[rows] != sorted(draw(run.view, run.manifest, good(run), 100, 4))
     assert drawn["all"] == drawn["exceptions"]
 
 
@@ -191,7 +191,7 @@ def test_what_agrees(
 
     monkeypatch.setattr(checking, "integrate_batch", lambda *_: Ended())
     case = run.manifest.cases[0]
-    settings = checking._settings(case)
+    settings = checking.tighter_settings(case)
     assert settings is not None
     checked = checking._check(run.manifest, Row(case.key, 5, *label), settings)
     assert checked.found == found
@@ -199,7 +199,7 @@ def test_what_agrees(
 
 def test_the_check_has_its_own_solver_and_the_run_s_problem(originals: dict[str, Path]) -> None:
     for case in open_run(originals["all"]).manifest.cases:
-        settings = checking._settings(case)
+        settings = checking.tighter_settings(case)
         assert settings is not None
         assert (settings.engine, settings.method) == ("reference", "LSODA")
         assert settings.rtol == case.settings.rtol / 100

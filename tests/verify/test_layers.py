@@ -1,0 +1,166 @@
+"""A run that was extended: its layers are looked at like its base, and labels are checked as the layers leave them."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from test_bytes import data, flip, paths, row
+
+from basins import runners
+from basins.experiment import Experiment
+from basins.store import files_at, open_run
+from basins.store.digests import batch_text, read_batch
+from basins.store.layers import read_layers
+from basins.store.layout import COMMIT_ORDER, part
+from basins.verify import Trouble, verify
+
+TEXT = """
+name = "to extend"
+seed = 5
+visits_every = 5
+rows = "{rows}"
+trajectories = 30
+data = {{ source = "spectrum", sigma = [2.0, 1.0], d_x = 2 }}
+network = {{ hidden = [2] }}
+law = {{ name = "gaussian", scale = 0.2 }}
+engine = {{ name = "reference", budget = 100 }}
+"""
+BUDGETS = (150, 5_000)
+
+
+@pytest.fixture(scope="module")
+def extended(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    made = {}
+    for rows in ("all", "exceptions"):
+        made[rows] = tmp_path_factory.mktemp("layers") / rows
+        runners.run(Experiment.from_toml(TEXT.format(rows=rows), Path()), made[rows], on="inline")
+        for budget in BUDGETS:
+            runners.extend(made[rows], budget, on="inline")
+    return made
+
+
+@pytest.fixture
+def run(extended: dict[str, Path], tmp_path: Path) -> Path:
+    shutil.copytree(extended["all"], tmp_path / "run")
+    return tmp_path / "run"
+
+
+def case_of(run: Path) -> str:
+    return open_run(run).manifest.cases[0].key
+
+
+@pytest.mark.parametrize("rows", ["all", "exceptions"])
+def test_every_layer_is_without_fault_and_computed_again(extended: dict[str, Path], tmp_path: Path, rows: str) -> None:
+    shutil.copytree(extended[rows], tmp_path / "run")
+    run = tmp_path / "run"
+    assert (
+        0 < open_run(run, layers=1).estimate().cases[0].censored < open_run(run, layers=0).estimate().cases[0].censored
+    )
+    found = verify(run, sample=30, blocks=3)
+    assert found.findings == ()
+    assert (found.shards, found.good, found.missing, found.trajectories) == (3, 3, 0, 30)
+    assert found.again is not None
+    assert (found.again.blocks, found.again.outside) == (3, 0)
+    assert found.labels is not None
+    assert {(one.row.verdict, one.found) for one in found.labels.rows} == {("minimum", "agreed")}
+    assert len(found.labels.rows) == 30  # as the layers leave them, none is censored
+    estimated = open_run(run).estimate().cases[0].label_error
+    assert estimated is not None
+    assert estimated.minimum.checked == 30
+
+
+def test_a_check_made_before_an_extension_is_of_other_labels(extended: dict[str, Path], tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    runners.run(Experiment.from_toml(TEXT.format(rows="all"), Path()), run, on="inline")
+    verify(run, sample=10, blocks=0)
+    assert open_run(run).estimate().cases[0].label_error is not None
+    runners.extend(run, 5_000, on="inline")
+    assert open_run(run).estimate().cases[0].label_error is None
+
+
+@pytest.mark.parametrize("kind", COMMIT_ORDER)
+def test_damage_in_a_layer_is_named_set_aside_and_computed_again(run: Path, kind: Any, bytes_of: Any) -> None:
+    whole = data(run)
+    name = f"layer-0002/{part(kind, case_of(run), 0)}"
+    flip(run / name, 500, 3)
+    found = bytes_of(run, repair_damage=True)
+    assert paths(found) == {name}
+    assert found.findings[0].layer == 2
+    assert (run / "set-aside/0001" / name).exists()
+    assert bytes_of(run).findings == ()
+    assert bytes_of(run).missing == 1
+    runners.extend(run, BUDGETS[1], on="inline")
+    assert data(run) == whole
+
+
+def test_damage_below_a_layer_is_named_where_it_is(run: Path, bytes_of: Any) -> None:
+    name = part("trajectories", case_of(run), 0)
+    flip(run / name, 500, 3)
+    assert paths(bytes_of(run)) == {name}
+
+
+def in_layer(run: Path, number: int, change: Callable[[Any], Any]) -> None:
+    """A layer's shard with changed rows, written as a worker would, digests and all."""
+    from basins.store import commit_shard, parquet
+    from basins.store.rows import ShardTables
+
+    opened = open_run(run)
+    layer = read_layers(opened.files, opened.manifest)[number - 1]
+    files, case = layer.files(opened.files), layer.cases[0]
+    tables = {kind: parquet.read(files, part(kind, case.key, 0)).replace_schema_metadata(None) for kind in COMMIT_ORDER}
+    shas = commit_shard(files, layer, case, 0, change(ShardTables(**tables)))
+    files.put(f"digests/case={case.key}/batch-00000000.sha256", batch_text(case.key, {0: shas}).encode())
+
+
+@pytest.mark.parametrize(
+    ("change", "kind", "words"),
+    [
+        (lambda t: t._replace(trajectories=t.trajectories.slice(1)), "trajectories", "its ids are not those below it"),
+        (
+            row(0, loss=0.7, verdict="minimum", certificate="level", reason=None, modes=3, rank=2),
+            "trajectories",
+            "by level",
+        ),
+        (row(0, evaluations=1), "blocks", "its blocks do not count"),
+    ],
+)
+def test_wrong_rows_of_a_layer_are_named(
+    run: Path, change: Callable[[Any], Any], kind: Any, words: str, bytes_of: Any
+) -> None:
+    whole = data(run)
+    in_layer(run, 2, change)
+    found = bytes_of(run, repair_damage=True)
+    said = [one for one in found.findings if words in one.what]
+    assert [one.path for one in said] == [f"layer-0002/{part(kind, case_of(run), 0)}"]
+    assert {one.trouble for one in found.findings} == {Trouble.content}
+    runners.extend(run, BUDGETS[1], on="inline")
+    assert data(run) == whole
+
+
+def test_a_row_of_a_layer_that_only_computing_again_can_judge(run: Path, bytes_of: Any) -> None:
+    in_layer(run, 2, row(0, gradient_norm=9.0))
+    assert bytes_of(run).findings == ()
+    found = verify(run, sample=0, blocks=3)
+    assert [one.trouble for one in found.findings] == [Trouble.computed]
+    assert found.findings[0].path.startswith("layer-0002/trajectories/")
+
+
+def test_an_edited_layer_json_is_named_and_nothing_is_judged_by_it(run: Path, bytes_of: Any) -> None:
+    path = run / "layer-0002/layer.json"
+    path.write_text(path.read_text().replace('"over": 1', '"over": 0'))
+    found = bytes_of(run, repair_damage=True)
+    assert paths(found) == {"layer-0002/layer.json"}
+    assert found.set_aside is None
+
+
+def test_lost_digests_of_a_layer_are_written_again(run: Path, bytes_of: Any) -> None:
+    name = f"layer-0001/digests/case={case_of(run)}/batch-00000000.sha256"
+    whole = (run / name).read_bytes()
+    (run / name).unlink()
+    assert paths(bytes_of(run, repair_damage=True)) == {name}
+    assert (run / name).read_bytes() == whole
+    assert read_batch(read_layers(files_at(run), open_run(run).manifest)[0].files(files_at(run)), case_of(run), 0)
