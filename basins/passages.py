@@ -6,6 +6,10 @@ two stays is a transition, and the last one leads to the limit: a minimum's stra
 has no duration, so the dwell time of a stay is the time from its first visit to the first of the next stay, or to the
 stop: what lies between a trajectory's arrivals.
 
+A trajectory is stopped where its limit is proved, most often when its loss falls below 1/2 sigma_min^2. What it passes
+later is not seen: neither the slow end at the minimum itself, nor the approach to the saddles whose critical value is
+that level (S all modes but the least), where it comes after the crossing.
+
 Only watched ids have visits (every `visits_every`-th); shares are of these. Of them
 - one without a visit went from its start to its limit by itself: a transition from "start";
 - one that is censored ends in the node "censored": its transitions so far count, what would have followed is unknown,

@@ -59,7 +59,7 @@ def show(run: Run, id: int, case: str | None = None) -> Shown:
 
     Raises ArgumentError for an id or a case that is not in the plan, RunError for one that is not computed yet.
     """
-    the_case = _case(run, case)
+    the_case = one_case(run, case)
     if not 0 <= id < the_case.trajectories:
         raise ArgumentError(
             f"id {id} is not in case {the_case.name!r}",
@@ -92,7 +92,8 @@ def show(run: Run, id: int, case: str | None = None) -> Shown:
     return Shown(extended, found[0], visits, layer=layer.number)
 
 
-def _case(run: Run, name: str | None) -> Case:
+def one_case(run: Run, name: str | None) -> Case:
+    """The case of a key or a name; it may be None where the run has one case. Raises ArgumentError."""
     cases = run.manifest.cases
     if name is not None:
         return run.case(name)

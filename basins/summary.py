@@ -36,7 +36,7 @@ PER_OCTAVE = 16
 SMALLEST, LARGEST = -60, 20
 """Octaves of relative drifts: from 1e-18 to 1e6."""
 
-ROWS = ["id", "verdict", "t", "evaluations", "drift"]
+ROWS = ["verdict", "t", "evaluations", "drift"]
 
 
 @dataclass(frozen=True)

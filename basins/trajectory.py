@@ -16,14 +16,19 @@ from basins.problem import Problem
 Array = NDArray[np.float64]
 
 
+POINTS = 4
+"""Points of a step that are kept: its end, and three before."""
+
+
 @dataclass(frozen=True)
 class Trajectory:
-    """The accepted steps of one integration.
+    """One integration: its accepted steps, and between them the solver's own interpolation.
 
-    t (T,); loss (T,); singular (T, d_y): of the network, in the coordinates in which the target has sigma; fitted
+    steps: accepted ones; t (T,); loss (T,); singular (T, d_y): of the network, in the coordinates in which the target has sigma; fitted
     (T, d_y): the diagonal of D_W, 1 where a mode is fitted; complete: whether t_end was reached on the budget.
     """
 
+    steps: int
     t: Array
     loss: Array
     singular: Array
@@ -44,6 +49,7 @@ def trajectory(
         assert problem.gram_root is not None
         network = network @ problem.gram_root
     return Trajectory(
+        steps=(len(t) - 1) // POINTS,
         t=t,
         loss=problem.loss(states),
         singular=np.asarray(np.linalg.svd(network, compute_uv=False), dtype=np.float64),
@@ -65,11 +71,12 @@ def losses(problem: Problem, starts: Array, t: Array, settings: Settings, exact_
 def _steps(problem: Problem, start: Array, t_end: float, settings: Settings, method: str) -> tuple[Array, Array, bool]:
     kind: Any = {"LSODA": integrate.LSODA, "DOP853": integrate.DOP853}[method]
     solver = kind(lambda _, W: -problem.gradient(W), 0.0, start, t_end, rtol=settings.rtol, atol=settings.atol)
-    t, states = [0.0], [np.array(start)]
+    t, states = [np.zeros(1)], [np.array(start)[None]]
     while solver.status == "running" and solver.nfev < settings.budget:
         solver.step()
         if solver.status == "failed" or not np.isfinite(solver.y).all():
             break
-        t.append(float(solver.t))
-        states.append(np.array(solver.y))
-    return np.array(t), np.array(states), solver.status == "finished"
+        between = np.linspace(solver.t_old, solver.t, POINTS + 1)[1:]
+        t.append(between)
+        states.append(solver.dense_output()(between).T)
+    return np.concatenate(t), np.concatenate(states), solver.status == "finished"

@@ -40,21 +40,26 @@ def occupancy(case: CaseEstimate) -> Figure:
                 label=None if label in met else label,
             )  # fmt: skip
         else:
-            label = "nobody: the upper end of the interval"
+            label = "none: upper end of the interval"
             axes.plot([x, x], [floor, stratum.upper], color=GREY, linewidth=0.8, linestyle=(0, (1, 2)))
             axes.plot(
                 x, stratum.upper, color=GREY, marker="v", linestyle="", markersize=6,
                 label=None if label in met else label,
             )  # fmt: skip
         met.add(label)
-    axes.set(yscale="log", ylim=(floor, 3.0), ylabel="measure of the basin", xlim=(-0.6, len(strata) - 0.4))
+        high = max(stratum.upper, stratum.count / case.trajectories)
+        axes.annotate(
+            f"{stratum.count:,}", (x, high), xytext=(0, 5), textcoords="offset points", ha="center", fontsize=8,
+            rotation=90 if len(strata) > 8 else 0,
+        )  # fmt: skip
+    axes.set(yscale="log", ylim=(floor, 8.0), ylabel="measure of the basin", xlim=(-0.6, len(strata) - 0.4))
     names = [modes_text(s.modes) if len(s.modes) <= 4 else f"|S| = {s.rank}" for s in strata]
     if any(s.index is not None for s in strata):
         names = [f"I({s.index})\n{name}" if s.index else name for s, name in zip(strata, names, strict=True)]
     steep = len(strata) > 8
     axes.set_xticks(range(len(strata)), names, rotation=90 if steep else 0, fontsize=8)
     axes.set_title(title)
-    axes.legend(loc="lower left", bbox_to_anchor=(0, 0.02))
+    figure.legend(loc="outside lower center", ncols=2, fontsize=8)
     return figure
 
 

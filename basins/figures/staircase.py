@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from basins.figures.style import COLOURS, GREY, STYLES, page, styled
+from basins.figures.style import COLOURS, GREY, STYLES, decades, page, styled
 from basins.problem import Problem
 from basins.sentences import modes_text
 from basins.strata import Stratum
@@ -50,8 +50,8 @@ def staircase(problem: Problem, flows: Sequence[Flows]) -> Figure:
                 label=f"{one.label} ({many})" if row == 0 else None,
             )
     last = max(float(one.t[-1]) for one in flows)
-    axes.set(xlabel="time t of the gradient flow", ylabel="loss L", xscale="log")
-    axes.set_xlim(_first_change(flows), last)
+    axes.set(xlabel="time t of the gradient flow", ylabel="loss L")
+    decades(axes, _first_change(flows), last)
     axes.legend(loc="lower left", bbox_to_anchor=(0.0, 0.04))
     return figure
 

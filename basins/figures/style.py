@@ -11,12 +11,15 @@ from collections.abc import Callable
 from functools import wraps
 from typing import Any, ParamSpec
 
+import numpy as np
+
 from basins.errors import ArgumentError
 
 try:
     import matplotlib
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+    from matplotlib.ticker import NullFormatter
 except ImportError:  # pragma: no cover: an extra
     raise ArgumentError(
         "figures need matplotlib", where="basins.figures", remedy='install it: pip install "ovf-basins[report]"'
@@ -72,14 +75,19 @@ def page(width: float = WIDTH, height: float = HEIGHT) -> tuple[Figure, Axes]:
     return figure, figure.add_subplot()
 
 
+def decades(axes: Axes, low: float, high: float) -> None:
+    """A logarithmic t axis from low to high, a decade at least, with names at the decades alone: in between they would
+    overlap."""
+    if high < 100 * low:
+        low, high = 10 ** np.floor(np.log10(low)), 10 ** np.ceil(np.log10(high))
+    axes.set_xscale("log")
+    axes.set_xlim(low, high)
+    axes.xaxis.set_minor_formatter(NullFormatter())
+
+
 def look(k: int) -> dict[str, Any]:
     """Colour, line style and marker of the k-th line."""
     return {"color": COLOURS[k % 7], "linestyle": STYLES[(k + k // 7) % 7], "marker": MARKERS[k % 7]}
-
-
-def count(n: int) -> str:
-    """12,000,000 as it is read in a legend."""
-    return f"{n:,}"
 
 
 def nothing(said: str, title: str = "") -> Figure:

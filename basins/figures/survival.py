@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from basins.figures.style import COLOURS, GREY, STYLES, nothing, page, styled
+from basins.figures.style import COLOURS, GREY, STYLES, decades, nothing, page, styled
 from basins.survival import Survival
 from basins.tails import Tails
 
@@ -40,10 +40,10 @@ def survival(lines: Sequence[Line]) -> Figure:
         return nothing("none of the trajectories is certified to end at a global minimum: S(t) = 1", "survival")
     figure, axes = page(5.4, 3.7)
     floor = min(0.5 / line.survival.N for line in shown)
+    decades(axes, *_span(shown))
     for k, line in enumerate(shown):
         _line(axes, line, k, alone=len(shown) == 1)
-    first, last = _span(shown)
-    axes.set(xscale="log", yscale="log", xlim=(first, last), ylim=(floor, 1.6))
+    axes.set(yscale="log", ylim=(floor, 1.6))
     axes.set(xlabel="time t of the gradient flow", ylabel="S(t): share not certified by t")
     if len(lines) > len(shown):
         axes.set_title(f"the first {len(shown)} of {len(lines)} cases", fontsize=9)
@@ -53,7 +53,8 @@ def survival(lines: Sequence[Line]) -> Figure:
 
 def _line(axes: Axes, line: Line, k: int, alone: bool) -> None:
     curve, colour = line.survival, COLOURS[k]
-    part = curve.shown()
+    first, last = axes.get_xlim()
+    part = (curve.t > first / 2) & (curve.t < 2 * last)
     t, S = curve.t[part], curve.S[part]
     positive = S > 0
     label = f"{line.name} (N = {curve.N:,})"
@@ -69,7 +70,7 @@ def _line(axes: Axes, line: Line, k: int, alone: bool) -> None:
         if np.isfinite(curve.first_censored):
             said = "first censored stop: S is an upper end from here on"
             axes.axvline(curve.first_censored, color=GREY, linewidth=0.9, linestyle=(0, (4, 2, 1, 2)), label=said)
-        if line.tails is not None:
+        if line.tails is not None and line.tails.fits:
             _tails(axes, line.tails)
     if line.exact is not None:
         axes.plot(*line.exact, color="black", linewidth=1.0, linestyle=(0, (1, 1)), label="exact law")
@@ -93,11 +94,11 @@ def _tails(axes: Axes, tails: Tails) -> None:
 
 
 def _span(lines: Sequence[Line]) -> tuple[float, float]:
-    """Times between which something happens, without the fastest thousandth."""
-    first = min(float(line.survival.t[line.survival.shown()][0]) for line in lines)
-    last = max(float(line.survival.t[line.survival.shown()][-1]) for line in lines)
-    for line in lines:
-        early = np.flatnonzero(line.survival.S < 1 - 1e-3)
-        if len(early):
-            first = max(first, float(line.survival.t[early[0]]) / 2) if len(lines) == 1 else first
-    return first, 1.5 * last
+    """From half the time at which the fastest thousandth of those not certified at the start are gone, to the end."""
+    first, last = np.inf, 0.0
+    for curve in (line.survival for line in lines):
+        gone = np.flatnonzero(curve.alive < 0.999 * curve.alive[0])
+        if len(gone):
+            first = min(first, float(curve.t[gone[0]]) / 2)
+            last = max(last, float(curve.t[curve.shown()][-1]))
+    return (first, 1.5 * last) if last else (0.1, 10.0)

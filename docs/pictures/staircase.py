@@ -7,20 +7,15 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import matplotlib.pyplot as plt
 import numpy as np
-from scipy.integrate import solve_ivp
 
 from basins.experiment import load
+from basins.figures import encoded
+from basins.figures.staircase import Flows, staircase
 from basins.laws import Gaussian, starts
+from basins.trajectory import losses
 
 HERE = Path(__file__).parent
-BLUE, ORANGE, GREY = "#0072B2", "#D55E00", "#8c8c8c"  # Okabe and Ito: told apart by the colour-blind
-
-
-def losses(problem, start, t):
-    flow = solve_ivp(lambda _, W: -problem.gradient(W), (t[0], t[-1]), start, "LSODA", t, rtol=1e-8, atol=1e-10)
-    return problem.loss(flow.y.T)
 
 
 def main() -> None:
@@ -28,26 +23,21 @@ def main() -> None:
     free, control = experiment.cases
     problem = free.problem
     t = np.concatenate([[0.0], np.geomspace(1e-3, 30, 400)])
-    figure, axes = plt.subplots(figsize=(8, 4.2), layout="constrained")
-    label_at = np.inf
-    for stratum in problem.strata():  # by falling loss
-        axes.axhline(stratum.loss, color=GREY, lw=0.6, ls=(0, (4, 3)), zorder=0)
-        label_at = min(stratum.loss, label_at - 2.4)  # labels of near values keep their distance
-        text = f"I({stratum.index}), S = {{{', '.join(map(str, stratum.modes))}}}"
-        where = (1.01, label_at)
-        axes.annotate(text, where, xycoords=("axes fraction", "data"), color=GREY, fontsize=8, va="center")
+
+    def flows(label, law, count, exact_zeros=False):
+        found = losses(problem, starts(problem, law, experiment.seed, 0)[:count], t, free.settings, exact_zeros)
+        return Flows(label, t, found)
+
     # Small starts pass the saddles closely, so the steps are easy to see.
-    for k, start in enumerate(starts(problem, Gaussian(0.1), experiment.seed, 0)[:12]):
-        label = "Gaussian starts, scale 0.1" if k == 0 else None
-        axes.plot(t, losses(problem, start, t), color=BLUE, lw=1.1, alpha=0.75, label=label)
-    for k, start in enumerate(starts(problem, control.law, experiment.seed, 0)[:3]):
-        label = "planted on I(4): the control" if k == 0 else None
-        axes.plot(t, losses(problem, start, t), color=ORANGE, lw=1.8, label=label)
-    axes.set(xlabel="time t of the gradient flow", ylabel="loss L")
-    axes.set(xlim=(0.03, 30), ylim=(-2, 56), xscale="log")
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.legend(frameon=False, loc="lower left", bbox_to_anchor=(0.0, 0.06))
-    figure.savefig(HERE / "staircase.png", dpi=110)
+    figure = staircase(
+        problem,
+        [
+            flows("Gaussian starts, scale 0.1", Gaussian(0.1), 12),
+            flows("planted on I(4): the control", control.law, 3, exact_zeros=True),
+        ],
+    )
+    figure.set_size_inches(8, 4.2)
+    (HERE / "staircase.png").write_bytes(encoded(figure, "png"))
 
 
 if __name__ == "__main__":

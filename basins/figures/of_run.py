@@ -1,0 +1,148 @@
+"""The figures of a run: what each needs is read, integrated again or drawn here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from basins import laws
+from basins.certificates import certify
+from basins.errors import ArgumentError
+from basins.estimate import law_text
+from basins.figures.certified import certified
+from basins.figures.health import cost, drift
+from basins.figures.occupancy import bounds, occupancy
+from basins.figures.staircase import Flows, staircase
+from basins.figures.survival import Line
+from basins.figures.survival import survival as draw_survival
+from basins.figures.trajectory import trajectory as draw_trajectory
+from basins.figures.transitions import transitions
+from basins.laws import BLOCK
+from basins.passages import passages
+from basins.show import one_case, show
+from basins.summary import summarise
+from basins.survival import survival
+from basins.tails import tails
+from basins.trajectory import losses, trajectory
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from basins.experiment import Case
+    from basins.store.run import Run
+
+SAMPLE = 12
+"""Trajectories of a case that are integrated again for the staircase: its first."""
+
+STARTS = 1000
+"""Starts on which the certificates of t = 0 are tried."""
+
+
+def of_loss(run: Run, case: str | None = None) -> Figure:
+    """Loss against time for a case's first trajectories."""
+    the_case = one_case(run, case)
+    return staircase(the_case.problem, [sampled(run, the_case)])
+
+
+def sampled(run: Run, case: Case, count: int = SAMPLE) -> Flows:
+    """The first trajectories of a case, integrated again to twice the time at which most of them were stopped."""
+    from basins.laws import Planted
+
+    count = min(count, case.trajectories)
+    starts = laws.starts(case.problem, case.law, run.manifest.seed, 0)[:count]
+    shards = run.committed(case.key)
+    rows = next(run.stream("trajectories", case.key, ["id", "t"], shards=[0])) if 0 in shards else None
+    stops = np.zeros(0) if rows is None else rows["t"].to_numpy()[rows["id"].to_numpy() < BLOCK]
+    natural = 10 / case.problem.sigma_min
+    end = max(2 * float(np.quantile(stops, 0.9)), natural) if len(stops) else 3 * natural
+    t = np.concatenate([[0.0], np.geomspace(1e-4 * end, end, 400)])
+    planted = isinstance(case.law, Planted)
+    return Flows(f"{case.name}: {law_text(case.law)}", t, losses(case.problem, starts, t, case.settings, planted))
+
+
+def of_occupancy(run: Run, case: str | None = None) -> Figure:
+    """Where a case's trajectories end; without a case, the bound on the saddle basins of each."""
+    cases = run.estimate().cases
+    if case is None and len(cases) > 1:
+        return bounds(cases)
+    key = one_case(run, case).key
+    return occupancy(next(one for one in cases if one.case == key))
+
+
+def of_survival(run: Run, case: str | None = None) -> Figure:
+    """S(t) of a case with its tail, or of all cases side by side."""
+    chosen = run.manifest.cases if case is None else (run.case(case),)
+    alone = len(chosen) == 1
+    lines = []
+    for one in chosen:
+        summary = summarise(run, one.key)
+        lines.append(Line(one.name, survival(summary), tails(summary) if alone and summary.minimum else None))
+    return draw_survival(lines)
+
+
+def of_visits(run: Run, case: str | None = None) -> Figure:
+    """The transition graph of a case."""
+    return transitions(passages(run, one_case(run, case).key))
+
+
+def of_certified(run: Run, case: str | None = None) -> Figure:
+    """The share of each case's starts that is certified at t = 0."""
+    return certified(certified_shares(run, case))
+
+
+def certified_shares(run: Run, case: str | None = None) -> pd.DataFrame:
+    """By case whose law has a density: shape, scale (the law in words), share and draws, of its first starts."""
+    rows = []
+    for one in run.manifest.cases if case is None else (run.case(case),):
+        if not one.law.null:
+            starts = laws.starts(one.problem, one.law, run.manifest.seed, 0)[:STARTS]
+            share = float(certify(one.problem, starts).global_minimum.mean())
+            rows.append((f"{one.name} {one.problem.widths}", law_text(one.law), share, len(starts)))
+    return pd.DataFrame(rows, columns=["shape", "scale", "share", "draws"])
+
+
+def of_drift(run: Run, case: str | None = None) -> Figure:
+    """Drift of the invariants, of a case or of all."""
+    return drift([summarise(run, one.key) for one in (run.manifest.cases if case is None else (run.case(case),))])
+
+
+def of_cost(run: Run, case: str | None = None) -> Figure:
+    """Evaluations of the vector field, of a case or of all."""
+    return cost([summarise(run, one.key) for one in (run.manifest.cases if case is None else (run.case(case),))])
+
+
+FIGURES: dict[str, Callable[[Run, str | None], Figure]] = {
+    "loss": of_loss,
+    "occupancy": of_occupancy,
+    "survival": of_survival,
+    "visits": of_visits,
+    "certified": of_certified,
+    "drift": of_drift,
+    "cost": of_cost,
+}
+"""What `basins plot NAME RUN` draws."""
+
+
+def figure_of(run: Run, name: str, case: str | None = None) -> Figure:
+    """One of `FIGURES`. Raises ArgumentError for another name, or where a case has to be named."""
+    if name not in FIGURES:
+        raise ArgumentError(f"no figure {name!r}", where="name", remedy=f"choose one of {', '.join(FIGURES)}")
+    return FIGURES[name](run, case)
+
+
+def of_trajectory(run: Run, id: int, case: str | None = None) -> Figure:
+    """One trajectory of the run, integrated again to four times the time at which it was stopped.
+
+    Raises ArgumentError for an id or a case that is not in the plan, RunError for one that is not computed yet.
+    """
+    shown = show(run, id, case)
+    the_case, row = shown.case, shown.row
+    start = laws.starts(the_case.problem, the_case.law, run.manifest.seed, id // BLOCK)[id % BLOCK]
+    end = max(4 * float(row["t"]), 10 / the_case.problem.sigma_min)
+    one = trajectory(the_case.problem, start, end, the_case.settings, row["certificate"] == "invariant")
+    visits = [(float(v["t"]), float(v["loss"])) for v in shown.visits or () if v["loss"] is not None]
+    title = f"{the_case.name}, id {id}: {row['verdict']}" + (f" ({row['reason']})" if row["reason"] else "")
+    return draw_trajectory(the_case.problem, one, title, float(row["t"]) or None, visits)

@@ -1,0 +1,112 @@
+"""10^8 rows within 2 GiB: the estimate, and everything that is made of the rows, on a run of that size."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from made_runs import Fates, experiment, tables
+
+from basins.laws import BLOCK
+from basins.store import ShardTables, commit_shard, create_or_resume, files_at
+
+ROWS, LIMIT = 10**8, 2 << 30
+BLOCKS = 32
+
+READ = r"""
+import json, re, sys
+from pathlib import Path
+import basins
+from basins.summary import summarise
+from basins.survival import survival
+from basins.tails import exponents, tails
+from basins.passages import passages
+
+run = basins.open_run(sys.argv[1])
+case = run.manifest.cases[0].key
+steps = {}
+def done(name):
+    # not getrusage's, which counts what this process was before it became this program
+    steps[name] = 1024 * int(re.search(r"VmHWM:\s+(\d+)", Path("/proc/self/status").read_text())[1])
+done("import")
+estimate = run.estimate().cases[0]
+done("estimate")
+summary = summarise(run, case)
+S = survival(summary)
+tails(summary, samples=20), exponents(summary, samples=20)
+done("summary")
+graph = passages(run, case)
+done("passages")
+print(json.dumps({"N": estimate.trajectories, "saddle": estimate.saddle, "of rows": summary.trajectories,
+                  "never": S.never, "watched": graph.watched, "visits": graph.visits, "peak": steps}))
+"""
+
+
+def made_large(out: Path, rows: int) -> None:
+    """A run of so many rows, all there: one shard's tables, with ids of their own in each. Few distinct numbers, so
+    that it is small on disk; to a reader it is a run like any other."""
+    of = experiment(rows, visits_every=100, head=HEAD)
+    files, case = files_at(out), of.cases[0]
+    manifest = create_or_resume(files, of)
+    size = BLOCKS * BLOCK
+    t = 2 ** (np.arange(size) % 97 / 8 - 2)
+    visits = {id: [(0.25, 0, 0.5), (0.5, 1, 0.1)] for id in range(0, size, 100)}
+    fates = Fates(np.resize(t, rows), {11: 1}, (12, 13), visits)
+    first = tables(case, of, range(size), fates)
+    for shard in range(manifest.plan(case).shards):
+        ids = manifest.ids(case, shard)
+        commit_shard(files, manifest, case, shard, moved(first, ids))
+
+
+def moved(tables: ShardTables, ids: range) -> ShardTables:
+    """The same tables, cut to the ids of another shard. Only every 100th of all ids is watched, so visits stay with
+    the ids of the first shard that are, moved to the next that is."""
+    trajectories, visits, blocks = tables
+    N, M = len(ids), -(-len(ids) // BLOCK)
+    trajectories = trajectories.slice(0, N).set_column(0, trajectories.schema.field("id"), pa.array(ids, pa.int64()))
+    shift = ids.start + -ids.start % 100
+    moved_ids = np.asarray(visits["id"]) + shift
+    there = moved_ids < ids.stop
+    visits = visits.set_column(0, visits.schema.field("id"), pa.array(moved_ids)).filter(pa.array(there))
+    columns = blocks.slice(0, M).to_pydict()
+    columns["block"] = [b + ids.start // BLOCK for b in columns["block"]]
+    columns["first_id"] = [i + ids.start for i in columns["first_id"]]
+    if N < M * BLOCK:  # the last block is short: its ids beyond the end were minima, at times that are known
+        short = BLOCK * M - N
+        columns["count"][-1] -= short
+        columns["minimum"][-1] -= short
+    return ShardTables(trajectories, visits, pa.Table.from_pydict(columns, schema=blocks.schema))
+
+
+HEAD = """
+name = {name!r}
+seed = 1
+trajectories = {trajectories}
+blocks_per_shard = 32
+visits_every = {visits_every}
+rows = "{rows}"
+[data]
+source = "spectrum"
+sigma = [2.0, 1.0]
+d_x = 2
+[network]
+hidden = [2, 2]
+"""
+
+
+@pytest.mark.slow
+def test_what_is_read_of_10_8_rows_fits_in_2_gib(tmp_path: Path) -> None:
+    made_large(tmp_path, ROWS)
+    out = subprocess.run([sys.executable, "-c", READ, str(tmp_path)], check=True, capture_output=True, text=True).stdout
+    found = json.loads(out)
+    print(found)
+    assert found["N"] == found["of rows"] == ROWS
+    assert found["watched"] == ROWS // 100
+    assert found["visits"] > ROWS // 100
+    assert found["never"] == 3 * found["saddle"] > ROWS / 40_000
+    assert max(found["peak"].values()) < LIMIT, found["peak"]
