@@ -341,7 +341,7 @@ def describe(experiment: Path, case: str | None, workers: int | None) -> None:
     )
 
 
-from basins import cli_jobs  # noqa: E402, F401, I001 - more commands, which need those above
+from basins import cli_figures, cli_jobs  # noqa: E402, F401, I001 - more commands, which need those above
 
 
 if __name__ == "__main__":

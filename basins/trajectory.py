@@ -24,8 +24,9 @@ POINTS = 4
 class Trajectory:
     """One integration: its accepted steps, and between them the solver's own interpolation.
 
-    steps: accepted ones; t (T,); loss (T,); singular (T, d_y): of the network, in the coordinates in which the target has sigma; fitted
-    (T, d_y): the diagonal of D_W, 1 where a mode is fitted; complete: whether t_end was reached on the budget.
+    steps: accepted ones; t (T,); loss (T,); singular (T, d_y): of the network, in the coordinates in which the
+    target has sigma; fitted (T, d_y): the diagonal of D_W, 1 where a mode is fitted; complete: whether t_end was
+    reached on the budget.
     """
 
     steps: int

@@ -26,7 +26,7 @@ FLOORS = [
     ["store", "shard", "extension", "estimate", "sentences", "summary", "survival", "tails", "passages"],
     ["packed", "job", "dashboard", "submit"],
     ["progress", "runners", "describe", "show", "status", "verify", "planning", "figures", "report"],
-    ["screen", "tables", "status_table", "verify_page", "cli", "cli_jobs"],
+    ["screen", "tables", "status_table", "verify_page", "cli", "cli_figures", "cli_jobs"],
 ]
 FLOOR = {room: height for height, rooms in enumerate(FLOORS) for room in rooms}
 

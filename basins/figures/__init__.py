@@ -4,6 +4,6 @@
 and each says how many trajectories it is of. `of_run.py` draws them of a run, as `basins plot` and the report do.
 """
 
-from basins.figures.style import encoded, svg
+from basins.figures.style import encoded, form_of, svg
 
-__all__ = ["encoded", "svg"]
+__all__ = ["encoded", "form_of", "svg"]

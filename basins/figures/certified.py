@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from basins.figures.style import look, nothing, page, styled
+from basins.figures.style import look, nothing, page, shortened, styled
 
 MOST = 7
 
@@ -23,7 +23,7 @@ def certified(shares: pd.DataFrame) -> Figure:
     lines = shares.groupby("shape")["scale"].nunique().max() > 1
     if not lines:
         return _points(shares)
-    figure, axes = page(5.4, 3.6)
+    figure, axes = page(5.0, 3.3)
     for k, shape in enumerate(shapes[:MOST]):
         one = shares[shares["shape"] == shape].sort_values("scale")
         lower, upper = np.transpose(
@@ -45,13 +45,13 @@ def _points(shares: pd.DataFrame) -> Figure:
     from basins.intervals import two_sided
 
     shown = shares.head(32)
-    figure, axes = page(5.6, 1.2 + 0.28 * len(shown))
+    figure, axes = page(4.8, 1.2 + 0.36 * len(shown))
     for y, (share, draws) in enumerate(zip(shown["share"], shown["draws"], strict=True)):
         lower, upper = two_sided(round(share * draws), int(draws), 0.05)
         axes.errorbar(
             share, y, xerr=[[max(share - lower, 0)], [max(upper - share, 0)]], capsize=3, color="#0072B2", marker="o"
         )
-    names = [f"{shape}, {scale}" for shape, scale in zip(shown["shape"], shown["scale"], strict=True)]
+    names = [f"{shape},\n{shortened(scale, 44)}" for shape, scale in zip(shown["shape"], shown["scale"], strict=True)]
     axes.set_yticks(range(len(shown)), names, fontsize=8)
     axes.set(ylim=(len(shown) - 0.5, -0.5), xlim=(-0.03, 1.03))
     axes.set_xlabel(f"certified at t = 0 ({int(shown['draws'].min()):,} draws, 95 %)")

@@ -8,7 +8,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from basins.figures.style import COLOURS, GREY, STYLES, decades, nothing, page, styled
+from basins.figures.style import COLOURS, GREY, STYLES, decades, logarithmic, nothing, page, shortened, styled
 from basins.histogram import LogHistogram
 from basins.summary import CaseSummary
 
@@ -22,9 +22,9 @@ def drift(cases: Sequence[CaseSummary]) -> Figure:
     shown = [case for case in cases if case.drift.total][:MOST]
     if not shown:
         return nothing("no trajectory is counted yet", "drift of the invariants")
-    figure, axes = page(5.4, 3.5)
+    figure, axes = page(4.6, 3.5)
     for k, case in enumerate(shown):
-        _more(axes, case.drift, k, f"{case.case.name} ({case.drift.total:,})")
+        _more(axes, case.drift, k, f"{shortened(case.case.name)} ({case.drift.total:,})")
     for rtol in sorted({case.case.settings.rtol for case in shown}):
         axes.axvline(rtol, color=GREY, linewidth=0.9, linestyle=(0, (4, 3)), zorder=0)
         axes.annotate(
@@ -33,7 +33,7 @@ def drift(cases: Sequence[CaseSummary]) -> Figure:
         )  # fmt: skip
     of = " or ".join(dict.fromkeys(case.drift_of for case in shown))
     decades(axes, *axes.get_xlim())
-    axes.set(yscale="log", xlabel=f"largest relative drift of an invariant, {of}", ylabel="share with more")
+    axes.set(xlabel=f"largest relative drift of an invariant, {of}", ylabel="share with more")
     _title(axes, cases, shown)
     figure.legend(loc="outside lower center", ncols=2, fontsize=8)
     return figure
@@ -45,13 +45,13 @@ def cost(cases: Sequence[CaseSummary]) -> Figure:
     shown = [case for case in cases if case.evaluations.total][:MOST]
     if not shown:
         return nothing("no trajectory is counted yet", "cost")
-    figure, axes = page(5.4, 3.5)
+    figure, axes = page(4.6, 3.5)
     for k, case in enumerate(shown):
         mean = case.total_evaluations / case.trajectories
-        _more(axes, case.evaluations, k, f"{case.case.name} ({case.trajectories:,}; mean {mean:,.0f})")
+        _more(axes, case.evaluations, k, f"{shortened(case.case.name)} ({case.trajectories:,}; mean {mean:,.0f})")
     of = " or ".join(dict.fromkeys(case.evaluations_of for case in shown))
     decades(axes, *axes.get_xlim())
-    axes.set(yscale="log", xlabel=f"evaluations of the vector field, {of}", ylabel="share with more")
+    axes.set(xlabel=f"evaluations of the vector field, {of}", ylabel="share with more")
     _title(axes, cases, shown)
     figure.legend(loc="outside lower center", ncols=2, fontsize=8)
     return figure
@@ -63,10 +63,8 @@ def _more(axes: Axes, counted: LogHistogram, k: int, label: str) -> None:
     changes = np.flatnonzero(np.diff(more))
     part = slice(max(int(changes[0]) - 1, 0), int(changes[-1]) + 2) if len(changes) else slice(0, 1)
     x, y = counted.edges[part], more[part]
-    axes.set_xscale("log")
-    axes.step(
-        x[y > 0], y[y > 0], where="post", color=COLOURS[k], linestyle=STYLES[k], label=label
-    )
+    logarithmic(axes, "xy")
+    axes.step(x[y > 0], y[y > 0], where="post", color=COLOURS[k], linestyle=STYLES[k], label=label)
 
 
 def _title(axes: Axes, cases: Sequence[CaseSummary], shown: Sequence[CaseSummary]) -> None:

@@ -8,7 +8,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from basins.estimate import CaseEstimate
-from basins.figures.style import BLACK, BLUE, GREY, ORANGE, nothing, page, styled
+from basins.figures.style import BLACK, BLUE, GREY, ORANGE, logarithmic, nothing, page, shortened, styled
 from basins.sentences import modes_text
 
 MOST = 32
@@ -21,12 +21,12 @@ def occupancy(case: CaseEstimate) -> Figure:
 
     A stratum that no trajectory ends on has no point, and an interval down to zero: an arrow.
     """
-    title = f"{case.name}: where {case.trajectories:,} trajectories end"
+    title = f"{shortened(case.name)}: where {case.trajectories:,} trajectories end"
     if not case.trajectories:
         return nothing("no trajectory is counted yet", title)
     strata = case.strata[:MOST]
-    figure, axes = page(max(4.2, 1.2 + 0.42 * len(strata)), 3.2)
-    floor = min(0.1 / case.trajectories, 0.3 * min(s.lower for s in strata if s.lower > 0)) if strata else 1e-3
+    figure, axes = page(min(max(4.2, 1.2 + 0.42 * len(strata)), 7.0), 3.2)
+    floor = min(0.1 / case.trajectories, 0.3 * min((s.lower for s in strata if s.lower > 0), default=1.0))
     met: set[str] = set()
     for x, stratum in enumerate(strata):
         is_minimum = stratum.rank == case.widths[-1]
@@ -52,7 +52,8 @@ def occupancy(case: CaseEstimate) -> Figure:
             f"{stratum.count:,}", (x, high), xytext=(0, 5), textcoords="offset points", ha="center", fontsize=8,
             rotation=90 if len(strata) > 8 else 0,
         )  # fmt: skip
-    axes.set(yscale="log", ylim=(floor, 8.0), ylabel="measure of the basin", xlim=(-0.6, len(strata) - 0.4))
+    logarithmic(axes, "y")
+    axes.set(ylim=(floor, 8.0), ylabel="measure of the basin", xlim=(-0.6, len(strata) - 0.4))
     names = [modes_text(s.modes) if len(s.modes) <= 4 else f"|S| = {s.rank}" for s in strata]
     if any(s.index is not None for s in strata):
         names = [f"I({s.index})\n{name}" if s.index else name for s, name in zip(strata, names, strict=True)]
@@ -76,7 +77,7 @@ def bounds(cases: Sequence[CaseEstimate]) -> Figure:
         return nothing("no case whose law has a density is counted yet")
     left_out = len(shown) - MOST
     shown = sorted(shown, key=lambda case: case.saddle_measure.upper, reverse=True)[:MOST] if left_out > 0 else shown
-    figure, axes = page(5.6, 1.1 + 0.28 * len(shown))
+    figure, axes = page(4.8, 1.1 + 0.28 * len(shown))
     floor = 0.3 * min(case.saddle_measure.upper for case in shown)
     positive = [case.saddle_measure.lower for case in shown if case.saddle_measure.lower > 0]
     floor = min([floor, *(0.5 * lower for lower in positive)])
@@ -88,9 +89,12 @@ def bounds(cases: Sequence[CaseEstimate]) -> Figure:
         if measure.lower > 0:
             axes.plot(measure.lower, y, color=colour, marker=">", markersize=6, linestyle="")
             axes.plot(measure.estimate or np.nan, y, color=colour, marker="s", markersize=5, linestyle="")
-    axes.set_yticks(range(len(shown)), [f"{case.name} ({case.trajectories:,})" for case in shown], fontsize=8)
-    axes.set(xscale="log", xlim=(floor, min(1.5, 10 * max(c.saddle_measure.upper for c in shown))))
-    axes.set(ylim=(len(shown) - 0.5, -0.5), xlabel="measure of the saddle basins: upper bound at 95 %, by case (N)")
+    axes.set_yticks(
+        range(len(shown)), [f"{shortened(case.name)} ({case.trajectories:,})" for case in shown], fontsize=8
+    )
+    logarithmic(axes, "x")
+    axes.set(xlim=(floor, min(1.5, 10 * max(c.saddle_measure.upper for c in shown))))
+    axes.set(ylim=(len(shown) - 0.5, -0.5), xlabel="measure of the saddle basins, bounds at 95 %")
     if left_out > 0:
         axes.set_title(f"the {MOST} loosest of {MOST + left_out} cases", fontsize=9)
     for colour, marker, label in (

@@ -16,6 +16,7 @@ from basins.figures.certified import certified
 from basins.figures.health import cost, drift
 from basins.figures.occupancy import bounds, occupancy
 from basins.figures.staircase import Flows, staircase
+from basins.figures.style import shortened
 from basins.figures.survival import Line
 from basins.figures.survival import survival as draw_survival
 from basins.figures.trajectory import trajectory as draw_trajectory
@@ -60,7 +61,9 @@ def sampled(run: Run, case: Case, count: int = SAMPLE) -> Flows:
     end = max(2 * float(np.quantile(stops, 0.9)), natural) if len(stops) else 3 * natural
     t = np.concatenate([[0.0], np.geomspace(1e-4 * end, end, 400)])
     planted = isinstance(case.law, Planted)
-    return Flows(f"{case.name}: {law_text(case.law)}", t, losses(case.problem, starts, t, case.settings, planted))
+    return Flows(
+        f"{shortened(case.name)}: {law_text(case.law)}", t, losses(case.problem, starts, t, case.settings, planted)
+    )
 
 
 def of_occupancy(run: Run, case: str | None = None) -> Figure:
@@ -100,7 +103,7 @@ def certified_shares(run: Run, case: str | None = None) -> pd.DataFrame:
         if not one.law.null:
             starts = laws.starts(one.problem, one.law, run.manifest.seed, 0)[:STARTS]
             share = float(certify(one.problem, starts).global_minimum.mean())
-            rows.append((f"{one.name} {one.problem.widths}", law_text(one.law), share, len(starts)))
+            rows.append((f"{shortened(one.name)} {one.problem.widths}", law_text(one.law), share, len(starts)))
     return pd.DataFrame(rows, columns=["shape", "scale", "share", "draws"])
 
 
@@ -144,5 +147,5 @@ def of_trajectory(run: Run, id: int, case: str | None = None) -> Figure:
     end = max(4 * float(row["t"]), 10 / the_case.problem.sigma_min)
     one = trajectory(the_case.problem, start, end, the_case.settings, row["certificate"] == "invariant")
     visits = [(float(v["t"]), float(v["loss"])) for v in shown.visits or () if v["loss"] is not None]
-    title = f"{the_case.name}, id {id}: {row['verdict']}" + (f" ({row['reason']})" if row["reason"] else "")
+    title = f"{shortened(the_case.name)}, id {id}: {row['verdict']}" + (f" ({row['reason']})" if row["reason"] else "")
     return draw_trajectory(the_case.problem, one, title, float(row["t"]) or None, visits)

@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from basins.figures.style import COLOURS, GREY, STYLES, decades, page, styled
+from basins.figures.style import COLOURS, GREY, STYLES, decades, page, shortened, styled
 from basins.problem import Problem
 from basins.sentences import modes_text
 from basins.strata import Stratum
@@ -33,7 +33,7 @@ class Flows:
 @styled
 def staircase(problem: Problem, flows: Sequence[Flows]) -> Figure:
     """The loss along sampled flows, between the critical values; the number of curves is in the legend."""
-    figure, axes = page(6.2, 3.6)
+    figure, axes = page(5.0, 3.3)
     top = max(float(np.nanmax(one.loss)) for one in flows)
     levels = lined(problem)
     draw_levels(axes, levels, max(top, levels[0].loss))
@@ -47,7 +47,7 @@ def staircase(problem: Problem, flows: Sequence[Flows]) -> Figure:
                 linestyle=STYLES[k % 7],
                 linewidth=1.6 if many <= 3 else 1.0,
                 alpha=0.9 if many <= 3 else 0.7,
-                label=f"{one.label} ({many})" if row == 0 else None,
+                label=f"{shortened(one.label, 44)} ({many})" if row == 0 else None,
             )
     last = max(float(one.t[-1]) for one in flows)
     axes.set(xlabel="time t of the gradient flow", ylabel="loss L")

@@ -19,7 +19,7 @@ try:
     import matplotlib
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
-    from matplotlib.ticker import NullFormatter
+    from matplotlib.ticker import FuncFormatter, NullFormatter
 except ImportError:  # pragma: no cover: an extra
     raise ArgumentError(
         "figures need matplotlib", where="basins.figures", remedy='install it: pip install "ovf-basins[report]"'
@@ -34,8 +34,10 @@ GREY = "#6b6b6b"
 COLOURS = (BLUE, ORANGE, GREEN, PINK, SKY, YELLOW, BLACK)
 STYLES = ("-", (0, (5, 2)), (0, (1, 1.5)), (0, (5, 1.5, 1, 1.5)), (0, (8, 2)), (0, (3, 1, 1, 1, 1, 1)), (0, (2, 2)))
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
-WIDTH, HEIGHT = 5.2, 3.4
+WIDTH, HEIGHT = 4.5, 3.2
 """Inches: a column of a page; on a screen of 400 pixels letters are still 9 pixels high."""
+
+SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 FORMS = ("png", "svg", "pdf")
 
@@ -52,6 +54,7 @@ RC: Any = {  # its type would be a list of all names matplotlib has
     "axes.titlelocation": "left",
     "lines.linewidth": 1.3,
     "svg.fonttype": "path",
+    "text.parse_math": False,  # a "$" in a name is a "$"
     "svg.hashsalt": "basins",
     "figure.dpi": 110,
     "savefig.dpi": 160,
@@ -80,9 +83,30 @@ def decades(axes: Axes, low: float, high: float) -> None:
     overlap."""
     if high < 100 * low:
         low, high = 10 ** np.floor(np.log10(low)), 10 ** np.ceil(np.log10(high))
-    axes.set_xscale("log")
+    logarithmic(axes, "x")
     axes.set_xlim(low, high)
-    axes.xaxis.set_minor_formatter(NullFormatter())
+
+
+def logarithmic(axes: Axes, which: str) -> None:
+    """Logarithmic axes, "x", "y" or "xy", with names at powers of ten as plain text: matplotlib would typeset each."""
+    for name in which:
+        axes.set(**{f"{name}scale": "log"})
+        axis = axes.xaxis if name == "x" else axes.yaxis
+        axis.set_major_formatter(FuncFormatter(lambda x, _: power_of_ten(x)))
+        axis.set_minor_formatter(NullFormatter())
+
+
+def shortened(name: str, most: int = 28) -> str:
+    """A name that fits in a legend."""
+    return name if len(name) <= most else name[: most - 1] + "…"
+
+
+def power_of_ten(x: float) -> str:
+    """10⁻³ for 0.001; nothing for what is no power of ten."""
+    exponent = round(float(np.log10(x))) if x > 0 else 0
+    if not np.isclose(x, 10.0**exponent):
+        return ""
+    return "1" if exponent == 0 else "10" + str(exponent).translate(SUPERSCRIPTS) if exponent != 1 else "10"
 
 
 def look(k: int) -> dict[str, Any]:
@@ -108,10 +132,16 @@ def svg(figure: Figure) -> bytes:
     return out.getvalue()
 
 
-def encoded(figure: Figure, form: str) -> bytes:
-    """The figure as a file of this form: png, svg or pdf. Raises ArgumentError for another."""
+def form_of(file: str) -> str:
+    """The form that a file's name asks for: png, svg or pdf. Raises ArgumentError for another."""
+    form = file.rpartition(".")[2].lower() if "." in file else ""
     if form not in FORMS:
-        raise ArgumentError(f"no form {form!r} of a figure", where="-o", remedy=f"end its name in .{', .'.join(FORMS)}")
+        raise ArgumentError(f"no form {form!r} of a figure", where=file, remedy=f"end it in .{', .'.join(FORMS)}")
+    return form
+
+
+def encoded(figure: Figure, form: str) -> bytes:
+    """The figure as a file of this form, png, svg or pdf, the same bytes each time."""
     if form == "svg":
         return svg(figure)
     out = io.BytesIO()

@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from basins.figures.style import COLOURS, GREY, STYLES, decades, nothing, page, styled
+from basins.figures.style import COLOURS, GREY, STYLES, decades, logarithmic, nothing, page, shortened, styled
 from basins.survival import Survival
 from basins.tails import Tails
 
@@ -38,12 +38,13 @@ def survival(lines: Sequence[Line]) -> Figure:
         return nothing("no trajectory is counted yet", "survival")
     if all(line.survival.never == line.survival.N for line in shown):
         return nothing("none of the trajectories is certified to end at a global minimum: S(t) = 1", "survival")
-    figure, axes = page(5.4, 3.7)
+    figure, axes = page(4.6, 3.8)
     floor = min(0.5 / line.survival.N for line in shown)
     decades(axes, *_span(shown))
     for k, line in enumerate(shown):
         _line(axes, line, k, alone=len(shown) == 1)
-    axes.set(yscale="log", ylim=(floor, 1.6))
+    logarithmic(axes, "y")
+    axes.set_ylim(floor, 1.6)
     axes.set(xlabel="time t of the gradient flow", ylabel="S(t): share not certified by t")
     if len(lines) > len(shown):
         axes.set_title(f"the first {len(shown)} of {len(lines)} cases", fontsize=9)
@@ -57,7 +58,7 @@ def _line(axes: Axes, line: Line, k: int, alone: bool) -> None:
     part = (curve.t > first / 2) & (curve.t < 2 * last)
     t, S = curve.t[part], curve.S[part]
     positive = S > 0
-    label = f"{line.name} (N = {curve.N:,})"
+    label = f"{shortened(line.name)} (N = {curve.N:,})"
     axes.step(t[positive], S[positive], where="post", color=colour, linestyle=STYLES[k], label=label)
     if alone:
         lower, upper = curve.band()

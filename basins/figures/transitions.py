@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import FancyArrowPatch
 
-from basins.figures.style import BLACK, BLUE, GREY, ORANGE, nothing, page, styled
+from basins.figures.style import BLACK, BLUE, GREY, ORANGE, nothing, page, shortened, styled
 from basins.passages import CENSORED, START, UNKNOWN, Node, Passages
 from basins.sentences import modes_text
 
@@ -24,12 +24,12 @@ MARKERS = {START: ">", CENSORED: "X", UNKNOWN: "X"}
 def transitions(passages: Passages) -> Figure:
     """The graph: ranks from left to right, critical values from top to bottom; an arrow is as wide as its share of the
     watched trajectories, which stands beside it."""
-    title = f"{passages.case.name}: {passages.watched:,} watched trajectories, {passages.visits:,} visits"
+    title = f"{shortened(passages.case.name)}: {passages.watched:,} watched trajectories, {passages.visits:,} visits"
     if not passages.watched:
-        return nothing(passages.sentence(), passages.case.name)
+        return nothing(passages.sentence(), shortened(passages.case.name))
     nodes, edges, left_out = _chosen(passages)
     places = _places(passages, nodes)
-    figure, axes = page(6.0, 4.0)
+    figure, axes = page(5.0, 3.9)
     axes.set_axis_off()
     for (source, target), count in edges:
         _arrow(axes, places[source], places[target], count / passages.watched)
@@ -44,8 +44,8 @@ def transitions(passages: Passages) -> Figure:
         )  # fmt: skip
     xs, ys = np.array(list(places.values())).T
     axes.set(xlim=(xs.min() - 0.45, xs.max() + 0.45), ylim=(ys.min() - 0.2, ys.max() + 0.12))
-    said = "rank rises to the right, the critical value falls downwards; shares of the watched trajectories"
-    said += f"; {left_out} rarer steps are left out" if left_out else ""
+    said = "rank rises to the right, the loss falls downwards; shares of those watched"
+    said += f"; {left_out} rarer steps left out" if left_out else ""
     axes.set_title(title)
     figure.text(0.5, 0.005, said, ha="center", va="bottom", fontsize=8, color=GREY)
     return figure
@@ -102,7 +102,7 @@ def _arrow(axes: Axes, source: tuple[float, float], target: tuple[float, float],
 
 def _beside(source: tuple[float, float], target: tuple[float, float], bend: float) -> tuple[float, float]:
     """Points from the chord's middle to the curve's."""
-    dx, dy = 110.0 * (target[0] - source[0]), 220.0 * (target[1] - source[1])
+    dx, dy = 90.0 * (target[0] - source[0]), 220.0 * (target[1] - source[1])
     return 0.5 * bend * dy, -0.5 * bend * dx
 
 

@@ -25,12 +25,15 @@ def shares(page: str) -> pd.DataFrame:
     for line in page.split("## By the ratio")[0].splitlines():
         cells = line.strip("| ").split(" | ")
         if line.startswith("| ") and cells[0] in SHAPES:
-            rows += [(cells[0], scale, float(cell) / 100, draws) for scale, cell in zip(SCALES, cells[5:9], strict=True)]
+            rows += [
+                (cells[0], scale, float(cell) / 100, draws) for scale, cell in zip(SCALES, cells[5:9], strict=True)
+            ]
     return pd.DataFrame(rows, columns=["shape", "scale", "share", "draws"])
 
 
 def main() -> None:
     figure = certified(shares((HERE.parent / "certified.md").read_text()))
+    figure.set_size_inches(6.4, 3.6)
     (HERE / "certified.png").write_bytes(encoded(figure, "png"))
 
 

@@ -149,6 +149,8 @@ for d_y = 1, where any fit of the right sign is below it, and nearly nothing for
   such a shape tests the conjecture.
 - **open**: whether runs of this shape can test the conjecture (`certificates.can_test`).
 
+![Share certified at t = 0 by scale, for six shapes](pictures/certified.png)
+
 | widths | Prop. 2 | 3b | 3c, 3d | 3b-3d | 0.1 | 0.5 | 1 | 2 | no non-strict | open |
 |---|---|---|---|---|---|---|---|---|---|---|
 {by_scale}
