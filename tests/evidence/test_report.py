@@ -19,7 +19,7 @@ from basins import cli
 from basins.experiment import Case
 from basins.figures.staircase import Flows
 from basins.report import content, report
-from basins.sentences import at_most
+from basins.sentences import REMEDIES, at_most
 from basins.store import Run, open_run
 
 N = 1500
@@ -98,8 +98,9 @@ def test_it_has_the_verdict_with_its_bound_and_everything_else(run: Run, page: s
     case = run.estimate().cases[0]
     for wanted in (
         "How much of the starts' law flows to a saddle instead?",
-        f"No saddle among 1,500 trajectories, but 2 are censored (evaluation budget: 2; raise engine.budget). Each "
-        f"counts as a saddle in the bound: the saddle basins hold less than {at_most(case.saddle_measure.upper)}",
+        f"No saddle among 1,500 trajectories, but 2 are censored (evaluation budget: 2; "
+        f"{REMEDIES['evaluation budget']}). Each counts as a saddle in the bound: the saddle basins hold less than "
+        f"{at_most(case.saddle_measure.upper)}",
         "label error: not measured",
         "it should read 100 % saddle there, and does (1,500 of 1,500)",
         "(saddle + censored) / N = 2 / 1,500",
