@@ -1,5 +1,5 @@
-"""Run by test_cpus.py: RUN CPU FEATURES -> the digests of every shard of a created run, with the lanes' step compiled for
-a named CPU (or "host"). numba's target and OpenBLAS's are the environment's.
+"""Run by test_cpus.py: RUN CPU FEATURES -> the digests of every shard of a created run, with the lanes' step compiled
+for a named CPU (or "host"). numba's target and OpenBLAS's are the environment's.
 """
 
 from __future__ import annotations
