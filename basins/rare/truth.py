@@ -45,10 +45,9 @@ def survival(problem: Problem, scale: float | Sequence[float], t: float, *, leve
     """P(T > t) for normal weights of standard deviation `scale`, one or one a layer (W_1 first).
 
     Problems: all widths 1 with H <= 3, and H = 1 with d_x = d_y = 1 and any width m. level: units of L, in
-    (sigma^2 / 8, sigma^2 / 2); by default the certificate's, (1 - 1e-6) sigma^2 / 2 (`drive` stops at twice the margin).
-    t: at least `descent_time`, before which starts
-    with a product above 2 sigma count too. Cost: 10 ms (H = 1), 0.1 s (H = 2), 1 to 6 s (H = 3). Raises ArgumentError
-    for anything else.
+    (sigma^2 / 8, sigma^2 / 2); by default the certificate's, (1 - 1e-6) sigma^2 / 2 (a run's rows stop at twice that
+    margin). t: at least `descent_time`, before which starts with a product above 2 sigma count too. Cost: 10 ms
+    (H = 1), 0.1 s (H = 2), 1 to 6 s (H = 3). Raises ArgumentError for anything else.
     """
     sigma, scales, low, high = _checked(problem, scale, level)
     first = _descent_time(sigma, problem.H + 1, high)
@@ -227,7 +226,8 @@ def _product(sigma: float, alpha: Array, beta: Array, t: float) -> Array:
     k = alpha * beta / 4 / (omega * (omega + sigma))
     N = 0.5 * (1 + q) + (sigma + beta / 2) * S
     D = 0.5 * (k + (2 - k) * q) + alpha / 2 * S
-    return (alpha * N / D - beta * D / N) / 4
+    product: Array = (alpha * N / D - beta * D / N) / 4
+    return product
 
 
 def _noncentral(x: Array, m: int, excess: Array) -> Array:

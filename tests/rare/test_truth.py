@@ -179,9 +179,7 @@ def test_no_start_comes_down_later() -> None:
         (chain(1), 1.0, 1e3, None, "double precision can tell"),
     ],
 )
-def test_what_is_not_known_is_refused(
-    problem: Problem, scale: float, t: float, level: float | None, said: str
-) -> None:
+def test_what_is_not_known_is_refused(problem: Problem, scale: float, t: float, level: float | None, said: str) -> None:
     with pytest.raises(ArgumentError, match=said):
         truth.survival(problem, scale, t, level=level)
 
