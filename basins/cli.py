@@ -289,38 +289,6 @@ def status(run: str, watch: bool, every: float, as_json: bool) -> None:
 
 
 @command
-@RUN
-@click.option(
-    "--sample", type=click.IntRange(min=0), default=200, show_default=True, help="Rows to check the label of."
-)
-@click.option("--blocks", type=click.IntRange(min=0), default=4, show_default=True, help="Blocks to compute again.")
-@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of what is drawn.")
-@click.option("--repair", is_flag=True, help="Set damage aside, so that the next `basins run` computes it again.")
-@click.option("--json", "as_json", is_flag=True, help="As JSON, every finding.")
-def verify(run: str, sample: int, blocks: int, seed: int, repair: bool, as_json: bool) -> None:
-    """Whether a run is what it was written as, and its labels right.
-
-    Every byte is looked at, random blocks are computed again, and random rows of every verdict are integrated again,
-    100 times tighter, by another solver; what that says of the labels is kept in the run, for `basins estimate`. Exit
-    status 2 if the run is damaged; a label that disagrees is no damage.
-    """
-    from basins import tables, verify_page
-    from basins.progress import Steps
-    from basins.store import files_at, read_manifest
-    from basins.verify import verify as look
-
-    with Steps() as step:
-        found = look(run, sample=sample, blocks=blocks, seed=seed, repair_damage=repair, step=step)
-    if as_json:
-        click.echo(json.dumps(found.to_dict(), indent=2, ensure_ascii=False, allow_nan=False))
-    else:
-        verify_page.print_verification(tables.console(), read_manifest(files_at(run)), found)
-    refused = verify_page.refusal(found)
-    if refused is not None:
-        raise refused
-
-
-@command
 @EXPERIMENT
 @click.option("--case", metavar="KEY|NAME", help="This case alone.")
 @WORKERS
@@ -341,7 +309,7 @@ def describe(experiment: Path, case: str | None, workers: int | None) -> None:
     )
 
 
-from basins import cli_figures, cli_jobs  # noqa: E402, F401, I001 - more commands, which need those above
+from basins import cli_checks, cli_figures, cli_jobs  # noqa: E402, F401, I001 - more commands, which need those above
 
 
 if __name__ == "__main__":
