@@ -63,7 +63,7 @@ def test_an_upload_that_fails_half_way_leaves_what_was_there(
     proxy.faults.append(Fault("PUT", "victim", what, after=after, times=100))
     with pytest.raises(RunError, match="cannot write victim: "):
         files.put("victim", os.urandom(SMALL))
-    assert proxy.faults[0].struck >= 2
+    assert proxy.faults[0].struck >= 1
     proxy.faults.clear()
     assert files.exists("victim") == (old is not None)
     assert files.paths("") == ["victim"] * (old is not None)
