@@ -77,6 +77,7 @@ def head(cores: int = 2, start: str = "", more: dict[str, str] | None = None) ->
             url = f"http://127.0.0.1:{dashboard}"
             _wait_for(url, process, said)
             yield Head(url, f"127.0.0.1:{port}", token, folder / "ray" / "session_latest")
+            assert process.poll() is None, f"the head died by itself: {said.read_text()}"
 
 
 def status(url: str, token: str | None = None, path: str = "/api/jobs/") -> int:
