@@ -23,7 +23,7 @@ FLOORS = [
     ["limits"],
     ["engines.drive", "engines.follow", "trajectory"],
     ["data", "document", "experiment"],
-    ["store", "shard", "extension", "estimate", "sentences", "summary", "survival", "tails", "passages", "rare"],
+    ["store", "shard", "extension", "pilot", "estimate", "sentences", "summary", "survival", "tails", "passages", "rare"],
     ["packed", "job", "dashboard", "submit"],
     ["progress", "runners", "describe", "show", "status", "verify", "planning", "figures", "report"],
     ["screen", "tables", "status_table", "verify_page", "planning_page"],
