@@ -31,9 +31,16 @@ class Commands(click.Group):
     def main(self, args: Sequence[str] | None = None, *rest: Any, **options: Any) -> Any:
         arguments = list(sys.argv[1:] if args is None else args)
         options["standalone_mode"] = False
-        with _as_lines(), _exit(debug="--debug" in arguments):
+        with refusing(debug="--debug" in arguments):
             status = super().main(arguments, *rest, **options)
             sys.exit(status if isinstance(status, int) else 0)
+
+
+@contextmanager
+def refusing(debug: bool = False) -> Iterator[None]:
+    """What is raised or warned of inside ends as one line, and an exit status. Scripts use it as the commands do."""
+    with _as_lines(), _exit(debug):
+        yield
 
 
 @contextmanager

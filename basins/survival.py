@@ -3,6 +3,9 @@
 Every saddle basin lies inside {not certified by t}, for every t, so S bounds the measure of the saddle basins from
 above, and its least value is (saddle + censored) / N: the number behind the bound that `estimate` prints.
 
+T is the time at which the engine saw it: the end of the step that passed the loss level. The flow passed it up to a
+step earlier, so S lies above the flow's own P(T > t), and what it bounds stays bounded.
+
 A saddle is never certified, and a censored row counts as not certified, now and for ever. That is no estimator of
 Kaplan and Meier, who would drop a row from those at risk when it is censored: it assumes that censoring knows nothing
 of what would have come, while a budget censors exactly the slow ones, so the tail would come out too thin.
@@ -22,6 +25,8 @@ from basins.summary import CaseSummary
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from basins.experiment import Case
 
 Array = NDArray[np.float64]
 Band = Literal["binomial", "dkw"]
@@ -98,6 +103,53 @@ def survival(summary: CaseSummary) -> Survival:
         at_start=summary.at_start,
         first_censored=summary.first_censored,
     )
+
+
+def exact_survival(case: Case, t: Array) -> Array | None:
+    """P(T > t) of the case's law, (len(t),), where it is known (rare/truth.py): Gaussian starts, all widths 1 with
+    H <= 2, or one input, one output and H = 1; else None. nan before the time from which on it is known.
+
+    A row's time is the end of the step that passed the level, later than T by part of a step.
+    """
+    known = _known(case)
+    if known is None:
+        return None
+    from basins.rare import truth
+
+    first, stops_at, scale = known
+    return np.array(
+        [truth.survival(case.problem, scale, float(s), level=stops_at) if s >= first else np.nan for s in t]
+    )
+
+
+def exact_points(case: Case, curve: Survival, count: int = 12) -> tuple[Array, Array] | None:
+    """(t, P(T > t)) at up to `count` of the curve's edges where it changes and the exact law is known; None without."""
+    known = _known(case)
+    if known is None or not curve.N:
+        return None
+    t = curve.t[curve.shown()]
+    t = t[t >= known[0]]
+    if not len(t):
+        return None
+    t = t[np.unique(np.linspace(0, len(t) - 1, count).astype(int))]
+    S = exact_survival(case, t)
+    assert S is not None
+    return t, S
+
+
+def _known(case: Case) -> tuple[float, float, float | tuple[float, ...]] | None:
+    """From which time on the exact law is known, the level at which rows stop, and the law's scale."""
+    from basins.certificates import level
+    from basins.laws import Gaussian
+    from basins.rare import truth
+
+    problem, law = case.problem, case.law
+    chain = set(problem.widths) == {1} and problem.H <= 2
+    solved = chain or (problem.H == 1 and problem.d_x == problem.d_y == 1)
+    if type(law) is not Gaussian or problem.flow != "reduced" or not solved or case.settings.at_start:
+        return None
+    stops_at = level(problem, 2 * case.settings.delta)  # engines/drive.py
+    return truth.descent_time(problem, level=stops_at), stops_at, law.scale
 
 
 def _clopper_pearson(k: NDArray[np.int64], n: int, alpha: float) -> tuple[Array, Array]:

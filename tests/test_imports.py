@@ -26,7 +26,7 @@ FLOORS = [
     ["store", "shard", "extension", "estimate", "sentences", "summary", "survival", "tails", "passages", "rare"],
     ["packed", "job", "dashboard", "submit"],
     ["progress", "runners", "describe", "show", "status", "verify", "planning", "figures", "report"],
-    ["screen", "tables", "status_table", "verify_page", "planning_page"],
+    ["screen", "tables", "status_table", "verify_page", "planning_page", "tabulated"],
     ["cli", "cli_checks", "cli_figures", "cli_jobs"],
 ]
 FLOOR = {room: height for height, rooms in enumerate(FLOORS) for room in rooms}

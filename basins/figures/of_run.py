@@ -25,7 +25,7 @@ from basins.laws import BLOCK
 from basins.passages import passages
 from basins.show import one_case, show
 from basins.summary import summarise
-from basins.survival import survival
+from basins.survival import exact_points, survival
 from basins.tails import tails
 from basins.trajectory import losses, trajectory
 
@@ -82,7 +82,9 @@ def of_survival(run: Run, case: str | None = None) -> Figure:
     lines = []
     for one in chosen:
         summary = summarise(run, one.key)
-        lines.append(Line(one.name, survival(summary), tails(summary) if alone and summary.minimum else None))
+        curve = survival(summary)
+        fitted = tails(summary) if alone and summary.minimum else None
+        lines.append(Line(one.name, curve, fitted, exact_points(one, curve) if alone else None))
     return draw_survival(lines)
 
 

@@ -74,7 +74,7 @@ def _line(axes: Axes, line: Line, k: int, alone: bool) -> None:
         if line.tails is not None and line.tails.fits:
             _tails(axes, line.tails)
     if line.exact is not None:
-        axes.plot(*line.exact, color="black", linewidth=1.0, linestyle=(0, (1, 1)), label="exact law")
+        axes.plot(*line.exact, color="black", marker="x", linestyle="", markersize=5, label="exact law")
 
 
 def _tails(axes: Axes, tails: Tails) -> None:

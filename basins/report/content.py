@@ -8,6 +8,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+import numpy as np
+from numpy.typing import NDArray
+
 import basins
 from basins.estimate import CaseEstimate, Estimate
 from basins.figures.certified import certified
@@ -25,6 +28,7 @@ from basins.report.tables import (
     Table,
     assumptions,
     case_table,
+    exact_sentence,
     passage_tables,
     strata_table,
     survival_sentence,
@@ -35,6 +39,7 @@ from basins.sentences import pairs_sentence, pooled_sentence, sentence
 from basins.store import schemas
 from basins.store.commit import experiment_text
 from basins.summary import CaseSummary, summaries
+from basins.survival import exact_points
 from basins.survival import survival as survival_of
 from basins.tails import exponents, tails
 
@@ -42,6 +47,9 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from basins.store.run import Run
+
+Exact = tuple[NDArray[np.float64], NDArray[np.float64]]
+"""Times, and P(T > t) of the exact law there."""
 
 DETAILED = 8
 """Cases that have a section of their own: those with saddles or censored rows first."""
@@ -193,10 +201,13 @@ def _section(run: Run, case: CaseEstimate, read: CaseSummary) -> CaseSection:
     if fitted is not None:
         tables += tail_table(fitted, exponents(read, samples=SAMPLES))
     tables += passage_tables(graph)
-    notes = [survival_sentence(curve), *([] if fitted is None else tail_sentences(fitted)), graph.sentence()]
+    exact = exact_points(read.case, curve)
+    notes = [survival_sentence(curve), *([] if fitted is None else tail_sentences(fitted))]
+    notes += [] if exact is None else [exact_sentence(curve, *exact)]
+    notes.append(graph.sentence())
     if graph.never_met and graph.bound is not None:
         notes.append(_never_met(graph))
-    return CaseSection(case.name, what, sentence(case), tables, notes, _case_figures(run, case, read, graph))
+    return CaseSection(case.name, what, sentence(case), tables, notes, _case_figures(run, case, read, graph, exact))
 
 
 def _never_met(graph: Passages) -> str:
@@ -209,7 +220,9 @@ def _never_met(graph: Passages) -> str:
     )
 
 
-def _case_figures(run: Run, case: CaseEstimate, read: CaseSummary, graph: Passages) -> list[Picture]:
+def _case_figures(
+    run: Run, case: CaseEstimate, read: CaseSummary, graph: Passages, exact: Exact | None
+) -> list[Picture]:
     flows = sampled(run, read.case)
     curve = survival_of(read)
     fitted = tails(read, samples=SAMPLES) if read.minimum else None
@@ -226,7 +239,7 @@ def _case_figures(run: Run, case: CaseEstimate, read: CaseSummary, graph: Passag
             "Measures of the strata's basins on a logarithmic scale; the numbers are in the table above.",
         ),
         picture(
-            survival([Line(case.name, curve, fitted)]),
+            survival([Line(case.name, curve, fitted, exact)]),
             "Survival S(t) with a pointwise 95 % band; every saddle basin lies inside what is not certified by t.",
             "The share not certified by t, falling with time, and fits to its tail; numbers are in the table above.",
         ),

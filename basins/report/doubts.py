@@ -71,6 +71,8 @@ def doubts(estimate: Estimate, summaries: Sequence[CaseSummary]) -> list[str]:
         "errors come to.",
         "A bound is of the law that was drawn from. A set of starts of measure zero, or one that this law hardly ever "
         "draws, is not seen, and a bound above zero never proves that a measure is zero.",
+        "Certification times are ends of steps: the flow passed the level up to a step earlier. Survival is late by "
+        "that much, exponents of tails hardly so.",
         "A trajectory is stopped once its limit is proved. Which saddles it passed is known up to there alone, and of "
         "watched trajectories only.",
     ]

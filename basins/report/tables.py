@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from basins.estimate import CaseEstimate, Estimate
 from basins.passages import Passages
@@ -109,6 +110,20 @@ def survival_sentence(curve: Survival) -> str:
             "low: a budget stops exactly the slow ones.)"
         )
     return said
+
+
+def exact_sentence(curve: Survival, t: NDArray[np.float64], S: NDArray[np.float64]) -> str:
+    """The exact law beside what was counted."""
+    lower, upper = curve.band("dkw")
+    at = np.searchsorted(curve.t, t)
+    below = int(np.count_nonzero(upper[at] >= S))
+    inside = int(np.count_nonzero((upper[at] >= S) & (lower[at] <= S)))
+    return (
+        f"The exact law of the times at which the level is passed is known (rare/truth.py). Of {len(t)} times looked "
+        f"at, it is below the upper end of the joint 95 % band (DKW) at {below} and inside the band at {inside}. It "
+        "should be below everywhere: a row's time is the end of the step that passed the level, so rows come late by "
+        "part of a step."
+    )
 
 
 def tail_sentences(fitted: Tails) -> list[str]:

@@ -42,8 +42,12 @@ tails(summary, samples=20), exponents(summary, samples=20)
 done("summary")
 graph = passages(run, case)
 done("passages")
-print(json.dumps({"N": estimate.trajectories, "saddle": estimate.saddle, "of rows": summary.trajectories,
-                  "never": S.never, "watched": graph.watched, "visits": graph.visits, "peak": steps}))
+from basins.report import report
+page = report(run)
+done("report")
+print(json.dumps({"N": estimate.trajectories, "saddle": estimate.saddle,
+                  "of rows": summary.trajectories, "never": S.never, "watched": graph.watched,
+                  "visits": graph.visits, "page": len(page), "peak": steps}))
 """
 
 

@@ -8,10 +8,13 @@ import numpy as np
 import pytest
 from made_runs import GAUSSIAN, Fates, experiment, made
 
+import basins
 from basins.errors import ArgumentError
+from basins.experiment import Experiment
 from basins.intervals import two_sided
+from basins.store import Run
 from basins.summary import summarise
-from basins.survival import Survival, survival
+from basins.survival import Survival, exact_points, exact_survival, survival
 
 N = 2500
 
@@ -113,3 +116,68 @@ def test_nothing_counted_and_nothing_certified(tmp_path: Path) -> None:
     censored = survival(summarise(run, "gaussian"))
     assert censored.least == 1.0
     assert (censored.table()["S"] == 1.0).all()
+
+
+# --- the exact law, on real runs -------------------------------------------------------------------------------------
+
+CHAINS = """
+name = "chains"
+seed = 5
+trajectories = 8192
+blocks_per_shard = 8
+[data]
+source = "spectrum"
+sigma = [1.0]
+d_x = 1
+[[case]]
+name = "chain"
+network = { hidden = [1, 1] }
+law = { name = "gaussian", scale = [0.5, 0.4, 0.6] }
+[[case]]
+name = "wide"
+network = { hidden = [3] }
+law = { name = "gaussian", scale = 0.3 }
+[[case]]
+name = "planted"
+trajectories = 8
+network = { hidden = [1, 1] }
+law = { name = "planted", modes = [], scale = 0.5 }
+"""
+
+
+@pytest.fixture(scope="module")
+def chains(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    return basins.run(
+        Experiment.from_toml(CHAINS, tmp_path_factory.getbasetemp()), tmp_path_factory.mktemp("chains"), on="inline"
+    )
+
+
+@pytest.mark.parametrize("name", ["chain", "wide"])
+def test_rows_are_later_than_the_exact_law_by_less_than_half(chains: Run, name: str) -> None:
+    """A row's time is the end of a step that began above the level, later than T, and here by less than half of
+    itself: P(T > t) <= S(t) <= P(T > t/2), to the joint band."""
+    curve = survival(summarise(chains, name))
+    points = exact_points(chains.case(name), curve)
+    assert points is not None
+    t, S = points
+    assert len(t) > 5
+    lower, upper = curve.band("dkw")
+    at = np.searchsorted(curve.t, t)
+    assert (upper[at] >= S).all()
+    earlier = exact_survival(chains.case(name), t / 2)
+    assert earlier is not None
+    known = np.isfinite(earlier)
+    assert known.sum() > 5
+    assert (lower[at] <= earlier)[known].all()
+    assert S[0] > 20 * S[-1]
+
+
+def test_where_the_law_is_not_known(chains: Run, tmp_path: Path) -> None:
+    planted = chains.case("planted")
+    assert exact_points(planted, survival(summarise(chains, "planted"))) is None
+    matrices = made(tmp_path, experiment(N), {"gaussian": Fates(1.0)})
+    assert exact_points(matrices.case("gaussian"), survival(summarise(matrices, "gaussian"))) is None
+    early = exact_survival(chains.case("chain"), np.array([1e-9, 3.0]))
+    assert early is not None
+    assert np.isnan(early[0])
+    assert 0 < early[1] < 1
