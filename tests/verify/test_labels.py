@@ -97,7 +97,7 @@ def test_the_same_seed_draws_the_same_rows_from_either_way_to_keep_them(original
 
 def test_right_labels_agree_and_are_kept(copied: Callable[..., Path]) -> None:
     run = copied()
-    found = verify(run, sample=60, blocks=0, seed=2)
+    found = verify(run, sample=24, blocks=0, seed=2)
     labels = found.labels
     assert labels is not None
     rates = {(rate["law"], rate["verdict"]): rate for rate in labels.rates()}
@@ -109,16 +109,16 @@ def test_right_labels_agree_and_are_kept(copied: Callable[..., Path]) -> None:
     assert rates["null", "saddle"]["disagreed"] == 0
     resolved = rates["with a density", "censored"]  # H = 1: a larger budget brings each to its minimum
     assert (resolved["minimum"], resolved["saddle"], resolved["undecided"]) == (resolved["minimum"], 0, 0)
-    assert sum(rate.get("checked", rate.get("minimum")) for rate in rates.values()) == 60
+    assert sum(rate.get("checked", rate.get("minimum")) for rate in rates.values()) == 24
     assert labels.path is not None
     content = (run / labels.path).read_bytes()
     assert json.loads(content)["rates"] == json.loads(json.dumps(labels.rates()))
     (run / labels.path).unlink()
-    again = verify(run, sample=60, blocks=0, seed=2).labels
+    again = verify(run, sample=24, blocks=0, seed=2).labels
     assert again is not None
     assert again.path == labels.path
     assert (run / labels.path).read_bytes() == content
-    other = verify(run, sample=60, blocks=0, seed=3).labels
+    other = verify(run, sample=24, blocks=0, seed=3).labels
     assert other is not None
     assert other.path != labels.path
 

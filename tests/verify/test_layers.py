@@ -32,15 +32,23 @@ engine = {{ name = "reference", budget = 100 }}
 BUDGETS = (150, 5_000)
 
 
-@pytest.fixture(scope="module")
-def extended(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    made = {}
-    for rows in ("all", "exceptions"):
-        made[rows] = tmp_path_factory.mktemp("layers") / rows
-        runners.run(Experiment.from_toml(TEXT.format(rows=rows), Path()), made[rows], on="inline")
+class Extended(dict[str, Path]):
+    """An extended run for each way to keep rows, made when it is first asked for."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def __missing__(self, rows: str) -> Path:
+        self[rows] = self.folder / rows
+        runners.run(Experiment.from_toml(TEXT.format(rows=rows), Path()), self[rows], on="inline")
         for budget in BUDGETS:
-            runners.extend(made[rows], budget, on="inline")
-    return made
+            runners.extend(self[rows], budget, on="inline")
+        return self[rows]
+
+
+@pytest.fixture(scope="module")
+def extended(tmp_path_factory: pytest.TempPathFactory) -> Extended:
+    return Extended(tmp_path_factory.mktemp("layers"))
 
 
 @pytest.fixture
@@ -53,7 +61,7 @@ def case_of(run: Path) -> str:
     return open_run(run).manifest.cases[0].key
 
 
-@pytest.mark.parametrize("rows", ["all", "exceptions"])
+@pytest.mark.parametrize("rows", ["all", pytest.param("exceptions", marks=pytest.mark.slow)])
 def test_every_layer_is_without_fault_and_computed_again(extended: dict[str, Path], tmp_path: Path, rows: str) -> None:
     shutil.copytree(extended[rows], tmp_path / "run")
     run = tmp_path / "run"
@@ -82,7 +90,7 @@ def test_a_check_made_before_an_extension_is_of_other_labels(extended: dict[str,
     assert open_run(run).estimate().cases[0].label_error is None
 
 
-@pytest.mark.parametrize("kind", COMMIT_ORDER)
+@pytest.mark.parametrize("kind", ["trajectories", *(pytest.param(k, marks=pytest.mark.slow) for k in COMMIT_ORDER[:2])])
 def test_damage_in_a_layer_is_named_set_aside_and_computed_again(run: Path, kind: Any, bytes_of: Any) -> None:
     whole = data(run)
     name = f"layer-0002/{part(kind, case_of(run), 0)}"
