@@ -13,14 +13,15 @@ MOST = 7
 
 @styled
 def certified(shares: pd.DataFrame) -> Figure:
-    """Columns shape (text), scale, share, draws: a line a shape over the scales, with 95 % intervals; or, where every
-    shape has one scale, a point a shape. At most seven lines."""
+    """Columns shape (text), scale, share, draws: a line a shape over the scales, with 95 % intervals; or, where scales
+    are words (other laws) or every shape has one, a point a row. At most seven lines."""
     from basins.intervals import two_sided
 
     if shares.empty:
         return nothing("no shape to show", "certified at t = 0")
     shapes = list(dict.fromkeys(shares["shape"]))
-    lines = shares.groupby("shape")["scale"].nunique().max() > 1
+    numbers = pd.api.types.is_numeric_dtype(shares["scale"])
+    lines = numbers and shares.groupby("shape")["scale"].nunique().max() > 1
     if not lines:
         return _points(shares)
     figure, axes = page(5.0, 3.3)

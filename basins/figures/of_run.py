@@ -99,13 +99,22 @@ def of_certified(run: Run, case: str | None = None) -> Figure:
 
 
 def certified_shares(run: Run, case: str | None = None) -> pd.DataFrame:
-    """By case whose law has a density: shape, scale (the law in words), share and draws, of its first starts."""
+    """By case whose law has a density: shape, scale, share and draws, of its first starts.
+
+    Where the cases are Gaussian and told apart by widths and scale, shape is the widths and scale a number, so that a
+    sweep over scales makes lines; else shape is the case's name with them, and scale the law in words.
+    """
+    cases = [one for one in (run.manifest.cases if case is None else (run.case(case),)) if not one.law.null]
+    widths = ["-".join(map(str, one.problem.widths)) for one in cases]
+    scales = [one.law.scale if isinstance(one.law, laws.Gaussian) else None for one in cases]
+    lines = len(set(widths)) < len(cases) == len(set(zip(widths, scales, strict=True)))
+    lines = lines and all(isinstance(scale, float) for scale in scales)
     rows = []
-    for one in run.manifest.cases if case is None else (run.case(case),):
-        if not one.law.null:
-            starts = laws.starts(one.problem, one.law, run.manifest.seed, 0)[:STARTS]
-            share = float(certify(one.problem, starts).global_minimum.mean())
-            rows.append((f"{shortened(one.name)} {one.problem.widths}", law_text(one.law), share, len(starts)))
+    for one, shape, scale in zip(cases, widths, scales, strict=True):
+        starts = laws.starts(one.problem, one.law, run.manifest.seed, 0)[:STARTS]
+        share = float(certify(one.problem, starts).global_minimum.mean())
+        named = (shape, scale) if lines else (f"{one.name} {shape}", law_text(one.law))
+        rows.append((*named, share, len(starts)))
     return pd.DataFrame(rows, columns=["shape", "scale", "share", "draws"])
 
 

@@ -15,9 +15,11 @@ import pytest
 from made_runs import CONTROL, GAUSSIAN, Fates, experiment, made
 from matplotlib.figure import Figure
 
+import basins
 from basins import Problem, cli, cli_figures
 from basins.engines.base import Settings
 from basins.errors import ArgumentError
+from basins.experiment import Experiment
 from basins.figures import encoded, form_of, of_run, svg
 from basins.figures.certified import certified
 from basins.figures.occupancy import bounds, occupancy
@@ -185,6 +187,25 @@ def test_certified_shares_have_lines_or_points() -> None:
     table = pd.DataFrame(rows, columns=["shape", "scale", "share", "draws"])
     assert "100 draws a point" in words(certified(table))
     assert "no shape" in words(certified(table.head(0)))
+    table["scale"] = [f"gaussian, scale {scale}, draw full" for scale in table["scale"]]  # words make points
+    assert "(100 draws, 95 %)" in words(certified(table))
+
+
+def test_a_sweep_over_scales_makes_lines_whatever_the_cases_are_called(tmp_path: Path) -> None:
+    text = """
+    name = "a name of an experiment that is too long for the legend of a figure"
+    seed = 1
+    trajectories = 8
+    data = { source = "spectrum", sigma = [2.0, 1.0], d_x = 2 }
+    network = { hidden = [2] }
+    law = { name = "gaussian" }
+    sweep = { "network.hidden" = [[2], [3]], "law.scale" = [0.1, 0.5] }
+    """
+    run = basins.run(Experiment.from_toml(text, tmp_path), tmp_path / "run", on="inline")
+    shares = of_run.certified_shares(run)
+    assert shares["shape"].tolist() == ["2-2-2"] * 2 + ["2-3-2"] * 2
+    assert shares["scale"].tolist() == [0.1, 0.5] * 2
+    assert "1,000 draws a point" in words(certified(shares))
 
 
 def test_nothing_to_draw_is_said(tmp_path: Path) -> None:
