@@ -40,14 +40,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
         if arguments:
             refuse_skew(Path(arguments[0]))
         adopt_environment()
-        from basins.cli import main as command_line
+        from basins import cli, packed, runners, tables  # noqa: F401 - all that it takes, so that what is lacking is said
     except BasinsError as error:
         _refuse(str(error))
     except KeyboardInterrupt:
         sys.exit(INTERRUPTED)
     except ModuleNotFoundError as error:
         _refuse(f"Python {sys.executable} of the cluster has no {error.name}; {REMEDY}")
-    command_line(["run", *arguments])
+    cli.main(["run", *arguments])
 
 
 def refuse_skew(experiment: Path) -> None:
