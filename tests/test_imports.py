@@ -22,12 +22,13 @@ FLOORS = [
     ["engines"],
     ["limits"],
     ["engines.drive", "engines.follow", "trajectory"],
-    ["data", "document", "experiment", "pilot"],
+    ["data", "document", "experiment"],
     ["store", "shard", "extension", "estimate", "sentences", "summary", "survival", "tails", "passages", "rare"],
     ["packed", "job", "dashboard", "submit"],
     ["progress", "runners", "describe", "show", "status", "verify", "planning", "figures", "report"],
-    ["screen", "tables", "status_table", "verify_page", "planning_page", "tabulated"],
-    ["cli", "cli_checks", "cli_figures", "cli_jobs"],
+    ["rare.tail", "rare.printed"],
+    ["screen", "tables", "status_table", "verify_page", "planning_page", "tail_page", "tabulated"],
+    ["cli", "cli_checks", "cli_figures", "cli_jobs", "cli_tail"],
 ]
 FLOOR = {room: height for height, rooms in enumerate(FLOORS) for room in rooms}
 

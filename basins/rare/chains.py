@@ -1,0 +1,178 @@
+"""One level of splitting: who still waits at the next time, copies of them, and chains that spread the copies out.
+
+A population is N points z with T(z) > t. At the next time t' the share of those with T > t' estimates
+P(T > t' | T > t); they are copied up to N again, evenly, and every copy makes `sweeps` moves (proposals.py) that keep
+the law given T > t' (resample and move: Cerou, Del Moral, Furon, Guyader, Stat. Comput. 22, 2012). Where the times are
+fixed beforehand, the product of the shares is an unbiased estimate of P(T > t), whatever the chains' mixing.
+
+Halves take turns: one moves, the other is what is learned from. A move's size follows its share of acceptance over the
+whole population, towards ACCEPT; that dependence on the chains' own past fades as 1/N.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from basins.engines.base import Array
+from basins.rare import proposals
+from basins.rare.levels import Dwell, Flags, Flight
+from basins.rare.proposals import Move
+from basins.rare.streams import Stream
+from basins.rare.whitening import Whitening
+
+Indices = NDArray[np.int64]
+
+MOVES: dict[str, Move] = {
+    "pcn": proposals.pcn,
+    "population": proposals.population,
+    "difference": proposals.difference,
+}
+LARGEST = {"pcn": 1.0, "population": 3.0, "difference": 2.0}
+FIRST_SIZE = 0.5
+ACCEPT = 0.25
+"""The share of acceptance that sizes are driven to (0.234 is best for a random walk in many dimensions)."""
+
+GAIN = 2.0
+"""A size is multiplied by exp(GAIN (share - ACCEPT) / sqrt(sweep)) after each sweep."""
+
+
+class Reaction:
+    """T seen from the coordinates z of a law."""
+
+    def __init__(self, whitening: Whitening, dwell: Dwell) -> None:
+        self.whitening, self.dwell = whitening, dwell
+
+    @property
+    def n(self) -> int:
+        return self.whitening.problem.n
+
+    def at(self, z: Array, t: float) -> Flight:
+        """Carry the starts of z (N, n) to t."""
+        return self.dwell.starts(self.whitening.weights(z), t)
+
+
+@dataclass
+class Population:
+    """z (N, n), T(z) > the level's time for each; parent (N,): whose copy it was, in the population before; ancestor
+    (N,): in the first one; moved (N,): how many of the level's moves were taken; sizes: of the moves, by name.
+    """
+
+    z: Array
+    parent: Indices
+    ancestor: Indices
+    moved: Indices
+    sizes: dict[str, float] = field(default_factory=lambda: dict.fromkeys(MOVES, FIRST_SIZE))
+
+    def __len__(self) -> int:
+        return len(self.z)
+
+
+@dataclass(frozen=True)
+class Tried:
+    """How often a move was proposed and taken in a level, and its size at the level's end."""
+
+    proposed: int
+    accepted: int
+    size: float
+
+
+@dataclass(frozen=True)
+class Climb:
+    """What came of a level: the share p of the population before that waits; spread, the variance of p by families
+    (`share`); undecided, of those that were asked; trajectories and evaluations spent; moves by name.
+    """
+
+    p: float
+    spread: float
+    undecided: int
+    trajectories: int
+    evaluations: int
+    moves: Mapping[str, Tried]
+
+
+def first_population(reaction: Reaction, N: int, stream: Stream) -> Population:
+    """N independent draws of the law."""
+    own = np.arange(N)
+    return Population(stream.normals(N, reaction.n), own, own, np.zeros(N, dtype=np.int64))
+
+
+def climb(reaction: Reaction, before: Population, t: float, sweeps: int, stream: Stream) -> tuple[Population, Climb]:
+    """From the population of a level to that of the next, whose time is t. If nobody waits, p = 0 and it is empty."""
+    N = len(before)
+    flight = reaction.at(before.z, t)
+    p, spread = share(flight.waiting, before.parent)
+    undecided, evaluations, trajectories = int(flight.undecided.sum()), flight.evaluations, N
+    survivors = np.flatnonzero(flight.waiting)
+    if not len(survivors):
+        none = np.zeros(0, dtype=np.int64)
+        empty = Population(np.zeros((0, reaction.n)), none, none, none, dict(before.sizes))
+        return empty, Climb(0.0, spread, undecided, trajectories, evaluations, {})
+    parent = copies(survivors, N, stream)
+    after = Population(
+        before.z[parent], parent, before.ancestor[parent], np.zeros(N, dtype=np.int64), dict(before.sizes)
+    )
+    proposed, accepted = dict.fromkeys(MOVES, 0), dict.fromkeys(MOVES, 0)
+    for sweep in range(1, sweeps + 1):
+        tried = {name: np.zeros(2, dtype=np.int64) for name in MOVES}
+        for half in (slice(0, N, 2), slice(1, N, 2)):
+            flight = _move(reaction, after, half, t, stream, tried)
+            undecided += int(flight.undecided.sum())
+            evaluations += flight.evaluations
+            trajectories += len(flight.T)
+        for name, (asked, taken) in tried.items():
+            proposed[name] += int(asked)
+            accepted[name] += int(taken)
+            if asked:
+                change = GAIN * (taken / asked - ACCEPT) / np.sqrt(sweep)
+                after.sizes[name] = min(after.sizes[name] * float(np.exp(change)), LARGEST[name])
+    moves = {name: Tried(proposed[name], accepted[name], after.sizes[name]) for name in MOVES}
+    return after, Climb(p, spread, undecided, trajectories, evaluations, moves)
+
+
+def _move(
+    reaction: Reaction, after: Population, half: slice, t: float, stream: Stream, tried: Mapping[str, Indices]
+) -> Flight:
+    """One move of each chain of a half, of a kind drawn for each; `tried` counts (proposed, accepted)."""
+    rows = np.arange(len(after))[half]
+    partners = np.delete(after.z, rows, axis=0)
+    kind = stream.integers(len(MOVES), len(rows))
+    z_new, log_ratio = np.empty((len(rows), reaction.n)), np.empty(len(rows))
+    for number, (name, move) in enumerate(MOVES.items()):
+        mine = np.flatnonzero(kind == number)
+        z_new[mine], log_ratio[mine] = move(after.z[rows[mine]], partners, after.sizes[name], stream)
+    flight = reaction.at(z_new, t)
+    taken: Flags = flight.waiting & (np.log(stream.uniforms(len(rows))) < log_ratio)
+    after.z[rows[taken]] = z_new[taken]
+    after.moved[rows[taken]] += 1
+    for number, name in enumerate(MOVES):
+        tried[name][:] += np.count_nonzero(kind == number), np.count_nonzero(taken & (kind == number))
+    return flight
+
+
+def copies(survivors: Indices, N: int, stream: Stream) -> Indices:
+    """Whose copy each of N is: every survivor as often as any other, but for one, drawn; in random order, so that
+    copies of one are spread over both halves."""
+    shuffled = survivors[stream.permutation(len(survivors))]
+    repeated: Indices = np.resize(shuffled, N)[stream.permutation(N)]
+    return repeated
+
+
+def share(waiting: Flags, parent: Indices) -> tuple[float, float]:
+    """(p, its variance): the share that waits, and what families, the copies of one parent, say of its variance.
+
+    sum_i (sum over family i of (I - p))^2 / N^2 F / (F - 1), F families: p (1 - p) (1 + gamma) / N with the factor
+    gamma of Au and Beck (2001) for chains from one seed, here estimated from all pairs of a family. Families of one are
+    independent draws. It sees no dependence between families, which is why it never stands alone.
+    """
+    N = len(waiting)
+    p = np.count_nonzero(waiting) / N
+    _, family = np.unique(parent, return_inverse=True)
+    sums = np.bincount(family, weights=waiting - p)
+    families = len(sums)
+    if families < 2:
+        return p, float("inf")
+    return p, float(sums @ sums) / N**2 * families / (families - 1)

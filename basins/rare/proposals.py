@@ -1,0 +1,72 @@
+"""Moves of chains that keep the standard normal law of z in R^n, exactly; chains.py lets none leave {T > t}.
+
+A move proposes z' for each chain of one half of the population; its partners are the other half, at rest meanwhile, so
+that what is learned from them (a covariance, a difference, a step's size) is a constant of the move, and detailed
+balance holds for the product law (Goodman and Weare, 2010; ter Braak, 2006). Each returns z' and the logarithm of
+pi(z') q(z' -> z) / (pi(z) q(z -> z')), pi the normal density: z' is taken with that probability if T(z') > t.
+
+Every chain's step is `size` times a factor of its own, drawn from 1/SPREAD to SPREAD: where the set is narrow in one
+place and wide in another no one size serves, and the factor does not depend on z.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from basins.engines.base import Array
+from basins.rare.streams import Stream
+
+SPREAD = 4.0
+JITTER = 1e-3
+"""Of a difference move, relative to its length: so that chains leave the span of the partners."""
+
+Move = Callable[[Array, Array, float, Stream], tuple[Array, Array]]
+"""(z (N, n), partners (M, n), size, stream) -> z' (N, n), log ratio (N,)."""
+
+
+def factors(N: int, stream: Stream) -> Array:
+    """N factors, log-uniform in [1/SPREAD, SPREAD], (N, 1)."""
+    factor: Array = SPREAD ** (2.0 * stream.uniforms(N, 1) - 1.0)
+    return factor
+
+
+def normal_ratio(z: Array, z_new: Array) -> Array:
+    """log of pi(z') / pi(z), (N,): (|z|^2 - |z'|^2) / 2, as a product, so that near points lose no digits."""
+    ratio: Array = 0.5 * np.einsum("ni,ni->n", z - z_new, z + z_new)
+    return ratio
+
+
+def pcn(z: Array, partners: Array, size: float, stream: Stream) -> tuple[Array, Array]:
+    """Preconditioned Crank-Nicolson: z' = sqrt(1 - s^2) z + s xi, reversible for pi (Cotter et al., 2013)."""
+    s = np.minimum(size * factors(len(z), stream), 1.0)
+    return np.sqrt(1.0 - s * s) * z + s * stream.normals(*z.shape), np.zeros(len(z))
+
+
+def population(z: Array, partners: Array, size: float, stream: Stream) -> tuple[Array, Array]:
+    """A random walk with the partners' covariance: small steps where they agree, large ones where they do not."""
+    s = size * factors(len(z), stream)
+    z_new = z + s * (stream.normals(*z.shape) @ _root(partners).T)
+    return z_new, normal_ratio(z, z_new)
+
+
+def difference(z: Array, partners: Array, size: float, stream: Stream) -> tuple[Array, Array]:
+    """Differential evolution: z' = z + s (a - b) + a little, a and b two partners."""
+    N, n = z.shape
+    a, b = stream.integers(len(partners), N), stream.integers(len(partners), N)
+    step = (size * factors(N, stream)) * (partners[a] - partners[b])
+    length = np.sqrt(np.einsum("ni,ni->n", step, step))[:, None]
+    z_new = z + step + (JITTER / np.sqrt(n)) * length * stream.normals(N, n)
+    return z_new, normal_ratio(z, z_new)
+
+
+def _root(partners: Array) -> Array:
+    """A square root (n, n) of the partners' covariance, kept positive definite; divided by sqrt(n)."""
+    n = partners.shape[1]
+    centred = partners - partners.mean(axis=0)
+    covariance = centred.T @ centred / max(1, len(partners) - 1)
+    values, vectors = np.linalg.eigh(covariance)
+    floor = 1e-12 * max(float(values[-1]), 1e-300)
+    root: Array = vectors * np.sqrt(np.maximum(values, floor) / n)
+    return root

@@ -1,0 +1,243 @@
+"""A tail's run on disk: what it is, and what each replicate has reached. Bytes go through store/files.py.
+
+    RUN/experiment.toml  RUN/tail.json                                 fixed at creation, tail.json last
+    RUN/moves/case=KEY/replicate=R/level-0001.parquet                  a row a kind of move: proposed, accepted, size
+    RUN/populations/case=KEY/replicate=R/level-0001.parquet            a row a chain: z, parent, ancestor, moves taken
+    RUN/levels/case=KEY/replicate=R/level-0001.parquet                 one row, written last: its presence is the commit
+
+A level is the unit of work: a replicate that was killed goes on from its last committed one, to the same bytes.
+Replicate 0 is the pilot. z are the law's normal coordinates (whitening.py), so the chains can be started from anew.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+import numpy as np
+import pyarrow as pa
+
+from basins.errors import RunError
+from basins.experiment import Case, Experiment
+from basins.rare.chains import MOVES, Climb, Population, Tried
+from basins.rare.replicates import Level, Plan
+from basins.store import Files, parquet
+from basins.store.manifest import canonical_json
+from basins.versions import versions
+
+SCHEMA = 1
+EXPERIMENT, TAIL = "experiment.toml", "tail.json"
+Kind = Literal["moves", "populations", "levels"]
+COMMIT_ORDER: tuple[Kind, ...] = ("moves", "populations", "levels")
+
+LEVELS = pa.schema(
+    [
+        ("level", pa.int32()),
+        ("t", pa.float64()),
+        ("p", pa.float64()),
+        ("spread", pa.float64()),
+        ("log_P", pa.float64()),
+        ("ancestors", pa.int32()),
+        ("undecided", pa.int64()),
+        ("trajectories", pa.int64()),
+        ("evaluations", pa.int64()),
+        ("tighter", pa.float64()),
+        ("rounded", pa.float64()),
+        ("ending", pa.string()),
+    ]
+)
+MOVE_ROWS = pa.schema(
+    [("move", pa.string()), ("proposed", pa.int64()), ("accepted", pa.int64()), ("size", pa.float64())]
+)
+OTHER_OUT = "give another --out, or the arguments that made this run"
+
+
+def populations_schema(n: int) -> pa.Schema:
+    """A row a chain; z has n numbers."""
+    return pa.schema(
+        [
+            ("parent", pa.int32()),
+            ("ancestor", pa.int32()),
+            ("moved", pa.int32()),
+            ("z", pa.list_(pa.float64(), n)),
+        ]
+    )
+
+
+def path(kind: Kind, case: str, replicate: int, level: int) -> str:
+    return f"{folder(kind, case, replicate)}level-{level:04d}.parquet"
+
+
+def folder(kind: Kind, case: str, replicate: int) -> str:
+    return f"{kind}/case={case}/replicate={replicate:04d}/"
+
+
+# --- what the run is ------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class TailManifest:
+    """What a tail's run is: the experiment's name and digest, the plan, its cases, the versions it was made with."""
+
+    name: str
+    digest: str
+    plan: Plan
+    cases: tuple[Case, ...]
+    versions: tuple[tuple[str, str], ...]
+
+    @classmethod
+    def of(cls, experiment: Experiment, cases: tuple[Case, ...], plan: Plan) -> TailManifest:
+        return cls(experiment.name, experiment.digest, plan, cases, versions())
+
+    def case(self, key: str) -> Case:
+        return next(case for case in self.cases if case.key == key)
+
+    def identity(self) -> dict[str, Any]:
+        """What two drivers of one run must agree on, by name."""
+        return {
+            "experiment": self.digest,
+            "cases": [case.key for case in self.cases],
+            **asdict(self.plan),
+            **dict(self.versions),
+        }
+
+    def to_json(self) -> bytes:
+        return canonical_json(
+            {
+                "schema": SCHEMA,
+                "experiment": {"name": self.name, "digest": self.digest},
+                "plan": asdict(self.plan),
+                "versions": dict(self.versions),
+                "cases": [case.to_dict() for case in self.cases],
+            }
+        )
+
+    @classmethod
+    def from_json(cls, data: bytes, where: str) -> TailManifest:
+        """Raises RunError for what `to_json` did not write."""
+        try:
+            content = json.loads(data)
+            if content["schema"] != SCHEMA:
+                raise ValueError(f"schema version {content['schema']}, this basins reads {SCHEMA}")
+            return cls(
+                content["experiment"]["name"],
+                content["experiment"]["digest"],
+                Plan(**content["plan"]),
+                tuple(Case.from_dict(case) for case in content["cases"]),
+                tuple(sorted(content["versions"].items())),
+            )
+        except (ValueError, KeyError, TypeError) as error:
+            raise RunError(f"{TAIL} is damaged ({error!r})", where=where, remedy="put back a copy of it") from error
+
+
+def create_or_resume(files: Files, experiment: Experiment, wanted: TailManifest) -> TailManifest:
+    """The manifest of this tail's run: written if there is none, compared if there is.
+
+    Raises RunError if the place holds something else, or a tail of another experiment, plan or versions.
+    """
+    if not files.exists(TAIL):
+        foreign = [name for name in files.paths("") if name not in (EXPERIMENT, TAIL)]
+        if foreign:
+            raise RunError(
+                f"not empty and not a tail's run ({foreign[0]} is there, {TAIL} is not)",
+                where=files.uri,
+                remedy="give an empty or a new folder",
+            )
+        files.put(EXPERIMENT, experiment.text.encode())
+        files.put(TAIL, wanted.to_json())
+    there = read_manifest(files)
+    old, new = there.identity(), wanted.identity()
+    changed = [f"{name} = {old.get(name)} there, {new.get(name)} here" for name in new if old.get(name) != new[name]]
+    if changed:
+        raise RunError(f"a run of another tail: {'; '.join(changed)}", where=files.uri, remedy=OTHER_OUT)
+    return there
+
+
+def read_manifest(files: Files) -> TailManifest:
+    """Raises RunError where there is no tail's run, or a damaged one."""
+    try:
+        return TailManifest.from_json(files.get(TAIL), files.uri)
+    except FileNotFoundError:
+        raise RunError(
+            f"not a tail's run: no {TAIL}", where=files.uri, remedy="give the folder that `basins tail` wrote"
+        ) from None
+
+
+# --- what a replicate has reached -----------------------------------------------------------------------------------
+
+
+def commit(files: Files, case: str, replicate: int, population: Population, level: Level) -> None:
+    """Write a level's three files, the commit mark last."""
+    keys = {"schema": str(SCHEMA), "case": case, "replicate": str(replicate), "level": str(level.number)}
+    n = population.z.shape[1]
+    tables: dict[Kind, pa.Table] = {
+        "moves": pa.Table.from_pylist(
+            [{"move": name, **asdict(tried)} for name, tried in level.climb.moves.items()], schema=MOVE_ROWS
+        ),
+        "populations": pa.table(
+            [
+                pa.array(population.parent, pa.int32()),
+                pa.array(population.ancestor, pa.int32()),
+                pa.array(population.moved, pa.int32()),
+                pa.FixedSizeListArray.from_arrays(pa.array(population.z.ravel()), n),
+            ],
+            schema=populations_schema(n),
+        ),
+        "levels": pa.Table.from_pylist([_row(level)], schema=LEVELS),
+    }
+    for kind in COMMIT_ORDER:
+        files.put(path(kind, case, replicate, level.number), parquet.encode(tables[kind], keys))
+
+
+def _row(level: Level) -> dict[str, Any]:
+    climb = level.climb
+    return {
+        "level": level.number,
+        "t": level.t,
+        "p": climb.p,
+        "spread": climb.spread,
+        "log_P": level.log_P,
+        "ancestors": level.ancestors,
+        "undecided": climb.undecided,
+        "trajectories": climb.trajectories,
+        "evaluations": climb.evaluations,
+        "tighter": level.tighter,
+        "rounded": level.rounded,
+        "ending": level.ending,
+    }
+
+
+def read_levels(files: Files, case: str, replicate: int) -> list[Level]:
+    """The committed levels of a replicate, the first to the last without a gap."""
+    found = files.paths(folder("levels", case, replicate))
+    levels = []
+    for number, name in enumerate(found, start=1):
+        if name != path("levels", case, replicate, number):
+            raise RunError(
+                f"{path('levels', case, replicate, number)} is gone, later ones are there",
+                where=files.uri,
+                remedy=f"remove {folder('levels', case, replicate)} and run again",
+            )
+        row = parquet.read(files, name).to_pylist()[0]
+        moves = {
+            one["move"]: Tried(one["proposed"], one["accepted"], one["size"])
+            for one in parquet.read(files, path("moves", case, replicate, number)).to_pylist()
+        }
+        climb = Climb(row["p"], row["spread"], row["undecided"], row["trajectories"], row["evaluations"], moves)
+        levels.append(
+            Level(
+                row["level"], row["t"], row["log_P"], climb, row["ancestors"], row["tighter"], row["rounded"],
+                row["ending"],
+            )
+        )  # fmt: skip
+    return levels
+
+
+def read_population(files: Files, case: str, replicate: int, level: Level) -> Population:
+    """The population of a committed level."""
+    table = parquet.read(files, path("populations", case, replicate, level.number))
+    z = table["z"].combine_chunks()
+    columns = {name: table[name].to_numpy().astype(np.int64) for name in ("parent", "ancestor", "moved")}
+    sizes = {name: level.climb.moves[name].size for name in MOVES}
+    return Population(np.array(z.flatten()).reshape(len(table), -1), **columns, sizes=sizes)

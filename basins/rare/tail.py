@@ -1,0 +1,209 @@
+"""The tail of T, done: an experiment's cases into a run, and what the run says of the saddle measure."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import numpy as np
+
+from basins.errors import ArgumentError, RunError
+from basins.experiment import Case, Experiment, load
+from basins.progress import Event, Listener
+from basins.rare.combine import Estimated, combine, warnings
+from basins.rare.exponents import kappa
+from basins.rare.record import TailManifest, create_or_resume, read_levels, read_manifest
+from basins.rare.replicates import PILOT, Level, Plan
+from basins.rare.whitening import Whitening
+from basins.rare.work import WORK
+from basins.runners import runner_of
+from basins.shard import Task
+from basins.store import Files, files_at
+
+TARGET, REPLICATES, POPULATION, KEEP, SWEEPS = 1e-12, 8, 1000, 0.2, 10
+
+Reached = Callable[[str, int, Level], None]
+"""Told of each level that a replicate has reached: the case's name, the replicate, the level."""
+
+
+@dataclass(frozen=True)
+class CaseTail:
+    """The tail of a case: levels with intervals, the pilot's last level, warnings, the exponent that theory expects."""
+
+    case: Case
+    replicates: int
+    plan: Plan
+    levels: tuple[Estimated, ...]
+    pilot: Level
+    warnings: tuple[str, ...]
+    kappa: float | None
+
+    @property
+    def last(self) -> Estimated | None:
+        """The deepest level that double precision resolves; None where there is none."""
+        resolved = [row for row in self.levels if row.resolved]
+        return resolved[-1] if resolved else None
+
+
+def tail(
+    experiment: Experiment | str | os.PathLike[str],
+    out: str | os.PathLike[str],
+    *,
+    case: str | None = None,
+    target: float = TARGET,
+    replicates: int = REPLICATES,
+    population: int = POPULATION,
+    keep: float = KEEP,
+    sweeps: int = SWEEPS,
+    on: str = "processes",
+    workers: int | None = None,
+    address: str | None = None,
+    listeners: Iterable[Listener] = (),
+    reached: Reached | None = None,
+) -> list[CaseTail]:
+    """Estimate P(T > t) down to `target` by multilevel splitting, for every case or one, into the run at `out`.
+
+    T: when the loss-level certificate holds (levels.py). replicates: independent ones, whose spread gives the interval;
+    population: chains in each; keep: the share that a level keeps; sweeps: moves of each chain a level. on, workers,
+    address: as of basins.run. What is there already is not computed again; more replicates may be asked for later.
+
+    Raises ArgumentError for a law without a density and for values that have no meaning; RunError for a place that
+    holds something else.
+    """
+    if not isinstance(experiment, Experiment):
+        experiment = load(os.fspath(experiment))
+    plan = _plan(target, population, keep, sweeps, experiment.seed)
+    _whole("replicates", replicates, 2)
+    cases = experiment.cases if case is None else (experiment.case(case),)
+    for one in cases:
+        _check_case(one, alone=case is not None or len(cases) == 1)
+    runner = runner_of(on, address, work=WORK)
+    runner.check()
+    files = files_at(out)
+    manifest = create_or_resume(files, experiment, TailManifest.of(experiment, tuple(cases), plan))
+    files.sweep()
+    listen = list(listeners)
+
+    def emit(event: Event) -> None:
+        for listener in listen:
+            listener(event)
+
+    for numbers in ([PILOT], range(1, replicates + 1)):
+        tasks = [
+            Task(one.key, number) for one in manifest.cases for number in numbers if not _ended(files, one, number)
+        ]
+        if tasks:
+            with _watching(files, manifest, tasks, reached):
+                runner.run(tasks, files.uri, workers, emit)
+    return read_tail(out, replicates)
+
+
+def read_tail(run: str | os.PathLike[str], replicates: int | None = None) -> list[CaseTail]:
+    """What the tail's run at a path says: of the replicates 1 ... `replicates`, or of those that are complete.
+
+    Raises RunError where there is no such run, or fewer than two complete replicates.
+    """
+    files = files_at(run)
+    manifest = read_manifest(files)
+    return [_case_tail(files, manifest, case, replicates) for case in manifest.cases]
+
+
+def _case_tail(files: Files, manifest: TailManifest, case: Case, replicates: int | None) -> CaseTail:
+    pilot = read_levels(files, case.key, PILOT)
+    found = []
+    number = 1
+    while replicates is None or number <= replicates:
+        levels = read_levels(files, case.key, number)
+        if not levels or not levels[-1].ending:
+            break
+        found.append(levels)
+        number += 1
+    if len(found) < (2 if replicates is None else replicates):
+        raise RunError(
+            f"case {case.name!r} has {len(found)} complete replicates",
+            where=files.uri,
+            remedy="run `basins tail` again: it goes on from there",
+        )
+    rows = combine(found)
+    return CaseTail(
+        case,
+        len(found),
+        manifest.plan,
+        tuple(rows),
+        pilot[-1],
+        tuple(warnings(rows, len(found)) if rows else ()),
+        kappa(case.problem),
+    )
+
+
+def _ended(files: Files, case: Case, number: int) -> bool:
+    levels = read_levels(files, case.key, number)
+    return bool(levels) and bool(levels[-1].ending)
+
+
+@contextmanager
+def _watching(files: Files, manifest: TailManifest, tasks: list[Task], reached: Reached | None) -> Iterator[None]:
+    """Tell of levels as they are committed, by whatever worker on whatever machine: the store is asked now and then."""
+    if reached is None:
+        yield
+        return
+    told = {task: len(read_levels(files, task.case, task.shard)) for task in tasks}
+
+    def look() -> None:
+        for task in tasks:
+            levels = read_levels(files, task.case, task.shard)
+            for level in levels[told[task] :]:
+                reached(manifest.case(task.case).name, task.shard, level)
+            told[task] = len(levels)
+
+    over = threading.Event()
+
+    def watch() -> None:
+        while not over.wait(LOOK):
+            look()
+
+    watcher = threading.Thread(target=watch, name="basins tail's levels", daemon=True)
+    watcher.start()
+    try:
+        yield
+    finally:
+        over.set()
+        watcher.join()
+        look()
+
+
+LOOK = 2.0
+"""Seconds between two looks at what was committed."""
+
+
+def _check_case(case: Case, alone: bool) -> None:
+    try:
+        Whitening(case.problem, case.law)
+    except ArgumentError as error:
+        others = "" if alone else "; or name another case with --case"
+        raise ArgumentError(
+            error.what, where=f"case {case.name!r}: {error.where}", remedy=f"{error.remedy}{others}"
+        ) from None
+
+
+def _plan(target: float, population: int, keep: float, sweeps: int, seed: int) -> Plan:
+    for name, value in (("target", target), ("keep", keep)):
+        if not (isinstance(value, (int, float)) and 0 < value < 1):
+            raise ArgumentError(f"{name} = {value!r}", where=name, remedy="give a number between 0 and 1")
+    _whole("population", population, 20)
+    _whole("sweeps", sweeps, 1)
+    if keep * population < 4:
+        raise ArgumentError(
+            f"a population of {population} of which a level keeps {keep:g}",
+            where="population",
+            remedy=f"give at least {int(np.ceil(4 / keep))}: fewer than 4 survivors are no population",
+        )
+    return Plan(float(target), int(population), float(keep), int(sweeps), seed)
+
+
+def _whole(name: str, value: int, least: int) -> None:
+    if isinstance(value, bool) or not isinstance(value, int) or value < least:
+        raise ArgumentError(f"{name} = {value!r}", where=name, remedy=f"give a whole number of at least {least}")

@@ -1,0 +1,83 @@
+"""What every runner calls for a tail: a replicate of a case, from where it was left to its end."""
+
+from __future__ import annotations
+
+import os
+import socket
+import time
+
+import numpy as np
+
+from basins.errors import RunError
+from basins.experiment import Case
+from basins.laws import stream_key
+from basins.rare.chains import Reaction, first_population
+from basins.rare.levels import Dwell
+from basins.rare.record import TailManifest, commit, read_levels, read_manifest, read_population
+from basins.rare.replicates import PILOT, Level, next_level
+from basins.rare.streams import Stream
+from basins.rare.whitening import Whitening
+from basins.shard import ShardSummary, Task, Telemetry, peak_memory
+from basins.store import Files, files_at
+
+WORK = "basins.rare.work:work"
+
+
+def work(run: str, case: str, shard: int, attempt: int) -> ShardSummary:
+    """Have replicate `shard` (0: the pilot) of a case done in the tail's run at this path or URI.
+
+    Idempotent: levels that are committed are passed over. The summary counts trajectories of this call, its digests
+    are empty.
+    """
+    clock, started = time.perf_counter(), time.time()
+    files = files_at(run)
+    manifest = read_manifest(files)
+    levels = replicate(files, manifest, manifest.case(case), shard)
+    trajectories = sum(level.climb.trajectories for level in levels)
+    undecided = sum(level.climb.undecided for level in levels)
+    return ShardSummary(
+        task=Task(case, shard),
+        trajectories=trajectories,
+        minimum=trajectories - undecided,
+        saddle=0,
+        censored=undecided,
+        evaluations=sum(level.climb.evaluations for level in levels),
+        digests={},
+        telemetry=Telemetry(
+            started=started,
+            seconds=time.perf_counter() - clock,
+            peak_memory=peak_memory(),
+            host=socket.gethostname(),
+            pid=os.getpid(),
+            computed=bool(levels),
+        ),
+    )
+
+
+def replicate(files: Files, manifest: TailManifest, case: Case, number: int) -> list[Level]:
+    """Carry a replicate to its end; the levels that were computed now."""
+    plan, key = manifest.plan, stream_key(case.problem, case.law)
+    reaction = Reaction(Whitening(case.problem, case.law), Dwell(case.problem, case.settings))
+    times = None
+    if number != PILOT:
+        times = np.array([level.t for level in read_levels(files, case.key, PILOT) if level.climb.p > 0])
+        if not len(times):
+            raise RunError(
+                "nobody of the pilot waits at its first time",
+                where=f"case {case.name!r}",
+                remedy="raise the population, or tighten [engine] rtol and atol",
+            )
+    done = read_levels(files, case.key, number)
+    at = done[-1] if done else None
+    if at is not None and at.ending:
+        return []
+    if at is None:
+        population = first_population(reaction, plan.population, Stream(plan.seed, key, number, 0))
+    else:
+        population = read_population(files, case.key, number, at)
+    computed = []
+    while at is None or not at.ending:
+        population, at = next_level(reaction, plan, key, number, population, at, times)
+        commit(files, case.key, number, population, at)
+        computed.append(at)
+    return computed

@@ -1,0 +1,27 @@
+"""What `basins tail` prints."""
+
+from __future__ import annotations
+
+from rich.console import Console
+
+from basins.estimate import law_text
+from basins.rare import printed
+from basins.rare.tail import CaseTail
+from basins.screen import columns, heading, indented, paragraph
+
+
+def print_tail(out: Console, tail: CaseTail) -> None:
+    """Level by level, the sentence, and what to be wary of."""
+    case = tail.case
+    widths = "-".join(map(str, case.problem.widths))
+    chains = f"{tail.replicates} replicates of {tail.plan.population:,} chains"
+    heading(out, case.name, f"{widths}, {law_text(case.law)}, {chains}")
+    table = columns(*printed.HEADINGS, text=(), gap=2)
+    for level in tail.levels:
+        table.add_row(*printed.row(level, case.problem.H), style="" if level.resolved else "dim")
+    indented(out, table)
+    for said in printed.sentences(tail):
+        paragraph(out, said, style="bold")
+    for said in tail.warnings:
+        paragraph(out, f"warning: {said}", style="yellow")
+    out.print()

@@ -1,0 +1,116 @@
+"""Moves keep the law they must keep: K-S against exact conditional laws. Copies, shares and their variance."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any, cast
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from basins import Problem, laws
+from basins.engines.base import Settings
+from basins.rare import chains
+from basins.rare.chains import MOVES, Population, Reaction, climb, copies, first_population, share
+from basins.rare.levels import Dwell
+from basins.rare.streams import Stream
+from basins.rare.whitening import Whitening
+
+N = 6000
+
+
+class Beyond:
+    """A reaction whose T is the coordinate along (1, 1, 0, ..., 0) / sqrt(2): normal, and T > t a half-space."""
+
+    def __init__(self, n: int) -> None:
+        self.n = n
+
+    def coordinate(self, z: np.ndarray) -> np.ndarray:
+        along: np.ndarray = (z[:, 0] + z[:, 1]) / np.sqrt(2)
+        return along
+
+    def at(self, z: np.ndarray, t: float) -> Any:
+        waiting = self.coordinate(z) > t
+        none = np.zeros(len(z), dtype=bool)
+        return SimpleNamespace(waiting=waiting, undecided=none, evaluations=len(z), T=self.coordinate(z))
+
+
+def conditional(reaction: Beyond, t: float, stream: Stream) -> Population:
+    """Exact draws of z given T > t: the coordinate by its quantile, the rest free."""
+    z = stream.normals(N, reaction.n)
+    wanted = stats.norm.isf(stream.uniforms(N) * stats.norm.sf(t))
+    z[:, :2] += ((wanted - reaction.coordinate(z)) / np.sqrt(2))[:, None]
+    own = np.arange(N)
+    return Population(z, own, own, np.zeros(N, dtype=np.int64))
+
+
+@pytest.mark.parametrize("name", MOVES)
+@pytest.mark.parametrize("size", [0.2, 1.0])
+def test_a_move_keeps_the_conditional_law(name: str, size: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(chains, "MOVES", {name: MOVES[name]})
+    monkeypatch.setattr(chains, "GAIN", 0.0)
+    reaction, t, stream = Beyond(3), 1.5, Stream(1, 2, 3, 4)
+    before = conditional(reaction, t, stream)
+    before.sizes = {name: size}
+    after, came = climb(cast(Reaction, reaction), before, t, 30, stream)
+    assert came.p == 1.0
+    assert (after.moved > 0).mean() > 0.9  # else nothing is tested
+    assert stats.kstest(reaction.coordinate(after.z), lambda x: 1 - stats.norm.sf(x) / stats.norm.sf(t)).pvalue > 1e-3
+    assert stats.kstest((after.z[:, 0] - after.z[:, 1]) / np.sqrt(2), "norm").pvalue > 1e-3
+    assert stats.kstest(after.z[:, 2], "norm").pvalue > 1e-3
+
+
+def test_splitting_finds_a_normal_tail() -> None:
+    reaction, P = cast(Reaction, Beyond(4)), []
+    for replicate in range(16):
+        population, log_P = first_population(reaction, 500, Stream(3, 1, replicate, 0)), 0.0
+        for level, t in enumerate((0.84, 1.75, 2.4, 2.95, 3.4, 3.85, 4.25, 4.6, 5.0), start=1):
+            population, came = climb(reaction, population, t, 8, Stream(3, 1, replicate, level))
+            log_P += np.log(came.p)
+        P.append(np.exp(log_P))
+    error = np.std(P, ddof=1) / 4
+    assert abs(np.mean(P) - stats.norm.sf(5.0)) < 3.5 * error
+    assert error < 0.1 * stats.norm.sf(5.0)
+
+
+def test_moves_of_all_kinds_keep_the_law_of_a_chain_beside_its_saddle() -> None:
+    """Starts of a two-weight chain given T > t, by rejection, before and after: same law (6.4: P is about 2 %)."""
+    problem = Problem.from_spectrum([1.0], d_x=1, hidden=[1])
+    reaction = Reaction(Whitening(problem, laws.Gaussian(1.0)), Dwell(problem, Settings()))
+    stream, t = Stream(1, 2, 3, 4), 1.4
+    z = stream.normals(150_000, 2)
+    z = z[reaction.at(z, t).waiting]
+    half = len(z) // 2
+    own = np.arange(half)
+    after, came = climb(reaction, Population(z[:half], own, own, np.zeros(half, dtype=np.int64)), t, 20, stream)
+    assert came.p == 1.0
+    assert half > 1000
+    for functional in (lambda z: z[:, 0], lambda z: z[:, 0] + z[:, 1], lambda z: z[:, 0] - z[:, 1]):
+        assert stats.ks_2samp(functional(after.z), functional(z[half:])).pvalue > 1e-3
+
+
+def test_nobody_waits() -> None:
+    reaction = cast(Reaction, Beyond(2))
+    after, came = climb(reaction, first_population(reaction, 50, Stream(1, 1, 1, 1)), 9.0, 3, Stream(1, 1, 1, 2))
+    assert came.p == 0.0
+    assert len(after) == 0
+
+
+def test_copies_are_even() -> None:
+    survivors = np.array([3, 5, 8])
+    counts = np.bincount(copies(survivors, 10, Stream(1, 1, 1, 1)), minlength=9)
+    assert sorted(counts[survivors]) == [3, 3, 4]
+    assert counts.sum() == 10
+
+
+def test_the_variance_of_a_share_counts_families() -> None:
+    """Families that answer as one are as many draws as there are families."""
+    rng = np.random.default_rng(1)
+    independent, families = [], []
+    for _ in range(300):
+        answers = rng.random(200) < 0.3
+        independent.append(share(answers, np.arange(200))[1])
+        families.append(share(np.repeat(answers[:20], 10), np.repeat(np.arange(20), 10))[1])
+    assert np.mean(independent) == pytest.approx(0.3 * 0.7 / 200, rel=0.05)
+    assert np.mean(families) == pytest.approx(0.3 * 0.7 / 20, rel=0.15)
