@@ -24,6 +24,7 @@ from typing import Any
 from basins.errors import ArgumentError, RunError
 from basins.progress import Listener
 from basins.runners.base import ONE_THREAD, WORK, cores, portable, search_path, work_of
+from basins.runners.head import REMEDY, Head
 from basins.runners.ledger import Ledger, failure
 from basins.shard import Task
 
@@ -73,11 +74,11 @@ class Ray:
         with _connection(self.address, workers) as (ray, options, own):
             remote = ray.remote(_task).options(num_cpus=1, max_retries=0, name="basins shard", **options)
             flight = _Flight(ray, remote, (self.work, run_path), Ledger(tasks, on_event, self.deadline))
-            bound = _Bound(ray, workers or (cores() if own else None))
+            bound = _Bound(ray, workers or (cores() if own else None), Head(ray.get_runtime_context().gcs_address))
             try:
                 while flight.ledger.unfinished:
                     flight.submit(bound())
-                    for ref in flight.back(bound.patience):
+                    for ref in flight.back(LOOK):
                         self.collect(ray, ref, flight.refs.pop(ref), flight.ledger)
                     flight.give_up_late()
             except ray.exceptions.RayError as error:
@@ -96,7 +97,12 @@ class Ray:
         died = ray.exceptions
         try:
             result = ray.get(ref)
-        except (died.WorkerCrashedError, died.NodeDiedError, died.LocalRayletDiedError, died.ObjectLostError) as error:
+        except died.LocalRayletDiedError as error:
+            # Not the worker's machine: the one through which this driver is in the cluster. No attempt would get there.
+            raise RunError(
+                "the Ray node that this driver was connected to is gone", where=self.address, remedy=REMEDY
+            ) from error
+        except (died.WorkerCrashedError, died.NodeDiedError, died.ObjectLostError) as error:
             ledger.lost(task, f"{type(error).__name__}: the worker or its machine is gone")
         except died.OutOfMemoryError:
             ledger.lost(task, "OutOfMemoryError: Ray killed the worker because the machine's memory was full")
@@ -137,11 +143,11 @@ class _Flight:
             task, attempt = self.ledger.take()
             self.refs[self.remote.remote(*self.arguments, task.case, task.shard, attempt)] = task
 
-    def back(self, patience: float | None) -> list[Any]:
+    def back(self, patience: float) -> list[Any]:
         """The refs that are back; waits for the first, for the first deadline, or `patience` seconds."""
         refs = list(self.refs)
-        times = [seconds for seconds in (patience, self.ledger.patience()) if seconds is not None]
-        if not self.ray.wait(refs, num_returns=1, timeout=min(times, default=None))[0]:
+        late = self.ledger.patience()
+        if not self.ray.wait(refs, num_returns=1, timeout=patience if late is None else min(patience, late))[0]:
             return []
         found: list[Any] = self.ray.wait(refs, num_returns=len(refs), timeout=0)[0]
         return found
@@ -157,25 +163,23 @@ class _Flight:
 
 
 class _Bound:
-    """How many shards may be in flight: as many as is said, or AHEAD for each core that the cluster has now."""
+    """How many shards may be in flight: as many as is said, or AHEAD for each core that the cluster has now.
 
-    def __init__(self, ray: Any, fixed: int | None, clock: Callable[[], float] = time.monotonic) -> None:
-        self.ray, self.fixed, self.clock = ray, fixed, clock
-        self.found, self.looked = 1, -LOOK
+    Every LOOK seconds the head is looked after: a call to one that is gone would not return.
+    """
+
+    def __init__(self, ray: Any, fixed: int | None, head: Head, clock: Callable[[], float] = time.monotonic) -> None:
+        self.ray, self.head, self.clock, self.fixed = ray, head, clock, fixed is not None
+        self.found, self.looked = fixed or 1, -LOOK
 
     def __call__(self) -> int:
-        if self.fixed is not None:
-            return self.fixed
+        """Raises RunError once the head is gone."""
         if self.clock() - self.looked >= LOOK:
-            # A cluster may have no core for a while: what is submitted then makes it grow.
-            self.found = AHEAD * max(1, int(self.ray.cluster_resources().get("CPU", 0)))
+            if self.head.answers() and not self.fixed:
+                # A cluster may have no core for a while: what is submitted then makes it grow.
+                self.found = AHEAD * max(1, int(self.ray.cluster_resources().get("CPU", 0)))
             self.looked = self.clock()
         return self.found
-
-    @property
-    def patience(self) -> float | None:
-        """Seconds after which it may be another number."""
-        return None if self.fixed is not None else LOOK
 
 
 @contextmanager

@@ -1,0 +1,74 @@
+"""What a driver does when the cluster goes away under it. The real thing is in chaos: SIGKILL to a head."""
+
+from __future__ import annotations
+
+import socket
+from typing import Any
+
+import pytest
+from standins import CASE
+
+from basins.errors import RunError
+from basins.runners import head
+from basins.runners.head import Head
+from basins.runners.ledger import Ledger
+from basins.runners.ray import LOOK, Ray, _Bound
+from basins.shard import Task
+
+
+class Clock:
+    now = 100.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def test_a_head_that_is_silent_for_long_is_given_up() -> None:
+    clock = Clock()
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        watched = Head(f"127.0.0.1:{listener.getsockname()[1]}", clock)
+        clock.now += 10 * head.GONE
+        assert watched.answers()
+    clock.now += 0.9 * head.GONE
+    assert not watched.answers(), "it may come back"
+    clock.now += 0.2 * head.GONE
+    with pytest.raises(RunError, match=r"head of the Ray cluster has not answered for 33 s; start a cluster, then run"):
+        watched.answers()
+
+
+def test_nothing_is_asked_of_a_cluster_whose_head_is_silent() -> None:
+    """The call would not return before Ray ends the process."""
+
+    class Cluster:
+        def cluster_resources(self) -> dict[str, float]:
+            raise AssertionError("asked")
+
+    with socket.socket() as taken:  # bound, not listening
+        taken.bind(("127.0.0.1", 0))
+        clock = Clock()
+        gone = Head(f"127.0.0.1:{taken.getsockname()[1]}", clock)
+        for fixed, expected in ((None, 1), (5, 5)):
+            bound = _Bound(Cluster(), fixed, gone, clock)
+            assert bound() == expected
+        clock.now += head.GONE + LOOK
+        with pytest.raises(RunError, match="has not answered"):
+            bound()
+
+
+def test_a_driver_whose_own_node_is_gone_stops_instead_of_trying_again() -> None:
+    """No attempt would reach a worker: each would be lost at once, and the shard blamed for it."""
+    import ray
+
+    class Gone:
+        exceptions = ray.exceptions
+
+        def get(self, ref: Any) -> Any:
+            raise ray.exceptions.LocalRayletDiedError
+
+    events: list[Any] = []
+    ledger = Ledger([Task(CASE, 0)], events.append)
+    task, _ = ledger.take()
+    with pytest.raises(RunError, match="node that this driver was connected to is gone; start a cluster") as raised:
+        Ray("10.0.0.1:6379").collect(Gone(), None, task, ledger)
+    assert raised.value.where == "10.0.0.1:6379"
+    assert events == []
