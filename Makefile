@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 PEERS := benchmarks/.venv
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
 
-.PHONY: run test slow lint types bench
+.PHONY: run test slow lint types bench scale
 
 run: $(VENV)/.run
 	$(BIN)/basins run examples/iris.toml --out runs/iris
@@ -26,6 +26,10 @@ types: $(VENV)/.dev
 # The peers have an environment of their own.
 bench: $(VENV)/.run $(PEERS)/.peers
 	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/run.py --peers $(PEERS)/bin/python
+
+# What a driver sustains, without a cluster: benchmarks/scale.md.
+scale: $(VENV)/.run
+	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/driver.py
 
 # A stamp is younger than what it was installed from, or the step is done again.
 $(VENV)/.run: requirements.txt pyproject.toml

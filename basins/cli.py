@@ -151,8 +151,10 @@ def run(
     screen = tables.console()
     if dry_run:
         from basins.describe import plan
+        from basins.pilot import decided
         from basins.runners.base import cores
 
+        loaded = decided(loaded)
         tables.print_plan(screen, loaded, plan(loaded), 1 if on == "inline" else workers or cores(), out)
         return
     from basins.runners import run as run_experiment
@@ -307,9 +309,10 @@ def describe(experiment: Path, case: str | None, workers: int | None) -> None:
     from basins import describe as described
     from basins import tables
     from basins.experiment import load
+    from basins.pilot import decided
     from basins.runners.base import cores
 
-    loaded = load(experiment)
+    loaded = decided(load(experiment))
     chosen = loaded.cases if case is None else (loaded.case(case),)
     tables.print_description(
         tables.console(), loaded, [described.describe(loaded, one) for one in chosen], workers or cores()

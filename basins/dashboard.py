@@ -28,6 +28,9 @@ PATIENCE = 60.0
 SILENCE = 60.0
 """Seconds without a line of the log after which the connection is made anew: it may be dead."""
 
+YOUNG, NO_AGENT = 60.0, "No available agent"
+"""Seconds within which a head that answers must have an agent that takes jobs, and what Ray says before."""
+
 INTERRUPTED = 130
 """The exit status of a job that was stopped."""
 
@@ -65,10 +68,18 @@ class Dashboard:
     # --- jobs -------------------------------------------------------------------------------------------------------
 
     def submit(self, job: str, entrypoint: str, runtime_env: dict[str, Any]) -> str:
-        """Submit a job under this id; the id."""
-        with self._as_refusals():
-            given: str = self.client.submit_job(entrypoint=entrypoint, submission_id=job, runtime_env=runtime_env)
-        return given
+        """Submit a job under this id; the id. Waits up to YOUNG for a cluster that has only just been started."""
+        until = time.monotonic() + YOUNG
+        while True:
+            try:
+                with self._as_refusals():
+                    return str(
+                        self.client.submit_job(entrypoint=entrypoint, submission_id=job, runtime_env=runtime_env)
+                    )
+            except RunError as error:
+                if NO_AGENT not in error.what or time.monotonic() > until:
+                    raise
+            time.sleep(1.0)
 
     def follow(self, job: str, say: Callable[[str], None]) -> int:
         """Say a job's log from the beginning, as it comes, until the job ends; its own exit status.

@@ -125,7 +125,10 @@ class Document(_Parts):
     """The whole file."""
 
     seed: Seed
-    blocks_per_shard: Count = 1
+    blocks_per_shard: Annotated[
+        Annotated[int, Field(ge=1, lt=1 << 53)] | Literal["auto"],
+        Field(description='a whole number of at least 1, or "auto"'),
+    ] = 1
     visits_every: Annotated[int, Field(ge=0, lt=1 << 53, description="a whole number, 0 for none")] = 0
     rows: Annotated[Rows | None, Field(description='"all" or "exceptions"')] = None
     case: Annotated[list[SubTable], Field(description="tables, each headed [[case]]")] = []

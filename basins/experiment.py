@@ -137,13 +137,14 @@ class Case:
 class Experiment:
     """A validated experiment. text: canonical TOML; digest: SHA-256 of the text and the cases' keys.
 
+    blocks_per_shard: None where it says "auto" and no pilot has decided it yet (pilot.py).
     rows: which rows of trajectories are kept; "all" by default, "exceptions" where a case has more than ALL_ROWS.
     """
 
     name: str
     seed: int
     cases: tuple[Case, ...]
-    blocks_per_shard: int
+    blocks_per_shard: int | None
     visits_every: int
     rows: Rows
     text: str
@@ -152,6 +153,11 @@ class Experiment:
     def digest(self) -> str:
         content = "\n".join([self.text, *(case.key for case in self.cases)])
         return hashlib.sha256(content.encode()).hexdigest()
+
+    @cached_property
+    def auto(self) -> bool:
+        """Whether a pilot decides the shard plan of a new run."""
+        return tomllib.loads(self.text).get("blocks_per_shard") == "auto"
 
     def case(self, key: str) -> Case:
         """The case with this key or name."""
@@ -162,7 +168,9 @@ class Experiment:
         raise ArgumentError(f"no case {key!r}", where="case", remedy=nearest(key, names))
 
     def plan(self, case: Case) -> Plan:
-        """How the case is cut into blocks and shards."""
+        """How the case is cut into blocks and shards. Raises ArgumentError where that is not decided yet."""
+        if self.blocks_per_shard is None:
+            raise ArgumentError("not decided yet", where="blocks_per_shard", remedy="ask basins.pilot.decided")
         return Plan(case.trajectories, self.blocks_per_shard)
 
     @classmethod
@@ -187,7 +195,10 @@ class Experiment:
         head = {key: getattr(document, key) for key in ("name", "seed", "blocks_per_shard", "visits_every")}
         most = max(case.trajectories for case in cases)
         head["rows"] = document.rows or ("all" if most <= ALL_ROWS else "exceptions")
-        return cls(cases=tuple(cases), text=tomli_w.dumps({**head, "case": tables}), **head)
+        text = tomli_w.dumps({**head, "case": tables})
+        if document.blocks_per_shard == "auto":
+            head["blocks_per_shard"] = None
+        return cls(cases=tuple(cases), text=text, **head)
 
 
 def load(path: str | Path) -> Experiment:

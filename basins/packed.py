@@ -25,7 +25,10 @@ def opened(path: Path) -> Experiment:
 
 def pack(experiment: Experiment) -> dict[str, bytes]:
     """The files of a packed experiment, by name."""
-    return {layout.EXPERIMENT: experiment.text.encode(), layout.MANIFEST: Manifest.of(experiment).to_json()}
+    from basins.pilot import decided
+
+    manifest = Manifest.of(decided(experiment))  # a plan that is "auto" is decided here, not on the cluster's head
+    return {layout.EXPERIMENT: experiment.text.encode(), layout.MANIFEST: manifest.to_json()}
 
 
 def unpack(folder: Path) -> Experiment:
@@ -54,7 +57,7 @@ def unpack(folder: Path) -> Experiment:
         name=document.name,
         seed=document.seed,
         cases=packed.cases,
-        blocks_per_shard=document.blocks_per_shard,
+        blocks_per_shard=packed.blocks_per_shard,
         visits_every=document.visits_every,
         rows=packed.rows,
         text=text,

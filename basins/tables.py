@@ -129,6 +129,7 @@ def print_plan(out: Console, experiment: Experiment, plan: Sequence[PlannedCase]
             size(planned.size),
         )
     indented(out, table)
+    _pilot(out, experiment)
     total = sum(planned.case.trajectories for planned in plan)
     paragraph(
         out,
@@ -136,6 +137,13 @@ def print_plan(out: Console, experiment: Experiment, plan: Sequence[PlannedCase]
         f"{duration(wall(plan, workers))} on {counted(workers, 'worker')} like this machine's once started, about "
         f"{size(sum(planned.size for planned in plan))} in {where}. Nothing was written.",
     )
+
+
+def _pilot(out: Console, experiment: Experiment) -> None:
+    if experiment.auto:
+        blocks = experiment.blocks_per_shard
+        said = f"blocks_per_shard = {blocks} by a pilot on this machine; a run keeps that of its own, at its creation."
+        paragraph(out, said)
 
 
 def wall(plan: Sequence[PlannedCase], workers: int) -> float:
@@ -149,6 +157,7 @@ def wall(plan: Sequence[PlannedCase], workers: int) -> float:
 
 def print_description(out: Console, experiment: Experiment, described: Sequence[Description], workers: int) -> None:
     """Each problem once, then the cases that are made of it."""
+    _pilot(out, experiment)
     for digest in dict.fromkeys(one.case.problem.digest for one in described):
         group = [one for one in described if one.case.problem.digest == digest]
         _problem(out, experiment, group[0])

@@ -354,7 +354,11 @@ REFUSED: list[tuple[str, type[BasinsError], str]] = [
     (swap("seed = 1", "seed = nan"), ExperimentError, "seed = nan; give a whole number from 0"),
     (swap('"small"', '""'), ExperimentError, "t.toml: name: name = ''; give a text of one line"),
     (swap('"small"', '"a\\nb"'), ExperimentError, r"name = 'a\nb'; give a text of one line"),
-    ("blocks_per_shard = 0\n" + BASE, ExperimentError, "blocks_per_shard = 0; give a whole number of at least 1"),
+    (
+        "blocks_per_shard = 0\n" + BASE,
+        ExperimentError,
+        'blocks_per_shard = 0; give a whole number of at least 1, or "auto"',
+    ),
     ("visits_every = -1\n" + BASE, ExperimentError, "visits_every = -1; give a whole number, 0 for none"),
     # data
     (swap(SPECTRUM, ""), ExperimentError, "t.toml: no table [data]; add [data]"),

@@ -22,7 +22,7 @@ FLOORS = [
     ["engines"],
     ["limits"],
     ["engines.drive", "engines.follow", "trajectory"],
-    ["data", "document", "experiment"],
+    ["data", "document", "experiment", "pilot"],
     ["store", "shard", "extension", "estimate", "sentences", "summary", "survival", "tails", "passages", "rare"],
     ["packed", "job", "dashboard", "submit"],
     ["progress", "runners", "describe", "show", "status", "verify", "planning", "figures", "report"],

@@ -6,6 +6,7 @@ import errno
 import hashlib
 import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -26,6 +27,7 @@ from basins.shard import work
 from basins.store import (
     Manifest,
     ShardTables,
+    check_shards,
     commit,
     commit_shard,
     create_or_resume,
@@ -578,6 +580,33 @@ def test_a_run_in_progress_shows_what_is_committed(tmp_path: Path) -> None:
     with pytest.raises(RunError, match=r"blocks/.*part-00000002\.parquet is gone"):
         opened.blocks()
     assert opened.missing() == {key(): [1, 2]}
+
+
+def test_a_large_run_is_looked_at_in_part(run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What no digest covers is looked at whatever the size; of what they cover, as many as LOOKED_AT says, spread."""
+    from basins.store import commit
+    from basins.store.digests import DigestBook
+
+    shutil.copytree(run, tmp_path / "run")
+    opened = open_run(tmp_path / "run")
+    there = opened.committed(key())
+    assert len(there) >= 3
+    monkeypatch.setattr(commit, "LOOKED_AT", 1)
+    looked = commit._to_look_at(opened.files, opened.manifest.cases[0], there)
+    assert looked == there, "no digest yet"
+    DigestBook(opened.files, opened.manifest).close()
+    assert commit._to_look_at(opened.files, opened.manifest.cases[0], there) == there[:1]
+    first, last = (part(tmp_path / "run", "visits", shard) for shard in (there[0], there[-1]))
+    shutil.copy(first, last)
+    check_shards(opened.files, opened.manifest)
+    batch = next((tmp_path / "run" / "digests").rglob("*.sha256"))
+    batch.write_text("".join(batch.read_text().splitlines(keepends=True)[:-3]))
+    with pytest.raises(RunError, match="is of another first_id"):
+        check_shards(opened.files, opened.manifest)
+    monkeypatch.setattr(commit, "LOOKED_AT", len(there))
+    batch.unlink()
+    with pytest.raises(RunError, match="is of another first_id"):
+        check_shards(opened.files, opened.manifest)
 
 
 def test_refusals_of_the_store_travel(run: Path) -> None:

@@ -5,8 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable
-from contextlib import suppress
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 import pyarrow as pa
@@ -28,8 +27,13 @@ def create_or_resume(files: Files, experiment: Experiment) -> Manifest:
 
     Raises RunError if the place holds something else, or a run whose experiment, plan or versions differ.
     """
+    new = not files.exists(layout.MANIFEST)
+    if new and experiment.blocks_per_shard is None:
+        experiment = _decided(experiment)
+    elif not new and experiment.auto:
+        experiment = replace(experiment, blocks_per_shard=read_manifest(files).blocks_per_shard)
     wanted = Manifest.of(experiment)
-    if not files.exists(layout.MANIFEST):
+    if new:
         foreign = [path for path in files.paths("") if path not in layout.OF_CREATION]
         if foreign:
             raise RunError(
@@ -48,8 +52,16 @@ def create_or_resume(files: Files, experiment: Experiment) -> Manifest:
             files.put(path, content[path])
     # Read back also what was just written: another driver may have created another run here at the same moment.
     manifest, text = read_manifest(files), experiment_text(files)
+    if experiment.auto:
+        wanted = replace(wanted, blocks_per_shard=manifest.blocks_per_shard)
     refuse_if_different(manifest, text, wanted, experiment.text, files.uri)
     return manifest
+
+
+def _decided(experiment: Experiment) -> Experiment:
+    from basins.pilot import decided  # integrates: brings the engines
+
+    return decided(experiment)
 
 
 def read_manifest(files: Files) -> Manifest:
@@ -140,51 +152,75 @@ def committed_digests(files: Files, case: str, shard: int) -> dict[Kind, str]:
 
 def shards_there(files: Files, kind: Kind, case: str) -> list[int]:
     """The shards of a case that have a file of this kind, ascending: one listing. Other files there are passed over."""
-    shards = []
-    for path in files.paths(layout.folder(kind, case)):
-        with suppress(ValueError):
-            shards.append(layout.file_of(path)[1])
-    return sorted(shards)
+    folder = layout.folder(kind, case)
+    found = (layout.shard_of(path[len(folder) :]) for path in files.paths(folder))
+    return sorted(shard for shard in found if shard is not None)
 
 
 def missing_shards(files: Files, contents: Contents, case: Case) -> list[int]:
     """The shards that are still to be done: without a commit mark, or with a file lost after the commit."""
-    there = set.intersection(*(set(shards_there(files, kind, case.key)) for kind in COMMIT_ORDER))
-    return [shard for shard in contents.shards(case) if shard not in there]
+    planned = contents.shards(case)
+    files_there = bytearray(planned[-1] + 1 if len(planned) else 0)  # of each shard: a set of 10^5 numbers is 8 MB
+    for kind in COMMIT_ORDER:
+        for shard in shards_there(files, kind, case.key):
+            if shard < len(files_there):
+                files_there[shard] += 1
+    return [shard for shard in planned if files_there[shard] < len(COMMIT_ORDER)]
+
+
+LOOKED_AT = 2000
+"""So many shards a check looks at even if digests cover them."""
 
 
 def check_shards(files: Files, contents: Contents) -> None:
-    """Look at the footer of every file of every committed shard. Raises RunError naming the damaged or foreign ones."""
+    """Look at the footers of committed shards. Raises RunError naming the damaged or foreign ones.
+
+    Of up to LOOKED_AT shards a case every file is looked at. Of more: those that RUN/digests does not cover yet, since
+    nobody has read what their writers left, and LOOKED_AT of the others, spread evenly; what befalls the rest after
+    they were written is found when they are read, and by `basins verify`, which reads every byte.
+    """
     bad: list[str] = []
     for case in contents.cases:
         planned = frozenset(contents.shards(case))
-        kept: dict[int, str] = {}  # rows of trajectories by shard, as the block files say
+        there = {kind: frozenset(shards_there(files, kind, case.key)) for kind in COMMIT_ORDER}
         for kind in COMMIT_ORDER:
-            for shard in shards_there(files, kind, case.key):
-                if shard in planned:
-                    bad.extend(_wrong(files, contents, kind, case, shard, kept))
-                else:
-                    bad.append(f"{layout.part(kind, case.key, shard)} is beyond the plan of {len(planned)} shards")
+            beyond = sorted(there[kind] - planned)
+            bad.extend(
+                f"{layout.part(kind, case.key, shard)} is beyond the plan of {len(planned)} shards" for shard in beyond
+            )
+        for shard in _to_look_at(files, case, sorted(planned & frozenset.union(*there.values()))):
+            bad.extend(_wrong(files, contents, case, shard, [kind for kind in COMMIT_ORDER if shard in there[kind]]))
     if bad:
         more = f"; and {len(bad) - 3} more" if len(bad) > 3 else ""
         raise RunError(f"{'; '.join(bad[:3])}{more}", where=files.uri, remedy=parquet.AGAIN)
 
 
-def _wrong(files: Files, contents: Contents, kind: Kind, case: Case, shard: int, kept: dict[int, str]) -> Iterable[str]:
-    path = layout.part(kind, case.key, shard)
-    try:
-        footer = parquet.footer(files, path)
-    except parquet.Damaged as error:
-        return [error.what]
+def _to_look_at(files: Files, case: Case, shards: list[int]) -> list[int]:
+    from basins.store.digests import covered
+
+    if len(shards) <= LOOKED_AT:
+        return shards
+    known = covered(files, case.key)
+    spread = {shards[k * len(shards) // LOOKED_AT] for k in range(LOOKED_AT)}
+    return [shard for shard in shards if shard in spread or shard not in known]
+
+
+def _wrong(files: Files, contents: Contents, case: Case, shard: int, kinds: list[Kind]) -> Iterable[str]:
+    """What is wrong with those of a shard's files that are there."""
     wanted = contents.footer(case, shard)
-    differ = [name for name, value in wanted.items() if footer.keys.get(name) != value]
-    if differ:
-        return [f"{path} is of another {', '.join(differ)}"]
-    rows = {kind: str(count) for kind, count in contents.expected(case, shard).items()}
-    if kind == "blocks":
-        kept[shard] = footer.keys.get("rows", "")
-    elif kind == "trajectories":
-        rows.setdefault("trajectories", kept.get(shard, str(footer.rows)))
-    if kind in rows and str(footer.rows) != rows[kind]:
-        return [f"{path} has {footer.rows} rows of {rows[kind]}"]
-    return []
+    rows: dict[Kind, str] = {kind: str(count) for kind, count in contents.expected(case, shard).items()}
+    for kind in kinds:
+        path = layout.part(kind, case.key, shard)
+        try:
+            footer = parquet.footer(files, path)
+        except parquet.Damaged as error:
+            yield error.what
+            continue
+        differ = [name for name, value in wanted.items() if footer.keys.get(name) != value]
+        if differ:
+            yield f"{path} is of another {', '.join(differ)}"
+            continue
+        if kind in rows and str(footer.rows) != rows[kind]:
+            yield f"{path} has {footer.rows} rows of {rows[kind]}"
+        if kind == "blocks":
+            rows.setdefault("trajectories", footer.keys.get("rows", "unknown"))

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Mapping
+from itertools import groupby
 
 from basins.errors import RunError
 from basins.store import layout
@@ -56,6 +57,16 @@ def batch_text(case: str, shards: Mapping[int, Digests]) -> str:
     return "".join(lines)
 
 
+def covered(files: Files, case: str) -> set[int]:
+    """The shards of a case that its digests cover. Raises RunError for a damaged batch."""
+    found: set[int] = set()
+    for path in files.paths(layout.digests_folder(case)):
+        batch = layout.batch_of(path)
+        if batch is not None:
+            found.update(read_batch(files, case, batch))
+    return found
+
+
 class DigestBook:
     """The digests of a run in progress: told of shards as they are done, it writes each batch once it is complete."""
 
@@ -84,15 +95,15 @@ class DigestBook:
         self.known.clear()  # a second driver may have written since
         for case in self.contents.cases:
             there = shards_there(self.files, "trajectories", case.key)
-            for number in sorted({shard // DIGEST_BATCH for shard in there}):
-                batch = case.key, number
-                shards = {shard for shard in there if shard // DIGEST_BATCH == number}
+            for number, of_batch in groupby(there, key=lambda shard: shard // DIGEST_BATCH):
+                batch, shards = (case.key, number), set(of_batch)
                 known = self._known(batch)
                 if batch in self.open or shards - set(known):
                     rest = shards - set(known) - set(self.open.get(batch, ()))
                     found = {shard: committed_digests(self.files, case.key, shard) for shard in rest}
                     self.open.setdefault(batch, {}).update(found)
                     self._write(batch)
+                self.known.pop(batch, None)  # a thousand shards are held at a time
 
     def _size(self, case: str, batch: int) -> int:
         shards = self.contents.shards(self.contents.case(case))

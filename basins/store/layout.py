@@ -37,6 +37,7 @@ TELEMETRY_LINES = 1000
 DIGEST_BATCH = 1000
 """Shards a digest file covers."""
 
+_NAME = re.compile(r"part-(\d{8,})\.parquet")
 _PART = re.compile(r"(visits|blocks|trajectories)/case=([^/]+)/part-(\d{8,})\.parquet")
 
 
@@ -48,6 +49,12 @@ def part(kind: Kind, case: str, shard: int) -> str:
 def folder(kind: Kind, case: str) -> str:
     """The folder of a case's files of one kind, with its "/"."""
     return f"{kind}/case={case}/"
+
+
+def shard_of(name: str) -> int | None:
+    """The shard of a file's name in such a folder, None for another file."""
+    match = _NAME.fullmatch(name)
+    return None if match is None else int(match[1])
 
 
 def file_of(path: str) -> tuple[Kind, int]:
@@ -81,6 +88,17 @@ def verified(seed: int, digest: str) -> str:
 def set_aside(number: int) -> str:
     """The folder of the number-th repair, with its "/"."""
     return f"{SET_ASIDE}{number:04d}/"
+
+
+def digests_folder(case: str) -> str:
+    """The folder of a case's digests, with its "/"."""
+    return f"digests/case={case}/"
+
+
+def batch_of(path: str) -> int | None:
+    """The batch of a path of `digests`, None for another one."""
+    match = re.fullmatch(r"digests/case=[^/]+/batch-(\d{8,})\.sha256", path)
+    return None if match is None else int(match[1])
 
 
 def telemetry(driver: str, number: int) -> str:

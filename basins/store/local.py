@@ -112,13 +112,12 @@ class LocalFiles:
         return stat.S_ISREG(found.st_mode)
 
     def _walk(self, prefix: str) -> list[str]:
-        top = self.root / prefix
-        found = [
-            os.path.relpath(os.path.join(folder, name), self.root)
-            for folder, _, names in os.walk(top, onerror=self._unless_missing)
-            for name in names
-        ]
-        return sorted(path.replace(os.sep, "/") for path in found)
+        # Hundreds of thousands of names: what comes before each is cut off once a folder, not once a file.
+        found: list[str] = []
+        for folder, _, names in os.walk(self.root / prefix, onerror=self._unless_missing):
+            inside = os.path.relpath(folder, self.root).replace(os.sep, "/")
+            found.extend(names if inside == "." else [f"{inside}/{name}" for name in names])
+        return sorted(found)
 
     def _unless_missing(self, error: OSError) -> None:
         if not isinstance(error, (FileNotFoundError, NotADirectoryError)):

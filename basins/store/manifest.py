@@ -41,12 +41,13 @@ class Manifest:
 
     @classmethod
     def of(cls, experiment: Experiment) -> Manifest:
-        """The manifest of a run created here and now."""
+        """The manifest of a run created here and now. Raises ArgumentError where its plan is not decided yet."""
+        blocks_per_shard = experiment.plan(experiment.cases[0]).blocks_per_shard
         return cls(
             name=experiment.name,
             seed=experiment.seed,
             digest=experiment.digest,
-            blocks_per_shard=experiment.blocks_per_shard,
+            blocks_per_shard=blocks_per_shard,
             visits_every=experiment.visits_every,
             rows=experiment.rows,
             cases=tuple(experiment.cases),

@@ -52,6 +52,7 @@ def _not_as_written(files: Files, manifest: Manifest) -> Iterator[str]:
 def _disagreements(manifest: Manifest, values: dict[str, Any]) -> Iterator[str]:
     """Where the experiment's words and the manifest differ, but for the problems' numbers."""
     pairs = [(name, values[name], getattr(manifest, name)) for name in ("name", "seed", "blocks_per_shard")]
+    pairs = [one for one in pairs if one[:2] != ("blocks_per_shard", "auto")]  # the manifest alone knows
     pairs += [(name, values[name], getattr(manifest, name)) for name in ("visits_every", "rows")]
     pairs.append(("number of cases", len(values["case"]), len(manifest.cases)))
     for table, case in zip(values["case"], manifest.cases, strict=False):

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 BIN = Path(sys.executable).parent
-STARTS_WITHIN = 90
+STARTS_WITHIN, ATTEMPTS = 90, 3
 
 
 @dataclass(frozen=True)
@@ -54,29 +54,56 @@ def head(cores: int = 2, start: str = "", more: dict[str, str] | None = None) ->
         token.write_text(secrets.token_hex(32))
         (folder / "basins").mkdir()
         (folder / "basins" / "venv").symlink_to(BIN.parent)
-        port, dashboard, agent, client = free_ports(4)
-        options = [
-            *("--block", f"--num-cpus={cores}", "--disable-usage-stats", "--object-store-memory=80000000"),
-            *(f"--port={port}", f"--dashboard-port={dashboard}", "--dashboard-host=127.0.0.1"),
-            *(f"--dashboard-agent-listen-port={agent}", f"--ray-client-server-port={client}"),
-            f"--temp-dir={folder / 'ray'}",
-        ]
         given = {**environment(None), "HOME": name} if start else environment(token)
-        said = folder / "said"
-        with said.open("w") as log:
-            process = subprocess.Popen(
-                ["bash", "-c", f"{start or 'exec ray start --head'} {shlex.join(options)}"],
-                env={**given, "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0", **(more or {})},
-                cwd=folder,
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
-            )
-        with ended_after(process):
-            url = f"http://127.0.0.1:{dashboard}"
-            _wait_for(url, process, said)
-            yield Head(url, f"127.0.0.1:{port}", token, folder / "ray" / "session_latest")
+        given |= {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0", **(more or {})}
+        for _ in range(ATTEMPTS):
+            with _starting(folder, start or "exec ray start --head", given, cores) as (ports, process):
+                if not _is_up(process, ports):
+                    continue
+                url = f"http://127.0.0.1:{ports['dashboard-port']}"
+                yield Head(url, f"127.0.0.1:{ports['port']}", token, folder / "ray" / "session_latest")
+                assert process.poll() is None, f"the head died by itself: {(folder / 'said').read_text()}"
+                return
+        raise AssertionError(f"no head: {(folder / 'said').read_text()}")
+
+
+@contextmanager
+def _starting(
+    folder: Path, start: str, given: dict[str, str], cores: int
+) -> Iterator[tuple[dict[str, int], subprocess.Popen[bytes]]]:
+    """`ray start --head`, its ports by the names of their options, and its process."""
+    names = ("port", "dashboard-port", "dashboard-agent-listen-port", "ray-client-server-port")
+    ports = dict(zip(names, free_ports(len(names)), strict=True))
+    options = [
+        *("--block", f"--num-cpus={cores}", "--disable-usage-stats", "--object-store-memory=80000000"),
+        *(f"--{name}={port}" for name, port in ports.items()),
+        *("--dashboard-host=127.0.0.1", f"--temp-dir={folder / 'ray'}"),
+    ]
+    with (folder / "said").open("w") as log:
+        process = subprocess.Popen(
+            ["bash", "-c", f"{start} {shlex.join(options)}"],
+            env=given,
+            cwd=folder,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+    with ended_after(process):
+        yield ports, process
+
+
+def _is_up(process: subprocess.Popen[bytes], ports: dict[str, int]) -> bool:
+    """Whether dashboard and agent answer; False where it dies first, as it does on a machine that is very busy: its
+    client server, which cannot be left out, waits 30 s for the node and no longer."""
+    until = time.monotonic() + STARTS_WITHIN
+    for name in ("dashboard-port", "dashboard-agent-listen-port"):
+        while not status(f"http://127.0.0.1:{ports[name]}"):
+            if process.poll() is not None or time.monotonic() > until:
+                return False
+            time.sleep(0.2)
+    time.sleep(3.0)  # it looks after its children every other second
+    return process.poll() is None
 
 
 def status(url: str, token: str | None = None, path: str = "/api/jobs/") -> int:
@@ -146,11 +173,3 @@ def _started(pid: int) -> str:
 def _stat(pid: int) -> list[str]:
     """/proc/PID/stat after the command's name: state, parent, ..., with the start time in place 19."""
     return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-
-
-def _wait_for(url: str, process: subprocess.Popen[bytes], said: Path) -> None:
-    until = time.monotonic() + STARTS_WITHIN
-    while status(url) not in (200, 401, 403):
-        assert process.poll() is None, said.read_text()
-        assert time.monotonic() < until, said.read_text()
-        time.sleep(0.2)

@@ -216,8 +216,10 @@ def test_another_ray_behind_the_right_token(
 
 
 def test_a_variable_that_is_not_set(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Refused though this Ray takes jobs from anyone, which is warned about."""
+    """Refused though this Ray takes jobs from anyone, which is warned about; RAY_ADDRESS does not lead astray."""
     monkeypatch.delenv("NO_SUCH", raising=False)
+    for name in dashboard.OVERRIDES:
+        monkeypatch.setenv(name, "http://127.0.0.1:9")
     result = submit("--address", serve(None, 200, answers(version("ray"))), "--env", "NO_SUCH")
     warning, error = result.stderr.splitlines()
     assert (result.exit_code, result.stdout) == (2, "")

@@ -15,10 +15,12 @@ from pathlib import Path
 
 import pytest
 from ray_head import Head, environment, head, status
+from servers import Swift
 
 import basins
+from basins.dashboard import Dashboard
 from basins.experiment import load
-from basins.store import open_run
+from basins.store import files_at, open_run
 from basins.submit import fill
 
 pytestmark = pytest.mark.slow
@@ -136,20 +138,17 @@ def test_a_refused_job_ends_submit_with_its_line_and_status(cluster: Head, home:
     assert [path.name for path in (home / "taken").iterdir()] == ["thesis.tex"]
 
 
-def test_version_skew_is_refused_before_anything_is_written(cluster: Head, home: Path) -> None:
+def test_version_skew_is_refused_before_anything_is_written(
+    cluster: Head, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The same job with a manifest that other packages made."""
-    from basins.dashboard import Dashboard
-
-    with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
+    with tempfile.TemporaryDirectory() as folder:
         runtime = fill(Path(folder), load(home / "short.toml"), {})
         manifest = Path(folder) / "job" / "manifest.json"
         content = json.loads(manifest.read_text())
         content["versions"] |= {"numpy": "1.99.0", "basins": "0.0.7"}
         manifest.write_text(json.dumps(content))
-        patch.setenv("RAY_AUTH_TOKEN_PATH", str(cluster.token))
-        patch.setenv("RAY_AUTH_MODE", "token")
-        patch.delenv("RAY_AUTH_TOKEN", raising=False)
-        dashboard = Dashboard(cluster.url)
+        dashboard = dashboard_of(cluster, monkeypatch)
         job = dashboard.submit("skewed", f"python -m basins.job . --out {home / 'run'}", runtime)
     code, said, _ = call(cluster, home, "follow", job, "--address", cluster.url)
     assert code == 2
@@ -195,6 +194,7 @@ def test_ctrl_c_detaches_and_the_printed_commands_come_back_and_stop(cluster: He
     assert sum(map(len, open_run(home / "long").missing().values())) > 0
 
 
+SECRET = "correct horse battery staple"
 PROBE = """\
 import hashlib, os, ray
 ray.init(log_to_driver=False)
@@ -206,34 +206,69 @@ print("worker", ray.get(asked.remote()))
 """
 
 
-def test_a_variable_reaches_job_and_workers_and_no_log(
-    cluster: Head, home: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    secret = "correct horse battery staple"
+def test_a_variable_reaches_job_and_workers(cluster: Head, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with tempfile.TemporaryDirectory() as folder:
-        runtime = fill(Path(folder), load(home / "short.toml"), {"A_SECRET": secret})
+        runtime = fill(Path(folder), load(home / "short.toml"), {"A_SECRET": SECRET})
         (Path(folder) / "job" / "probe.py").write_text(PROBE)
-        from basins.dashboard import Dashboard
-
-        monkeypatch.setenv("RAY_AUTH_TOKEN_PATH", str(cluster.token))
-        monkeypatch.setenv("RAY_AUTH_MODE", "token")
-        monkeypatch.delenv("RAY_AUTH_TOKEN", raising=False)
-        job = Dashboard(cluster.url).submit("secretive", "python probe.py", runtime)
+        job = dashboard_of(cluster, monkeypatch).submit("secretive", "python probe.py", runtime)
     code, said, errors = call(cluster, home, "follow", job, "--address", cluster.url)
     assert code == 0, said + errors
-    expected = hashlib.sha256(secret.encode()).hexdigest()
+    expected = hashlib.sha256(SECRET.encode()).hexdigest()
     assert f"driver {expected}\n" in said
     assert f"worker {expected}\n" in said
-    arguments = ["submit", "short.toml", "--out", "run", "--address", cluster.url, "--follow", "--env", "A_SECRET"]
-    code, said, errors = call(cluster, home, *arguments, A_SECRET=secret)
-    assert code == 0, said + errors
-    assert secret not in said + errors
+
+
+def test_a_run_at_s3_with_credentials_that_go_along_and_into_no_log(
+    cluster: Head, home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The head was started without credentials; the job is refused without them, and has the bytes of a local run."""
+    if Swift.absent():
+        pytest.skip(f"Swift cannot be started: {Swift.absent()} is not installed (requirements-dev.txt has it)")
+    arguments = ["submit", "short.toml", "--out", "s3://runs/short", "--address", cluster.url, "--follow"]
+    with Swift(tmp_path / "swift") as store:
+        store.create("runs")
+        here = {**store.environment, "A_SECRET": SECRET}
+        where = ["--env", "AWS_ENDPOINT_URL", "--env", "A_SECRET"]
+        code, said, errors = call(cluster, home, *arguments, *where, **here)
+        assert code == 2, said + errors
+        [refusal] = [line for line in said.splitlines() if line.startswith("error: ")]
+        assert "credentials" in refusal
+        keys = [part for name in sorted(store.environment) for part in ("--env", name)]
+        code, said, errors = call(cluster, home, *arguments, *keys, "--env", "A_SECRET", **here)
+        assert code == 0, said + errors
+        assert "warning" not in errors
+        for name, value in store.environment.items():
+            monkeypatch.setenv(name, value)
+        there = files_at("s3://runs/short")
+        found = {name: there.get(name) for name in there.paths("") if not name.startswith("telemetry/")}
+    code, _, errors = call(cluster, home, "run", "short.toml", "--out", "here", "--on", "inline")
+    assert code == 0, errors
+    assert found == files(home / "here")
+    assert SECRET not in said + errors
     logs = [path for path in (cluster.session / "logs").rglob("*") if path.is_file()]
     assert any(b"basins.job" in path.read_bytes() for path in logs)
-    assert [path.name for path in logs if secret.encode() in path.read_bytes()] == []
-    kept = [path for path in cluster.session.rglob("*") if path.is_file() and secret.encode() in path.read_bytes()]
+    assert [path.name for path in logs if SECRET.encode() in path.read_bytes()] == []
+    kept = [path for path in cluster.session.rglob("*") if path.is_file() and SECRET.encode() in path.read_bytes()]
     assert kept
     assert {(path.name, path.stat().st_mode & 0o777) for path in kept} == {("environment.json", 0o600)}
+
+
+def test_a_job_that_ray_cannot_start_is_refused_with_its_reason(
+    cluster: Head, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = dashboard_of(cluster, monkeypatch).submit("unstarted", "python -V", {"working_dir": "gcs://_ray_pkg_no.zip"})
+    code, _, errors = call(cluster, home, "follow", job, "--address", cluster.url)
+    assert code == 2
+    assert errors.count("\n") == 1, errors
+    assert f"job {job} failed in Ray's hands: " in errors
+
+
+def dashboard_of(cluster: Head, monkeypatch: pytest.MonkeyPatch) -> Dashboard:
+    """The cluster's dashboard, for this process."""
+    monkeypatch.setenv("RAY_AUTH_TOKEN_PATH", str(cluster.token))
+    monkeypatch.setenv("RAY_AUTH_MODE", "token")
+    monkeypatch.delenv("RAY_AUTH_TOKEN", raising=False)
+    return Dashboard(cluster.url)
 
 
 def test_a_job_that_is_not_there(cluster: Head, home: Path) -> None:
