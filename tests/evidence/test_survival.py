@@ -15,6 +15,7 @@ from basins.intervals import two_sided
 from basins.store import Run
 from basins.summary import summarise
 from basins.survival import Survival, exact_points, exact_survival, survival
+from basins.tails import exponents, tails
 
 N = 2500
 
@@ -181,3 +182,18 @@ def test_where_the_law_is_not_known(chains: Run, tmp_path: Path) -> None:
     assert early is not None
     assert np.isnan(early[0])
     assert 0 < early[1] < 1
+
+
+def test_tails_of_real_runs_are_of_the_predicted_kind(chains: Run) -> None:
+    """One hidden layer: exponential; a chain of three weights: a power law, whose exponent rises towards 3."""
+    wide, chain = (tails(summarise(chains, name), samples=50) for name in ("wide", "chain"))
+    assert wide.prediction.kind == "exponential"
+    assert wide.exponential is not None
+    assert wide.exponential.p_value > 0.02
+    assert wide.better != "power law"
+    assert chain.prediction.exponent == 3.0
+    assert chain.power_law is not None
+    assert chain.better != "exponential"
+    table = exponents(summarise(chains, "chain"), shares=(0.3, 0.1, 0.02), samples=0)
+    assert table["exponent"].is_monotonic_increasing
+    assert table["exponent"].iloc[-1] < 3.5
