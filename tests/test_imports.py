@@ -27,8 +27,8 @@ FLOORS = [
     ["packed", "job", "dashboard", "submit"],
     ["progress", "runners", "describe", "show", "status", "verify", "planning", "figures", "report"],
     ["rare.tail", "rare.printed"],
-    ["screen", "tables", "status_table", "verify_page", "planning_page", "tail_page", "tabulated"],
-    ["cli", "cli_checks", "cli_figures", "cli_jobs", "cli_tail"],
+    ["screen", "tables", "status_table", "verify_page", "planning_page", "tail_page", "codim_page", "tabulated"],
+    ["cli", "cli_checks", "cli_codim", "cli_figures", "cli_jobs", "cli_tail"],
 ]
 FLOOR = {room: height for height, rooms in enumerate(FLOORS) for room in rooms}
 
