@@ -319,7 +319,7 @@ def describe(experiment: Path, case: str | None, workers: int | None) -> None:
     )
 
 
-from basins import cli_checks, cli_codim, cli_figures, cli_jobs, cli_tail  # noqa: E402, F401, I001 - they need those above
+from basins import cli_checks, cli_codim, cli_figures, cli_jobs, cli_tail  # noqa: E402, F401, I001 - need those above
 
 
 if __name__ == "__main__":
