@@ -18,13 +18,13 @@ says more than one interval. Predictions: theory.md 2 (H = 1) and 5.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from basins.errors import ArgumentError
+from basins.rare.exponents import kappa
 from basins.summary import CaseSummary
 
 if TYPE_CHECKING:
@@ -315,22 +315,10 @@ def prediction(problem: Problem) -> Prediction:
             False,
             "H = 1: exponential, with rates mixed over the base points of the strata (theory.md 2)",
         )
-    exponent = kappa(problem.widths)
+    exponent = kappa(problem)
+    assert exponent is not None
     if set(problem.widths) == {1}:
         text = f"scalar chain, H = {problem.H}: power law of exponent (H + 1)/(H - 1) = {exponent:.4g} (theory.md 5)"
         return Prediction("power law", exponent, True, text)
     text = f"H = {problem.H}: power law of exponent kappa = {exponent:.4g}, a heuristic (theory.md 5)"
     return Prediction("power law", exponent, False, text)
-
-
-def kappa(widths: Sequence[int]) -> float:
-    """min over r < d_y and sets K of at least three layers of sum_{j in K} (d_j - r)(d_{j-1} - r) / (|K| - 2), with d_0
-    read as d_y (theory.md 5, heuristic). Raises ArgumentError for H < 2."""
-    if len(widths) < 4:
-        raise ArgumentError(f"widths {tuple(widths)} have H < 2", where="kappa", remedy="H = 1 has no power law")
-    d = [widths[-1], *widths[1:]]
-    found = []
-    for r in range(d[-1]):
-        terms = sorted((b - r) * (a - r) for a, b in pairwise(d))
-        found += [sum(terms[:size]) / (size - 2) for size in range(3, len(terms) + 1)]
-    return min(found)

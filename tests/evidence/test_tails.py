@@ -13,7 +13,7 @@ from basins import Problem
 from basins.errors import ArgumentError
 from basins.histogram import log_edges
 from basins.summary import CaseSummary, summarise
-from basins.tails import Tail, exponents, fit, kappa, prediction, tail, tails
+from basins.tails import Tail, exponents, fit, prediction, tail, tails
 
 EDGES = log_edges(0, 20, 16)
 
@@ -149,22 +149,6 @@ def test_too_few_are_not_fitted(tmp_path: Path) -> None:
         fit(few.tail, "lognormal")  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize(
-    ("widths", "expected"),
-    [
-        ((1, 1, 1, 1), 3.0),  # (H + 1)/(H - 1)
-        ((1, 1, 1, 1, 1), 2.0),
-        ((1,) * 7, 6 / 4),
-        ((2, 2, 2, 2), 3.0),  # r = 1
-        ((3, 2, 2, 2), 3.0),  # d_0 is read as d_y
-        ((2, 3, 3, 2), 2 + 4 + 2),
-        ((3, 3, 3, 3), 3.0),
-    ],
-)
-def test_kappa(widths: tuple[int, ...], expected: float) -> None:
-    assert kappa(widths) == expected
-
-
 def test_predictions() -> None:
     one, chain, matrix = (
         Problem.from_spectrum([2.0, 1.0][: hidden[-1]], d_x=hidden[-1], hidden=hidden)
@@ -173,5 +157,3 @@ def test_predictions() -> None:
     assert (prediction(one).kind, prediction(one).exponent) == ("exponential", None)
     assert (prediction(chain).exponent, prediction(chain).proved) == (3.0, True)
     assert (prediction(matrix).exponent, prediction(matrix).proved) == (3.0, False)
-    with pytest.raises(ArgumentError, match="H < 2"):
-        kappa((2, 2, 2))
