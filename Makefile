@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 PEERS := benchmarks/.venv
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
 
-.PHONY: run test slow lint types bench scale
+.PHONY: run test slow lint types bench scale chaos
 
 run: $(VENV)/.run
 	$(BIN)/basins run examples/iris.toml --out runs/iris
@@ -15,6 +15,11 @@ test: $(VENV)/.dev
 
 slow: $(VENV)/.dev
 	$(BIN)/python -m pytest -m slow
+
+# A hundred faults, each of which hits something: half an hour on two idle cores. SEED=7 for other times of them.
+SEED ?= 1
+chaos: $(VENV)/.dev
+	$(BIN)/python -m chaos --seed $(SEED) --faults 100
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check

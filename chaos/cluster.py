@@ -1,0 +1,87 @@
+"""The Ray cluster of an episode, from outside: its address, its pids, new nodes for dead ones."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from chaos.processes import HERE, end_marked, environment
+
+PATIENCE = 120.0
+"""Seconds within which the cluster is up, or has answered."""
+
+
+class RayCluster:
+    """A head without CPUs of its own, and `nodes` nodes of one CPU each."""
+
+    def __init__(self, journal: Path, nodes: int = 3) -> None:
+        self.journal, self.nodes = journal, nodes
+        self.log = (journal / "cluster.log").open("ab")
+        self.state: dict[str, Any] = {}
+
+    def start(self) -> RayCluster:
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "chaos.nodes", str(self.nodes)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self.log,
+            text=True,
+            cwd=HERE.parent,
+            env=environment(self.journal),
+            process_group=0,
+        )
+        self._hear()
+        return self
+
+    @property
+    def address(self) -> str:
+        address: str = self.state["address"]
+        return address
+
+    @property
+    def gcs(self) -> int:
+        pid: int = self.state["gcs"]
+        return pid
+
+    @property
+    def raylets(self) -> list[int]:
+        """Of the nodes that work; the head's is not among them."""
+        pids: list[int] = self.state["raylets"]
+        return pids
+
+    def heal(self) -> None:
+        """New nodes for those whose raylet is gone."""
+        self._say("heal")
+
+    def stop(self) -> None:
+        """End it, whatever is left of it."""
+        if hasattr(self, "process"):
+            with suppress(OSError):
+                self.process.stdin.close()  # type: ignore[union-attr]
+            with suppress(subprocess.TimeoutExpired):
+                self.process.wait(10)
+            self.process.kill()
+            self.process.wait()
+            self.process.stdout.close()  # type: ignore[union-attr]
+        end_marked(self.journal)
+
+    def _say(self, word: str) -> None:
+        assert self.process.stdin is not None
+        self.process.stdin.write(word + "\n")
+        self.process.stdin.flush()
+        self._hear()
+
+    def _hear(self) -> None:
+        assert self.process.stdout is not None
+        begun = time.monotonic()
+        line = self.process.stdout.readline()
+        if not line:
+            raise RuntimeError(f"the Ray cluster did not start or ended; see {self.log.name}")
+        if time.monotonic() - begun > PATIENCE:
+            raise RuntimeError(f"the Ray cluster took more than {PATIENCE:g} s")
+        self.state = json.loads(line)

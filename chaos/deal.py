@@ -1,0 +1,95 @@
+"""Which faults, how many of each, and where: dealt out to episodes by the seed."""
+
+from __future__ import annotations
+
+import random
+from pathlib import Path
+
+from chaos.driver import can_drop_privileges
+from chaos.faults import shuffled
+from chaos.places import STORES, SmallDisk
+
+SHARES: dict[str, dict[str, int]] = {
+    "ray": {
+        "worker killed": 14,
+        "worker stopped": 6,
+        "raylet killed": 9,
+        "raylet stopped": 6,
+        "driver killed": 8,
+        "second driver": 4,
+        "head killed": 5,
+    },
+    "processes": {
+        "worker killed": 4,
+        "worker killed in a put": 8,
+        "worker stopped": 4,
+        "driver killed": 5,
+        "second driver": 3,
+        "store refuses": 5,
+        "store delays": 3,
+    },
+    "small disk": {"store full": 6, "worker killed in a put": 3, "driver killed": 1},
+    "Swift": {
+        "upload cut": 3,
+        "upload damaged": 2,
+        "answer lost": 2,
+        "request refused": 2,
+        "request unanswered": 1,
+        "worker killed": 2,
+        "driver killed": 1,
+    },
+    "SeaweedFS": {
+        "upload cut": 3,
+        "upload damaged": 2,
+        "answer lost": 2,
+        "request refused": 2,
+        "request unanswered": 1,
+        "worker killed": 2,
+        "driver killed": 1,
+    },
+}
+"""Of some 120 faults, by scene: what carries out the run, and where it is kept."""
+
+TOGETHER = 8
+"""Faults an episode, at most."""
+
+
+def skipped(scene: str, folder: Path) -> str:
+    """Why a scene cannot be played here; empty if it can."""
+    if scene == "small disk":
+        return "" if SmallDisk.possible(folder) else "no file system may be mounted here: it takes root"
+    if scene in STORES:
+        absent = STORES[scene].absent()
+        return f"not installed: {absent}" if absent else ""
+    if scene == "processes":
+        return "" if can_drop_privileges() else "no setpriv (util-linux) here"
+    return ""
+
+
+def counts(
+    scenes: list[str], faults: int, kinds: frozenset[str] | set[str] = frozenset()
+) -> dict[tuple[str, str], int]:
+    """How often each kind is to hit in each scene: in the proportions of SHARES, each once before any twice.
+
+    kinds: only these; all if there is none.
+    """
+    shares = {
+        (scene, kind): share for scene in scenes for kind, share in SHARES[scene].items() if not kinds or kind in kinds
+    }
+    if not shares:
+        return {}
+    dealt = dict.fromkeys(shares, 0)
+    for _ in range(faults):
+        dealt[max(shares, key=lambda one: (dealt[one] == 0, shares[one] / (dealt[one] + 1)))] += 1
+    return {one: count for one, count in dealt.items() if count}
+
+
+def episodes(scene: str, kinds: list[str], chance: random.Random) -> list[list[str]]:
+    """The faults of a scene, cut into episodes of about the same size; at most one death of a head in each."""
+    heads = kinds.count("head killed")
+    number = max(-(-len(kinds) // TOGETHER), heads, 1)
+    order = chance.sample([kind for kind in kinds if kind != "head killed"], len(kinds) - heads)
+    hands = [order[k::number] for k in range(number)]
+    for hand in hands[:heads]:
+        hand.append("head killed")
+    return [shuffled(hand, chance) for hand in hands if hand]

@@ -1,0 +1,117 @@
+"""A witness in every Python process of an episode: which shard it is at, and in which phase of it.
+
+Python imports this module at start because its folder is on PYTHONPATH. It changes nothing that basins computes or
+stores: it wraps `basins.shard.work` and the puts that are made in it, and appends a line to a file of this process
+before and after each. A line is one write to a file opened for appending, so that what a killed process had said is
+all there. It also is the slow disk of an episode: while BASINS_CHAOS/slow exists, an fsync takes so many seconds.
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib.abc
+import importlib.machinery
+import json
+import os
+import sys
+import time
+from types import ModuleType
+from typing import Any
+
+FOLDER = os.environ.get("BASINS_CHAOS", "")
+WATCHED = "basins.shard"
+
+
+def say(event: str, **what: Any) -> None:
+    """Append a line to this process's journal."""
+    line = {"t": time.time(), "pid": os.getpid(), "parent": os.getppid(), "job": job(), "event": event, **what}
+    descriptor = os.open(f"{FOLDER}/{os.getpid()}.jsonl", os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
+    try:
+        os.write(descriptor, (json.dumps(line) + "\n").encode())
+    finally:
+        os.close(descriptor)
+
+
+def job() -> str | None:
+    """The driver that this process works for, on Ray; elsewhere it is the parent."""
+    ray = sys.modules.get("ray")
+    if ray is None or not getattr(ray, "is_initialized", lambda: False)():
+        return None
+    name: str = ray.get_runtime_context().get_job_id()
+    return name
+
+
+class Witnessed:
+    """The files of a run, every put told before and after."""
+
+    def __init__(self, files: Any) -> None:
+        self.files = files
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.files, name)
+
+    def put(self, path: str, data: Any) -> None:
+        say("put", path=path, size=len(data))
+        try:
+            self.files.put(path, data)
+        except Exception as error:
+            say("put raised", path=path, error=f"{type(error).__name__}: {error}")
+            raise
+        say("put ended", path=path)
+
+
+def wrap(shard: ModuleType) -> None:
+    """Put the witness around a shard's work and its files."""
+    work, files_at = shard.work, shard.files_at
+
+    @functools.wraps(work)
+    def witnessed(run: str, case: str, number: int, attempt: int) -> Any:
+        say("begin", run=run, case=case, shard=number, attempt=attempt)
+        try:
+            summary = work(run, case, number, attempt)
+        except Exception as error:  # not SystemExit, by which Ray ends a worker in the middle: that shard stays held
+            say("raised", case=case, shard=number, attempt=attempt, error=f"{type(error).__name__}: {error}")
+            raise
+        say("end", case=case, shard=number, attempt=attempt, computed=summary.telemetry.computed)
+        return summary
+
+    shard.work = witnessed  # type: ignore[attr-defined]
+    shard.files_at = lambda *where, **how: Witnessed(files_at(*where, **how))  # type: ignore[attr-defined]
+
+
+def slow_disk() -> None:
+    """While FOLDER/slow is there, an fsync of a file or folder takes as many seconds as it says."""
+    fsync = os.fsync
+
+    def slowly(descriptor: int) -> None:
+        try:
+            with open(f"{FOLDER}/slow") as file:
+                time.sleep(float(file.read() or 0))
+        except FileNotFoundError:
+            pass
+        fsync(descriptor)
+
+    os.fsync = slowly
+
+
+class Finder(importlib.abc.MetaPathFinder):
+    """Wraps WATCHED as it is imported, and nothing else."""
+
+    def find_spec(self, name: str, path: Any, target: Any = None) -> Any:
+        if name != WATCHED:
+            return None
+        spec = importlib.machinery.PathFinder.find_spec(name, path, target)
+        if spec is not None and spec.loader is not None:
+            execute = spec.loader.exec_module
+
+            def then_wrap(module: ModuleType) -> None:
+                execute(module)
+                wrap(module)
+
+            spec.loader.exec_module = then_wrap  # type: ignore[method-assign]
+        return spec
+
+
+if FOLDER:
+    sys.meta_path.insert(0, Finder())
+    slow_disk()

@@ -1,0 +1,79 @@
+"""A short chaos: a few faults on worker processes and a folder; and that its comparison, its journal and its judge
+see what they are there to see. The whole is `make chaos`."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+from basins.runners import run
+from basins.store import files_at
+from chaos.compare import compare, contents
+from chaos.deal import SHARES, counts
+from chaos.experiment import lay_down
+from chaos.faults import KINDS
+from chaos.journal import Journal
+from chaos.judge import JUDGES
+
+ROOT = Path(__file__).resolve().parent.parent
+SHORT = "worker killed,worker killed in a put,driver killed"
+
+
+def test_a_short_chaos_loses_nothing(tmp_path: Path) -> None:
+    out = tmp_path / "chaos"
+    command = [sys.executable, "-m", "chaos", "--scenes", "processes", "--faults", "3", "--shards", "8"]
+    told = subprocess.run(
+        [*command, "--deadline", "60", "--kinds", SHORT, "--out", str(out)], cwd=ROOT, capture_output=True, text=True
+    )
+    assert told.returncode == 0, told.stdout + told.stderr
+    faults = [json.loads(line) for line in (out / "chaos.jsonl").read_text().splitlines()]
+    hits = [fault["kind"] for fault in faults if fault["hit"]]
+    assert set(hits) == set(SHORT.split(","))
+    assert "0 rows lost, 0 doubled, every byte the same" in (out / "tally.txt").read_text()
+
+
+def test_the_comparison_sees_a_bit_a_lost_file_a_foreign_one_and_debris(tmp_path: Path) -> None:
+    _, experiment = lay_down(tmp_path, 1, 4)
+    run(experiment, tmp_path / "run", on="inline")
+    files = files_at(tmp_path / "run")
+    whole = contents(files)
+    assert compare(files, whole).wrong() == []
+    first, second = sorted(path for path in whole if path.startswith("trajectories/"))[:2]
+    damaged = bytearray(whole[first])
+    damaged[100] ^= 1
+    assert compare(files, whole | {first: bytes(damaged)}).different == [first]
+    files.delete(second)
+    lacking = compare(files, whole)
+    assert lacking.absent == [second]
+    assert lacking.lost > 0
+    files.put(second, whole[second])
+    (tmp_path / "run" / "trajectories" / ".half.tmp").touch()
+    files.put("trajectories/left", b"over")
+    seen = compare(files, whole)
+    assert (seen.foreign, seen.debris) == (["trajectories/left"], ["trajectories/.half.tmp"])
+
+
+def test_the_journal_knows_who_holds_what(tmp_path: Path) -> None:
+    def say(pid: int, event: str, **what: object) -> None:
+        with (tmp_path / f"{pid}.jsonl").open("a") as file:
+            file.write(json.dumps({"t": 1.0, "pid": pid, "parent": 1, "job": None, "event": event, **what}) + "\n")
+
+    journal = Journal(tmp_path, "run")
+    say(7, "begin", run="run", case="c", shard=3, attempt=1)
+    say(8, "begin", run="run", case="c", shard=4, attempt=2)
+    say(9, "begin", run="another", case="c", shard=5, attempt=1)
+    say(8, "put", path="visits/case=c/part-00000004.parquet")
+    assert {(one.pid, one.shard, one.phase) for one in journal.look().held()} == {
+        (7, 3, "computing"),
+        (8, 4, "putting visits"),
+    }
+    say(7, "end", case="c", shard=3, attempt=1, computed=True)
+    assert [one.pid for one in journal.look().held()] == [8]
+
+
+def test_every_kind_that_is_dealt_can_be_injected_and_judged() -> None:
+    kinds = {kind for shares in SHARES.values() for kind in shares}
+    assert kinds == set(KINDS) == set(JUDGES)
+    assert sum(counts(list(SHARES), 100).values()) == 100
