@@ -21,7 +21,10 @@ def main(descriptor: int, work: str, run_path: str) -> None:
     except Exception as error:
         pipe.send(portable(error))
         return
-    pipe.send("ready")
+    try:
+        pipe.send("ready")
+    except OSError:
+        return  # the driver died while this was starting
     while True:
         try:
             case, shard, attempt = pipe.recv()
