@@ -1,0 +1,68 @@
+"""P(T > t) by plain Monte Carlo, exact to the integration: RUN -> a table a case, for runs with t_end.
+
+    basins run examples/plain_tail.toml --out runs/plain-tail --on processes     # about two hours of CPU; resumable
+    python benchmarks/plain_tail.py runs/plain-tail
+
+Rows that the level does not stop before t_end are those with T > t_end. They are drawn again and carried on to later
+times; a leg ends as T_END exactly where T is later. `basins.rare.truth` has P(T > t) where it is known.
+"""
+
+from __future__ import annotations
+
+import sys
+
+import numpy as np
+
+from basins import laws
+from basins.certificates import level
+from basins.engines.base import Leg, Stop
+from basins.engines.lanes import Lanes
+from basins.intervals import two_sided
+from basins.laws import BLOCK
+from basins.store.run import open_run
+
+ALPHA, FEWEST = 0.05, 10
+
+
+def main(path: str) -> None:
+    """Print, for each case with a t_end, P(T > t) at t_end times powers of the square root of 2."""
+    run = open_run(path)
+    for row in run.cases().itertuples():
+        case, N = run.case(row.case), int(run.blocks(row.case)["count"].sum())
+        if not np.isfinite(case.settings.t_end):
+            print(f"{case.name}: no t_end, so its rows tell no T > t")
+            continue
+        kept = run.trajectories(row.case, columns=["id", "reason"])
+        ids = np.sort(kept["id"][kept["reason"] == "t_end"].to_numpy())
+        blocks, starts = ids // BLOCK, np.empty((len(ids), case.problem.n))
+        for block in np.unique(blocks):
+            of = blocks == block
+            starts[of] = laws.starts(case.problem, case.law, run.manifest.seed, int(block))[ids[of] % BLOCK]
+        print(f"{case.name}: {N:,} trajectories\n  t            beyond          P(T > t)      95 % interval")
+        t, state, since = case.settings.t_end, starts, 0.0
+        while len(state) >= FEWEST:
+            M = len(state)
+            ends = Lanes().integrate(
+                case.problem,
+                Leg(
+                    starts=state,
+                    t_start=np.full(M, since),
+                    level=np.full(M, level(case.problem, case.settings.delta)),
+                    rest_after=np.full(M, np.inf),
+                    budget=np.full(M, 10**7),
+                    t_end=np.full(M, t),
+                    max_step=np.full(M, np.inf),
+                    watch=np.zeros(M, dtype=bool),
+                ),
+                case.settings,
+            )
+            state, since = ends.state[ends.stop != Stop.LEVEL], t
+            low, high = two_sided(len(state), N, ALPHA)
+            print(f"  {t:<10.5g} {len(state):>12,}  {len(state) / N:>14.4e}      [{low:.3e}, {high:.3e}]")
+            t *= np.sqrt(2.0)
+
+
+if __name__ == "__main__":
+    if len(sys.argv) != 2:
+        sys.exit("give the run's folder")
+    main(sys.argv[1])
