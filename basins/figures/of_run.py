@@ -113,7 +113,7 @@ def certified_shares(run: Run, case: str | None = None) -> pd.DataFrame:
     for one, shape, scale in zip(cases, widths, scales, strict=True):
         starts = laws.starts(one.problem, one.law, run.manifest.seed, 0)[:STARTS]
         share = float(certify(one.problem, starts).global_minimum.mean())
-        named = (shape, scale) if lines else (f"{one.name} {shape}", law_text(one.law))
+        named = (shape, scale) if lines else (f"{shortened(one.name)} {shape}", law_text(one.law))
         rows.append((*named, share, len(starts)))
     return pd.DataFrame(rows, columns=["shape", "scale", "share", "draws"])
 
