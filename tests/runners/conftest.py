@@ -23,7 +23,9 @@ def one_ray() -> Iterator[None]:
     environment = dict(os.environ)
     _prepare_environment()
     import ray
+    from ray._private.authentication_test_utils import reset_auth_token_state
 
+    reset_auth_token_state()  # Ray reads how to authenticate once a process: at the first test that imported it
     ray.init(
         address="local",
         num_cpus=3,
