@@ -12,27 +12,17 @@ from basins.rare.replicates import Level
 from basins.rare.tail import CaseTail
 from basins.sentences import at_least, at_most, number
 
-HEADINGS = (
-    "level",
-    "t",
-    "P(T > t)",
-    "95 % interval",
-    "s",
-    "within",
-    "exponent",
-    "taken",
-    "ancestors",
-    "tighter",
-    "rounded",
-)
+HEADINGS = ("", "t", "P(T > t)", "95 % interval", "s", "within", "slope", "taken", "from", "kept")
+"""s, within: deviations of log P between replicates and as a run sees it; slope: -d log P / d log t (H = 1: / dt);
+taken: moves; from: how many first draws have descendants; kept: of {T > t}, looked at otherwise (`Estimated`)."""
 
 
 def row(level: Estimated, H: int) -> Sequence[str]:
-    """A level's row under HEADINGS. exponent: -d log P / d log t for H >= 2, -d log P / dt for H = 1."""
+    """A level's row under HEADINGS."""
     exponent = level.rate if H == 1 else level.exponent
     return (
         str(level.level),
-        f"{level.t:.5g}",
+        f"{level.t:.4g}",
         f"{level.P:.3g}",
         f"[{level.lower:.3g}, {level.upper:.3g}]",
         f"{level.deviation:.2f}",
@@ -40,8 +30,7 @@ def row(level: Estimated, H: int) -> Sequence[str]:
         "" if np.isnan(exponent) else f"{exponent:.2f}",
         f"{100 * level.acceptance:.0f} %",
         f"{level.ancestors:g}",
-        "" if np.isnan(level.tighter) else f"{100 * level.tighter:.0f} %",
-        f"{100 * level.rounded:.0f} %",
+        f"{100 * np.fmin(level.tighter, level.rounded):.0f} %",
     )
 
 

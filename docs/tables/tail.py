@@ -1,0 +1,137 @@
+"""Write docs/tail.md and docs/pictures/tail.png from runs of `basins tail`, one a folder, where the page says how.
+
+python docs/tables/tail.py RUNS        (needs matplotlib: the extra `report`)
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import matplotlib.pyplot as plt
+import numpy as np
+
+from basins.rare import printed
+from basins.rare.record import read_levels, read_manifest
+from basins.rare.tail import CaseTail, read_tail
+from basins.rare.truth import survival
+from basins.sentences import at_most
+from basins.store import files_at
+
+ROOT = Path(__file__).parents[2]
+CHAINS = {"1-1-1": 1, "1-1-1-1": 2, "1-1-1-1-1": 3}
+
+HEAD = """# The tail of T: past 3/N
+
+Made by `python docs/tables/tail.py RUNS` from the runs below. T is the time at which the loss proves a global minimum
+(theory.md 3a). Every saddle basin lies inside {T > t}, so P(T > t) bounds the saddle measure, for every t.
+
+    basins tail docs/tables/tail.toml --case 2-2-2-2 --out RUNS/2-2-2-2 --population 500
+
+and likewise for every row, with the population and target it names. The laws are Gaussian with the scale given, the
+spectra 2, 1 (3, 2, 1 for 3-3-3-3; 1 for the chains), reduced flow. Bounds are one-sided at 95 %, from eight independent
+replicates (basins/rare/combine.py says why that interval). They speak of computed trajectories: label error is not
+counted in, but `kept` is the share of {T > t} that stays in it at tolerances 100 times tighter and with every weight
+changed by its rounding; no level with less than 90 % is reported.
+
+"""
+METHOD = """
+## How
+
+- Sets are exact to the integration's accuracy: the engine's last step ends at t, and T > t is that the level was not
+  passed. T itself, refined after the stop, only places the pilot's levels.
+- A pilot takes the times at which a fifth is left; they are constants of the replicates, so that each replicate's
+  product of shares is unbiased.
+- Three moves in equal shares, in the coordinates in which the law is standard normal: pCN, a random walk with the other
+  half's covariance, differences of two chains of the other half. Each chain's step has a factor of its own from 1/4 to
+  4, sizes follow acceptance. K-S tests hold each move to an exactly known conditional law (tests/rare/test_chains.py).
+- `from` is how many of a replicate's first draws have descendants. Where it collapses, positions along the stable
+  manifold are those of few ancestors; replicates then differ by more than a run sees from inside (`s` against `within`)
+  and the interval, which is of the replicates alone, widens. This is where proposals along the manifold would help:
+  moves pulled back from the saddle by the adjoint flow are not built.
+
+"""
+
+
+def main(runs: Path) -> None:
+    tails = {folder.name: read_tail(folder)[0] for folder in sorted(runs.iterdir()) if (folder / "tail.json").exists()}
+    page = [HEAD, *summary(tails), METHOD]
+    for name, tail in tails.items():
+        page += [f"## {name}\n\n", *levels(name, tail)]
+    (ROOT / "docs/tail.md").write_text("".join(page))
+    draw(runs, tails)
+
+
+def summary(tails: dict[str, CaseTail]) -> list[str]:
+    lines = ["| widths | H | law | chains | t | P(T > t) | 95 % interval | saddle measure below | slope | expected |\n"]
+    lines.append("|---|---|---|---|---|---|---|---|---|---|\n")
+    for tail in tails.values():
+        case, last = tail.case, tail.last
+        assert last is not None
+        H = case.problem.H
+        deep = tail.levels[-3:]
+        slope = np.mean([level.rate if H == 1 else level.exponent for level in deep])
+        lines.append(
+            f"| {'-'.join(map(str, case.problem.widths))} | {H} | {case.law.name} {case.law.parameters()['scale']:g} | "
+            f"{tail.plan.population:,} x {tail.plan.sweeps} | {last.t:.4g} | {last.P:.3g} | [{last.lower:.2g}, "
+            f"{last.upper:.2g}] | {at_most(last.bound)} | {slope:.2f}{' (rate)' if H == 1 else ''} | "
+            f"{'' if tail.kappa is None else f'{tail.kappa:g}'} |\n"
+        )
+    lines.append(
+        "\nslope: -d log P / d log t over the last three levels (H = 1: -d log P / dt); expected: theory.md 5,"
+    )
+    lines.append(" an end that is reached slowly.\n\n![log P against t](pictures/tail.png)\n")
+    return lines
+
+
+def levels(name: str, tail: CaseTail) -> list[str]:
+    H, truth = tail.case.problem.H, name in CHAINS
+    headings = [*printed.HEADINGS, *(["truth"] if truth else [])]
+    lines = [f"| {' | '.join(headings)} |\n", "|---" * len(headings) + "|\n"]
+    inside = 0
+    for level in tail.levels:
+        cells = list(printed.row(level, H))
+        if truth:
+            known = survival(tail.case.problem, 1.0, level.t)
+            hit = level.lower <= known <= level.upper
+            inside += hit
+            cells.append(f"{known:.3g}{'' if hit else ' outside'}")
+        lines.append(f"| {' | '.join(cells)} |\n")
+    lines.append("\n")
+    lines += [f"{said}\n\n" for said in printed.sentences(tail)]
+    lines += [f"Warning: {said}.\n\n" for said in tail.warnings]
+    if truth:
+        lines.append(
+            f"The truth is inside {inside} of {len(tail.levels)} intervals (levels of a run are not independent).\n\n"
+        )
+    return lines
+
+
+def draw(runs: Path, tails: dict[str, CaseTail]) -> None:
+    """log P against t, every replicate a thin line, the mean thick, the truth dots."""
+    figure, panels = plt.subplots(1, 2, figsize=(9, 3.8), sharey=True)
+    for number, (name, tail) in enumerate(tails.items()):
+        H, colour = tail.case.problem.H, f"C{number % 10}"
+        panel = panels[0] if H == 1 else panels[1]
+        files = files_at(runs / name)
+        key = read_manifest(files).cases[0].key
+        for replicate in range(1, tail.replicates + 1):
+            found = [level for level in read_levels(files, key, replicate) if level.climb.p > 0]
+            panel.plot([one.t for one in found], np.exp([one.log_P for one in found]), color=colour, lw=0.4, alpha=0.6)
+        t = [level.t for level in tail.levels]
+        panel.plot(t, [level.P for level in tail.levels], color=colour, lw=1.8, label=name)
+        if name in CHAINS:
+            known = [survival(tail.case.problem, 1.0, time) for time in t]
+            panel.plot(t, known, "o", color=colour, ms=3.5, mfc="white")
+    for panel, title in zip(panels, ("H = 1", "H = 2, 3"), strict=True):
+        panel.set(yscale="log", xlabel="t", title=title)
+        panel.legend(fontsize=7, frameon=False)
+        panel.grid(alpha=0.2)
+    panels[1].set_xscale("log")
+    panels[0].set_ylabel("P(T > t)")
+    figure.tight_layout()
+    figure.savefig(ROOT / "docs/pictures/tail.png", dpi=110)
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))
