@@ -250,6 +250,7 @@ def test_planted_saddles_are_proved(engine: str, rng: np.random.Generator) -> No
     assert (found.modes == 0b101).all()
 
 
+@pytest.mark.slow
 def test_a_saddle_that_outlasts() -> None:
     """theory.md 6.8 with more inputs: what settles is read, and waited beside, where it is small."""
     problem = Problem.from_spectrum([2.0, 1.0], d_x=12, hidden=(2,))

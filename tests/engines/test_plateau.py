@@ -169,7 +169,7 @@ def test_the_budget_holds_on_a_plateau():
     assert (ends.t[-1] > ends.t[:3]).all()
 
 
-@pytest.mark.parametrize("plateau", [lanes_engine.PLATEAU, 1500])
+@pytest.mark.parametrize("plateau", [lanes_engine.PLATEAU, pytest.param(1500, marks=pytest.mark.slow)])
 def test_a_larger_budget_continues_the_same_path(plateau, monkeypatch):
     """What is decided within a budget is decided by the same steps with any larger one, Radau's included."""
     monkeypatch.setattr(lanes_engine, "PLATEAU", plateau)
