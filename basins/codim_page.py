@@ -7,13 +7,14 @@ from rich.console import Console
 from basins.rare.codim import Codimension, Counted
 from basins.rare.ladder import Exponent
 from basins.screen import columns, heading, indented, paragraph
+from basins.sentences import widths_text
 
 
 def print_codimension(out: Console, name: str, found: Codimension) -> None:
     """The exponents beside what is expected, the counts they come from, and a sentence."""
     stratum = found.stratum
     modes = "{" + ",".join(map(str, stratum.modes)) + "}"
-    widths = "-".join(map(str, found.widths))
+    widths = widths_text(found.widths)
     heading(out, name, f"{widths}, I({stratum.index}), S = {modes}, loss {stratum.loss:.6g}")
     shown = columns("moved", "dimensions", "m_u", "interval", "sum of rates", "interval", text=(0,))
     for one in found.counted:

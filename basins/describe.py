@@ -5,17 +5,17 @@ The sample is the case's own first trajectories, so it costs what the run's will
 
 from __future__ import annotations
 
-import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
 from basins import laws
 from basins.certificates import ShapeVerdict, can_test, certify
 from basins.engines import engine_of
-from basins.engines.drive import compression_in, integrate_batch
+from basins.engines.drive import compression_in
 from basins.experiment import Case, Experiment
 from basins.limits import VERDICTS, Verdict
+from basins.pilot import timed_batches
 from basins.store import parquet, rows
 from basins.strata import Stratum
 
@@ -99,26 +99,17 @@ def sample_cost(experiment: Experiment, case: Case) -> Cost:
     """The cost of the case's first 20 trajectories, or fewer where they are slow."""
     count = min(sum(SAMPLE), case.trajectories)
     starts = laws.starts(case.problem, case.law, experiment.seed, 0)[:count]
-    every = experiment.visits_every
-    watch = np.arange(count) % every == 0 if every else np.zeros(count, dtype=bool)
-    # What happens once (imports, compilation) is no trajectory's cost.
-    integrate_batch(case.problem, starts[:1], replace(case.settings, budget=1), watch[:1])
     done, seconds, evaluations = 0, 0.0, 0
     verdicts = np.zeros(len(VERDICTS), dtype=np.int64)
     parts = []
-    for size in SAMPLE:
-        if done >= count or (done and seconds >= LONG_ENOUGH):
-            break
-        part = slice(done, min(done + size, count))
-        clock = time.perf_counter()
-        limits = integrate_batch(case.problem, starts[part], case.settings, watch[part])
-        seconds += time.perf_counter() - clock
+    for limits, took in timed_batches(experiment, case, starts, SAMPLE, LONG_ENOUGH):
         evaluations += int(limits.evaluations.sum())
         verdicts += np.bincount(limits.verdict, minlength=len(VERDICTS))
         parts.append(rows.tables_of(done, limits))
-        done = part.stop
+        done, seconds = done + len(limits), seconds + took
     per_shard, per_row = _bytes(rows.concatenated(parts), parts[0])
     if experiment.rows == "exceptions" and not isinstance(case.law, laws.Planted):
+        every = experiment.visits_every
         minima = int(verdicts[Verdict.minimum]) / done
         per_row *= 1 - minima * (1 - (1 / every if every else 0))
     return Cost(

@@ -26,6 +26,7 @@ from typing import Any
 
 import numpy as np
 import tomli_w
+from numpy.typing import NDArray
 
 from basins import data
 from basins.document import (
@@ -199,6 +200,11 @@ class Experiment:
         if document.blocks_per_shard == "auto":
             head["blocks_per_shard"] = None
         return cls(cases=tuple(cases), text=text, **head)
+
+
+def watched(ids: NDArray[np.int64], visits_every: int) -> NDArray[np.bool_]:
+    """Which ids have their visits kept, (N,): those divisible by visits_every (0: none)."""
+    return ids % visits_every == 0 if visits_every else np.zeros(len(ids), dtype=bool)
 
 
 def load(path: str | Path) -> Experiment:

@@ -8,9 +8,6 @@ says how long they may be waited for.
 
 from __future__ import annotations
 
-import os
-import socket
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import lru_cache
@@ -24,10 +21,10 @@ from basins import laws
 from basins.engines.base import Array
 from basins.engines.drive import integrate_batch
 from basins.errors import ArgumentError, RunError
-from basins.experiment import Case
+from basins.experiment import Case, watched
 from basins.laws import BLOCK
 from basins.limits import REASONS, Reason
-from basins.shard import BATCH, MEMORY, ShardSummary, Task, Telemetry, open_manifest, peak_memory
+from basins.shard import BATCH, MEMORY, ShardSummary, Task, open_manifest, timed
 from basins.store import (
     Files,
     Manifest,
@@ -151,8 +148,7 @@ def compute_rows(layer: Layer, case: Case, ids: Ids) -> ShardTables:
     parts = []
     for first in range(0, len(ids), together):
         some = ids[first : first + together]
-        every = manifest.visits_every
-        watch = some % every == 0 if every else np.zeros(len(some), dtype=bool)
+        watch = watched(some, manifest.visits_every)
         limits = integrate_batch(case.problem, _starts(case, manifest.seed, some), settings, watch)
         parts.append(rows.tables_of_ids(some, limits))
     return rows.concatenated(parts)
@@ -176,7 +172,7 @@ def path_of(files: Files, layer: Layer) -> str:
 def work(path: str, case: str, shard: int, attempt: int) -> ShardSummary:
     """Compute a shard of a layer and commit it; where it is done already, say what is there. Idempotent, as shard.work
     is; the counts are of the rows that were integrated again."""
-    clock, started = time.perf_counter(), time.time()
+    telemetry = timed()
     run, _, number = path.rpartition("#")
     files = files_at(run, patient=True)
     manifest = open_manifest(files)
@@ -199,14 +195,7 @@ def work(path: str, case: str, shard: int, attempt: int) -> ShardSummary:
         censored=verdicts.count("censored"),
         evaluations=int(pc.sum(done["evaluations"]).as_py() or 0),
         digests=digests,
-        telemetry=Telemetry(
-            started=started,
-            seconds=time.perf_counter() - clock,
-            peak_memory=peak_memory(),
-            host=socket.gethostname(),
-            pid=os.getpid(),
-            computed=computed,
-        ),
+        telemetry=telemetry(computed),
     )
 
 

@@ -9,14 +9,17 @@ depend on its plan, so where they are to be the same on another machine the numb
 from __future__ import annotations
 
 import time
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
 import numpy as np
 
 from basins import laws
+from basins.engines.base import Array
 from basins.engines.drive import integrate_batch
-from basins.experiment import Case, Experiment
+from basins.experiment import Case, Experiment, watched
 from basins.laws import BLOCK
+from basins.limits import Limits
 
 SECONDS = 30.0
 """What a shard should take: long beside what a driver spends on it, short beside what a lost machine costs."""
@@ -54,18 +57,32 @@ def seconds_a_block(experiment: Experiment, case: Case) -> float:
     begun = time.perf_counter()
     starts = laws.starts(case.problem, case.law, experiment.seed, 0)
     drawing = time.perf_counter() - begun
-    every = experiment.visits_every
-    watch = np.arange(len(starts)) % every == 0 if every else np.zeros(len(starts), dtype=bool)
+    done, seconds = 0, 0.0
+    for limits, took in timed_batches(experiment, case, starts, SAMPLE, LONG / len(experiment.cases)):
+        done, seconds = done + len(limits), seconds + took
+    return drawing + BLOCK * seconds / done
+
+
+def timed_batches(
+    experiment: Experiment, case: Case, starts: Array, sizes: Iterable[int], long: float
+) -> Iterator[tuple[Limits, float]]:
+    """The limits of the case's first starts (N, n), in batches of these sizes, and the seconds that each took.
+
+    No batch is begun after `long` seconds, nor where no start is left.
+    """
+    watch = watched(np.arange(len(starts)), experiment.visits_every)
+    # What happens once (imports, compilation) is no trajectory's cost.
     integrate_batch(case.problem, starts[:1], replace(case.settings, budget=1), watch[:1])
     done, seconds = 0, 0.0
-    for size in SAMPLE:
-        part = slice(done, done + size)
+    for size in sizes:
+        if done >= len(starts) or (done and seconds >= long):
+            return
+        part = slice(done, min(done + size, len(starts)))
         begun = time.perf_counter()
-        integrate_batch(case.problem, starts[part], case.settings, watch[part])
-        seconds, done = seconds + time.perf_counter() - begun, part.stop
-        if seconds >= LONG / len(experiment.cases):
-            break
-    return drawing + BLOCK * seconds / done
+        limits = integrate_batch(case.problem, starts[part], case.settings, watch[part])
+        took = time.perf_counter() - begun
+        done, seconds = part.stop, seconds + took
+        yield limits, took
 
 
 def _blocks(experiment: Experiment) -> int:

@@ -6,7 +6,7 @@ label. Where `basins verify` measured that, the bound with it counted in follows
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from decimal import ROUND_CEILING, ROUND_FLOOR, ROUND_HALF_EVEN, Decimal
 from typing import TYPE_CHECKING
 
@@ -198,6 +198,11 @@ def stratum_text(index: int | None, modes: Sequence[int]) -> str:
 def modes_text(modes: Sequence[int]) -> str:
     """S as a set of positions in sigma: {0,2}; {} for the empty one."""
     return "{" + ",".join(map(str, modes)) + "}"
+
+
+def widths_text(widths: Iterable[int]) -> str:
+    """Widths from d_x to d_y: 4-4-4-3."""
+    return "-".join(map(str, widths))
 
 
 def number(value: float, rounding: str = ROUND_HALF_EVEN) -> str:

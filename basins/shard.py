@@ -7,7 +7,7 @@ import resource
 import socket
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -16,7 +16,7 @@ import numpy as np
 from basins import laws
 from basins.document import Rows
 from basins.engines.drive import integrate_batch
-from basins.experiment import Case
+from basins.experiment import Case, watched
 from basins.laws import BLOCK
 from basins.limits import Verdict
 from basins.store import (
@@ -66,6 +66,23 @@ class Telemetry:
     computed: bool
 
 
+def timed() -> Callable[[bool], Telemetry]:
+    """Begin now; what comes back, called with `computed`, says how the shard came about since."""
+    clock, started = time.perf_counter(), time.time()
+
+    def telemetry(computed: bool) -> Telemetry:
+        return Telemetry(
+            started=started,
+            seconds=time.perf_counter() - clock,
+            peak_memory=peak_memory(),
+            host=socket.gethostname(),
+            pid=os.getpid(),
+            computed=computed,
+        )
+
+    return telemetry
+
+
 @dataclass(frozen=True)
 class ShardSummary:
     """What a worker sends back: counts, digests (SHA-256 by kind of file) and telemetry; never rows."""
@@ -93,7 +110,7 @@ def compute_shard(case: Case, seed: int, blocks: range, visits_every: int, keep:
         batch = range(first, min(first + together, blocks.stop))
         ids = np.arange(first * BLOCK, min(batch.stop * BLOCK, case.trajectories))
         drawn = [laws.starts(case.problem, case.law, seed, block) for block in batch]
-        watch = ids % visits_every == 0 if visits_every else np.zeros(len(ids), dtype=bool)
+        watch = watched(ids, visits_every)
         limits = integrate_batch(case.problem, np.concatenate(drawn)[: len(ids)], case.settings, watch)
         kept = None
         if keep == "exceptions" and not isinstance(case.law, laws.Planted):
@@ -108,7 +125,7 @@ def work(run: str, case: str, shard: int, attempt: int) -> ShardSummary:
     Idempotent, so a runner may do it again. attempt (from 1) is for stand-ins that fail on purpose; the bytes do not
     know it.
     """
-    clock, started = time.perf_counter(), time.time()
+    telemetry = timed()
     files = files_at(run, patient=True)
     manifest = open_manifest(files)
     task, the_case = Task(case, shard), manifest.case(case)
@@ -130,14 +147,7 @@ def work(run: str, case: str, shard: int, attempt: int) -> ShardSummary:
         censored=total["censored"],
         evaluations=total["evaluations"],
         digests=digests,
-        telemetry=Telemetry(
-            started=started,
-            seconds=time.perf_counter() - clock,
-            peak_memory=peak_memory(),
-            host=socket.gethostname(),
-            pid=os.getpid(),
-            computed=computed,
-        ),
+        telemetry=telemetry(computed),
     )
 
 

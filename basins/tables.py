@@ -3,7 +3,7 @@ but for colour."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 from rich.console import Console
 from rich.table import Table
@@ -24,6 +24,7 @@ from basins.sentences import (
     pooled_sentence,
     sentence,
     stratum_text,
+    widths_text,
 )
 from basins.show import Again, Row, Shown, compared, why
 from basins.strata import mask_to_modes
@@ -58,7 +59,7 @@ def print_case(out: Console, case: CaseEstimate) -> None:
     """Heading, strata, the bound, and the sentence."""
     part = "" if case.trajectories == case.planned else f" of {case.planned:,}"
     null = ", null" if case.null else ""
-    heading(out, case.name, f"{_widths(case.widths)}, {case.law}{null}, {case.trajectories:,}{part} trajectories")
+    heading(out, case.name, f"{widths_text(case.widths)}, {case.law}{null}, {case.trajectories:,}{part} trajectories")
     if case.trajectories:
         indented(out, _strata(case))
         share = number(case.saddle_measure.estimate or 0.0)
@@ -171,7 +172,7 @@ def _problem(out: Console, experiment: Experiment, one: Description) -> None:
     condition = "" if problem.condition is None else f", cond(X) = {problem.condition:.4g}"
     paragraph(
         out,
-        f"{problem.flow} flow, widths {_widths(problem.widths)}: H = {problem.H}, a state has n = {problem.n} "
+        f"{problem.flow} flow, widths {widths_text(problem.widths)}: H = {problem.H}, a state has n = {problem.n} "
         f"numbers{condition}",
     )
     sigma = ", ".join(f"{s:.6g}" for s in problem.sigma[:16]) + (", ..." if problem.d_y > 16 else "")
@@ -249,7 +250,7 @@ def _case(out: Console, experiment: Experiment, one: Description, workers: int) 
 def print_row(out: Console, shown: Shown) -> None:
     """One row: why, every number, and its visits."""
     case, row = shown.case, shown.row
-    heading(out, f"id {row['id']}", f"case {case.name}, {_widths(case.problem.widths)}, {law_text(case.law)}")
+    heading(out, f"id {row['id']}", f"case {case.name}, {widths_text(case.problem.widths)}, {law_text(case.law)}")
     if not shown.kept:
         paragraph(out, 'This row was not kept (rows = "exceptions"): the trajectory was integrated again just now.')
     if shown.layer:
@@ -321,10 +322,6 @@ def _nearest(case: Case, visit: Row) -> str:
 
 
 # --- small things ---------------------------------------------------------------------------------------------------
-
-
-def _widths(widths: Iterable[int]) -> str:
-    return "-".join(map(str, widths))
 
 
 def _modes(modes: Sequence[int]) -> str:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from basins.errors import ArgumentError
 from basins.estimate import CaseEstimate, Estimate, PooledEstimate
 from basins.passages import passages
-from basins.sentences import modes_text, pooled_sentence, sentence
+from basins.sentences import modes_text, pooled_sentence, sentence, widths_text
 from basins.store.local import LocalFiles
 from basins.summary import CaseSummary
 from basins.survival import Band, survival
@@ -36,7 +36,7 @@ def measures(estimate: Estimate) -> pd.DataFrame:
         {
             "case": case.case,
             "name": case.name,
-            "widths": "-".join(map(str, case.widths)),
+            "widths": widths_text(case.widths),
             "law": case.law,
             "null": case.null,
             "can_test": case.can_test,

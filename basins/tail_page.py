@@ -8,12 +8,13 @@ from basins.estimate import law_text
 from basins.rare import printed
 from basins.rare.tail import CaseTail
 from basins.screen import columns, heading, indented, paragraph
+from basins.sentences import widths_text
 
 
 def print_tail(out: Console, tail: CaseTail) -> None:
     """Level by level, the sentence, and what to be wary of."""
     case = tail.case
-    widths = "-".join(map(str, case.problem.widths))
+    widths = widths_text(case.problem.widths)
     chains = f"{tail.replicates} replicates of {tail.plan.population:,} chains"
     heading(out, case.name, f"{widths}, {law_text(case.law)}, {chains}")
     table = columns(*printed.HEADINGS, text=(), gap=2)

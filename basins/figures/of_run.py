@@ -23,6 +23,7 @@ from basins.figures.trajectory import trajectory as draw_trajectory
 from basins.figures.transitions import transitions
 from basins.laws import BLOCK
 from basins.passages import passages
+from basins.sentences import widths_text
 from basins.show import one_case, show
 from basins.summary import summarise
 from basins.survival import exact_points, survival
@@ -50,8 +51,6 @@ def of_loss(run: Run, case: str | None = None) -> Figure:
 
 def sampled(run: Run, case: Case, count: int = SAMPLE) -> Flows:
     """The first trajectories of a case, integrated again to twice the time at which most of them were stopped."""
-    from basins.laws import Planted
-
     count = min(count, case.trajectories)
     starts = laws.starts(case.problem, case.law, run.manifest.seed, 0)[:count]
     shards = run.committed(case.key)
@@ -60,7 +59,7 @@ def sampled(run: Run, case: Case, count: int = SAMPLE) -> Flows:
     natural = 10 / case.problem.sigma_min
     end = max(2 * float(np.quantile(stops, 0.9)), natural) if len(stops) else 3 * natural
     t = np.concatenate([[0.0], np.geomspace(1e-4 * end, end, 400)])
-    planted = isinstance(case.law, Planted)
+    planted = isinstance(case.law, laws.Planted)
     return Flows(
         f"{shortened(case.name)}: {law_text(case.law)}", t, losses(case.problem, starts, t, case.settings, planted)
     )
@@ -77,7 +76,7 @@ def of_occupancy(run: Run, case: str | None = None) -> Figure:
 
 def of_survival(run: Run, case: str | None = None) -> Figure:
     """S(t) of a case with its tail, or of all cases side by side."""
-    chosen = run.manifest.cases if case is None else (run.case(case),)
+    chosen = _chosen(run, case)
     alone = len(chosen) == 1
     lines = []
     for one in chosen:
@@ -104,8 +103,8 @@ def certified_shares(run: Run, case: str | None = None) -> pd.DataFrame:
     Where the cases are Gaussian and told apart by widths and scale, shape is the widths and scale a number, so that a
     sweep over scales makes lines; else shape is the case's name with them, and scale the law in words.
     """
-    cases = [one for one in (run.manifest.cases if case is None else (run.case(case),)) if not one.law.null]
-    widths = ["-".join(map(str, one.problem.widths)) for one in cases]
+    cases = [one for one in _chosen(run, case) if not one.law.null]
+    widths = [widths_text(one.problem.widths) for one in cases]
     scales = [one.law.scale if isinstance(one.law, laws.Gaussian) else None for one in cases]
     lines = len(set(widths)) < len(cases) == len(set(zip(widths, scales, strict=True)))
     lines = lines and all(isinstance(scale, float) for scale in scales)
@@ -120,12 +119,17 @@ def certified_shares(run: Run, case: str | None = None) -> pd.DataFrame:
 
 def of_drift(run: Run, case: str | None = None) -> Figure:
     """Drift of the invariants, of a case or of all."""
-    return drift([summarise(run, one.key) for one in (run.manifest.cases if case is None else (run.case(case),))])
+    return drift([summarise(run, one.key) for one in _chosen(run, case)])
 
 
 def of_cost(run: Run, case: str | None = None) -> Figure:
     """Evaluations of the vector field, of a case or of all."""
-    return cost([summarise(run, one.key) for one in (run.manifest.cases if case is None else (run.case(case),))])
+    return cost([summarise(run, one.key) for one in _chosen(run, case)])
+
+
+def _chosen(run: Run, case: str | None) -> tuple[Case, ...]:
+    """A case by key or name; without one, all."""
+    return run.manifest.cases if case is None else (run.case(case),)
 
 
 FIGURES: dict[str, Callable[[Run, str | None], Figure]] = {

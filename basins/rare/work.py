@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import socket
-import time
-
 import numpy as np
 
 from basins.errors import RunError
@@ -17,7 +13,7 @@ from basins.rare.record import TailManifest, commit, read_levels, read_manifest,
 from basins.rare.replicates import PILOT, Level, next_level
 from basins.rare.streams import Stream
 from basins.rare.whitening import Whitening
-from basins.shard import ShardSummary, Task, Telemetry, peak_memory
+from basins.shard import ShardSummary, Task, timed
 from basins.store import Files, files_at
 
 WORK = "basins.rare.work:work"
@@ -29,7 +25,7 @@ def work(run: str, case: str, shard: int, attempt: int) -> ShardSummary:
     Idempotent: levels that are committed are passed over. The summary counts trajectories of this call, its digests
     are empty.
     """
-    clock, started = time.perf_counter(), time.time()
+    telemetry = timed()
     files = files_at(run)
     manifest = read_manifest(files)
     levels = replicate(files, manifest, manifest.case(case), shard)
@@ -43,14 +39,7 @@ def work(run: str, case: str, shard: int, attempt: int) -> ShardSummary:
         censored=undecided,
         evaluations=sum(level.climb.evaluations for level in levels),
         digests={},
-        telemetry=Telemetry(
-            started=started,
-            seconds=time.perf_counter() - clock,
-            peak_memory=peak_memory(),
-            host=socket.gethostname(),
-            pid=os.getpid(),
-            computed=bool(levels),
-        ),
+        telemetry=telemetry(bool(levels)),
     )
 
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from basins.estimate import CaseEstimate, Estimate
 from basins.passages import Passages
-from basins.sentences import at_least, at_most, modes_text, number
+from basins.sentences import at_least, at_most, modes_text, number, widths_text
 from basins.summary import CaseSummary
 from basins.survival import Survival
 from basins.tails import Fit, Tails
@@ -54,7 +54,7 @@ def case_table(estimate: Estimate, read: Sequence[CaseSummary]) -> Table:
         rows.append(
             (
                 case.name,
-                "-".join(map(str, case.widths)),
+                widths_text(case.widths),
                 case.law,
                 f"{N:,}" if case.planned == N else f"{N:,} of {case.planned:,}",
                 f"{case.minimum:,}",

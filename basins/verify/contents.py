@@ -13,7 +13,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from basins.errors import RunError
-from basins.experiment import Case
+from basins.experiment import Case, watched
 from basins.extension import spent
 from basins.laws import BLOCK, Planted
 from basins.limits import CERTIFICATES, REASONS, VERDICTS, Certificate, Verdict
@@ -31,13 +31,9 @@ def wrong_rows(
 ) -> Iterator[tuple[Kind, str]]:
     """What is wrong with the rows of a shard's three tables, each read whole: file by file, the first few."""
     ids = manifest.ids(case, shard)
-    for kind, table in tables.items():
-        if not table.schema.remove_metadata().equals(schemas.SCHEMAS[kind]):
-            yield kind, "its columns are not those of the schema"
-            return
-    rows, unknown = _columns(tables["trajectories"])
-    if unknown:
-        yield "trajectories", f"its {unknown} is not in the vocabulary"
+    rows, unreadable = _rows(tables)
+    if unreadable is not None:
+        yield unreadable
         return
     keeps_all = manifest.rows == "all" or isinstance(case.law, Planted)
     every = manifest.visits_every
@@ -48,6 +44,15 @@ def wrong_rows(
     yield from (("trajectories", what) for what in _wrong_verdicts(case, rows))
     yield from (("blocks", what) for what in _wrong_blocks(case, rows, tables["blocks"], ids, keeps_all))
     yield from (("visits", what) for what in _wrong_visits(tables["visits"], ids, every))
+
+
+def _rows(tables: Mapping[Kind, pa.Table]) -> tuple[dict[str, Column], tuple[Kind, str] | None]:
+    """The columns of trajectories; or nothing, and the file that cannot be read as ours, with what is wrong with it."""
+    for kind, table in tables.items():
+        if not table.schema.remove_metadata().equals(schemas.SCHEMAS[kind]):
+            return {}, (kind, "its columns are not those of the schema")
+    rows, unknown = _columns(tables["trajectories"])
+    return rows, ("trajectories", f"its {unknown} is not in the vocabulary") if unknown else None
 
 
 def _columns(table: pa.Table) -> tuple[dict[str, Column], str | None]:
@@ -80,15 +85,14 @@ def _wrong_ids(rows: dict[str, Column], ids: range, keeps_all: bool, every: int)
         yield f"id {outside[0]} is none of its ids {ids.start} to {ids.stop - 1}"
     wanted = np.arange(ids.start, ids.stop)
     if not keeps_all:
-        wanted = wanted[wanted % every == 0] if every else wanted[:0]
+        wanted = wanted[watched(wanted, every)]
     missing = np.setdiff1d(wanted, values)
     if len(missing):
         yield f"id {missing[0]} is missing"
     if not np.all(there[1:] > there[:-1]):
         yield "its ids are not in order"
     if not keeps_all:
-        watched = there % every == 0 if every else np.zeros(len(there), dtype=bool)
-        needless = there[(rows["verdict"] == Verdict.minimum) & ~watched]
+        needless = there[(rows["verdict"] == Verdict.minimum) & ~watched(there, every)]
         if len(needless):
             yield f"id {needless[0]} is a minimum that is not watched, and is kept"
 
@@ -191,9 +195,9 @@ def _strata(case: Case, rows: dict[str, Column], here: Column, minima: int) -> C
 def _wrong_visits(table: pa.Table, ids: range, every: int) -> Iterator[str]:
     columns = {name: table[name].to_numpy() for name in ("id", "number", "t")}
     id, number, t = columns["id"], columns["number"].astype(np.int64), columns["t"]
-    watched = (id >= ids.start) & (id < ids.stop) & (id % every == 0 if every else False)
-    if not np.all(watched):
-        yield f"id {id[~watched][0]} is none of its watched ids"
+    expected = (id >= ids.start) & (id < ids.stop) & watched(id, every)
+    if not np.all(expected):
+        yield f"id {id[~expected][0]} is none of its watched ids"
         return
     same = id[1:] == id[:-1]
     in_order = np.where(
@@ -212,13 +216,9 @@ def wrong_layer_rows(
     """The same of a shard of a layer: its rows are those below it whose budget was spent, its blocks what that makes of
     the blocks below it (but for worst_drift, of which the rows keep fewer digits).
     """
-    for kind, table in tables.items():
-        if not table.schema.remove_metadata().equals(schemas.SCHEMAS[kind]):
-            yield kind, "its columns are not those of the schema"
-            return
-    rows, unknown = _columns(tables["trajectories"])
-    if unknown:
-        yield "trajectories", f"its {unknown} is not in the vocabulary"
+    rows, unreadable = _rows(tables)
+    if unreadable is not None:
+        yield unreadable
         return
     try:
         old = below.part("trajectories", case, shard, where=spent())

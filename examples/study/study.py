@@ -30,6 +30,7 @@ from basins.figures import encoded
 from basins.figures.survival import Line, survival
 from basins.progress import progress
 from basins.runners import extend, run
+from basins.sentences import widths_text
 from basins.store import Run
 from basins.store.schemas import LOG2_T_LOW
 from basins.summary import summarise
@@ -118,7 +119,7 @@ def case_rows(name: str, found: Run, estimate: Estimate) -> Iterator[dict[str, A
             "experiment": name,
             "case": one.name,
             "H": one.H,
-            "widths": "-".join(map(str, one.widths)),
+            "widths": widths_text(one.widths),
             "sigma_max": case.problem.sigma[0],
             "sigma_min": case.problem.sigma[-1],
             "law": one.law,

@@ -19,7 +19,7 @@ HEAD = """
 name = {name!r}
 seed = 1
 trajectories = {trajectories}
-blocks_per_shard = 1
+blocks_per_shard = {blocks_per_shard}
 visits_every = {visits_every}
 rows = "{rows}"
 [data]
@@ -56,8 +56,15 @@ def experiment(
     visits_every: int = 1,
     name: str = "made",
     head: str = HEAD,
+    blocks_per_shard: int = 1,
 ) -> Experiment:
-    said = head.format(name=name, trajectories=trajectories, rows=rows, visits_every=visits_every)
+    said = head.format(
+        name=name,
+        trajectories=trajectories,
+        blocks_per_shard=blocks_per_shard,
+        rows=rows,
+        visits_every=visits_every,
+    )
     return Experiment.from_toml(said + cases, Path())
 
 

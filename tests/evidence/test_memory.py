@@ -54,7 +54,7 @@ print(json.dumps({"N": estimate.trajectories, "saddle": estimate.saddle,
 def made_large(out: Path, rows: int) -> None:
     """A run of so many rows, all there: one shard's tables, with ids of their own in each. Few distinct numbers, so
     that it is small on disk; to a reader it is a run like any other."""
-    of = experiment(rows, visits_every=100, head=HEAD)
+    of = experiment(rows, visits_every=100, blocks_per_shard=BLOCKS)
     files, case = files_at(out), of.cases[0]
     manifest = create_or_resume(files, of)
     size = BLOCKS * BLOCK
@@ -85,22 +85,6 @@ def moved(tables: ShardTables, ids: range) -> ShardTables:
         columns["count"][-1] -= short
         columns["minimum"][-1] -= short
     return ShardTables(trajectories, visits, pa.Table.from_pydict(columns, schema=blocks.schema))
-
-
-HEAD = """
-name = {name!r}
-seed = 1
-trajectories = {trajectories}
-blocks_per_shard = 32
-visits_every = {visits_every}
-rows = "{rows}"
-[data]
-source = "spectrum"
-sigma = [2.0, 1.0]
-d_x = 2
-[network]
-hidden = [2, 2]
-"""
 
 
 @pytest.mark.slow
