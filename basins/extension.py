@@ -8,7 +8,7 @@ says how long they may be waited for.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from functools import lru_cache
 
@@ -24,9 +24,10 @@ from basins.errors import ArgumentError, RunError
 from basins.experiment import Case, watched
 from basins.laws import BLOCK
 from basins.limits import REASONS, Reason
-from basins.shard import BATCH, MEMORY, ShardSummary, Task, open_manifest, timed
+from basins.shard import BATCH, MEMORY, Commit, ShardSummary, Task, Telemetry, open_manifest, timed
 from basins.store import (
     Files,
+    Kind,
     Manifest,
     ShardTables,
     commit_shard,
@@ -169,33 +170,39 @@ def path_of(files: Files, layer: Layer) -> str:
     return f"{files.uri}#{layer.number}"
 
 
-def work(path: str, case: str, shard: int, attempt: int) -> ShardSummary:
-    """Compute a shard of a layer and commit it; where it is done already, say what is there. Idempotent, as shard.work
-    is; the counts are of the rows that were integrated again."""
+def work(path: str, case: str, shard: int, attempt: int) -> Commit:
+    """Integrate a shard of a layer; where it is done already, do nothing. What is returned commits it, as shard.work's
+    does; the counts are of the rows that were integrated again."""
     telemetry = timed()
     run, _, number = path.rpartition("#")
     files = files_at(run, patient=True)
     manifest = open_manifest(files)
     layer, *below = _layers(files, manifest, int(number))
-    folder, the_case = layer.files(files), manifest.case(case)
-    computed = not is_committed(folder, case, shard)
-    if computed:
-        tables = compute_shard(View(files, below), layer, the_case, shard)
-        digests = commit_shard(folder, layer, the_case, shard, tables)
-        done = tables.trajectories
-    else:
-        digests = committed_digests(folder, case, shard)
+    folder, task, the_case = layer.files(files), Task(case, shard), manifest.case(case)
+    if is_committed(folder, case, shard):
         done = parquet.read(folder, layout.part("trajectories", case, shard), ["verdict", "evaluations"])
+        summary = _summary(task, done, committed_digests(folder, case, shard), telemetry(False))
+        return lambda: summary
+    tables = compute_shard(View(files, below), layer, the_case, shard)
+
+    def commit() -> ShardSummary:
+        digests = commit_shard(folder, layer, the_case, shard, tables)
+        return _summary(task, tables.trajectories, digests, telemetry(True))
+
+    return commit
+
+
+def _summary(task: Task, done: pa.Table, digests: Mapping[Kind, str], telemetry: Telemetry) -> ShardSummary:
     verdicts = done["verdict"].to_pylist()
     return ShardSummary(
-        task=Task(case, shard),
+        task=task,
         trajectories=len(done),
         minimum=verdicts.count("minimum"),
         saddle=verdicts.count("saddle"),
         censored=verdicts.count("censored"),
         evaluations=int(pc.sum(done["evaluations"]).as_py() or 0),
         digests=digests,
-        telemetry=telemetry(computed),
+        telemetry=telemetry,
     )
 
 

@@ -1,4 +1,5 @@
-"""A shard of work: blocks of ids -> their rows, pure; and the one function that every runner calls to have it done."""
+"""A shard of work: blocks of ids -> their rows, pure; and the one function that every runner calls to have it
+done."""
 
 from __future__ import annotations
 
@@ -12,6 +13,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
+import pyarrow as pa
 
 from basins import laws
 from basins.document import Rows
@@ -54,8 +56,8 @@ class Task:
 class Telemetry:
     """How one shard came about: everything that may differ from one run to the next.
 
-    started: seconds since 1970; seconds: of computing and writing; peak_memory: the process's largest resident size
-    so far, bytes; computed: False where the shard was found done.
+    started: seconds since 1970; seconds: from there until it was committed; peak_memory: the process's largest resident
+    size so far, bytes; computed: False where the shard was found done.
     """
 
     started: float
@@ -97,6 +99,10 @@ class ShardSummary:
     telemetry: Telemetry
 
 
+Commit = Callable[[], ShardSummary]
+"""Puts an integrated shard into the store, and says what is there."""
+
+
 def compute_shard(case: Case, seed: int, blocks: range, visits_every: int, keep: Rows = "all") -> ShardTables:
     """The rows of consecutive blocks of a case: no store, no clock, the same arguments give the same tables.
 
@@ -119,8 +125,9 @@ def compute_shard(case: Case, seed: int, blocks: range, visits_every: int, keep:
     return rows.concatenated(parts)
 
 
-def work(run: str, case: str, shard: int, attempt: int) -> ShardSummary:
-    """Compute a shard of the run at this path or URI and commit it; where it is done already, say what is there.
+def work(run: str, case: str, shard: int, attempt: int) -> Commit:
+    """Integrate a shard of the run at this path or URI; where it is done already, do nothing. What is returned commits
+    it, and says what is there: it may be called beside the integration of the next.
 
     Idempotent, so a runner may do it again. attempt (from 1) is for stand-ins that fail on purpose; the bytes do not
     know it.
@@ -129,15 +136,21 @@ def work(run: str, case: str, shard: int, attempt: int) -> ShardSummary:
     files = files_at(run, patient=True)
     manifest = open_manifest(files)
     task, the_case = Task(case, shard), manifest.case(case)
-    computed = not is_committed(files, case, shard)
-    if computed:
-        blocks = manifest.plan(the_case).shard(shard)
-        tables = compute_shard(the_case, manifest.seed, blocks, manifest.visits_every, manifest.rows)
-        digests = commit_shard(files, manifest, the_case, shard, tables)
-        counts = tables.blocks
-    else:
-        digests = committed_digests(files, case, shard)
+    if is_committed(files, case, shard):
         counts = parquet.read(files, layout.part("blocks", case, shard))
+        summary = _summary(task, counts, committed_digests(files, case, shard), telemetry(False))
+        return lambda: summary
+    blocks = manifest.plan(the_case).shard(shard)
+    tables = compute_shard(the_case, manifest.seed, blocks, manifest.visits_every, manifest.rows)
+
+    def commit() -> ShardSummary:
+        digests = commit_shard(files, manifest, the_case, shard, tables)
+        return _summary(task, tables.blocks, digests, telemetry(True))
+
+    return commit
+
+
+def _summary(task: Task, counts: pa.Table, digests: Mapping[Kind, str], telemetry: Telemetry) -> ShardSummary:
     total = {name: sum(counts[name].to_pylist()) for name in ("count", "minimum", "saddle", "censored", "evaluations")}
     return ShardSummary(
         task=task,
@@ -147,7 +160,7 @@ def work(run: str, case: str, shard: int, attempt: int) -> ShardSummary:
         censored=total["censored"],
         evaluations=total["evaluations"],
         digests=digests,
-        telemetry=telemetry(computed),
+        telemetry=telemetry,
     )
 
 

@@ -26,6 +26,7 @@ def environment(journal: Path) -> dict[str, str]:
         "RAY_AUTH_MODE": "token",
         "RAY_AUTH_TOKEN": _token(journal),
         "RAY_USAGE_STATS_ENABLED": "0",
+        "RAY_worker_niceness": "0",  # not 15: a worker that gets no time hits nothing
     }
 
 

@@ -3,6 +3,7 @@ points."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -12,6 +13,9 @@ from numpy.typing import ArrayLike, NDArray
 from basins import Problem
 from basins.engines.base import Leg, Settings, Stop
 from basins.engines.reference import Reference
+
+# Ray's workers give way to all else (niceness 15); on a busy machine tests would wait for them without end.
+os.environ.setdefault("RAY_worker_niceness", "0")
 
 Array = NDArray[np.float64]
 RTOL, ATOL = 1e-8, 1e-10

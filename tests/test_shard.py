@@ -127,10 +127,10 @@ def test_no_visits_are_kept_where_none_are_asked_for(case: Case) -> None:
 
 def test_work_commits_once_and_then_says_what_is_there(case: Case, tmp_path: Path) -> None:
     create_or_resume(files_at(tmp_path), experiment())
-    first = work(str(tmp_path), case.key, 1, 1)
+    first = work(str(tmp_path), case.key, 1, 1)()
     path = tmp_path / layout.part("trajectories", case.key, 1)
     changed = path.stat().st_mtime_ns, path.stat().st_ino
-    again = work(str(tmp_path), case.key, 1, 2)
+    again = work(str(tmp_path), case.key, 1, 2)()
     assert (path.stat().st_mtime_ns, path.stat().st_ino) == changed
     assert first.telemetry.computed
     assert not again.telemetry.computed
@@ -159,5 +159,5 @@ def test_a_process_that_outlives_a_run_sees_the_next_one_at_its_path(case: Case,
     for seed in (11, 12):
         shutil.rmtree(tmp_path / "run", ignore_errors=True)
         create_or_resume(files_at(tmp_path / "run"), experiment(seed))
-        digests.append(work(str(tmp_path / "run"), case.key, 1, 1).digests["trajectories"])
+        digests.append(work(str(tmp_path / "run"), case.key, 1, 1)().digests["trajectories"])
     assert digests[0] != digests[1]

@@ -108,7 +108,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("store") / "run"
     create_or_resume(files_at(path), experiment())
     for shard in range(3):
-        work(str(path), key(), shard, 1)
+        work(str(path), key(), shard, 1)()
     return path
 
 
@@ -568,7 +568,7 @@ def test_a_run_in_progress_shows_what_is_committed(tmp_path: Path) -> None:
     assert len(opened.trajectories()) == len(opened.blocks()) == len(opened.visits()) == 0
     assert opened.trajectories()["modes"].dtype == "UInt64"
     for shard in range(3):
-        work(str(tmp_path), key(), shard, 1)
+        work(str(tmp_path), key(), shard, 1)()
     part(tmp_path, "trajectories", 1).unlink()
     assert opened.committed(key()) == [0, 2]
     assert opened.contiguous_prefix(key()) == 1

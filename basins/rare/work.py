@@ -13,17 +13,17 @@ from basins.rare.record import TailManifest, commit, read_levels, read_manifest,
 from basins.rare.replicates import PILOT, Level, next_level
 from basins.rare.streams import Stream
 from basins.rare.whitening import Whitening
-from basins.shard import ShardSummary, Task, timed
+from basins.shard import Commit, ShardSummary, Task, timed
 from basins.store import Files, files_at
 
 WORK = "basins.rare.work:work"
 
 
-def work(run: str, case: str, shard: int, attempt: int) -> ShardSummary:
+def work(run: str, case: str, shard: int, attempt: int) -> Commit:
     """Have replicate `shard` (0: the pilot) of a case done in the tail's run at this path or URI.
 
-    Idempotent: levels that are committed are passed over. The summary counts trajectories of this call, its digests
-    are empty.
+    Idempotent: levels that are committed are passed over. Each is committed as it ends, so what is returned only gives
+    the summary, which counts trajectories of this call; its digests are empty.
     """
     telemetry = timed()
     files = files_at(run)
@@ -31,7 +31,7 @@ def work(run: str, case: str, shard: int, attempt: int) -> ShardSummary:
     levels = replicate(files, manifest, manifest.case(case), shard)
     trajectories = sum(level.climb.trajectories for level in levels)
     undecided = sum(level.climb.undecided for level in levels)
-    return ShardSummary(
+    summary = ShardSummary(
         task=Task(case, shard),
         trajectories=trajectories,
         minimum=trajectories - undecided,
@@ -41,6 +41,7 @@ def work(run: str, case: str, shard: int, attempt: int) -> ShardSummary:
         digests={},
         telemetry=telemetry(bool(levels)),
     )
+    return lambda: summary
 
 
 def replicate(files: Files, manifest: TailManifest, case: Case, number: int) -> list[Level]:

@@ -4,19 +4,20 @@ A runner provides `name`, `check()` and `run(tasks, run_path, workers, on_event)
 1. `check` refuses what can be known before a run is touched: a package or an address that is not there. Seconds, not
    minutes.
 2. `run` has every task done by calling `work(run_path, case, shard, attempt)`, the importable function it was made
-   with ("module:name"), in any process on any machine that sees run_path; basins.shard:work is idempotent, so a task
-   may be done twice, and by two drivers at once. `attempt` counts from 1.
-3. It calls `on_event(ShardDone(...))` once a task, from the driver, when `work` has returned: the shard is committed
-   then. Order is free.
+   with ("module:name"), and then what that returns, which commits the shard: in any process on any machine that sees
+   run_path; basins.shard:work is idempotent, so a task may be done twice, and by two drivers at once. `attempt` counts
+   from 1. A worker commits a shard beside the integration of the next (pool.py; inline, one after the other).
+3. It calls `on_event(ShardDone(...))` once a task, from the driver, when the shard is committed. Order is free.
 4. A worker that dies (killed, out of memory, its machine gone) or outlasts its deadline loses nothing but time: the
-   event is AttemptLost, and the shard is tried again, wherever the first attempt may still be at work. A shard that is
-   lost ATTEMPTS times while nothing else is lost kills its workers itself: RunError names it. Where machines come and
-   go others are lost too, and such losses are not held against it, up to MOST_ATTEMPTS.
+   event is AttemptLost, once for each shard that it had, and they are tried again, wherever the first attempt may
+   still be at work. A shard that is lost ATTEMPTS times while no other worker is lost kills its workers itself:
+   RunError names it. Where machines come and go others are lost too, and such losses are not held against it, up to
+   MOST_ATTEMPTS.
    Every attempt has a deadline (ledger.py; inline, where nothing could be given up, has none): seconds that are asked
    for, or SLACK times the longest that a shard of its case took, and twice as many at each further attempt.
-5. An exception that `work` raises is the shard's own and would come again: `run` raises a RunError that names shard
-   and cause, with the exception as its cause. Shards already committed stay. Nothing is swallowed, nothing merely
-   logged.
+5. An exception that `work` or the commit raises is the shard's own and would come again: `run` raises a RunError that
+   names shard and cause, with the exception as its cause. Shards already committed stay. Nothing is swallowed, nothing
+   merely logged.
 6. What is in flight is bounded, whatever the number of tasks, and follows the workers that there are: a machine that
    joins gets work.
 7. KeyboardInterrupt, in the driver, stops it: what is in flight is given up, workers that it started are ended, and
@@ -39,9 +40,11 @@ from collections.abc import Callable, Sequence
 from typing import Protocol, cast
 
 from basins.progress import Listener
-from basins.shard import ShardSummary, Task
+from basins.shard import Commit, Task
 
-Work = Callable[[str, str, int, int], ShardSummary]
+Work = Callable[[str, str, int, int], Commit]
+"""(run_path, case, shard, attempt) -> how to commit what it has integrated."""
+
 WORK = "basins.shard:work"
 
 ONE_THREAD = dict.fromkeys(

@@ -26,7 +26,7 @@ class Inline:
         while ledger.unfinished:
             task, attempt = ledger.take()
             try:
-                summary = self.work(run_path, task.case, task.shard, attempt)
+                summary = self.work(run_path, task.case, task.shard, attempt)()
             except Exception as error:
                 raise failure(task, error) from error
             ledger.done(task, summary)

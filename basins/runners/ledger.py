@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 
 from basins.errors import BasinsError, RunError
 from basins.progress import AttemptLost, Listener, ShardDone
 from basins.shard import ShardSummary, Task
 
 ATTEMPTS = 5
-"""A shard that was lost this many times, and nothing else meanwhile, fails the run: it is what kills its workers."""
+"""A shard that was lost this many times, and no other worker meanwhile, fails the run: it is what kills its workers."""
 
 MOST_ATTEMPTS = 50
 """A shard that was lost this many times fails the run, whatever else was lost."""
@@ -41,7 +41,7 @@ class Ledger:
         self.longest: dict[str, float] = {}  # by case
         self.attempts: Counter[Task] = Counter()  # of shards that are not done
         self.blamed: Counter[Task] = Counter()
-        self.last_loss: dict[Task, tuple[int, int]] = {}  # losses and shards done by then
+        self.last_loss: dict[Task, tuple[int, int]] = {}  # workers lost and shards done by then
         self.losses = self.finished = 0
         self._look()
 
@@ -77,26 +77,28 @@ class Ledger:
             kept.pop(task, None)
         self.on_event(ShardDone(summary, self.attempts.pop(task)))
 
-    def lost(self, task: Task, cause: str) -> None:
-        """The task's worker is lost, or past its deadline: it goes first in line again.
+    def lost(self, tasks: Sequence[Task], cause: str) -> None:
+        """A worker with these tasks is lost, or past the deadline of one: they go first in line again.
 
-        Raises RunError where the shard itself is to blame. A loss is held against it unless, since its loss before,
-        another shard was lost too while one was done: then machines are going, and the work goes on.
+        Raises RunError where a shard itself is to blame. A loss is held against it unless, since its loss before,
+        another worker was lost too while a shard was done: then machines are going, and the work goes on.
         """
-        del self.in_flight[task]
-        attempt = self.attempts[task]
-        self.on_event(AttemptLost(task, attempt, cause))
-        others, done = self.last_loss.get(task, (self.losses, self.finished))
-        if not (self.losses > others and self.finished > done):
-            self.blamed[task] += 1
+        for task in tasks:
+            del self.in_flight[task]
+            self.on_event(AttemptLost(task, self.attempts[task], cause))
+            losses, done = self.last_loss.get(task, (self.losses, self.finished))
+            if not (self.losses > losses and self.finished > done):
+                self.blamed[task] += 1
+            self.last_loss[task] = self.losses + 1, self.finished
         self.losses += 1
-        self.last_loss[task] = self.losses, self.finished
-        if self.blamed[task] >= ATTEMPTS or attempt >= MOST_ATTEMPTS:
-            raise RunError(
-                f"{task} lost its worker {attempt} times, the last time: {cause}",
-                remedy="look for a lack of memory on the workers, then run again: the other shards are kept",
-            )
-        self.again.append(task)
+        for task in tasks:
+            attempt = self.attempts[task]
+            if self.blamed[task] >= ATTEMPTS or attempt >= MOST_ATTEMPTS:
+                raise RunError(
+                    f"{task} lost its worker {attempt} times, the last time: {cause}",
+                    remedy="look for a lack of memory on the workers, then run again: the other shards are kept",
+                )
+        self.again.extend(tasks)
 
     # --- deadlines ----------------------------------------------------------------------------------------------------
 

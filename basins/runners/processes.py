@@ -3,7 +3,7 @@
 A worker is a fresh interpreter (worker.py), not a fork and not multiprocessing's spawn: nothing of the driver's
 threads is inherited, and the caller's __main__ is not run again, so notebooks and scripts without a guard work. It
 has a process group of its own: Ctrl-C in a terminal reaches the driver alone. When the driver dies, the pipe closes
-and the worker ends after the shard it is at.
+and the worker ends after the shards it has.
 """
 
 from __future__ import annotations
@@ -12,16 +12,16 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from multiprocessing import Pipe
 from multiprocessing.connection import wait
-from typing import Any
 
 from basins.errors import RunError
 from basins.progress import Listener
 from basins.runners.base import ONE_THREAD, WORK, cores, search_path
-from basins.runners.ledger import ATTEMPTS, Ledger, failure
+from basins.runners.ledger import Ledger
+from basins.runners.pool import Gone, Pool, Word, Worker
 from basins.shard import Task
 
 PATIENCE = 5.0
@@ -42,81 +42,40 @@ class Processes:
         """Nothing can be missing."""
 
     def run(self, tasks: Sequence[Task], run_path: str, workers: int | None, on_event: Listener) -> None:
-        ledger = Ledger(tasks, on_event, self.deadline)
-        pool = _Pool(self.work, run_path)
+        pool = _Processes(self.work, run_path, min(workers or cores(), len(tasks)))
         try:
-            pool.start(min(workers or cores(), len(tasks)))
-            while ledger.unfinished:
-                for worker in pool.workers:
-                    if worker.idle and ledger.waiting:
-                        worker.give(*ledger.take())
-                for worker in pool.ready(ledger.patience()):
-                    self.hear(worker, pool, ledger)
-                for task in ledger.overdue():
-                    worker = pool.at(task)
-                    if not worker.pipe.poll():  # else it is the driver who was late
-                        pool.replace(worker)
-                        ledger.lost(task, ledger.late(task))
+            pool.carry_out(Ledger(tasks, on_event, self.deadline))
         finally:
-            for worker in pool.workers:  # idle, not up yet, or given up: nothing is lost by it
-                worker.kill()
-
-    def hear(self, worker: _Worker, pool: _Pool, ledger: Ledger) -> None:
-        """What a worker says: that it is ready, what came of its task, or nothing more because it is dead."""
-        try:
-            task, answer = worker.answer()
-        except ConnectionError as error:
-            pool.replace(worker)
-            if worker.task is not None:
-                ledger.lost(worker.task, str(error))
-                return
-            pool.stillborn += 1
-            if pool.stillborn >= ATTEMPTS:
-                raise _no_start(str(error)) from None
-            return
-        if isinstance(answer, BaseException):
-            raise (_no_start(str(answer)) if task is None else failure(task, answer)) from answer
-        if task is None:
-            pool.stillborn = 0
-        else:
-            ledger.done(task, answer)
+            for worker in pool.workers:  # without a shard, not up yet, or given up: nothing is lost by it
+                worker.end()
 
 
-def _no_start(cause: str) -> RunError:
-    return RunError(f"workers do not start: {cause}", remedy="try --on inline, which says more")
+class _Processes(Pool):
+    """So many worker processes, from the first to the last shard."""
+
+    def __init__(self, work: str, run_path: str, count: int) -> None:
+        self.work, self.run_path, self.count = work, run_path, count
+        self.workers: list[_Process] = []
+
+    def fit(self, ledger: Ledger) -> None:
+        while len(self.workers) < self.count:
+            self.workers.append(_Process(self.work, self.run_path))
+
+    def heard(self, patience: float | None) -> Iterator[tuple[Worker, Word]]:
+        pipes = wait([worker.pipe for worker in self.workers], patience)
+        for worker in [worker for worker in self.workers if worker.pipe in pipes]:
+            yield worker, worker.word()
+
+    def replace(self, worker: Worker) -> None:
+        worker.end()
+        self.workers = [other for other in self.workers if other is not worker]  # `fit` starts another
 
 
-class _Pool:
-    """The workers of a run. stillborn: how many died without a task since one was last ready."""
+class _Process(Worker):
+    """One process, and this end of its pipe."""
 
     def __init__(self, work: str, run_path: str) -> None:
-        self.work, self.run_path = work, run_path
-        self.workers: list[_Worker] = []
-        self.stillborn = 0
-
-    def start(self, count: int) -> None:
-        """Start so many."""
-        self.workers.extend(_Worker(self.work, self.run_path) for _ in range(count))
-
-    def ready(self, timeout: float | None) -> list[_Worker]:
-        """Workers that have something to say, or are dead; waits for the first, at most `timeout` seconds."""
-        pipes = wait([worker.pipe for worker in self.workers], timeout)
-        return [worker for worker in self.workers if worker.pipe in pipes]
-
-    def at(self, task: Task) -> _Worker:
-        """The worker that is at this task."""
-        return next(worker for worker in self.workers if worker.task == task)
-
-    def replace(self, worker: _Worker) -> None:
-        """Another worker in the place of one that is dead or given up."""
-        worker.kill()
-        self.workers[self.workers.index(worker)] = _Worker(self.work, self.run_path)
-
-
-class _Worker:
-    """One process. It says that it is ready, then is given one task at a time."""
-
-    def __init__(self, work: str, run_path: str) -> None:
+        super().__init__()
         self.pipe, theirs = Pipe()
         descriptor = theirs.fileno()
         try:
@@ -132,27 +91,23 @@ class _Worker:
             raise RunError(f"cannot start a worker: {error}", remedy="give fewer --workers") from error
         finally:
             theirs.close()
-        self.idle = False
-        self.task: Task | None = None
 
     def give(self, task: Task, attempt: int) -> None:
-        self.task, self.idle = task, False
         with suppress(OSError):  # it has just died: the next look at the pipe says so
             self.pipe.send((task.case, task.shard, attempt))
 
-    def answer(self) -> tuple[Task | None, Any]:
-        """The task and its summary or exception; no task where the worker says that it is ready, or why it is not.
+    def has_word(self) -> bool:
+        return self.pipe.poll()
 
-        Raises ConnectionError that says what became of a worker that is dead.
-        """
+    def word(self) -> Word:
+        """Its next word; where it is dead, how it died."""
         try:
-            answer = self.pipe.recv()
+            word: Word = self.pipe.recv()
         except (EOFError, OSError):
-            raise ConnectionError(self.end()) from None
-        task, self.task, self.idle = self.task, None, True
-        return task, answer
+            return Gone(self.death())
+        return word
 
-    def end(self) -> str:
+    def death(self) -> str:
         """How a worker that closed its pipe has ended, in words."""
         try:
             status = self.process.wait(PATIENCE)
@@ -160,8 +115,8 @@ class _Worker:
             return "it closed its pipe"
         return f"killed by {signal.Signals(-status).name}" if status < 0 else f"exit status {status}"
 
-    def kill(self) -> None:
-        """End it, whatever it is at; SIGKILL works on a stopped process too."""
+    def end(self) -> None:
+        """SIGKILL works on a stopped process too."""
         self.pipe.close()
         self.process.kill()
         self.process.wait()

@@ -15,6 +15,7 @@ import json
 import os
 import sys
 import time
+from collections.abc import Callable
 from types import ModuleType
 from typing import Any
 
@@ -66,14 +67,23 @@ def wrap(shard: ModuleType) -> None:
 
     @functools.wraps(work)
     def witnessed(run: str, case: str, number: int, attempt: int) -> Any:
-        say("begin", run=run, case=case, shard=number, attempt=attempt)
-        try:
-            summary = work(run, case, number, attempt)
-        except Exception as error:  # not SystemExit, by which Ray ends a worker in the middle: that shard stays held
-            say("raised", case=case, shard=number, attempt=attempt, error=f"{type(error).__name__}: {error}")
-            raise
-        say("end", case=case, shard=number, attempt=attempt, computed=summary.telemetry.computed)
-        return summary
+        which = {"case": case, "shard": number, "attempt": attempt}
+
+        def told(step: Callable[[], Any]) -> Any:
+            try:
+                return step()
+            except Exception as error:  # not SystemExit, by which Ray ends a worker: that shard stays held
+                say("raised", **which, error=f"{type(error).__name__}: {error}")
+                raise
+
+        def commit() -> Any:
+            summary = told(integrated)
+            say("end", **which, computed=summary.telemetry.computed)
+            return summary
+
+        say("begin", run=run, **which)
+        integrated = told(lambda: work(run, case, number, attempt))
+        return commit
 
     shard.work = witnessed  # type: ignore[attr-defined]
     shard.files_at = lambda *where, **how: Witnessed(files_at(*where, **how))  # type: ignore[attr-defined]

@@ -11,6 +11,7 @@ from typing import Any
 from standins import CASE, script
 
 from basins.progress import AttemptLost, Event, ShardDone
+from basins.runners import actors
 from basins.runners import ray as runner
 from basins.shard import Task
 
@@ -21,7 +22,7 @@ SHARDS, GROW, SHRINK = 60, 4, 20
 def main(folder: Path) -> None:
     script(folder, {(shard, 1): "slow" for shard in range(SHARDS)})
     runner._prepare_environment()
-    runner.LOOK = 0.5  # type: ignore[misc]
+    actors.LOOK = 0.5  # type: ignore[misc]
     import ray
     from ray.cluster_utils import Cluster
 

@@ -12,14 +12,17 @@ from typing import Any
 
 from basins.errors import RunError
 from basins.runners.base import ONE_THREAD
-from basins.shard import ShardSummary, Task, Telemetry
+from basins.shard import Commit, ShardSummary, Task, Telemetry
 
 CASE = "0123456789abcdef"
 STALL = 60.0
+COMMITTED = 0.5
+"""Seconds before a worker is killed: what it did before is long reported then."""
 
 
 def script(folder: Path, table: dict[tuple[int, int], str] | None = None) -> None:
-    """Lay down what shall happen, by (shard, attempt): raise, refuse, unpicklable, kill, stall or slow."""
+    """Lay down what shall happen, by (shard, attempt): raise, refuse, unpicklable, kill, stall or slow as it is
+    integrated; "raise at commit", "kill at commit" or "slow at commit" as it is committed."""
     table = table or {}
     (folder / "script.json").write_text(json.dumps({f"{s} {a}": what for (s, a), what in table.items()}))
 
@@ -30,7 +33,7 @@ def calls(folder: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in log.read_text().splitlines()] if log.exists() else []
 
 
-def scripted(run: str, case: str, shard: int, attempt: int) -> ShardSummary:
+def scripted(run: str, case: str, shard: int, attempt: int) -> Commit:
     """Does what the script says, else nothing, quickly."""
     folder = Path(run)
     begun = time.monotonic()
@@ -41,7 +44,7 @@ def scripted(run: str, case: str, shard: int, attempt: int) -> ShardSummary:
         pid=os.getpid(),
         environment={k: os.environ.get(k) for k in ONE_THREAD},
     )
-    what = json.loads((folder / "script.json").read_text()).get(f"{shard} {attempt}")
+    what = json.loads((folder / "script.json").read_text()).get(f"{shard} {attempt}", "")
     if what == "raise":
         raise ValueError("scripted failure")
     if what == "refuse":
@@ -49,21 +52,35 @@ def scripted(run: str, case: str, shard: int, attempt: int) -> ShardSummary:
     if what == "unpicklable":
         raise type("Local", (Exception,), {})("cannot travel")
     if what == "kill":
+        time.sleep(COMMITTED)
         os.kill(os.getpid(), signal.SIGKILL)
     if what == "stall":
         time.sleep(STALL)
-    if what == "slow":
+    if what.startswith("slow") and what != "slow at commit":
         time.sleep(0.4)
     _log(folder / "spans", begun=begun, ended=time.monotonic())
-    return summary(case, shard)
+
+    def commit() -> ShardSummary:
+        begun = time.monotonic()
+        if what == "raise at commit":
+            raise ValueError("scripted failure")
+        if what == "kill at commit":
+            time.sleep(COMMITTED)
+            os.kill(os.getpid(), signal.SIGKILL)
+        if what.endswith("slow at commit"):
+            time.sleep(0.4)
+        _log(folder / "commits", begun=begun, ended=time.monotonic())
+        return summary(case, shard)
+
+    return commit
 
 
-def scripted_on_a_node(run: str, case: str, shard: int, attempt: int) -> ShardSummary:
+def scripted_on_a_node(run: str, case: str, shard: int, attempt: int) -> Commit:
     """The same, and the node of Ray where it was done in place of the host."""
     import ray
 
-    done = scripted(run, case, shard, attempt)
-    return replace(done, telemetry=replace(done.telemetry, host=ray.get_runtime_context().get_node_id()))
+    done, node = scripted(run, case, shard, attempt)(), ray.get_runtime_context().get_node_id()
+    return lambda: replace(done, telemetry=replace(done.telemetry, host=node))
 
 
 def summary(case: str, shard: int) -> ShardSummary:
@@ -71,12 +88,12 @@ def summary(case: str, shard: int) -> ShardSummary:
     return ShardSummary(Task(case, shard), 1024, 1000, 0, 24, 10**6, {}, telemetry)
 
 
-def spans(folder: Path) -> list[tuple[float, float]]:
-    """When calls began and ended, by the machine's monotonic clock."""
-    return [(s["begun"], s["ended"]) for s in map(json.loads, (folder / "spans").read_text().splitlines())]
+def spans(folder: Path, of: str = "spans") -> list[tuple[float, float]]:
+    """When integrations ("spans") or "commits" began and ended, by the machine's monotonic clock."""
+    return [(s["begun"], s["ended"]) for s in map(json.loads, (folder / of).read_text().splitlines())]
 
 
-def work_once_then_die(run: str, case: str, shard: int, attempt: int) -> ShardSummary:
+def work_once_then_die(run: str, case: str, shard: int, attempt: int) -> Commit:
     """Real work; but an odd shard's first worker is killed with two files of three there and half of the last."""
     from basins.shard import work
     from basins.store import local

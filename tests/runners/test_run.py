@@ -11,6 +11,7 @@ import socket
 import subprocess
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -187,8 +188,11 @@ def test_workers_killed_between_two_files_of_a_shard_change_no_byte(undisturbed:
     run(tiny(), tmp_path / "run", on=runner, workers=3, listeners=[events.append])
     attempts = {e.summary.task: e.attempt for e in events if isinstance(e, ShardDone)}
     assert len(attempts) == 9
-    assert all(attempt == (2 if task.shard % 2 else 1) for task, attempt in attempts.items())
-    assert sum(isinstance(event, AttemptLost) for event in events) == 4
+    lost = Counter(event.task for event in events if isinstance(event, AttemptLost))
+    assert lost == Counter({task: attempt - 1 for task, attempt in attempts.items() if attempt > 1})
+    odd = {task for task in attempts if task.shard % 2}
+    assert len(odd) == 4
+    assert odd <= set(lost), "and an even one only where it was integrated by a worker that died of its commit"
     assert list((tmp_path / "run").rglob(".*.tmp"))
     run(tiny(), tmp_path / "run", on="inline")
     assert not list((tmp_path / "run").rglob(".*.tmp"))
@@ -198,7 +202,7 @@ def test_workers_killed_between_two_files_of_a_shard_change_no_byte(undisturbed:
     ]
     recorded = {Task(e["case"], e["shard"]): e["attempt"] for e in said if e["event"] == "ShardDone"}
     assert recorded == attempts
-    assert sum(entry["event"] == "AttemptLost" for entry in said) == 4
+    assert sum(entry["event"] == "AttemptLost" for entry in said) == lost.total()
 
 
 def test_two_drivers_on_one_run_do_no_harm(undisturbed: Path, tmp_path: Path) -> None:

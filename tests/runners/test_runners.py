@@ -16,10 +16,12 @@ from standins import CASE, calls, script, spans, summary
 from basins.errors import ArgumentError, RunError
 from basins.progress import AttemptLost, Event, Listener, ShardDone
 from basins.runners import ledger, run, runner_of
+from basins.runners.actors import AHEAD, LOOK, Bound
 from basins.runners.base import ONE_THREAD, Runner
 from basins.runners.ledger import Ledger, failure
+from basins.runners.pool import WRITING
 from basins.runners.processes import Processes
-from basins.runners.ray import AHEAD, LOOK, Ray, _Bound
+from basins.runners.ray import Ray
 from basins.shard import Task
 
 Make = Callable[..., Runner]
@@ -140,10 +142,10 @@ def test_a_shard_is_given_up_at_its_fifth_loss() -> None:
     ledger = Ledger(tasks(2), events.append)
     for attempt in range(1, 5):
         assert ledger.take() == (Task(CASE, 0), attempt)
-        ledger.lost(Task(CASE, 0), "killed")
+        ledger.lost([Task(CASE, 0)], "killed")
     assert ledger.take() == (Task(CASE, 0), 5)
     with pytest.raises(RunError, match="lost its worker 5 times, the last time: killed"):
-        ledger.lost(Task(CASE, 0), "killed")
+        ledger.lost([Task(CASE, 0)], "killed")
     assert [event.attempt for event in events if isinstance(event, AttemptLost)] == [1, 2, 3, 4, 5]
 
 
@@ -161,7 +163,7 @@ def lose_until_it_ends(ledger: Ledger, rounds: int, others_done: bool) -> None:
     taken = [ledger.take()[0] for _ in range(2)]
     for _ in range(rounds):
         for task in taken:
-            ledger.lost(task, "gone")
+            ledger.lost([task], "gone")
             assert ledger.take()[0] == task
         if others_done:
             third, _ = ledger.take()
@@ -200,7 +202,7 @@ def test_deadlines_follow_what_shards_of_the_case_took() -> None:
     clock.now += 1
     assert book.overdue() == [again]
     assert book.patience() == 0.0
-    book.lost(again, book.late(again))
+    book.lost([again], book.late(again))
     assert book.take() == (again, 2)
     assert book.deadline(again) == 20 * took, "twice as long at the second attempt"
 
@@ -225,14 +227,14 @@ def test_what_is_in_flight_follows_the_cluster() -> None:
             return True
 
     clock, cluster = Clock(), Cluster()
-    bound = _Bound(cluster, None, There(), clock)  # type: ignore[arg-type]
+    bound = Bound(cluster, None, There(), clock)  # type: ignore[arg-type]
     seen = []
     for cores in (2.0, 8.0, 0.0, 3.0):
         cluster.cores = cores
         seen.append(bound())
         clock.now += LOOK
     assert seen == [2 * AHEAD, 8 * AHEAD, AHEAD, 3 * AHEAD]
-    assert _Bound(cluster, 5, There())() == 5  # type: ignore[arg-type]
+    assert Bound(cluster, 5, There())() == 5  # type: ignore[arg-type]
 
 
 def test_a_shard_past_its_deadline_is_done_elsewhere(make_remote: Make, tmp_path: Path) -> None:
@@ -278,7 +280,7 @@ class Broken:
                 del ledger.in_flight[task]
                 continue
             try:
-                result = scripted(run_path, task.case, task.shard, attempt)
+                result = scripted(run_path, task.case, task.shard, attempt)()
                 if self.fault == "works twice" and task.shard == 1:
                     scripted(run_path, task.case, task.shard, attempt)
             except ValueError as error:
@@ -286,7 +288,7 @@ class Broken:
                     ledger.done(task, summary(task.case, task.shard))
                     continue
                 if self.fault == "retries":
-                    ledger.lost(task, "an exception")
+                    ledger.lost([task], "an exception")
                     continue
                 raise failure(task, error) from error
             ledger.done(task, result)
@@ -311,6 +313,62 @@ def test_a_runner_without_fault_passes(tmp_path: Path) -> None:
     (tmp_path / "b").mkdir()
     check_all_done(Broken("none"), tmp_path / "a", {})
     check_failure_is_raised(Broken("none"), tmp_path / "b")
+
+
+# --- a shard is committed beside the integration of the next --------------------------------------------------------
+
+
+def together(folder: Path) -> float:
+    """Seconds in which somebody integrated while somebody committed."""
+    return sum(
+        max(0.0, min(ended, until) - max(begun, since))
+        for begun, ended in spans(folder)
+        for since, until in spans(folder, "commits")
+    )
+
+
+def test_a_worker_integrates_and_commits_at_once(make_remote: Make, tmp_path: Path) -> None:
+    """One worker, six shards: 0.4 s for each of its threads."""
+    script(tmp_path, {(shard, 1): "slow and slow at commit" for shard in range(6)})
+    carried_out(make_remote(work=SCRIPTED), tmp_path, 6, workers=1)
+    assert together(tmp_path) > 5 * 0.4 / 2, "five commits had an integration to run beside"
+
+
+def test_a_worker_holds_few_shards_that_it_has_not_committed(make_remote: Make, tmp_path: Path) -> None:
+    """Where the store is the slower one, the integrator waits: rows would fill the memory."""
+    script(tmp_path, {(shard, 1): "slow at commit" for shard in range(8)})
+    carried_out(make_remote(work=SCRIPTED), tmp_path, 8, workers=1)
+    integrated, committed = spans(tmp_path), spans(tmp_path, "commits")
+    held = [sum(e <= now for _, e in integrated) - sum(e <= now for _, e in committed) for now, _ in integrated]
+    assert max(held) <= WRITING
+
+
+def test_a_commit_that_raises_fails_the_run(make: Make, tmp_path: Path) -> None:
+    script(tmp_path, {(2, 1): "raise at commit"})
+    with pytest.raises(RunError, match=f"shard 2 of case {CASE} failed: ValueError: scripted failure"):
+        carried_out(make(work=SCRIPTED), tmp_path, 4)
+
+
+def test_a_worker_that_dies_at_a_commit_loses_what_it_integrates_too(make_remote: Make, tmp_path: Path) -> None:
+    script(tmp_path, {(0, 1): "kill at commit", (1, 1): "stall"})
+    events = carried_out(make_remote(work=SCRIPTED), tmp_path, 4, workers=1)
+    assert sorted((e.task.shard, e.attempt) for e in events if isinstance(e, AttemptLost)) == [(0, 1), (1, 1)]
+    done = {e.summary.task.shard: e.attempt for e in events if isinstance(e, ShardDone)}
+    assert done == {0: 2, 1: 2, 2: 1, 3: 1}
+
+
+def test_a_worker_is_one_loss_however_many_shards_it_had() -> None:
+    """Else whoever was being committed beside a shard that kills would speak for it, again and again."""
+    many = Ledger(tasks(20), lambda event: None)
+    killer, _ = many.take()
+    for attempt in range(1, ledger.ATTEMPTS):
+        beside, _ = many.take()
+        many.lost([beside, killer], "killed")
+        assert many.take()[0] == beside
+        many.done(beside, summary(CASE, beside.shard))
+        assert many.take() == (killer, attempt + 1)
+    with pytest.raises(RunError, match=f"{killer} lost its worker {ledger.ATTEMPTS} times"):
+        many.lost([killer], "killed")
 
 
 # --- what is refused at the door -------------------------------------------------------------------------------------

@@ -206,9 +206,9 @@ def test_a_worker_lists_nothing_and_puts_each_file_once(proxy: Proxy, uri: str) 
     experiment = tiny()
     create_or_resume(files_at(uri), experiment)
     key = experiment.cases[0].key
-    work(uri, key, 0, 1)  # this process is known to the store then
+    work(uri, key, 0, 1)()  # this process is known to the store then
     proxy.requests.clear()
-    work(uri, key, 1, 1)
+    work(uri, key, 1, 1)()
     bucket, prefix = s3_client.parse(uri)
     assert proxy.asked("PUT") == [f"/{bucket}/{prefix}/{layout.part(kind, key, 1)}" for kind in layout.COMMIT_ORDER]
     objects = [path for _, path in proxy.requests]
