@@ -8,7 +8,18 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from basins.figures.style import COLOURS, GREY, STYLES, decades, logarithmic, nothing, page, shortened, styled
+from basins.figures.style import (
+    COLOURS,
+    GREY,
+    STYLES,
+    decades,
+    legend_below,
+    logarithmic,
+    nothing,
+    page,
+    shortened,
+    styled,
+)
 from basins.histogram import LogHistogram
 from basins.summary import CaseSummary
 
@@ -35,7 +46,7 @@ def drift(cases: Sequence[CaseSummary]) -> Figure:
     decades(axes, *axes.get_xlim())
     axes.set(xlabel=f"largest relative drift of an invariant, {of}", ylabel="share with more")
     _title(axes, cases, shown)
-    figure.legend(loc="outside lower center", ncols=2, fontsize=8)
+    legend_below(figure, axes)
     return figure
 
 
@@ -53,7 +64,7 @@ def cost(cases: Sequence[CaseSummary]) -> Figure:
     decades(axes, *axes.get_xlim())
     axes.set(xlabel=f"evaluations of the vector field, {of}", ylabel="share with more")
     _title(axes, cases, shown)
-    figure.legend(loc="outside lower center", ncols=2, fontsize=8)
+    legend_below(figure, axes)
     return figure
 
 

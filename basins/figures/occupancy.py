@@ -94,7 +94,7 @@ def bounds(cases: Sequence[CaseEstimate]) -> Figure:
     )
     logarithmic(axes, "x")
     axes.set(xlim=(floor, min(1.5, 10 * max(c.saddle_measure.upper for c in shown))))
-    axes.set(ylim=(len(shown) - 0.5, -0.5), xlabel="measure of the saddle basins, bounds at 95 %")
+    axes.set(ylim=(len(shown) - 0.5, -0.5), xlabel="saddle measure, bounds at 95 %")
     if left_out > 0:
         axes.set_title(f"the {MOST} loosest of {MOST + left_out} cases", fontsize=9)
     for colour, marker, label in (

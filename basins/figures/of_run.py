@@ -60,9 +60,7 @@ def sampled(run: Run, case: Case, count: int = SAMPLE) -> Flows:
     end = max(2 * float(np.quantile(stops, 0.9)), natural) if len(stops) else 3 * natural
     t = np.concatenate([[0.0], np.geomspace(1e-4 * end, end, 400)])
     planted = isinstance(case.law, laws.Planted)
-    return Flows(
-        f"{shortened(case.name)}: {law_text(case.law)}", t, losses(case.problem, starts, t, case.settings, planted)
-    )
+    return Flows(f"{case.name}: {law_text(case.law)}", t, losses(case.problem, starts, t, case.settings, planted))
 
 
 def of_occupancy(run: Run, case: str | None = None) -> Figure:

@@ -47,12 +47,12 @@ def staircase(problem: Problem, flows: Sequence[Flows]) -> Figure:
                 linestyle=STYLES[k % 7],
                 linewidth=1.6 if many <= 3 else 1.0,
                 alpha=0.9 if many <= 3 else 0.7,
-                label=f"{shortened(one.label, 44)} ({many})" if row == 0 else None,
+                label=f"{shortened(one.label, 60)} ({many})" if row == 0 else None,
             )
     last = max(float(one.t[-1]) for one in flows)
     axes.set(xlabel="time t of the gradient flow", ylabel="loss L")
     decades(axes, _first_change(flows), last)
-    axes.legend(loc="lower left", bbox_to_anchor=(0.0, 0.04))
+    figure.legend(loc="outside upper left")  # within the axes it would lie on the lowest lines
     return figure
 
 

@@ -7,6 +7,7 @@ belongs to the caller; nothing global is touched.
 from __future__ import annotations
 
 import io
+import re
 from collections.abc import Callable
 from functools import wraps
 from typing import Any, ParamSpec
@@ -38,6 +39,9 @@ WIDTH, HEIGHT = 4.5, 3.2
 """Inches: a column of a page; on a screen of 400 pixels letters are still 9 pixels high."""
 
 SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
+
+SWEPT = re.compile(r"\b(?:\w+\.)+(\w+) = ")
+"""A swept key in a case's name."""
 
 FORMS = ("png", "svg", "pdf")
 
@@ -78,6 +82,16 @@ def page(width: float = WIDTH, height: float = HEIGHT) -> tuple[Figure, Axes]:
     return figure, figure.add_subplot()
 
 
+def legend_below(figure: Figure, axes: Axes) -> None:
+    """The legend under the axes: in two columns where its labels are short, else one below the other on a higher
+    page."""
+    handles, labels = axes.get_legend_handles_labels()
+    columns = 1 if max(map(len, labels), default=0) > 30 else 2
+    rows = -(-len(labels) // columns)
+    figure.set_figheight(figure.get_figheight() + 0.17 * max(0, rows - 4))
+    figure.legend(handles, labels, loc="outside lower center", ncols=columns, fontsize=8)
+
+
 def decades(axes: Axes, low: float, high: float) -> None:
     """A logarithmic t axis from low to high, a decade at least, with names at the decades alone: in between they would
     overlap."""
@@ -96,9 +110,14 @@ def logarithmic(axes: Axes, which: str) -> None:
         axis.set_minor_formatter(NullFormatter())
 
 
-def shortened(name: str, most: int = 28) -> str:
-    """A name that fits in a legend."""
-    return name if len(name) <= most else name[: most - 1] + "…"
+def shortened(name: str, most: int = 40) -> str:
+    """A name that fits in a legend. A swept case's, "iris, network.hidden = [4, 4], law.scale = 0.5", says its keys
+    without their tables; what is cut is the middle, for names of a sweep differ at their ends."""
+    name = SWEPT.sub(r"\1 ", name)
+    if len(name) <= most:
+        return name
+    tail = 2 * most // 3
+    return f"{name[: most - tail - 1]}…{name[-tail:]}"
 
 
 def power_of_ten(x: float) -> str:

@@ -10,7 +10,18 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from basins.figures.style import COLOURS, GREY, STYLES, decades, logarithmic, nothing, page, shortened, styled
+from basins.figures.style import (
+    COLOURS,
+    GREY,
+    STYLES,
+    decades,
+    legend_below,
+    logarithmic,
+    nothing,
+    page,
+    shortened,
+    styled,
+)
 from basins.survival import Survival
 from basins.tails import Tails
 
@@ -48,7 +59,7 @@ def survival(lines: Sequence[Line]) -> Figure:
     axes.set(xlabel="time t of the gradient flow", ylabel="S(t): share not certified by t")
     if len(lines) > len(shown):
         axes.set_title(f"the first {len(shown)} of {len(lines)} cases", fontsize=9)
-    figure.legend(loc="outside lower center", ncols=1 if len(shown) == 1 else 2, fontsize=8)
+    legend_below(figure, axes)
     return figure
 
 

@@ -24,7 +24,7 @@ from basins.figures import encoded, form_of, of_run, svg
 from basins.figures.certified import certified
 from basins.figures.occupancy import bounds, occupancy
 from basins.figures.staircase import Flows, lined, spread, staircase
-from basins.figures.style import COLOURS, MARKERS, STYLES, power_of_ten
+from basins.figures.style import COLOURS, MARKERS, STYLES, legend_below, page, power_of_ten, shortened
 from basins.figures.survival import Line, survival
 from basins.figures.transitions import transitions
 from basins.passages import passages
@@ -125,6 +125,23 @@ def test_a_graph_has_its_nodes_and_shares(run: Run) -> None:
 def test_powers_of_ten_are_plain_text() -> None:
     named = {1e-12: "10⁻¹²", 0.1: "10⁻¹", 1.0: "1", 10.0: "10", 1e3: "10³", 2.0: "", 0.0: ""}
     assert {x: power_of_ten(x) for x in named} == named
+
+
+def test_names_of_a_sweep_stay_apart_and_on_the_page() -> None:
+    swept = [f"digits, network.hidden = {[10] * H}, law.scale = {s}" for H in (1, 4) for s in (0.1, 0.5, 1.0)]
+    names = [shortened(name) for name in swept]
+    assert names[0] == "digits, hidden [10], scale 0.1"
+    assert len(set(names)) == len(swept)
+    assert max(map(len, names)) <= 40
+    figure, axes = page()
+    for name in names:
+        axes.plot([0, 1], label=f"{name} (N = 100,000,000)")
+    legend_below(figure, axes)
+    figure.canvas.draw()
+    of_page, of_legend = figure.bbox, figure.legends[0].get_window_extent()
+    assert of_legend.x0 >= of_page.x0
+    assert of_legend.x1 <= of_page.x1
+    assert axes.get_window_extent().height > 0.3 * of_page.height
 
 
 def test_names_of_near_levels_keep_apart() -> None:
