@@ -16,8 +16,8 @@ from basins.errors import RunError
 from basins.experiment import Experiment
 from basins.progress import Event, ShardDone
 from basins.runners import extend, run
-from basins.status import Status, Watcher
-from basins.status_table import activity, print_status
+from basins.status import Part, Status, Watcher
+from basins.status_table import activity, print_status, shown
 from basins.store import files_at, open_run
 from basins.tables import console
 
@@ -97,6 +97,23 @@ def test_a_complete_run(whole: Path) -> None:
     assert [(part.shards, part.shards_done) for part in found.levels[0].parts] == [(5, 5), (2, 2)]
     check_counts(found, whole)
     assert found.counts()["saddle"] == 2000
+
+
+def test_of_many_cases_the_sum_and_what_is_not_as_the_rest() -> None:
+    def part(number: int, done: int, saddle: int = 0) -> Part:
+        return Part("", f"case {number}", 4, done, 400, done, 100 * done, 100 * done - saddle, saddle)
+
+    parts = [part(0, 4), part(1, 2), *(part(k, 4) for k in range(2, 30)), *(part(k, 4, 7) for k in range(30, 42))]
+    parts += [part(k, 0) for k in range(42, 45)]
+    rows = shown(parts)
+    names = ["all 45 cases", "case 1", *(f"case {k}" for k in range(30, 38))]
+    names += ["4 more cases done, with saddles or censored", "29 cases done, minima alone", "3 cases not begun"]
+    assert [row.name for row in rows] == names
+    assert (rows[0].shards, rows[0].shards_done, rows[0].saddle) == (4 * 45, 4 * 41 + 2, 7 * 12)
+    assert [sum(getattr(row, name) for row in rows[1:]) for name in ("shards", "done", "minimum", "saddle")] == [
+        getattr(rows[0], name) for name in ("shards", "done", "minimum", "saddle")
+    ], "each case is in one row below the sum"
+    assert shown(parts[:20]) == parts[:20]
 
 
 def test_shards_that_no_driver_told_of_are_read_from_their_blocks(copy: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 from basins.errors import RunError
 from basins.runners.base import portable, work_of
-from basins.runners.head import Head
+from basins.runners.head import REMEDY, Head
 from basins.runners.ledger import MOST_ATTEMPTS, Ledger
 from basins.runners.pool import Committed, Failed, Gone, Integrated, Pool, Ready, Word, Worker
 from basins.shard import Commit, Task
@@ -104,8 +104,6 @@ class Actors(Pool):
         died = self.ray.exceptions
         try:
             result = self.ray.get(ref)
-        except died.LocalRayletDiedError:
-            raise  # not the worker's machine, but the driver's own
         except died.OutOfMemoryError:
             return Gone("OutOfMemoryError: Ray killed the worker because the machine's memory was full")
         except (died.RayActorError, died.NodeDiedError, died.WorkerCrashedError, died.ObjectLostError) as error:
@@ -158,19 +156,27 @@ class _Actor(Worker):
 class Bound:
     """How many actors there may be: as many as is said, or AHEAD for each core that the cluster has now.
 
-    Every LOOK seconds the head is looked after: a call to one that is gone would not return.
+    node: the Ray node that this driver is connected to. Every LOOK seconds it and the head are looked after: a call to
+    a head that is gone would not return, and with its node a driver has lost its actors and gets no others.
     """
 
-    def __init__(self, ray: Any, fixed: int | None, head: Head, clock: Callable[[], float] = time.monotonic) -> None:
-        self.ray, self.head, self.clock, self.fixed = ray, head, clock, fixed is not None
+    def __init__(
+        self, ray: Any, node: str, fixed: int | None, head: Head, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self.ray, self.node, self.head, self.clock, self.fixed = ray, node, head, clock, fixed is not None
         self.found, self.looked = fixed or 1, -LOOK
 
     def __call__(self) -> int:
-        """Raises RunError once the head is gone."""
+        """Raises RunError once the head is gone, or this driver's own node."""
         if self.clock() - self.looked >= LOOK:
-            if self.head.answers() and not self.fixed:
-                # A cluster may have no core for a while: what is submitted then makes it grow.
-                self.found = AHEAD * max(1, int(self.ray.cluster_resources().get("CPU", 0)))
+            if self.head.answers():
+                if not any(node["Alive"] for node in self.ray.nodes() if node["NodeID"] == self.node):
+                    raise RunError(
+                        "the Ray node that this driver was connected to is gone", where=self.head.address, remedy=REMEDY
+                    )
+                if not self.fixed:
+                    # A cluster may have no core for a while: what is submitted then makes it grow.
+                    self.found = AHEAD * max(1, int(self.ray.cluster_resources().get("CPU", 0)))
             self.looked = self.clock()
         return self.found
 

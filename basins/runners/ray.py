@@ -23,7 +23,7 @@ from basins.errors import ArgumentError, RunError
 from basins.progress import Listener
 from basins.runners.actors import Actors, Bound, last_line
 from basins.runners.base import ONE_THREAD, WORK, cores, search_path
-from basins.runners.head import REMEDY, Head
+from basins.runners.head import Head
 from basins.runners.ledger import Ledger
 from basins.shard import Task
 
@@ -65,16 +65,12 @@ class Ray:
         if not tasks:
             return
         with _connection(self.address, workers) as (ray, options, own):
-            head = Head(ray.get_runtime_context().gcs_address)
-            bound = Bound(ray, workers or (cores() if own else None), head)
+            here = ray.get_runtime_context()
+            head = Head(here.gcs_address)
+            bound = Bound(ray, here.get_node_id(), workers or (cores() if own else None), head)
             pool = Actors(ray, options, self.work, run_path, bound, len(tasks))
             try:
                 pool.carry_out(Ledger(tasks, on_event, self.deadline))
-            except ray.exceptions.LocalRayletDiedError as error:
-                # The one through which this driver is in the cluster: no attempt would get to a worker.
-                raise RunError(
-                    "the Ray node that this driver was connected to is gone", where=self.address, remedy=REMEDY
-                ) from error
             except ray.exceptions.RayError as error:
                 raise RunError(
                     f"lost the connection to Ray: {type(error).__name__}: {last_line(error)}",

@@ -3,19 +3,13 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import Any
 
 import pytest
-from standins import CASE
 
 from basins.errors import RunError
 from basins.runners import head
 from basins.runners.actors import LOOK, Bound
 from basins.runners.head import Head
-from basins.runners.ray import Ray
-from basins.shard import Task
 
 
 class Clock:
@@ -50,42 +44,37 @@ def test_nothing_is_asked_of_a_cluster_whose_head_is_silent() -> None:
         clock = Clock()
         gone = Head(f"127.0.0.1:{taken.getsockname()[1]}", clock)
         for fixed, expected in ((None, 1), (5, 5)):
-            bound = Bound(Cluster(), fixed, gone, clock)
+            bound = Bound(Cluster(), "own", fixed, gone, clock)
             assert bound() == expected
         clock.now += head.GONE + LOOK
         with pytest.raises(RunError, match="has not answered"):
             bound()
 
 
-def test_a_driver_whose_own_node_is_gone_stops_instead_of_trying_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No attempt would reach a worker: each would be lost at once, and the shard blamed for it."""
-    import ray
+def test_a_driver_whose_own_node_is_gone_stops_instead_of_trying_again() -> None:
+    """It has lost its actors and gets no others; shards would be blamed for it, or nothing would go on."""
 
-    class Gone:
-        """A Ray that takes every call, and then says that its local raylet is gone."""
+    class Cluster:
+        there = True
 
-        exceptions, gcs_address = ray.exceptions, "10.0.0.1:6379"
+        def nodes(self) -> list[dict[str, object]]:
+            return [{"NodeID": "other", "Alive": True}, {"NodeID": "own", "Alive": self.there}]
 
-        def __call__(self, *arguments: Any, **options: Any) -> Any:
-            return self
+        def cluster_resources(self) -> dict[str, float]:
+            return {"CPU": 2.0}
 
-        def __getattr__(self, name: str) -> Any:
-            return self
+    class There(Head):
+        def answers(self) -> bool:
+            return True
 
-        def wait(self, refs: list[Any], **how: Any) -> tuple[list[Any], list[Any]]:
-            return refs, []
-
-        def get(self, ref: Any) -> Any:
-            raise ray.exceptions.LocalRayletDiedError
-
-    @contextmanager
-    def connection(address: str, workers: int | None) -> Iterator[Any]:
-        yield Gone(), {}, False
-
-    monkeypatch.setattr("basins.runners.ray._connection", connection)
-    monkeypatch.setattr(Head, "answers", lambda head: False)
-    events: list[Any] = []
-    with pytest.raises(RunError, match="node that this driver was connected to is gone; start a cluster") as raised:
-        Ray("10.0.0.1:6379").run([Task(CASE, 0)], "nowhere", 1, events.append)
-    assert raised.value.where == "10.0.0.1:6379"
-    assert events == []
+    clock, cluster = Clock(), Cluster()
+    for fixed in (None, 3):
+        cluster.there = True
+        bound = Bound(cluster, "own", fixed, There("10.0.0.1:6379"), clock)
+        assert bound() == (fixed or 4)
+        cluster.there = False
+        assert bound() == (fixed or 4), "it is looked after now and then"
+        clock.now += LOOK
+        with pytest.raises(RunError, match="node that this driver was connected to is gone; start a cluster") as raised:
+            bound()
+        assert raised.value.where == "10.0.0.1:6379"

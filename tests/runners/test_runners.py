@@ -222,19 +222,22 @@ def test_what_is_in_flight_follows_the_cluster() -> None:
         def cluster_resources(self) -> dict[str, float]:
             return {"CPU": self.cores} if self.cores else {}
 
+        def nodes(self) -> list[dict[str, object]]:
+            return [{"NodeID": "own", "Alive": True}]
+
     class There:
         def answers(self) -> bool:
             return True
 
     clock, cluster = Clock(), Cluster()
-    bound = Bound(cluster, None, There(), clock)  # type: ignore[arg-type]
+    bound = Bound(cluster, "own", None, There(), clock)  # type: ignore[arg-type]
     seen = []
     for cores in (2.0, 8.0, 0.0, 3.0):
         cluster.cores = cores
         seen.append(bound())
         clock.now += LOOK
     assert seen == [2 * AHEAD, 8 * AHEAD, AHEAD, 3 * AHEAD]
-    assert Bound(cluster, 5, There())() == 5  # type: ignore[arg-type]
+    assert Bound(cluster, "own", 5, There())() == 5  # type: ignore[arg-type]
 
 
 def test_a_shard_past_its_deadline_is_done_elsewhere(make_remote: Make, tmp_path: Path) -> None:
