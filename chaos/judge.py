@@ -116,9 +116,9 @@ def _killed(injected: Injected, evidence: Evidence) -> Outcome:
 
 
 def _killed_in_put(injected: Injected, evidence: Evidence) -> Outcome:
-    """The same, and its last word was that it puts a file."""
+    """The same, and of one of them its last word was that it puts a file; the other was being integrated."""
     found = _killed(injected, evidence)
-    return found if all(phase.startswith("putting") for phase in found.phases) else Outcome()
+    return found if any(phase.startswith("putting") for phase in found.phases) else Outcome()
 
 
 def _count(found: Outcome, held: Held, injected: Injected, evidence: Evidence, phase: str = "") -> None:

@@ -8,8 +8,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-import pytest
-
 from basins.runners import run
 from basins.store import files_at
 from chaos.compare import compare, contents
@@ -23,10 +21,9 @@ ROOT = Path(__file__).resolve().parent.parent
 SHORT = "worker killed,worker killed in a put,driver killed"
 
 
-@pytest.mark.slow
 def test_a_short_chaos_loses_nothing(tmp_path: Path) -> None:
     out = tmp_path / "chaos"
-    command = [sys.executable, "-m", "chaos", "--scenes", "processes", "--faults", "3", "--shards", "8"]
+    command = [sys.executable, "-m", "chaos", "--scenes", "processes", "--faults", "3", "--shards", "6"]
     told = subprocess.run(
         [*command, "--deadline", "60", "--kinds", SHORT, "--out", str(out)], cwd=ROOT, capture_output=True, text=True
     )
@@ -37,7 +34,6 @@ def test_a_short_chaos_loses_nothing(tmp_path: Path) -> None:
     assert "0 rows lost, 0 doubled, every byte the same" in (out / "tally.txt").read_text()
 
 
-@pytest.mark.slow
 def test_the_comparison_sees_a_bit_a_lost_file_a_foreign_one_and_debris(tmp_path: Path) -> None:
     _, experiment = lay_down(tmp_path, 1, 4)
     run(experiment, tmp_path / "run", on="inline")
