@@ -227,8 +227,9 @@ BASE = click.option("--base", is_flag=True, help="As it was before it was extend
 @command
 @RUN
 @click.option("--json", "as_json", is_flag=True, help="As JSON, every number in full.")
+@click.option("--case", metavar="KEY|NAME", help="This case alone.")
 @BASE
-def estimate(run: str, as_json: bool, base: bool) -> None:
+def estimate(run: str, as_json: bool, case: str | None, base: bool) -> None:
     """The measure of the saddle basins, so far.
 
     With exact intervals. Of a run in progress the shards are counted that are there without a gap from the first.
@@ -236,11 +237,17 @@ def estimate(run: str, as_json: bool, base: bool) -> None:
     from basins import tables
     from basins.store.run import open_run
 
-    found = open_run(run, 0 if base else None).estimate()
+    opened = open_run(run, 0 if base else None)
+    key = None if case is None else opened.case(case).key
+    found = opened.estimate()
+    one = next((of_case for of_case in found.cases if of_case.case == key), None)
     if as_json:
-        click.echo(json.dumps(found.to_dict(), indent=2, ensure_ascii=False, allow_nan=False))
-    else:
+        said = (found if one is None else one).to_dict()
+        click.echo(json.dumps(said, indent=2, ensure_ascii=False, allow_nan=False))
+    elif one is None:
         tables.print_estimate(tables.console(), found)
+    else:
+        tables.print_case(tables.console(), one)
 
 
 @command

@@ -53,8 +53,15 @@ class AssumptionWarning(UserWarning):
     """An assumption that fails without harm: tied subset sums (Assumption 4)."""
 
 
+LISTED = 24
+"""Names that a remedy has room for."""
+
+
 def nearest(name: object, known: Iterable[object]) -> str:
-    """A remedy for a name that is not among the known ones: the nearest, or all."""
+    """A remedy for a name that is not among the known ones: the nearest, or all; of many the first."""
     names = [str(one) for one in known]
     close = difflib.get_close_matches(str(name), names, n=1, cutoff=0.65)
-    return f"did you mean {close[0]!r}?" if close else f"choose one of {', '.join(names)}"
+    if close:
+        return f"did you mean {close[0]!r}?"
+    more = f", ... ({len(names)} in all)" if len(names) > LISTED else ""
+    return f"choose one of {', '.join(names[:LISTED])}{more}"

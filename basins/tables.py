@@ -29,6 +29,9 @@ from basins.sentences import (
 from basins.show import Again, Row, Shown, compared, why
 from basins.strata import mask_to_modes
 
+FEW = 20
+"""Up to so many cases are each printed in full."""
+
 MODES_LISTED = 12
 """Modes of one stratum that a table has room for."""
 
@@ -37,11 +40,39 @@ MODES_LISTED = 12
 
 
 def print_estimate(out: Console, estimate: Estimate) -> None:
-    """Every case, then the pool where it adds something."""
+    """Every case, then the pool where it adds something. Of more than FEW cases those that are as the conjecture has
+    them, and controls that read as they should, are said in a line each."""
+    plain = [case for case in estimate.cases if case.planned == case.trajectories and _plain(case)]
+    right = [case for case in estimate.cases if case.planted is not None and not _alarm(case) and case.trajectories]
+    folded = {case.case for case in (*plain, *right)} if len(estimate.cases) > FEW else set()
     for case in estimate.cases:
-        print_case(out, case)
+        if case.case not in folded:
+            print_case(out, case)
+    if folded:
+        _folded(out, plain, right)
     if len(estimate.pooled.cases) + len(estimate.pooled.twins) > 1:
         print_pool(out, estimate.pooled)
+
+
+def _plain(case: CaseEstimate) -> bool:
+    """A law with a density, no saddle and none censored."""
+    return not case.null and not case.saddle and not case.censored and case.trajectories > 0
+
+
+def _folded(out: Console, plain: Sequence[CaseEstimate], right: Sequence[CaseEstimate]) -> None:
+    heading(out, f"{len(plain) + len(right)} cases", "as they should be; --case shows one in full")
+    if plain:
+        bounds = [case.saddle_measure.upper for case in plain]
+        many = sum(case.trajectories for case in plain)
+        paragraph(
+            out,
+            f"{counted(len(plain), 'case')}, {many:,} trajectories: no saddle, none censored. Each alone bounds its "
+            f"saddle basins at {100 * plain[0].level:g} %, one-sided: the tightest below {at_most(min(bounds))}, the "
+            f"loosest below {at_most(max(bounds))}.",
+        )
+    if right:
+        paragraph(out, f"{counted(len(right), 'control')}: 100 % saddle where they were planted.")
+    out.print()
 
 
 def print_left(out: Console, estimate: Estimate, budget: int) -> None:

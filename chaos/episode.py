@@ -149,7 +149,7 @@ class Episode:
         self.next_at = time.time() + self.chance.uniform(*self.plan.pause)
         while self.running():
             self._undo_what_is_due()
-            if self.cluster is not None and time.time() >= self.heal_at:
+            if self.cluster is not None and time.time() >= self.heal_at and not self._alone():  # else its head is dead
                 self.heal_at = NEVER
                 self.cluster.heal()
             if self.todo and time.time() >= self.next_at and not self._alone():
