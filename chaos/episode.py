@@ -96,7 +96,8 @@ class Episode:
         if self.cluster is None:
             who = ["--on", "processes", "--workers", "2"]
         else:
-            who = ["--on", "ray", "--address", self.cluster.address]
+            # Two of the three cores: a run keeps those that it has, and a second driver is to find one.
+            who = ["--on", "ray", "--address", self.cluster.address, "--workers", "2"]
         arguments = [str(plan.toml), "--out", self.place.uri, *who, "--deadline", f"{plan.deadline:g}"]
         log = plan.folder / f"episode-{self.number}-driver-{len(self.drivers)}.log"
         driver = Driver(arguments, environment(plan.journal) | self.place.environment, log, plain=self.plain)

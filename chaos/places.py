@@ -138,10 +138,10 @@ class Bucket(Folder):
         os.environ.update(self.environment)
 
     def close(self) -> None:
-        self.proxy.__exit__()
-        self.store.__exit__()
         for name in self.environment:
             os.environ.pop(name, None)
+        self.proxy.__exit__()
+        self.store.__exit__()
 
     def harm(self, what: What, after: int, times: int) -> Harm:
         """Lay in wait for the next PUTs of files of shards."""

@@ -36,7 +36,10 @@ def drift(cases: Sequence[CaseSummary]) -> Figure:
     figure, axes = page(4.6, 3.5)
     for k, case in enumerate(shown):
         _more(axes, case.drift, k, f"{shortened(case.case.name)} ({case.drift.total:,})")
-    for rtol in sorted({case.case.settings.rtol for case in shown}):
+    rtols = sorted({case.case.settings.rtol for case in shown})
+    if not any(np.size(line.get_xdata()) for line in axes.lines):  # no invariant drifts at all
+        axes.set_xlim(rtols[0] / 10, 10 * rtols[-1])
+    for rtol in rtols:
         axes.axvline(rtol, color=GREY, linewidth=0.9, linestyle=(0, (4, 3)), zorder=0)
         axes.annotate(
             f"rtol {rtol:g}", (rtol, 1.0), xycoords=("data", "axes fraction"), xytext=(3, -2),

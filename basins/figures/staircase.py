@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from basins.figures.style import COLOURS, GREY, STYLES, decades, page, shortened, styled
+from basins.figures.style import COLOURS, GREY, STYLES, decades, nothing, page, shortened, styled
 from basins.problem import Problem
 from basins.sentences import modes_text
 from basins.strata import Stratum
@@ -33,6 +33,8 @@ class Flows:
 @styled
 def staircase(problem: Problem, flows: Sequence[Flows]) -> Figure:
     """The loss along sampled flows, between the critical values; the number of curves is in the legend."""
+    if not any(np.isfinite(one.loss[:, one.t > 0]).any() for one in flows):
+        return nothing("no curve gets beyond t = 0: one evaluation is all its budget", "loss")
     figure, axes = page(5.0, 3.3)
     top = max(float(np.nanmax(one.loss)) for one in flows)
     levels = lined(problem)

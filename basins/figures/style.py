@@ -97,6 +97,8 @@ def decades(axes: Axes, low: float, high: float) -> None:
     overlap."""
     if high < 100 * low:
         low, high = 10 ** np.floor(np.log10(low)), 10 ** np.ceil(np.log10(high))
+    if high <= low:
+        low, high = low / 10, 10 * low
     logarithmic(axes, "x")
     axes.set_xlim(low, high)
 

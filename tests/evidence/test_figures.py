@@ -28,6 +28,7 @@ from basins.figures.style import COLOURS, MARKERS, STYLES, legend_below, page, p
 from basins.figures.survival import Line, survival
 from basins.figures.transitions import transitions
 from basins.passages import passages
+from basins.runners import run as run_experiment
 from basins.store import Run, open_run
 from basins.summary import summarise
 from basins.survival import survival as survival_of
@@ -245,6 +246,17 @@ def call(*arguments: str) -> subprocess.CompletedProcess[str]:
 
     result = CliRunner().invoke(cli.main, arguments)
     return subprocess.CompletedProcess(arguments, result.exit_code, result.stdout, result.stderr)
+
+
+def test_a_budget_of_one_evaluation_and_no_drift_at_all_are_drawn(tmp_path: Path) -> None:
+    """Every row stops where it starts: no curve has a second point, no invariant moves."""
+    text = (
+        'name = "still"\nseed = 1\ntrajectories = 30\n[data]\nsource = "spectrum"\nsigma = [1.0]\nd_x = 1\n'
+        '[network]\nhidden = [1]\n[engine]\nname = "reference"\nbudget = 1\n[law]\nname = "gaussian"\nscale = 0.5\n'
+    )
+    still = run_experiment(Experiment.from_toml(text, tmp_path), tmp_path / "run", on="inline")
+    assert "no curve gets beyond t = 0" in words(of_run.figure_of(still, "loss"))
+    assert "rtol 1e-08" in words(of_run.figure_of(still, "drift"))
 
 
 def test_plot_writes_a_file_and_says_where(run: Run, tmp_path: Path) -> None:

@@ -103,6 +103,34 @@ def test_any_reader_and_every_command(uri: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+def test_verified_damaged_repaired_extended_and_reported(uri: str, tmp_path: Path) -> None:
+    """The commands that look after a run do it in a store as in a folder."""
+
+    def says(*arguments: str, status: int = 0) -> str:
+        done = CliRunner().invoke(main, [*arguments])
+        assert done.exit_code == status, done.output
+        return done.output if status else done.stdout
+
+    toml = tmp_path / "tiny.toml"
+    toml.write_text(tiny(trajectories=1100).text)
+    says("run", str(toml), "--out", uri, "--on", "inline")
+    whole = objects(uri)
+    assert json.loads(says("verify", uri, "--sample", "20", "--blocks", "1", "--json"))["damage"] == []
+    files, victim = files_at(uri), next(path for path in sorted(whole) if path.startswith("trajectories/"))
+    files.put(victim, whole[victim][:-1] + bytes([whole[victim][-1] ^ 1]))
+    assert victim in says("verify", uri, "--sample", "0", status=2)
+    assert "set aside" in says("verify", uri, "--sample", "0", "--repair")
+    assert "stopped" in says("status", uri)
+    says("run", str(toml), "--out", uri, "--on", "inline")
+    assert {path: data for path, data in objects(uri).items() if path in whole} == whole
+    assert "complete" in says("status", uri)
+    says("extend", uri, "--budget", "200", "--on", "inline")
+    assert "layer 1, budget 200" in says("status", uri)
+    says("report", uri, "-o", str(tmp_path / "page.html"))
+    assert "</html>" in (tmp_path / "page.html").read_text()
+
+
+@pytest.mark.slow
 def test_a_store_that_fails_at_a_resume_is_no_damage(
     seaweedfs: Store, use: Callable[[Store], str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
