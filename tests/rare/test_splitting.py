@@ -54,7 +54,7 @@ def unprobed(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.usefixtures("unprobed")
 def test_a_chain_agrees_with_its_truth_to_1e_5() -> None:
     problem, times = chain(2), [1.0, 2.5, 6.0, 12.0, 25.0, 50.0, 100.0]
-    rows = estimate(problem, times, seed=1, population=200, sweeps=8)
+    rows = estimate(problem, times, seed=1, population=100, sweeps=6)
     truth = [survival(problem, 1.0, t) for t in times]
     inside = [row.lower <= P <= row.upper for row, P in zip(rows, truth, strict=True)]
     assert np.mean(inside) >= 0.8

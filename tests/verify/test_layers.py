@@ -27,7 +27,7 @@ trajectories = 30
 data = {{ source = "spectrum", sigma = [2.0, 1.0], d_x = 2 }}
 network = {{ hidden = [2] }}
 law = {{ name = "gaussian", scale = 0.2 }}
-engine = {{ name = "reference", budget = 100 }}
+engine = {{ budget = 100 }}
 """
 BUDGETS = (150, 5_000)
 
