@@ -35,6 +35,13 @@ def print_codimension(out: Console, name: str, found: Codimension) -> None:
             )
     indented(out, counts)
     paragraph(out, _sentence(found))
+    if found.kappa is not None:
+        paragraph(
+            out,
+            "The planted point is strict. Non-strict points of this stratum are not left at a rate: theory.md 5 expects"
+            f" (heuristic) that beside them a share like t^-{found.kappa:g} of all starts is left at t; `basins tail`"
+            " measures that exponent.",
+        )
 
 
 def _sentence(found: Codimension) -> str:

@@ -83,11 +83,13 @@ class Tried:
 @dataclass(frozen=True)
 class Climb:
     """What came of a level: the share p of the population before that waits; spread, the variance of p by families
-    (`share`); undecided, of those that were asked; trajectories and evaluations spent; moves by name.
+    (`share`); autocorrelation, of the chains' positions between their first and their last sweep; undecided, of those
+    that were asked; trajectories and evaluations spent; moves by name.
     """
 
     p: float
     spread: float
+    autocorrelation: float
     undecided: int
     trajectories: int
     evaluations: int
@@ -110,7 +112,7 @@ def climb(reaction: Reaction, before: Population, t: float, sweeps: int, stream:
     if not len(survivors):
         none = np.zeros(0, dtype=np.int64)
         empty = Population(np.zeros((0, reaction.n)), none, none, none, dict(before.sizes))
-        return empty, Climb(0.0, spread, undecided, trajectories, evaluations, {})
+        return empty, Climb(0.0, spread, float("nan"), undecided, trajectories, evaluations, {})
     parent = copies(survivors, N, stream)
     after = Population(
         before.z[parent], parent, before.ancestor[parent], np.zeros(N, dtype=np.int64), dict(before.sizes)
@@ -130,7 +132,16 @@ def climb(reaction: Reaction, before: Population, t: float, sweeps: int, stream:
                 change = GAIN * (taken / asked - ACCEPT) / np.sqrt(sweep)
                 after.sizes[name] = min(after.sizes[name] * float(np.exp(change)), LARGEST[name])
     moves = {name: Tried(proposed[name], accepted[name], after.sizes[name]) for name in MOVES}
-    return after, Climb(p, spread, undecided, trajectories, evaluations, moves)
+    still = autocorrelation(before.z[parent], after.z)
+    return after, Climb(p, spread, still, undecided, trajectories, evaluations, moves)
+
+
+def autocorrelation(first: Array, last: Array) -> float:
+    """Correlation between where N chains began (N, n) and where they are (N, n), of all coordinates together: 1 where
+    none has moved, 0 where they have forgotten. nan where all are at one place."""
+    a, b = first - first.mean(axis=0), last - last.mean(axis=0)
+    size = float(np.linalg.norm(a) * np.linalg.norm(b))
+    return float(np.vdot(a, b)) / size if size > 0 else float("nan")
 
 
 def _move(

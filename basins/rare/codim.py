@@ -1,8 +1,9 @@
 """The codimension of a stable manifold, counted: which share of the points near a planted one stays, and how it scales.
 
 Move a planted point, which flows to a saddle, by a point of an eps-ball: the flow leaves the planted space (the zeros
-of theory.md 6.7) like e^{lambda_i t} in the m_u unstable directions. It stays within delta of that space until t where
-it starts in a tube of half-width delta e^{-lambda_i t} around the stable manifold, so the share that stays scales like
+of theory.md 6.7) like e^{lambda_i t} in the m_u unstable directions. In these it stays within delta of that space until
+t where it starts in a tube of half-width delta e^{-lambda_i t} around the stable manifold, so the share that stays
+scales like
 
     f(eps, t) ~ eps^{-m_u} exp(-t sum_i lambda_i),     delta e^{-lambda t} << eps << delta:
 
@@ -11,9 +12,11 @@ fitted by ladder.py and compared with theory and with the Hessian's negative eig
 
 The tube is too thin to be hit by chance (10^-11 of the ball for m_u = 9). So the flow is first asked which directions
 it separates, by moving the planted point in every coordinate; points are drawn uniform in an ellipsoid WIDE times the
-tube's size in these directions and in a ball of radius eps in the others. What the ellipsoid takes away is its volume,
-exactly; were it too small, points that stay would lie up to its edge, and that is looked for. The eps-ball is so the
-product of two balls.
+tube's size in these directions and in a ball of radius eps in the others. Only the first count for how far a point is
+away: with depth the planted zeros have directions of rate zero too, along which critical points lie, and a move along
+them, of length up to eps, would be taken for a part of delta, the more of it the larger eps. What the ellipsoid takes
+away is its volume, exactly; were it too small, points that stay would lie up to its edge, and that is looked for. The
+eps-ball is so the product of two balls.
 
 Double precision: the planted zeros are exact, and what is moved beside them keeps its digits; the fastest tube must be
 wider than the rounding of the other weights and than the bend of the manifold over the ball, eps^2. `Design` finds
@@ -33,6 +36,7 @@ from basins.engines import engine_of
 from basins.engines.base import Array, Leg, Settings, Stop, U
 from basins.errors import ArgumentError
 from basins.problem import Problem
+from basins.rare.exponents import kappa
 from basins.rare.ladder import Exponent, exponent
 from basins.strata import LISTABLE, Stratum
 
@@ -84,15 +88,16 @@ class Counted:
 @dataclass(frozen=True)
 class Codimension:
     """What `codimension_of` found. base (n,): the planted point; rates: minus the Hessian's negative eigenvalues there,
-    falling; theory: m_u of theory.md 2 (H = 1), else None; delta: how far from the planted
-    space a point may be and still stays;
-    evaluations of the field, in all."""
+    falling; theory: m_u of theory.md 2 (H = 1), else None; kappa: where the stratum has non-strict points too (H >= 2,
+    S = {1..k}), the exponent of theory.md 5 with which these hold starts; delta: how far from the planted space a point
+    may be and still stays; evaluations of the field, in all."""
 
     stratum: Stratum
     widths: tuple[int, ...]
     base: Array
     rates: tuple[float, ...]
     theory: int | None
+    kappa: float | None
     delta: float
     counted: tuple[Counted, ...]
     evaluations: int
@@ -114,6 +119,7 @@ class Codimension:
             "stratum": self.stratum.index,
             "modes": list(self.stratum.modes),
             "theory": self.theory,
+            "kappa": self.kappa,
             "negative_eigenvalues": len(self.rates),
             "rates": list(self.rates),
             "delta": self.delta,
@@ -158,6 +164,7 @@ def codimension_of(problem: Problem, j: int, *, seed: int = 0, samples: int = 40
         base=base,
         rates=tuple(map(float, rates)),
         theory=stratum.unstable_index,
+        kappa=kappa(problem, stratum.rank) if stratum.modes == tuple(range(stratum.rank)) else None,
         delta=design.delta,
         counted=counted,
         evaluations=flow.evaluations,
@@ -287,7 +294,7 @@ class _Flow:
         return ends.state, ends.stop
 
     def away(self, starts: Array, t: float) -> Array:
-        """The planted entries (N, k) at time t of starts (N, n): how far they are from the planted space."""
+        """The planted entries (N, p) at time t of starts (N, n): how far they are from the planted space."""
         state, stop = self.carry(starts, t)
         if not (stop == Stop.T_END).all():
             raise ArgumentError(
@@ -302,12 +309,14 @@ class _Flow:
 @dataclass(frozen=True)
 class _Region:
     """Where points are drawn at a time t: tubes (k, m') are the directions in the free coordinates that the flow
-    separates, widths (m',) the half-widths there; rest (k, k - m')."""
+    separates, widths (m',) the half-widths there; rest (k, k - m'). into (p, m'): where in the p planted zeros they are
+    separated at t."""
 
     free: NDArray[np.int64]
     tubes: Array
     widths: Array
     rest: Array
+    into: Array
 
     @classmethod
     def at(cls, flow: _Flow, base: Array, free: NDArray[np.int64], design: Design, fastest: float, t: float) -> _Region:
@@ -315,10 +324,9 @@ class _Region:
         little = design.delta * np.exp(-fastest * t)
         moves = np.zeros((len(free), flow.problem.n))
         moves[np.arange(len(free)), free] = little
-        _, growth, directions = np.linalg.svd(flow.away(base + moves, t).T / little)
-        growth = np.concatenate([growth, np.zeros(len(directions) - len(growth))])
-        separated = design.delta / growth.clip(1e-300) < design.eps[0] / 2
-        return cls(free, directions[separated].T, design.delta / growth[separated], directions[~separated].T)
+        into, growth, directions = np.linalg.svd(flow.away(base + moves, t).T / little)
+        m = int((design.delta / growth.clip(1e-300) < design.eps[0] / 2).sum())  # growth falls
+        return cls(free, directions[:m].T, design.delta / growth[:m], directions[m:].T, into[:, :m])
 
     def draw(self, n: int, eps: float, wide: float, samples: int, rng: np.random.Generator) -> tuple[Array, Array]:
         """Moves (samples, n), and where in the ellipsoid they lie (samples,), 1 at its edge."""
@@ -361,7 +369,7 @@ def _count(
         steps += [(float(design.eps[-1]), float(t), region) for t, region in zip(design.t, regions, strict=True)]
         for eps, t, region in steps:
             moves, place = region.draw(flow.problem.n, eps, wide, samples, rng)
-            stays = np.linalg.norm(flow.away(base + moves, t), axis=1) < design.delta
+            stays = np.linalg.norm(flow.away(base + moves, t) @ region.into, axis=1) < design.delta
             inside &= not (stays & (place > EDGE)).any()
             count = int(stays.sum())
             share = np.log(count / samples) if count else -np.inf

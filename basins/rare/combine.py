@@ -49,6 +49,7 @@ class Estimated:
     """P(T > t) at a level: P, the mean of the replicates; [lower, upper] at LEVEL; `bound`, the one-sided upper one;
     deviation: of log P between replicates, s; within: the same as a run sees it from inside (root mean square);
     exponent: -d log P / d log t from the level before, with its standard deviation, rate: -d log P / dt; acceptance;
+    autocorrelation of the chains over a level's sweeps (mean of the replicates');
     ancestors (median and fewest); families: of log; tighter, rounded: shares that double precision keeps (nan: not
     asked); undecided: trajectories that were counted as waiting, of so many.
     """
@@ -65,6 +66,7 @@ class Estimated:
     exponent_deviation: float
     rate: float
     acceptance: float
+    autocorrelation: float
     ancestors: float
     fewest_ancestors: int
     tighter: float
@@ -137,6 +139,7 @@ def combine(replicates: Sequence[Sequence[Level]]) -> list[Estimated]:
                 exponent_deviation=deviation,
                 rate=rate,
                 acceptance=sum(move.accepted for move in tried) / max(1, sum(move.proposed for move in tried)),
+                autocorrelation=float(np.mean([one.climb.autocorrelation for one in at])),
                 ancestors=float(np.median([one.ancestors for one in at])),
                 fewest_ancestors=min(one.ancestors for one in at),
                 tighter=float(np.mean([one.tighter for one in at])),

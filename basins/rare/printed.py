@@ -12,9 +12,10 @@ from basins.rare.replicates import Level
 from basins.rare.tail import CaseTail
 from basins.sentences import at_least, at_most, number
 
-HEADINGS = ("", "t", "P(T > t)", "95 % interval", "s", "within", "slope", "taken", "from", "kept")
+HEADINGS = ("", "t", "P(T > t)", "95 % interval", "s", "within", "slope", "taken", "still", "from", "kept")
 """s, within: deviations of log P between replicates and as a run sees it; slope: -d log P / d log t (H = 1: / dt);
-taken: moves; from: how many first draws have descendants; kept: of {T > t}, looked at otherwise (`Estimated`)."""
+taken: moves; still: autocorrelation of the chains over their sweeps; from: how many first draws have descendants; kept:
+of {T > t}, looked at otherwise (`Estimated`)."""
 
 
 def row(level: Estimated, H: int) -> Sequence[str]:
@@ -29,6 +30,7 @@ def row(level: Estimated, H: int) -> Sequence[str]:
         f"{level.within:.2f}",
         "" if np.isnan(exponent) else f"{exponent:.2f}",
         f"{100 * level.acceptance:.0f} %",
+        f"{level.autocorrelation:.2f}",
         f"{level.ancestors:g}",
         f"{100 * np.fmin(level.tighter, level.rounded):.0f} %",
     )

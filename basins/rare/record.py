@@ -26,7 +26,7 @@ from basins.store import Files, parquet
 from basins.store.manifest import canonical_json
 from basins.versions import versions
 
-SCHEMA = 1
+SCHEMA = 2
 EXPERIMENT, TAIL = "experiment.toml", "tail.json"
 Kind = Literal["moves", "populations", "levels"]
 COMMIT_ORDER: tuple[Kind, ...] = ("moves", "populations", "levels")
@@ -37,6 +37,7 @@ LEVELS = pa.schema(
         ("t", pa.float64()),
         ("p", pa.float64()),
         ("spread", pa.float64()),
+        ("autocorrelation", pa.float64()),
         ("log_P", pa.float64()),
         ("ancestors", pa.int32()),
         ("undecided", pa.int64()),
@@ -119,7 +120,11 @@ class TailManifest:
         try:
             content = json.loads(data)
             if content["schema"] != SCHEMA:
-                raise ValueError(f"schema version {content['schema']}, this basins reads {SCHEMA}")
+                raise RunError(
+                    f"a tail of schema version {content['schema']}, this basins reads {SCHEMA}",
+                    where=where,
+                    remedy="give another --out, and have it made again",
+                )
             return cls(
                 content["experiment"]["name"],
                 content["experiment"]["digest"],
@@ -197,6 +202,7 @@ def _row(level: Level) -> dict[str, Any]:
         "t": level.t,
         "p": climb.p,
         "spread": climb.spread,
+        "autocorrelation": climb.autocorrelation,
         "log_P": level.log_P,
         "ancestors": level.ancestors,
         "undecided": climb.undecided,
@@ -224,7 +230,8 @@ def read_levels(files: Files, case: str, replicate: int) -> list[Level]:
             one["move"]: Tried(one["proposed"], one["accepted"], one["size"])
             for one in parquet.read(files, path("moves", case, replicate, number)).to_pylist()
         }
-        climb = Climb(row["p"], row["spread"], row["undecided"], row["trajectories"], row["evaluations"], moves)
+        came = ("p", "spread", "autocorrelation", "undecided", "trajectories", "evaluations")
+        climb = Climb(**{name: row[name] for name in came}, moves=moves)
         levels.append(
             Level(
                 row["level"], row["t"], row["log_P"], climb, row["ancestors"], row["tighter"], row["rounded"],

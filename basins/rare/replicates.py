@@ -7,7 +7,7 @@ for nothing.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -84,9 +84,7 @@ def next_level(
     else:
         t = float(times[number - 1])
     after, came = climb(reaction, before, t, plan.sweeps, stream)
-    came = Climb(
-        came.p, came.spread, came.undecided, came.trajectories + extra[0], came.evaluations + extra[1], came.moves
-    )
+    came = replace(came, trajectories=came.trajectories + extra[0], evaluations=came.evaluations + extra[1])
     log_P = log_P + float(np.log(came.p)) if came.p > 0 else -np.inf
     tighter, rounded = (float("nan"),) * 2 if not len(after) else steadiness(reaction, after, t, stream)
     ending = _ending(plan, log_P, number, min(rounded, 1.0 if np.isnan(tighter) else tighter), times)

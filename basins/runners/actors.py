@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
+from threading import Thread
 from typing import Any, Literal
 
 from basins.errors import RunError
@@ -77,6 +79,7 @@ class Actors(Pool):
         )
         self.workers: list[_Actor] = []
         self.refs: dict[Any, tuple[_Actor, What, Task | None]] = {}
+        self.ending: list[Thread] = []
 
     def fit(self, ledger: Ledger) -> None:
         bound = min(self.bound(), self.all - ledger.finished)
@@ -123,6 +126,13 @@ class Actors(Pool):
             return Integrated()
         return Committed(task, result)
 
+    def close(self) -> None:
+        """End all that are left, and wait for those that are being ended."""
+        for worker in self.workers:
+            worker.end()
+        for ending in self.ending:
+            ending.join(LOOK)
+
     def replace(self, worker: Worker) -> None:
         worker.end()
         self.workers = [other for other in self.workers if other is not worker]  # `fit` starts another
@@ -150,7 +160,15 @@ class _Actor(Worker):
         return bool(self.pool.ray.wait(refs, num_returns=1, timeout=0)[0])
 
     def end(self) -> None:
-        self.pool.ray.kill(self.actor)
+        """In a thread: the call waits for the head, and where that is gone, until Ray ends this process."""
+
+        def kill() -> None:
+            with suppress(self.pool.ray.exceptions.RayError):
+                self.pool.ray.kill(self.actor)
+
+        ending = Thread(target=kill, daemon=True)
+        ending.start()
+        self.pool.ending.append(ending)
 
 
 class Bound:

@@ -80,8 +80,7 @@ class Ray:
             finally:
                 with suppress(ray.exceptions.RayError, RunError):
                     if head.answers():  # a call to one that is gone would not return; it takes its actors along
-                        for worker in pool.workers:
-                            worker.end()
+                        pool.close()
 
 
 @contextmanager

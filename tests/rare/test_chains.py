@@ -12,12 +12,29 @@ from scipy import stats
 from basins import Problem, laws
 from basins.engines.base import Settings
 from basins.rare import chains
-from basins.rare.chains import MOVES, Population, Reaction, climb, copies, first_population, share
+from basins.rare.chains import (
+    MOVES,
+    Population,
+    Reaction,
+    autocorrelation,
+    climb,
+    copies,
+    first_population,
+    share,
+)
 from basins.rare.levels import Dwell
 from basins.rare.streams import Stream
 from basins.rare.whitening import Whitening
 
 N = 6000
+
+
+def test_autocorrelation_is_one_at_rest_and_that_of_a_walk_that_forgets() -> None:
+    z, new = np.random.default_rng(2).standard_normal((2, 4000, 5)) + np.array([[[3.0] * 5], [[0.0] * 5]])
+    assert autocorrelation(z, z) == pytest.approx(1.0)
+    assert autocorrelation(z, new) == pytest.approx(0.0, abs=0.03)
+    assert autocorrelation(z, 3.0 + 0.8 * (z - 3.0) + 0.6 * new) == pytest.approx(0.8, abs=0.02)
+    assert np.isnan(autocorrelation(np.ones((3, 2)), np.ones((3, 2))))
 
 
 class Beyond:

@@ -72,7 +72,8 @@ def test_the_share_is_that_of_plain_sampling() -> None:
     tube = np.linalg.eigh(problem.hessian(found.base))[1][:, 0]  # the unstable direction
     u, s = room._ball(20_000, 1, rng), room._ball(20_000, n - 1, rng)
     others = np.linalg.svd(tube[None])[2][1:]
-    stays = np.linalg.norm(flow.away(found.base + rung.eps * (u * tube + s @ others), rung.t), axis=1) < found.delta
+    into = tube[flow.planted] / np.linalg.norm(tube[flow.planted])
+    stays = np.abs(flow.away(found.base + rung.eps * (u * tube + s @ others), rung.t) @ into) < found.delta
     share = float(np.exp(rung.log_share))
     assert 0.02 < share < 0.5
     assert abs(stays.mean() - share) < 4 * np.sqrt(share / 20_000 + share**2 / rung.stayed)
@@ -115,6 +116,14 @@ def test_the_command(tmp_path: Path) -> None:
     found = json.loads(CliRunner().invoke(main, asked).output)
     assert (found["case"], found["theory"], found["negative_eigenvalues"]) == ("one", 2, 2)
     assert found["counted"][0]["m_u"]["lower"] < 2 < found["counted"][0]["m_u"]["upper"]
+
+
+def test_non_strict_strata_have_their_kappa() -> None:
+    """theory.md 5, 2-2-2-2: 12 at rank 0 and 3 at rank 1; S = {2} has strict points alone, and so has H = 1."""
+    deep = problem_of((2, 2, 2, 2), (2.0, 1.0))
+    found = [codimension_of(deep, j, samples=300).kappa for j in (1, 2, 3)]
+    assert found == [12.0, None, 3.0]
+    assert codimension_of(problem_of((2, 2, 2), (3.0, 1.5)), 1, samples=300).kappa is None
 
 
 @pytest.mark.parametrize(

@@ -180,7 +180,7 @@ def test_the_interval_covers_the_mean_of_a_lognormal_law(deviation: float) -> No
 
 
 def level(number: int, t: float, log_P: float, ancestors: int = 50, spread: float = 1e-3, ending: str = "") -> Level:
-    climb = Climb(0.2, spread, 0, 100, 1000, {"pcn": Tried(100, 25, 0.1)})
+    climb = Climb(0.2, spread, 0.3, 0, 100, 1000, {"pcn": Tried(100, 25, 0.1)})
     return Level(number, t, log_P, climb, ancestors, 1.0, 1.0, ending)  # type: ignore[arg-type]
 
 
@@ -194,6 +194,7 @@ def test_levels_of_replicates_become_a_row_with_its_exponent() -> None:
     assert rows[1].within == pytest.approx(np.sqrt(2e-3 / 0.04))
     assert rows[0].lower < rows[0].P < rows[0].upper
     assert rows[0].acceptance == 0.25
+    assert rows[0].autocorrelation == pytest.approx(0.3)
 
 
 def test_a_level_that_one_replicate_did_not_reach_is_not_estimated() -> None:
