@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from basins import estimate as estimates
@@ -347,13 +348,24 @@ def test_a_truncated_file_is_named(tmp_path: Path, kind: Any) -> None:
 def test_a_lost_row_is_caught(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The guard guards: a block that counts one trajectory less than it has ids."""
     run = made(tmp_path, experiment(), {"gaussian": {7: ("censored", "t_end", 1.0)}})
-    blocks = run.blocks()
-    short = blocks.assign(count=blocks["count"] - [1, 0, 0])
-    monkeypatch.setattr(run, "blocks", lambda *a, **k: short)
+    stream = run.stream
+
+    def changed(column: str, block: int) -> Any:
+        """The run's stream with a block that has one less in this column."""
+
+        def stream_of(kind: str, *arguments: Any, **options: Any) -> Any:
+            parts = stream(kind, *arguments, **options)  # type: ignore[arg-type]
+            return parts if kind != "blocks" else (less(part) for part in parts)
+
+        def less(part: pd.DataFrame) -> pd.DataFrame:
+            return part.assign(**{column: part[column] - (part["first_id"] == 1024 * block)})
+
+        return stream_of
+
+    monkeypatch.setattr(run, "stream", changed("count", 0))
     with pytest.raises(RunError, match="ids are missing"):
         estimate_run(run)
-    less = blocks.assign(minimum=blocks["minimum"] - [0, 1, 0])
-    monkeypatch.setattr(run, "blocks", lambda *a, **k: less)
+    monkeypatch.setattr(run, "stream", changed("minimum", 1))
     with pytest.raises(RunError, match="verdicts of 2,999 trajectories are counted, of 3,000"):
         estimate_run(run)
 

@@ -61,46 +61,63 @@ def estimate_run(run: Run) -> Estimate:
     )
 
 
-def _count(run: Run, case: Case) -> tuple[Counts, dict[str, int], list[int]]:
-    """Counts over the contiguous prefix of ids, censored rows by reason, and the first ids worth a look."""
-    blocks = run.blocks(case.key, contiguous=True)
-    N = int(blocks["count"].sum())
-    if not np.array_equal(blocks["first_id"], np.concatenate([[0], np.cumsum(blocks["count"])])[:-1]):
-        raise RunError("ids are missing between blocks", where=f"{run.path}, case {case.key}", remedy="run it again")
-    saddles: Counter[int] = Counter()
-    for row in blocks["strata"]:
-        for stratum in row:
-            if stratum["verdict"] == "saddle":
-                saddles[int(stratum["modes"])] += int(stratum["count"])
+BLOCKS = ["first_id", "count", "minimum", "censored", "strata"]
 
-    losses, reasons = np.empty(0), dict[str, int]()
-    if blocks["censored"].any():
-        rows = run.trajectories(case.key, ["id", "loss", "reason"], verdict="censored", contiguous=True)
-        rows = rows[rows["id"] < N]  # shards may have come since the blocks were read
-        losses = rows["loss"].to_numpy(dtype=np.float64, na_value=np.nan, copy=True)
-        losses[(rows["reason"] == REASONS[Reason.rounding]).to_numpy()] = np.nan  # a loss that excludes nothing
-        reasons = {str(reason): int(count) for reason, count in rows["reason"].value_counts().items() if count}
-    counts = Counts(int(blocks["minimum"].sum()), dict(saddles), losses)
+
+def _count(run: Run, case: Case) -> tuple[Counts, dict[str, int], list[int]]:
+    """Counts over the contiguous prefix of ids, censored rows by reason, and the first ids worth a look; shard by
+    shard, so that a case of any size fits in memory."""
+    shards = range(run.contiguous_prefix(case.key))  # what others commit meanwhile is not looked at
+    N = minimum = censored = 0
+    saddles: Counter[int] = Counter()
+    for blocks in run.stream("blocks", case.key, BLOCKS, shards=shards):
+        ends = N + blocks["count"].cumsum()
+        if not (blocks["first_id"] == ends - blocks["count"]).all():
+            raise RunError(
+                "ids are missing between blocks", where=f"{run.path}, case {case.key}", remedy="run it again"
+            )
+        N = int(ends.iloc[-1])
+        minimum += int(blocks["minimum"].sum())
+        censored += int(blocks["censored"].sum())
+        for row in blocks["strata"]:
+            for stratum in row:
+                if stratum["verdict"] == "saddle":
+                    saddles[int(stratum["modes"])] += int(stratum["count"])
+
+    losses, reasons = np.empty(0), Counter[str]()
+    if censored:
+        found = []
+        for rows in run.stream("trajectories", case.key, ["loss", "reason"], shards=shards, verdict="censored"):
+            loss = rows["loss"].to_numpy(dtype=np.float64, na_value=np.nan, copy=True)
+            loss[(rows["reason"] == REASONS[Reason.rounding]).to_numpy()] = np.nan  # a loss that excludes nothing
+            found.append(loss)
+            reasons.update(map(str, rows["reason"]))
+        losses = np.concatenate(found)
+    counts = Counts(minimum, dict(saddles), losses)
     if counts.trajectories != N:
         raise RunError(
             f"verdicts of {counts.trajectories:,} trajectories are counted, of {N:,} that are there",
             where=f"{run.path}, case {case.key}",
             remedy="a file was changed: move the case's shards away and run again",
         )
-    return counts, reasons, _doubtful(run, case, counts)
+    return counts, dict(sorted(reasons.items())), _doubtful(run, case, counts, shards)
 
 
-def _doubtful(run: Run, case: Case, counts: Counts) -> list[int]:
+def _doubtful(run: Run, case: Case, counts: Counts, shards: range) -> list[int]:
     """The first few ids that are not what the case should show: saddles, or in a control what is not as planted."""
-    planted = planted_modes(case.law)
+    planted, verdict = planted_modes(case.law), None
     if planted is None:
         if case.law.null or not counts.saddle:
             return []
-        rows = run.trajectories(case.key, ["id"], verdict="saddle", contiguous=True)
-    else:
-        mask = modes_to_mask(planted)
-        if counts.saddles.get(mask, 0) == counts.trajectories:
-            return []
-        rows = run.trajectories(case.key, ["id", "verdict", "modes"], contiguous=True)
-        rows = rows[~((rows["verdict"] == "saddle") & (rows["modes"] == mask).fillna(False))]
-    return [int(i) for i in rows["id"][:DOUBTFUL]]
+        verdict = "saddle"
+    elif counts.saddles.get(modes_to_mask(planted), 0) == counts.trajectories:
+        return []
+    ids: list[int] = []
+    for rows in run.stream("trajectories", case.key, ["id", "verdict", "modes"], shards=shards, verdict=verdict):
+        if planted is not None:
+            as_planted = (rows["verdict"] == "saddle") & (rows["modes"] == modes_to_mask(planted)).fillna(False)
+            rows = rows[~as_planted]
+        ids += map(int, rows["id"])
+        if len(ids) >= DOUBTFUL:
+            break
+    return ids[:DOUBTFUL]
