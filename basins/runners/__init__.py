@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable
+from inspect import signature
 
 from basins.errors import ArgumentError, nearest
 from basins.experiment import Experiment, load
@@ -20,7 +21,8 @@ from basins.runners.processes import Processes
 from basins.runners.ray import Ray
 from basins.store import Run, check_shards, create_or_resume, files_at, read_manifest, refuse_other_versions
 
-RUNNERS: dict[str, Callable[[], Runner]] = {"inline": Inline, "processes": Processes, "ray": Ray}
+RUNNERS: dict[str, Callable[..., Runner]] = {"inline": Inline, "processes": Processes, "ray": Ray}
+"""By name; each is made with the work, and with the address and the deadline if it takes them."""
 
 
 def run(
@@ -100,15 +102,12 @@ def runner_of(name: str, address: str | None = None, deadline: float | None = No
     """The runner of a name, for this work. Raises ArgumentError for one that is unknown, or what it has no use for."""
     if name not in RUNNERS:
         raise ArgumentError(f"unknown runner {name!r}", where="on", remedy=nearest(name, RUNNERS))
-    if address is not None and name != "ray":
-        raise ArgumentError(f"runner {name!r} has no address", where="address", remedy="leave it out, or use --on ray")
+    given = {key: value for key, value in (("address", address), ("deadline", deadline)) if value is not None}
+    for option in given:
+        others = [other for other, kind in RUNNERS.items() if option in signature(kind).parameters]
+        if name not in others:
+            remedy = f"leave it out, or use --on {others[0]}"
+            raise ArgumentError(f"runner {name!r} has no {option}", where=option, remedy=remedy)
     if deadline is not None and not deadline > 0:
         raise ArgumentError(f"deadline = {deadline!r}", where="deadline", remedy="give seconds, more than 0")
-    if name == "ray":
-        return Ray(address, work, deadline)
-    if name == "processes":
-        return Processes(work, deadline)
-    if deadline is not None:
-        remedy = "leave it out, or use --on processes"
-        raise ArgumentError("runner 'inline' has no deadline", where="deadline", remedy=remedy)
-    return Inline(work)
+    return RUNNERS[name](work=work, **given)
