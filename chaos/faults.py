@@ -176,9 +176,10 @@ def driver_killed(episode: Episode) -> Injected | None:
     if not drivers or not held:
         return None
     driver = episode.chance.choice(drivers)
-    driver.kill()
     words = f"SIGKILL to driver {driver.pid}, {len(held)} shards in flight, {episode.missing()} missing"
-    return Injected("driver killed", words, (driver.pid,), held, driver=driver)
+    at = time.time()  # what its workers had then: they go on to the end of it
+    driver.kill()
+    return Injected("driver killed", words, (driver.pid,), held, at=at, driver=driver)
 
 
 @kind("second driver")
