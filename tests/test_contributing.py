@@ -41,12 +41,12 @@ KNOWN = {
 TEXT = """
 name = "new tenants"
 seed = 3
-trajectories = 1500
+trajectories = 1100
 blocks_per_shard = 1
 data = { source = "spectrum", sigma = [2.0, 1.0], d_x = 2 }
 network = { hidden = [2] }
 law = { name = "laplace", scale = 0.5 }
-engine = { name = "strict", method = "LSODA", budget = 400 }
+engine = { name = "strict", method = "LSODA", budget = 30 }
 """
 
 
@@ -73,7 +73,7 @@ def test_a_new_law_engine_runner_and_figure(tmp_path: Path, monkeypatch: pytest.
         listeners=[lambda event: done.append(event.summary.task.shard) if hasattr(event, "summary") else None],
     )
     assert done == [1, 0]
-    assert len(run.trajectories()) == 1500
+    assert len(run.trajectories()) == 1100
     figure = of_run.figure_of(run, "steps")
     figure.canvas.draw()
-    assert any("1,500 trajectories" in text.get_text() for text in figure.findobj(mpl.text.Text))
+    assert any("1,100 trajectories" in text.get_text() for text in figure.findobj(mpl.text.Text))
