@@ -20,6 +20,7 @@ from scipy.special import elliprf
 
 from basins.errors import ArgumentError
 from basins.problem import Problem
+from basins.rounding import EPS
 
 Array = NDArray[np.float64]
 
@@ -180,7 +181,7 @@ class _Chain:
 
     def time_of_product(self, p: float) -> float:
         p0 = self.v0 * self.g(self.v0)
-        if abs(p - p0) <= 4 * len(self.w0) * np.finfo(np.float64).eps * abs(p0):  # a product in another order
+        if abs(p - p0) <= 4 * len(self.w0) * EPS * abs(p0):  # a product in another order
             return 0.0
         limit = 0.0 if self.saddle else self.sigma
         if not min(p0, limit) < p < max(p0, limit):

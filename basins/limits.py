@@ -17,8 +17,9 @@ from numpy.typing import NDArray
 
 from basins import flow
 from basins.certificates import level, loss_rounding
-from basins.engines.base import Ends, Stop, U, Visits
+from basins.engines.base import Ends, Stop, Visits
 from basins.problem import Problem
+from basins.rounding import U
 from basins.strata import modes_to_mask
 
 Array = NDArray[np.float64]

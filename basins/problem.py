@@ -16,7 +16,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from basins import flow as gradient_flow
 from basins.errors import ArgumentError, AssumptionError, AssumptionWarning
-from basins.reduction import EPS, reduce
+from basins.reduction import reduce
+from basins.rounding import EPS
 from basins.strata import Strata
 
 Array = NDArray[np.float64]

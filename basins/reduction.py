@@ -13,9 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from basins.errors import AssumptionError, DataError
+from basins.rounding import EPS
 
 Array = NDArray[np.float64]
-EPS = float(np.finfo(np.float64).eps)
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from basins.errors import ArgumentError
+from basins.rounding import U
 
 LISTABLE = 20
 """2^d_y strata can be put in order up to this d_y; beyond it a stratum has no index j."""
@@ -180,7 +181,7 @@ class Strata(Sequence[Stratum]):
         Tied means within 8 u of the whole sum 1/2 ||sigma||^2, u = 2^-53: what the sums' own rounding can blur.
         """
         values = self.critical_values[self._order]
-        scale = 8 * np.finfo(np.float64).eps / 2 * float(values[0])
+        scale = 8 * U * float(values[0])
         at = np.flatnonzero(-np.diff(values) <= scale)[:8]
         return [(mask_to_modes(int(self._order[k])), mask_to_modes(int(self._order[k + 1]))) for k in at]
 

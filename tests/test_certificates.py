@@ -7,7 +7,7 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from basins import Problem, certificates
+from basins import Problem
 from basins.certificates import (
     at_start,
     can_test,
@@ -17,7 +17,10 @@ from basins.certificates import (
     loss_rounding,
     paper_rate,
     reachable,
+    spectra,
 )
+from basins.certificates.invariants import _least_rank
+from basins.certificates.spectra import spectra_of
 from basins.engines.base import Leg, Settings
 from basins.engines.reference import Reference
 
@@ -63,7 +66,7 @@ def planted(problem, S, rng, count):
 
 def naive(monkeypatch):
     """Count every eigenvalue by its sign, rounding included."""
-    monkeypatch.setattr(certificates, "U", 1e-60)
+    monkeypatch.setattr(spectra, "U", 1e-60)
 
 
 # --- (b) the rate ---------------------------------------------------------------------------------------------------
@@ -244,12 +247,12 @@ def test_structural_zeros_never_count(rng, monkeypatch):
     right = at_start(problem, W)
     assert (right.least_rank == 2).all()
     assert right.inertia_margin.min() > 1e6
-    spectra = certificates._spectra(problem, problem.unpack(W))
+    spectra = spectra_of(problem, problem.unpack(W))
     assert (spectra[0].positive == 2).all()
     assert (spectra[0].negative == 3).all()
     assert (np.abs(spectra[0].eigenvalues) <= spectra[0].tolerance[:, None]).sum() == 3000
     naive(monkeypatch)
-    assert (certificates._spectra(problem, problem.unpack(W))[0].positive > 2).mean() > 0.9
+    assert (spectra_of(problem, problem.unpack(W))[0].positive > 2).mean() > 0.9
 
 
 def test_balanced_starts_have_no_inertia(rng, monkeypatch):
@@ -361,16 +364,16 @@ def test_ranks_for_more_layers_by_hand():
     """(2, 2, 2, 2) with C_1 > 0 and C_2 > 0: all of W_2, W_3 have rank 2, so rank A_1 = 2; with C_1, C_2 < 0 rank B_3
     = 2."""
     plus, minus = [np.array([2]), np.array([2])], [np.array([0]), np.array([0])]
-    assert certificates._least_rank((2, 2, 2, 2), plus, minus) == 2
-    assert certificates._least_rank((2, 2, 2, 2), minus, plus) == 2
+    assert _least_rank((2, 2, 2, 2), plus, minus) == 2
+    assert _least_rank((2, 2, 2, 2), minus, plus) == 2
     # Both indefinite: every layer has rank >= 1, and A_2, B_2 of rank 1 exclude nothing.
     one = [np.array([1]), np.array([1])]
-    assert certificates._least_rank((2, 2, 2, 2), one, one) == 0
+    assert _least_rank((2, 2, 2, 2), one, one) == 0
     # C_1 < 0 < C_2: rank W_1 = rank W_3 = 2, nothing is known of W_2: j = 2 gives r >= 2 + 2 - 2.
-    assert certificates._least_rank((2, 2, 2, 2), [minus[0], plus[0]], [plus[0], minus[0]]) == 2
+    assert _least_rank((2, 2, 2, 2), [minus[0], plus[0]], [plus[0], minus[0]]) == 2
     # e = 3 surplus inputs weaken n-(C_1) by 3, H = 1.
-    assert certificates._least_rank((5, 7, 2), [np.array([1])], [np.array([5])]) == 2
-    assert certificates._least_rank((5, 7, 2), [np.array([1])], [np.array([3])]) == 1
+    assert _least_rank((5, 7, 2), [np.array([1])], [np.array([5])]) == 2
+    assert _least_rank((5, 7, 2), [np.array([1])], [np.array([3])]) == 1
 
 
 def test_more_tolerance_certifies_less(rng, monkeypatch):
@@ -378,7 +381,7 @@ def test_more_tolerance_certifies_less(rng, monkeypatch):
     W = any_scales(problem, rng, 3000)
     before = at_start(problem, W)
     for factor in (1e9, 1e13, 1e15):
-        monkeypatch.setattr(certificates, "U", 2.0**-53 * factor)
+        monkeypatch.setattr(spectra, "U", 2.0**-53 * factor)
         after = at_start(problem, W)
         assert (after.rate <= before.rate).all()
         assert (after.least_rank <= before.least_rank).all()

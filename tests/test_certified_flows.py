@@ -195,13 +195,13 @@ def test_nor_in_the_raw_flow():
 
 def test_a_certificate_that_is_moved_is_contradicted(monkeypatch):
     """The same campaign, with a rate that is too large, and with ranks excluded by eigenvalues of any size."""
-    from basins import certificates
+    from basins.certificates import invariants, spectra
 
-    rate = certificates._rate
-    monkeypatch.setattr(certificates, "_rate", lambda *given: 1.3 * rate(*given))
+    rate = invariants._rate
+    monkeypatch.setattr(invariants, "_rate", lambda *given: 1.3 * rate(*given))
     assert campaign((4, 3, 1), 600, 20_000, seed=1).rates_broken > 0
     monkeypatch.undo()
-    monkeypatch.setattr(certificates, "U", 1e-60)
+    monkeypatch.setattr(spectra, "U", 1e-60)
     moved = campaign((3, 4, 2), 60, 20_000, seed=1)
     assert moved.excluded_visits > 0
 

@@ -15,7 +15,7 @@ PACKAGE = Path(basins.__file__).parent
 
 # From the ground up; a room may import rooms on lower floors, and its neighbours on its own floor.
 FLOORS = [
-    ["errors", "versions"],
+    ["errors", "rounding", "versions"],
     ["flow", "strata", "reduction", "normal", "drawing", "frames", "chi", "intervals", "histogram"],
     ["problem"],
     ["certificates", "critical", "exact", "laws", "compression", "compressed_draw"],

@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from scipy.sparse.linalg import ArpackNoConvergence, LinearOperator, eigsh, lobpcg
 
 from basins.critical.polish import DENSE
-from basins.critical.ranks import U
 from basins.errors import ArgumentError
 from basins.problem import Problem
+from basins.rounding import U
 
 Array = NDArray[np.float64]
 

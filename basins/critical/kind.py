@@ -21,8 +21,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from basins.critical.inertia import Inertia
-from basins.critical.ranks import Cycle, Path, U, both_paths, outer_name, pairs_of_layers
+from basins.critical.ranks import Cycle, Path, both_paths, outer_name, pairs_of_layers
 from basins.problem import Problem
+from basins.rounding import U
 
 Array = NDArray[np.float64]
 

@@ -22,7 +22,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse.linalg import LinearOperator, lsmr
 
-from basins.critical.ranks import Cycle, Path, U, codimension, segments
+from basins.critical.ranks import Cycle, Path, codimension, segments
+from basins.rounding import U
 
 Array = NDArray[np.float64]
 

@@ -30,11 +30,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from basins.problem import Problem
-from basins.reduction import EPS
+from basins.rounding import U
 
 Array = NDArray[np.float64]
-U = EPS / 2
-"""Unit roundoff u = 2^-53."""
 
 Segments = dict[tuple[int, int], int]
 """How many segments start at a node and have so many nodes: {(start, length): count}."""

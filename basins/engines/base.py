@@ -28,12 +28,11 @@ from numpy.typing import NDArray
 
 from basins.errors import ArgumentError
 from basins.problem import Problem
+from basins.rounding import EPS
 
 Array = NDArray[np.float64]
-U = float(np.finfo(np.float64).eps) / 2
-"""Unit roundoff u = 2^-53."""
 
-SMALLEST_TOLERANCE = 100 * float(np.finfo(np.float64).eps)
+SMALLEST_TOLERANCE = 100 * EPS
 """Below this a step's error estimate is rounding; scipy would raise it in silence, basins refuses."""
 
 REST = 1e-6

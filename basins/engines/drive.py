@@ -13,12 +13,13 @@ from basins import certificates
 from basins.certificates import level
 from basins.compression import Compression, compression
 from basins.engines import engine_of, method_of
-from basins.engines.base import Array, Leg, Settings, U
+from basins.engines.base import Array, Leg, Settings
 from basins.engines.follow import Followed, follow
 from basins.engines.reference import Reference
 from basins.errors import ArgumentError
 from basins.limits import Course, Limits, invariant_levels, invariant_modes, judge, visit_table
 from basins.problem import Problem
+from basins.rounding import U
 
 CHECKS = (10, 100)
 """An outlasted saddle must be found again at tolerances this many times tighter."""

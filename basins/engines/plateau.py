@@ -17,8 +17,9 @@ from typing import Any
 import numpy as np
 from numba import njit
 
-from basins.engines.base import Array, U
+from basins.engines.base import Array
 from basins.engines.group import BUDGET, GOES_ON, Codes, Counts, Flags, call, reason, too_small
+from basins.rounding import U
 
 BACK = -3
 """Not the end of a row: DOP853 does as well from here."""

@@ -33,11 +33,12 @@ from numpy.typing import NDArray
 from basins.critical.inertia import inertia
 from basins.critical.planted import on_stable_manifold
 from basins.engines import engine_of
-from basins.engines.base import Array, Leg, Settings, Stop, U
+from basins.engines.base import Array, Leg, Settings, Stop
 from basins.errors import ArgumentError
 from basins.problem import Problem
 from basins.rare.exponents import kappa
 from basins.rare.ladder import Exponent, exponent
+from basins.rounding import U
 from basins.strata import LISTABLE, Stratum
 
 THIN, RUNGS, OUTSIDE = 10.0, 3.0, 2.0
