@@ -1,0 +1,64 @@
+"""Initial laws and their random streams: which point has which id.
+
+A law with a density draws weights that no null set can hold; `near_planted` is one, at any distance. A null
+law (`null` is true: planted, balanced) draws from a set of measure zero: a control, never part of a pool, a
+bound or a verdict on the conjecture.
+
+Ids come in blocks of 1,024 consecutive ones. A block is one Philox stream (see `normal.centred_uniforms`)
+with key (seed, `stream_key`) and the block in a counter word of its own, drawn all at once and row by row: so
+the same id of the same problem, law and seed is the same initial point, bit for bit, whatever the engine, the
+shard or the machine. No linear algebra library and no libm has a hand in it.
+
+Widths are the problem's: after the reduction of rank-deficient data, and in the reduced flow the weights are
+drawn in the reduced coordinates. The fans of `lecun`, `he` and `xavier` are these widths.
+"""
+
+from __future__ import annotations
+
+from dataclasses import MISSING, fields
+from typing import Any
+
+from basins.errors import ArgumentError, nearest
+from basins.laws.balanced import Balanced
+from basins.laws.base import Law
+from basins.laws.blocks import BLOCK, starts, stream_key
+from basins.laws.independent import Gaussian, He, Lecun, Uniform, Xavier
+from basins.laws.planted import NearPlanted, Planted
+
+__all__ = [
+    "BLOCK",
+    "LAWS",
+    "Balanced",
+    "Gaussian",
+    "He",
+    "Law",
+    "Lecun",
+    "NearPlanted",
+    "Planted",
+    "Uniform",
+    "Xavier",
+    "law_of",
+    "starts",
+    "stream_key",
+]
+
+LAWS: dict[str, type[Law]] = {
+    law.name: law for law in (Gaussian, Uniform, Lecun, He, Xavier, NearPlanted, Balanced, Planted)
+}
+
+
+def law_of(name: str, **parameters: Any) -> Law:
+    """The law of a name and parameters. Raises ArgumentError for one that is unknown, naming the nearest, or
+    missing."""
+    if not isinstance(name, str) or name not in LAWS:
+        raise ArgumentError(f"unknown law {name!r}", where="name", remedy=nearest(name, LAWS))
+    kind = LAWS[name]
+    known = {field.name: field for field in fields(kind)}  # type: ignore[arg-type]
+    for parameter in parameters:
+        if parameter not in known:
+            remedy = nearest(parameter, known) if known else "it has no parameters"
+            raise ArgumentError(f"law {name!r} has no parameter {parameter!r}", where=parameter, remedy=remedy)
+    for parameter, field in known.items():
+        if field.default is MISSING and parameter not in parameters:
+            raise ArgumentError(f"law {name!r} needs {parameter}", where=parameter, remedy=f"give {parameter}")
+    return kind(**parameters)

@@ -1,0 +1,43 @@
+"""What a law is: parameters, what a problem must be for it, and starts from uniform numbers."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import fields
+from typing import Any, ClassVar
+
+from basins.normal import Array
+from basins.problem import Problem
+
+
+class Law(ABC):
+    """The probability measure of initial weights. Laws are frozen dataclasses; their fields are their
+    parameters."""
+
+    name: ClassVar[str]
+    null: ClassVar[bool] = False
+
+    def parameters(self) -> dict[str, Any]:
+        """The parameters as given, JSON-able: `law_of(law.name, **law.parameters()) == law`."""
+        given = {field.name: getattr(self, field.name) for field in fields(self)}  # type: ignore[arg-type]
+        return {name: list(value) if isinstance(value, tuple) else value for name, value in given.items()}
+
+    def canonical(self, problem: Problem) -> dict[str, Any]:
+        """Name and parameters, one spelling a law: a scale given a layer and the same in each is that one
+        scale."""
+        parameters = self.parameters()
+        scale = parameters.get("scale")
+        if isinstance(scale, list) and len(set(scale)) == 1:
+            parameters["scale"] = scale[0]
+        return {"name": self.name, **parameters}
+
+    def check(self, problem: Problem) -> None:  # noqa: B027 - most laws make sense on every problem
+        """Raises ArgumentError where this law makes no sense on the problem."""
+
+    def draws(self, problem: Problem) -> int:
+        """Uniform numbers that one initial point takes."""
+        return problem.n
+
+    @abstractmethod
+    def sample(self, problem: Problem, q: Array) -> Array:
+        """Initial points (N, n) of centred uniforms q (N, draws) in (-1/2, 1/2), row by row."""

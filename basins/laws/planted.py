@@ -1,0 +1,106 @@
+"""On the stable manifold of a saddle, and a stated distance beside it (theory.md 6.7)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from basins.errors import ArgumentError
+from basins.laws.base import Law
+from basins.laws.independent import Gaussian
+from basins.laws.parameters import Scale, check_scales, modes_of, positive, scale_of
+from basins.normal import Array, normals
+from basins.problem import Problem
+
+
+@dataclass(frozen=True)
+class Planted(Law):
+    """Null: on the stable manifold of the saddles that fit `modes` (theory.md 6.7), the rest as `Gaussian`.
+
+    With S = modes (0-based positions in sigma), the S^c columns of W_1 among the first d_y and the S^c rows
+    of W_{H+1} are zero, bitwise, and the reduced flow keeps them so: the limit is on I_S. Elsewhere X X^T
+    mixes the columns and it escapes, so it is refused there.
+    """
+
+    modes: tuple[int, ...]
+    scale: Scale = 1.0
+    name: ClassVar[str] = "planted"
+    null: ClassVar[bool] = True
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "modes", modes_of(self.modes))
+        object.__setattr__(self, "scale", scale_of(self.scale))
+
+    def check(self, problem: Problem) -> None:
+        _check_plant(self.modes, self.scale, problem)
+
+    def sample(self, problem: Problem, q: Array) -> Array:
+        W = Gaussian(self.scale).sample(problem, q)
+        W[:, _planted_entries(problem, self.modes)] = 0.0
+        return W
+
+
+@dataclass(frozen=True)
+class NearPlanted(Law):
+    """Beside the stable manifold of the saddles that fit `modes`: as `Planted`, but where it has zeros there are normal
+    entries of standard deviation distance / sqrt(k), k their number.
+
+    distance: the root mean square of the Euclidean distance to the planted starts, a linear space of codimension k;
+    the starts pass those saddles the more closely the smaller it is. The law has a density, so it is not null and
+    says of the conjecture what any other does: of its own mixture of starts, most of them near one stable manifold.
+    """
+
+    modes: tuple[int, ...]
+    distance: float
+    scale: Scale = 1.0
+    name: ClassVar[str] = "near_planted"
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "modes", modes_of(self.modes))
+        object.__setattr__(self, "distance", positive("distance", self.distance))
+        object.__setattr__(self, "scale", scale_of(self.scale))
+
+    def check(self, problem: Problem) -> None:
+        _check_plant(self.modes, self.scale, problem)
+
+    def sample(self, problem: Problem, q: Array) -> Array:
+        W = Gaussian(self.scale).sample(problem, q)
+        planted = _planted_entries(problem, self.modes)
+        W[:, planted] = (self.distance / np.sqrt(np.count_nonzero(planted))) * normals(q[:, planted])
+        return W
+
+
+def _check_plant(modes: tuple[int, ...], scale: Scale, problem: Problem) -> None:
+    """Whether a start may be planted on these modes, or beside them."""
+    check_scales(scale, problem)
+    if problem.flow != "reduced":
+        raise ArgumentError(
+            f"a planted start escapes in the {problem.flow} flow: X X^T mixes the columns of W_1",
+            where="name",
+            remedy='set flow = "reduced", or choose another law',
+        )
+    if modes and modes[-1] >= problem.d_y:
+        raise ArgumentError(
+            f"mode {modes[-1]} is not among 0..{problem.d_y - 1}",
+            where="modes",
+            remedy="modes are 0-based positions in sigma",
+        )
+    if len(modes) == problem.d_y:
+        raise ArgumentError(
+            f"modes {list(modes)} are all {problem.d_y}, and fitting all is no saddle",
+            where="modes",
+            remedy="leave at least one out",
+        )
+
+
+def _planted_entries(problem: Problem, modes: tuple[int, ...]) -> NDArray[np.bool_]:
+    """Entries (n,) of the S^c columns of W_1, among the first d_y, and of the S^c rows of W_{H+1}."""
+    entries = np.zeros(problem.n, dtype=bool)
+    columns, rows = entries[: problem.hidden[0] * problem.d_x], entries[-problem.d_y * problem.hidden[-1] :]
+    unfitted = [i for i in range(problem.d_y) if i not in modes]
+    columns.reshape(-1, problem.d_x)[:, unfitted] = True
+    rows.reshape(problem.d_y, -1)[unfitted] = True
+    return entries
