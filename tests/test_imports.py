@@ -18,7 +18,7 @@ FLOORS = [
     ["errors", "rounding", "versions"],
     ["flow", "strata", "reduction", "normal", "drawing", "frames", "chi", "intervals", "histogram"],
     ["problem"],
-    ["certificates", "critical", "exact", "laws", "compression", "compressed_draw"],
+    ["planted", "certificates", "critical", "exact", "laws", "compression", "compressed_draw"],
     ["engines"],
     ["limits"],
     ["engines.drive", "engines.follow", "trajectory"],

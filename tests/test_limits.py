@@ -11,6 +11,7 @@ from basins.engines.base import Settings
 from basins.engines.drive import integrate, integrate_batch
 from basins.errors import ArgumentError
 from basins.limits import NONE, REASONS, VERDICTS, Certificate, Reason, Verdict
+from basins.planted import invariant_modes
 from basins.problem import Problem
 
 
@@ -107,7 +108,7 @@ class TestSaddle:
             assert (found.certificate == Certificate.invariant).all()
             assert (found.modes == mask).all()
             assert (found.rank == len(S)).all()
-            zeros = limits.invariant_modes(problem, found.state)
+            zeros = invariant_modes(problem, found.state)
             assert (zeros == [i not in S for i in range(3)]).all()
 
     def test_outlasted(self) -> None:

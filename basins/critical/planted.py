@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from basins.errors import ArgumentError, AssumptionError
+from basins.planted import planted_zeros
 from basins.problem import Problem
 
 Array = NDArray[np.float64]
@@ -48,14 +49,12 @@ def on_stable_manifold(
     modes = problem.strata().of(S).modes
     _check(problem, modes, kind, scale, distance)
     planted = np.random.Generator(np.random.Philox(key=np.array([seed, 0], dtype=np.uint64)))
-    unfitted = [i for i in range(problem.d_y) if i not in modes]
     if kind == "zeros":
         W = scale * planted.standard_normal(problem.n)
-        layers = problem.unpack(W)  # views
-        layers[0][:, unfitted] = 0.0
-        layers[-1][unfitted, :] = 0.0
+        W[planted_zeros(problem, modes)] = 0.0
     else:
         first, last = scale * np.abs(planted.standard_normal((2, problem.d_y)))
+        unfitted = [i for i in range(problem.d_y) if i not in modes]
         last[unfitted] = -first[unfitted]
         W_1, W_2 = (np.zeros(shape) for shape in problem.shapes)
         np.fill_diagonal(W_1, first)

@@ -17,7 +17,8 @@ from basins.engines.base import Array, Leg, Settings
 from basins.engines.follow import Followed, follow
 from basins.engines.reference import Reference
 from basins.errors import ArgumentError
-from basins.limits import Course, Limits, invariant_levels, invariant_modes, judge, visit_table
+from basins.limits import Course, Limits, judge, visit_table
+from basins.planted import invariant_levels, invariant_modes
 from basins.problem import Problem
 from basins.rounding import U
 

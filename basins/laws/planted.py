@@ -6,13 +6,13 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
-from numpy.typing import NDArray
 
 from basins.errors import ArgumentError
 from basins.laws.base import Law
 from basins.laws.independent import Gaussian
 from basins.laws.parameters import Scale, check_scales, modes_of, positive, scale_of
 from basins.normal import Array, normals
+from basins.planted import planted_zeros
 from basins.problem import Problem
 
 
@@ -39,7 +39,7 @@ class Planted(Law):
 
     def sample(self, problem: Problem, q: Array) -> Array:
         W = Gaussian(self.scale).sample(problem, q)
-        W[:, _planted_entries(problem, self.modes)] = 0.0
+        W[:, planted_zeros(problem, self.modes)] = 0.0
         return W
 
 
@@ -68,7 +68,7 @@ class NearPlanted(Law):
 
     def sample(self, problem: Problem, q: Array) -> Array:
         W = Gaussian(self.scale).sample(problem, q)
-        planted = _planted_entries(problem, self.modes)
+        planted = planted_zeros(problem, self.modes)
         W[:, planted] = (self.distance / np.sqrt(np.count_nonzero(planted))) * normals(q[:, planted])
         return W
 
@@ -94,13 +94,3 @@ def _check_plant(modes: tuple[int, ...], scale: Scale, problem: Problem) -> None
             where="modes",
             remedy="leave at least one out",
         )
-
-
-def _planted_entries(problem: Problem, modes: tuple[int, ...]) -> NDArray[np.bool_]:
-    """Entries (n,) of the S^c columns of W_1, among the first d_y, and of the S^c rows of W_{H+1}."""
-    entries = np.zeros(problem.n, dtype=bool)
-    columns, rows = entries[: problem.hidden[0] * problem.d_x], entries[-problem.d_y * problem.hidden[-1] :]
-    unfitted = [i for i in range(problem.d_y) if i not in modes]
-    columns.reshape(-1, problem.d_x)[:, unfitted] = True
-    rows.reshape(problem.d_y, -1)[unfitted] = True
-    return entries

@@ -35,6 +35,7 @@ from basins.critical.planted import on_stable_manifold
 from basins.engines import engine_of
 from basins.engines.base import Array, Leg, Settings, Stop
 from basins.errors import ArgumentError
+from basins.planted import planted_zeros
 from basins.problem import Problem
 from basins.rare.exponents import kappa
 from basins.rare.ladder import Exponent, exponent
@@ -151,7 +152,7 @@ def codimension_of(problem: Problem, j: int, *, seed: int = 0, samples: int = 40
     stratum = _stratum(problem, j)
     if not LEAST_SAMPLES <= samples <= MOST_SAMPLES:
         raise ArgumentError(f"samples = {samples}", where="samples", remedy=f"give {LEAST_SAMPLES} to {MOST_SAMPLES:,}")
-    planted = _planted(problem, stratum)
+    planted = planted_zeros(problem, stratum.modes)
     flow = _Flow(problem, planted)
     base, rates, fastest = _base(flow, stratum, seed, scale)
     flow.longest_step = 1.0 / fastest
@@ -229,16 +230,6 @@ def _base(flow: _Flow, stratum: Stratum, seed: int, scale: float) -> tuple[Array
 
 def _size(problem: Problem, W: Array) -> float:
     return max(float(np.linalg.norm(W)), float(problem.sigma[0] ** (1 / (problem.H + 1))))
-
-
-def _planted(problem: Problem, stratum: Stratum) -> NDArray[np.bool_]:
-    """Entries (n,) that a planted start has zero."""
-    unfitted = [i for i in range(problem.d_y) if i not in stratum.modes]
-    entries = np.zeros(problem.n)
-    layers = problem.unpack(entries)  # views
-    layers[0][:, unfitted] = 1.0
-    layers[-1][unfitted, :] = 1.0
-    return entries > 0
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ import basins.rare.codim as room
 from basins import Problem
 from basins.cli import main
 from basins.errors import ArgumentError
+from basins.planted import planted_zeros
 from basins.rare.codim import codimension_of
 
 # widths, spectrum: rates of one saddle differ at most threefold
@@ -65,7 +66,7 @@ def test_the_share_is_that_of_plain_sampling() -> None:
     found = codimension_of(problem, 3, samples=4000)  # m_u = 1
     one, rung = found.counted[0], found.counted[0].by_eps[0]
     stratum = problem.strata()[2]
-    flow = room._Flow(problem, room._planted(problem, stratum))
+    flow = room._Flow(problem, planted_zeros(problem, stratum.modes))
     flow.longest_step = 0.1
     rng = np.random.default_rng(1)
     n = one.dimensions
