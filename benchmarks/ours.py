@@ -12,7 +12,7 @@ from peers.common import best
 
 from basins import Problem
 from basins.engines.base import Ends, Leg, Settings
-from basins.engines.group import call
+from basins.engines.control import call
 from basins.engines.kernel import OUT, Shape
 from basins.engines.lanes import Lanes, _aligned, shape_of
 from basins.engines.machine import compiled

@@ -11,88 +11,61 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from llvmlite import ir
-from numba import njit, types
-from numba.extending import intrinsic
-from numpy.typing import NDArray
+from numba import njit
 
-from basins.engines.base import REST, Array, Stop
+from basins.engines.base import Array, Stop
+from basins.engines.control import NON_FINITE, call, least_step, reason, stop, too_small
+from basins.engines.rows import GOES_ON, STIFF, Rows
 from basins.engines.tableau import MAX_FACTOR, MIN_FACTOR
+from basins.engines.visited import doubled, first_of, is_visit, note, room_for
 
-Counts = NDArray[np.int64]
-Codes = NDArray[np.int8]
-Flags = NDArray[np.bool_]
-
-LEVEL, RESTING, T_END = int(Stop.LEVEL), int(Stop.RESTING), int(Stop.T_END)
-BUDGET, STEP_UNDERFLOW, NON_FINITE = int(Stop.BUDGET), int(Stop.STEP_UNDERFLOW), int(Stop.NON_FINITE)
-GOES_ON = -1
-STIFF = -2
-"""Not the end of a row: stability holds its step down, and plateau.py is to carry it on."""
+STEP_UNDERFLOW = int(Stop.STEP_UNDERFLOW)
 
 STIFFNESS, CALM = 5.0, 6
 """A step is stiff where h times the rate found is above the first (DOP853 is stable on the negative axis to about 6);
 after the second number of steps in a row that are not, counting starts again."""
 
+LOSS, SLOPE, STATE, ERROR, FACTOR, RATE = range(6)
+"""Rows of the kernel's result (kernel.OUT)."""
 
-def _call(context: Any, address: Any, pointers: Any) -> Any:
-    """Call the C function void(ptr, ...) at an address, with a tuple of addresses."""
-    signature = types.void(address, pointers)
+STATE_SCALED, SLOPE_SCALED, CHANGE_SCALED = 3, 4, 3
+"""Rows of `first`'s result beside the first three, and of `trial`'s: squared norms, scaled, of the state, of the slope
+and of the slope's change."""
 
-    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        pointer = ir.IntType(8).as_pointer()
-        values = [builder.extract_value(arguments[1], k) for k in range(len(pointers))]
-        kind = ir.FunctionType(ir.VoidType(), [pointer] * len(values)).as_pointer()
-        function = builder.inttoptr(arguments[0], kind)
-        builder.call(function, [builder.inttoptr(value, pointer) for value in values])
-        return context.get_dummy_value()
+LANE = np.dtype(
+    [
+        ("row", np.int64),  # -1: none, and the lane runs along with h = 0
+        ("t", np.float64),
+        ("t_new", np.float64),
+        ("size", np.float64),
+        ("again", np.bool_),  # the last attempt was rejected
+        ("loss", np.float64),
+        ("slope", np.float64),
+        ("earlier", np.float64),  # the slope a step before
+        ("stiff", np.int64),
+        ("calm", np.int64),
+    ],
+    align=True,
+)
+"""What a lane is doing."""
 
-    return signature, generate
-
-
-call: Any = intrinsic(_call)
-
-
-@njit(cache=True, error_model="numpy", inline="always")
-def reason(
-    loss: float, slope: float, state: float, first: float, t: float, level: float, t_end: float, rest_after: float,
-    evaluations: int, budget: int, H: int, gram_norm: float,
-) -> int:  # fmt: skip
-    """The contract's tests in its order, from the loss, the norms of slope and state, and the state's norm at the
-    leg's start; GOES_ON or a Stop."""
-    if not (np.isfinite(loss) and np.isfinite(slope) and np.isfinite(state)):
-        return NON_FINITE
-    if loss < level:
-        return LEVEL
-    if t >= t_end:
-        return T_END
-    if t >= rest_after:  # base.at_rest, its power as a product
-        each = max(state, first) / np.sqrt(H + 1.0)
-        size = np.sqrt(2.0 * loss) * gram_norm
-        for _ in range(H):
-            size *= each
-        if slope <= REST * size:
-            return RESTING
-    if evaluations >= budget:
-        return BUDGET
-    return GOES_ON
+PREPARED = np.dtype(
+    [
+        ("row", np.int64),  # -1: none
+        ("loss", np.float64),
+        ("slope", np.float64),
+        ("scaled", np.float64),  # the scaled norm of the slope
+        ("size", np.float64),
+    ],
+    align=True,
+)
+"""A start that is ready for a lane."""
 
 
 @njit(cache=True, error_model="numpy", inline="always")
 def eighth_root(x: float) -> float:
     """x^(1/8)."""
     return np.sqrt(np.sqrt(np.sqrt(x)))  # type: ignore[no-any-return]
-
-
-@njit(cache=True, error_model="numpy", inline="always")
-def least_step(t: float) -> float:
-    """scipy's: ten times the spacing of floats at t."""
-    return 10.0 * abs(np.nextafter(t, np.inf) - t)  # type: ignore[no-any-return]
-
-
-@njit(cache=True, error_model="numpy", inline="always")
-def too_small(size: float, t: float) -> bool:
-    """size < least_step(t); the first test is nearly always enough and cheaper, 1 ulp of t being at most 2.3e-16 t."""
-    return not size > 3e-15 * t + 1e-300 and size < least_step(t)
 
 
 @njit(cache=True, error_model="numpy", inline="always")
@@ -116,187 +89,214 @@ def first_step(h0: float, d1: float, d2: float, interval: float, max_step: float
     return h
 
 
+@njit(cache=True, error_model="numpy")
+def load(queue: Any, prepared: Array, state: Array, asked: int) -> int:
+    """The next starts into the queue, one a lane; how many rows have been asked for with them."""
+    for k in range(len(queue)):
+        queue[k].row = -1
+        if asked < len(state):
+            queue[k].row = asked
+            for i in range(state.shape[1]):
+                prepared[0, i, k] = state[asked, i]
+            asked += 1
+    return asked
+
+
+@njit(cache=True, error_model="numpy")
+def look(queue: Any, out: Array, h0: Array, rows: Any, n: int, H: int, gram_norm: float) -> None:
+    """What the first evaluation says of the queue's starts: those that stop at once leave it, the others get h0."""
+    for k in range(len(queue)):
+        start = queue[k]
+        h0[k] = 0.0
+        if start.row < 0:
+            continue
+        row = rows[start.row]
+        start.loss, start.slope = out[LOSS, k], out[SLOPE, k]
+        if not row.first_norm >= 0.0:
+            row.first_norm = out[STATE, k]
+        row.evaluations = 1
+        why = reason(row, row.t, start.loss, start.slope, out[STATE, k], H, gram_norm)
+        if why != GOES_ON:
+            row.stop = why
+            start.row = -1
+            continue
+        start.scaled = np.sqrt(out[SLOPE_SCALED, k]) / np.sqrt(n)
+        h0[k] = trial_step(np.sqrt(out[STATE_SCALED, k]) / np.sqrt(n), start.scaled, row.t_end - row.t)
+        row.evaluations = 2
+
+
+@njit(cache=True, error_model="numpy")
+def size_first_steps(queue: Any, out: Array, h0: Array, rows: Any, n: int) -> None:
+    """The first steps' sizes, by what an Euler step h0 made of the slope."""
+    for k in range(len(queue)):
+        start = queue[k]
+        if start.row >= 0:
+            row = rows[start.row]
+            d2 = np.sqrt(out[CHANGE_SCALED, k]) / np.sqrt(n) / h0[k]
+            start.size = first_step(h0[k], start.scaled, d2, row.t_end - row.t, row.max_step)
+
+
+@njit(cache=True, error_model="numpy")
+def prepare(
+    first: int, trial: int, H: int, gram_norm: float, queue: Any, prepared: Array, scratch: Array, shared: Array,
+    state: Array, rows: Any, asked: int,
+) -> int:  # fmt: skip
+    """A queue of starts that have their slope and first step, from row `asked` on; the rows asked for with them."""
+    n, lanes = state.shape[1], len(queue)
+    out, h0 = scratch[-8 * lanes : -2 * lanes].reshape(6, lanes), scratch[-lanes:]
+    at_old, at_slope = prepared[0].ctypes.data, prepared[1].ctypes.data
+    at_new, at_new_slope = prepared[2].ctypes.data, prepared[3].ctypes.data
+    at_h0, at_scratch, at_shared, at_out = h0.ctypes.data, scratch.ctypes.data, shared.ctypes.data, out.ctypes.data
+    asked = load(queue, prepared, state, asked)
+    call(first, (at_old, at_slope, at_scratch, at_shared, at_out))
+    look(queue, out, h0, rows, n, H, gram_norm)
+    call(trial, (at_old, at_slope, at_new, at_new_slope, at_h0, at_scratch, at_shared, at_out))
+    size_first_steps(queue, out, h0, rows, n)
+    return asked
+
+
+@njit(cache=True, error_model="numpy")
+def next_ready(queue: Any, at: int) -> int:
+    """The queue's first start from `at` on, or its length."""
+    while at < len(queue) and queue[at].row < 0:
+        at += 1
+    return at
+
+
+@njit(cache=True, error_model="numpy")
+def begin(lane: Any, start: Any, rows: Any) -> None:
+    """A prepared start takes a free lane."""
+    row = rows[start.row]
+    lane.row, lane.t, lane.size, lane.again = start.row, row.t, start.size, False
+    lane.loss, lane.slope, lane.earlier = start.loss, start.slope, row.before
+    lane.stiff, lane.calm = 0, 0
+
+
+@njit(cache=True, error_model="numpy")
+def size_steps(group: Any, rows: Any, h: Array) -> None:
+    """h, and t_new, of every lane's attempt."""
+    for k in range(len(group)):
+        lane = group[k]
+        if lane.row < 0:
+            h[k] = 0.0
+            continue
+        row = rows[lane.row]
+        if not lane.again:
+            if lane.size > row.max_step:
+                lane.size = row.max_step
+            elif too_small(lane.size, lane.t):
+                lane.size = least_step(lane.t)
+        lane.t_new = lane.t + lane.size
+        if lane.t_new > row.t_end:
+            lane.t_new = row.t_end
+        h[k] = lane.t_new - lane.t
+
+
+@njit(cache=True, error_model="numpy", inline="always")
+def accept(lane: Any, row: Any, h: float, out: Array, k: int, H: int, gram_norm: float) -> int:
+    """The step is taken: the next one's size, the loss's increase, why the row stops if it does."""
+    factor = out[FACTOR, k]
+    if factor > MAX_FACTOR:
+        factor = MAX_FACTOR
+    if lane.again and factor > 1.0:
+        factor = 1.0
+    lane.size = h * factor
+    lane.again = False
+    row.steps += 1
+    loss, slope = out[LOSS, k], out[SLOPE, k]
+    if loss - lane.loss > row.increase:
+        row.increase = loss - lane.loss
+    lane.earlier, lane.slope, lane.loss, lane.t = lane.slope, slope, loss, lane.t_new
+    why = reason(row, lane.t, loss, slope, out[STATE, k], H, gram_norm)
+    if out[RATE, k] > STIFFNESS:
+        lane.stiff, lane.calm = lane.stiff + 1, 0
+        if lane.stiff >= row.patience and why == GOES_ON:
+            row.before, row.size = lane.earlier, lane.size
+            why = STIFF
+    elif lane.stiff > 0:
+        lane.calm += 1
+        if lane.calm >= CALM:
+            lane.stiff = 0
+    return why
+
+
+@njit(cache=True, error_model="numpy", inline="always")
+def reject(lane: Any, row: Any, h: float, out: Array, k: int) -> int:
+    """The step is not taken: a smaller one is tried, unless it is too small."""
+    factor = out[FACTOR, k]
+    lane.size = h * (factor if factor > MIN_FACTOR else MIN_FACTOR)
+    lane.again = True
+    row.rejected += 1
+    if too_small(lane.size, lane.t):
+        return STEP_UNDERFLOW if np.isfinite(out[SLOPE, k]) else NON_FINITE
+    return GOES_ON
+
+
+@njit(cache=True, error_model="numpy", inline="always")
+def copy_lane(source: Array, lane: int, target: Array, to: int) -> None:
+    """State and slope of a lane, of (2, n, lanes), to a lane of another."""
+    for i in range(source.shape[1]):
+        target[0, i, to] = source[0, i, lane]
+        target[1, i, to] = source[1, i, lane]
+
+
 @njit(cache=True, error_model="numpy", nogil=True)
 def drive(
-    attempt: int, first: int, trial: int, n: int, H: int, gram_norm: float,
-    groups: Array, prepared: Array, scratch: Array, shared: Array,
-    starts: Array, t_start: Array, level: Array, rest_after: Array, budget: Counts, t_end: Array, max_step: Array,
-    watch: Flags, state: Array, t_stop: Array, stop: Codes, steps: Counts, rejects: Counts, evaluations: Counts,
-    increase: Array, first_norm: Array, before: Array, patience: Counts, next_size: Array,
+    attempt: int, first: int, trial: int, H: int, gram_norm: float,
+    groups: Array, prepared: Array, scratch: Array, shared: Array, state: Array, rows: Rows,
 ) -> Any:  # fmt: skip
-    """Carry every start to its stop and fill in state ... increase; returns the visits (row, t, gradient norm, state).
+    """Carry every row from its state to its stop, both (N, n) in `state`; returns the visits (visited.Visited).
 
-    A row that takes `patience` stiff steps ends as STIFF. What it needs to go on elsewhere: first_norm, the norm of the
-    leg's start (filled in where negative); before, the gradient norm a step earlier; next_size, the next step.
+    rows (N,): rows.ROW; a row that takes `patience` stiff steps ends as STIFF, with what it needs to go on elsewhere.
     attempt, first, trial: the kernel's addresses; groups (2, 2, n, lanes): state and slope before and after an attempt;
     prepared (4, n, lanes); scratch, shared: the kernel's. Visits of different rows come in no particular order.
     """
-    N, lanes = starts.shape[0], groups.shape[3]
-    h, h0 = scratch[-2 * lanes : -lanes], scratch[-lanes:]
-    out = scratch[-8 * lanes : -2 * lanes].reshape(6, lanes)
-    at_scratch, at_shared, at_h = scratch.ctypes.data, shared.ctypes.data, h.ctypes.data
-    at_h0, at_out = h0.ctypes.data, out.ctypes.data
-    at_group = (groups[0, 0].ctypes.data, groups[0, 1].ctypes.data, groups[1, 0].ctypes.data, groups[1, 1].ctypes.data)
-    at_ready = (prepared[0].ctypes.data, prepared[1].ctypes.data, prepared[2].ctypes.data, prepared[3].ctypes.data)
-    root_n = np.sqrt(n)
-
-    # What a lane is doing. A lane without a row runs along with h = 0.
-    row = np.full(lanes, -1)
-    t, t_new, size = np.zeros(lanes), np.zeros(lanes), np.zeros(lanes)
-    again = np.zeros(lanes, dtype=np.bool_)
-    loss, slope, earlier = np.zeros(lanes), np.zeros(lanes), np.zeros(lanes)
-    stiff, calm = np.zeros(lanes, dtype=np.int64), np.zeros(lanes, dtype=np.int64)
-
-    # Prepared starts, first in first out.
-    ready = np.full(lanes, -1)
-    ready_loss, ready_slope, ready_size, ready_d1 = np.zeros(lanes), np.zeros(lanes), np.zeros(lanes), np.zeros(lanes)
-    served = lanes
-    asked = 0  # rows handed to preparation so far
-
-    visits, visited = 0, 64
-    visit_row, visit_t, visit_slope = np.empty(visited, dtype=np.int64), np.empty(visited), np.empty(visited)
-    visit_state = np.empty((visited, n))
-
-    side, active = 0, 0
+    N, n, lanes = state.shape[0], state.shape[1], groups.shape[3]
+    out, h = scratch[-8 * lanes : -2 * lanes].reshape(6, lanes), scratch[-2 * lanes : -lanes]
+    at_h, at_scratch, at_shared, at_out = h.ctypes.data, scratch.ctypes.data, shared.ctypes.data, out.ctypes.data
+    at = (groups[0, 0].ctypes.data, groups[0, 1].ctypes.data, groups[1, 0].ctypes.data, groups[1, 1].ctypes.data)
+    group, queue = np.zeros(lanes, dtype=LANE), np.zeros(lanes, dtype=PREPARED)
+    for k in range(lanes):
+        group[k].row = -1
+    visits, visited = room_for(64, n), 0
+    asked, served, active, side = 0, lanes, 0, 0
     while True:
-        # --- refill ---
-        for lane in range(lanes):
-            if row[lane] >= 0:
+        for k in range(lanes):  # refill
+            if group[k].row >= 0:
                 continue
-            while True:
-                while served < lanes and ready[served] < 0:
-                    served += 1
-                if served < lanes or asked == N:
-                    break
-                for k in range(lanes):
-                    ready[k] = -1
-                    if asked < N:
-                        ready[k] = asked
-                        for i in range(n):
-                            prepared[0, i, k] = starts[asked, i]
-                        asked += 1
-                call(first, (at_ready[0], at_ready[1], at_scratch, at_shared, at_out))
-                for k in range(lanes):
-                    r = ready[k]
-                    h0[k] = 0.0
-                    if r < 0:
-                        continue
-                    ready_loss[k], ready_slope[k], norm = out[0, k], out[1, k], out[2, k]
-                    if not first_norm[r] >= 0.0:
-                        first_norm[r] = norm
-                    why = reason(
-                        out[0, k], ready_slope[k], norm, first_norm[r], t_start[r], level[r], t_end[r],
-                        rest_after[r], 1, budget[r], H, gram_norm,
-                    )  # fmt: skip
-                    evaluations[r] = 1
-                    if why != GOES_ON:
-                        stop[r], t_stop[r] = why, t_start[r]
-                        for i in range(n):
-                            state[r, i] = starts[r, i]
-                        ready[k] = -1
-                        continue
-                    ready_d1[k] = np.sqrt(out[4, k]) / root_n
-                    h0[k] = trial_step(np.sqrt(out[3, k]) / root_n, ready_d1[k], t_end[r] - t_start[r])
-                    evaluations[r] = 2
-                call(trial, (at_ready[0], at_ready[1], at_ready[2], at_ready[3], at_h0, at_scratch, at_shared, at_out))
-                for k in range(lanes):
-                    r = ready[k]
-                    if r >= 0:
-                        d2 = np.sqrt(out[3, k]) / root_n / h0[k]
-                        ready_size[k] = first_step(h0[k], ready_d1[k], d2, t_end[r] - t_start[r], max_step[r])
-                served = 0
+            while served == lanes and asked < N:
+                asked = prepare(first, trial, H, gram_norm, queue, prepared, scratch, shared, state, rows, asked)
+                served = next_ready(queue, 0)
             if served == lanes:
                 break
-            r = ready[served]
-            row[lane], t[lane], size[lane], again[lane] = r, t_start[r], ready_size[served], False
-            loss[lane], slope[lane], earlier[lane] = ready_loss[served], ready_slope[served], before[r]
-            stiff[lane], calm[lane] = 0, 0
-            for i in range(n):
-                groups[side, 0, i, lane] = prepared[0, i, served]
-                groups[side, 1, i, lane] = prepared[1, i, served]
-            served += 1
+            begin(group[k], queue[served], rows)
+            copy_lane(prepared, served, groups[side], k)
+            served = next_ready(queue, served + 1)
             active += 1
         if active == 0:
-            break
+            return first_of(visits, visited)
 
-        # --- attempt ---
-        for lane in range(lanes):
-            r = row[lane]
-            if r < 0:
-                h[lane] = 0.0
-                continue
-            if not again[lane]:
-                if size[lane] > max_step[r]:
-                    size[lane] = max_step[r]
-                elif too_small(size[lane], t[lane]):
-                    size[lane] = least_step(t[lane])
-            t_new[lane] = t[lane] + size[lane]
-            if t_new[lane] > t_end[r]:
-                t_new[lane] = t_end[r]
-            h[lane] = t_new[lane] - t[lane]
+        size_steps(group, rows, h)
         old, new = 2 * side, 2 * (1 - side)
-        call(
-            attempt,
-            (at_group[old], at_group[old + 1], at_group[new], at_group[new + 1], at_h, at_scratch, at_shared, at_out),
-        )
+        call(attempt, (at[old], at[old + 1], at[new], at[new + 1], at_h, at_scratch, at_shared, at_out))
 
-        # --- judge ---
-        for lane in range(lanes):
-            r = row[lane]
-            if r < 0:
+        while visited + lanes > len(visits.row):
+            visits = doubled(visits)
+        for k in range(lanes):  # judge
+            lane = group[k]
+            if lane.row < 0:
                 continue
-            evaluations[r] += 12
-            error, factor = out[3, lane], out[4, lane]
-            why = GOES_ON
-            if error < 1.0:
-                if factor > MAX_FACTOR:
-                    factor = MAX_FACTOR
-                if again[lane] and factor > 1.0:
-                    factor = 1.0
-                size[lane] = h[lane] * factor
-                again[lane] = False
-                steps[r] += 1
-                new_loss, new_slope = out[0, lane], out[1, lane]
-                if new_loss - loss[lane] > increase[r]:
-                    increase[r] = new_loss - loss[lane]
-                if watch[r] and slope[lane] < earlier[lane] and slope[lane] <= new_slope:
-                    if visits == visited:
-                        visited *= 2
-                        visit_row = np.concatenate((visit_row, np.empty_like(visit_row)))
-                        visit_t = np.concatenate((visit_t, np.empty_like(visit_t)))
-                        visit_slope = np.concatenate((visit_slope, np.empty_like(visit_slope)))
-                        visit_state = np.concatenate((visit_state, np.empty_like(visit_state)))
-                    visit_row[visits], visit_t[visits], visit_slope[visits] = r, t[lane], slope[lane]
-                    for i in range(n):
-                        visit_state[visits, i] = groups[side, 0, i, lane]
-                    visits += 1
-                earlier[lane], slope[lane], loss[lane], t[lane] = slope[lane], new_slope, new_loss, t_new[lane]
-                why = reason(
-                    new_loss, new_slope, out[2, lane], first_norm[r], t[lane], level[r], t_end[r],
-                    rest_after[r], evaluations[r], budget[r], H, gram_norm,
-                )  # fmt: skip
-                if out[5, lane] > STIFFNESS:
-                    stiff[lane], calm[lane] = stiff[lane] + 1, 0
-                    if stiff[lane] >= patience[r] and why == GOES_ON:
-                        why, before[r], next_size[r] = STIFF, earlier[lane], size[lane]
-                elif stiff[lane] > 0:
-                    calm[lane] += 1
-                    if calm[lane] >= CALM:
-                        stiff[lane] = 0
+            row = rows[lane.row]
+            row.evaluations += 12
+            if out[ERROR, k] < 1.0:
+                if is_visit(lane, row, out[SLOPE, k]):
+                    note(visits, visited, lane, groups[side, 0], k)
+                    visited += 1
+                why = accept(lane, row, h[k], out, k, H, gram_norm)
             else:
-                size[lane] = h[lane] * (factor if factor > MIN_FACTOR else MIN_FACTOR)
-                again[lane] = True
-                rejects[r] += 1
-                for i in range(n):  # the lane stays where it was
-                    groups[1 - side, 0, i, lane] = groups[side, 0, i, lane]
-                    groups[1 - side, 1, i, lane] = groups[side, 1, i, lane]
-                if too_small(size[lane], t[lane]):
-                    why = STEP_UNDERFLOW if np.isfinite(out[1, lane]) else NON_FINITE
+                why = reject(lane, row, h[k], out, k)
+                copy_lane(groups[side], k, groups[1 - side], k)
             if why != GOES_ON:
-                stop[r], t_stop[r] = why, t[lane]
-                for i in range(n):
-                    state[r, i] = groups[1 - side, 0, i, lane]
-                row[lane] = -1
+                stop(lane, row, why, groups[1 - side, 0], k, state)
                 active -= 1
         side = 1 - side
-    return visit_row[:visits], visit_t[:visits], visit_slope[:visits], visit_state[:visits]

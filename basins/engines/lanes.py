@@ -8,7 +8,7 @@ Where LLVM has no target for this CPU the reference engine does the work, with a
 from __future__ import annotations
 
 import warnings
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cache
 from typing import Any
 
@@ -20,6 +20,7 @@ from basins.engines.base import Array, Ends, Leg, Settings, Stop, Visits
 from basins.engines.kernel import Shape
 from basins.engines.machine import Kernel, kernel
 from basins.engines.reference import Reference
+from basins.engines.rows import BACK, RESISTS, ROW, STIFF, Rows
 from basins.problem import Problem
 
 WIDTHS = (("avx512f", 8), ("avx", 4))
@@ -95,6 +96,9 @@ class Lanes:
         return run(code, problem, leg, settings)
 
 
+ASKED = ("level", "rest_after", "budget", "t_end", "max_step", "watch")
+COUNTS = ("steps", "rejected", "evaluations")
+
 PATIENCE = 40
 """Stiff steps of DOP853 before a row is taken to be on a plateau; twice as many each time after."""
 
@@ -115,7 +119,7 @@ def run(code: Kernel, problem: Problem, leg: Leg, settings: Settings) -> Ends:
     """Carry every row to its stop with a compiled kernel: DOP853, RKC on plateaus, Radau beyond."""
     from basins.engines import group, plateau  # bring numba, which takes its time: only who integrates waits for it
 
-    N, n, lanes = *leg.starts.shape, code.lanes
+    n, lanes = leg.starts.shape[1], code.lanes
     shared = [np.array([settings.atol, settings.rtol]), problem.target.ravel()]
     if problem.gram_root is not None:
         shared.append(problem.gram_root.ravel())
@@ -123,107 +127,85 @@ def run(code: Kernel, problem: Problem, leg: Leg, settings: Settings) -> Ends:
     explicit: Any = group.drive
     stabilised: Any = plateau.drive
     scratch = _aligned((code.shape.scratch + 8) * lanes)
+    residual = scratch[: problem.target.size * lanes].reshape(-1, lanes)
     groups, prepared = (_aligned(4 * n * lanes) for _ in range(2))
     switches = settings.method == SWITCHING
     course = _Course(leg, PATIENCE if switches else np.iinfo(np.int64).max)
     dense = n <= DENSE
     stages = min(STAGES, plateau.most_stages(settings.rtol)) if dense else plateau.most_stages(settings.rtol)
     resist = [np.zeros(0, dtype=np.int64)]
-    rows = np.arange(N)
+    rows = np.arange(len(leg.starts))
     while len(rows) or not course.visits:
-        part = course.phase(rows)
+        state, part = course.phase(rows)
         visits = explicit(
-            code.attempt, code.first, code.trial, n, problem.H, problem.gram_norm,
-            groups.reshape(2, 2, n, lanes), prepared.reshape(4, n, lanes), scratch, parameters,
-            *part.asked, *part.told, part.first_norm, part.before, part.patience, part.size,
+            code.attempt, code.first, code.trial, problem.H, problem.gram_norm,
+            groups.reshape(2, 2, n, lanes), prepared.reshape(4, n, lanes), scratch, parameters, state, part,
         )  # fmt: skip
-        course.add(part, visits)
-        rows = rows[part.stop == group.STIFF]
+        course.add(rows, state, part, visits)
+        rows = rows[part["stop"] == STIFF]
         if not len(rows):
             break
-        part = course.phase(rows, PLATEAU if dense else None)
+        state, part = course.phase(rows, PLATEAU if dense else None)
         visits = stabilised(
-            code.stage, stages, dense, n, problem.target.size, problem.H, problem.gram_norm,
-            settings.atol, settings.rtol, _aligned(7 * n * lanes).reshape(7, n, lanes), scratch, parameters,
-            _aligned(4 * lanes).reshape(4, lanes),
-            *part.asked[:2], part.size, *part.asked[2:], part.first_norm, part.before, *part.told,
+            code.stage, stages, dense, problem.H, problem.gram_norm, settings.atol, settings.rtol,
+            _aligned(7 * n * lanes).reshape(7, n, lanes), scratch, parameters, residual,
+            _aligned(4 * lanes).reshape(4, lanes), state, part,
         )  # fmt: skip
-        course.add(part, visits)
-        course.patience[rows] *= 2
-        spent = (part.stop == Stop.BUDGET) & dense & (leg.budget[rows] > PLATEAU)
-        resist.append(rows[spent | (part.stop == plateau.RESISTS)])
-        rows = rows[part.stop == plateau.BACK]
+        course.add(rows, state, part, visits)
+        course.rows["patience"][rows] *= 2
+        spent = (part["stop"] == Stop.BUDGET) & dense & (leg.budget[rows] > PLATEAU)
+        resist.append(rows[spent | (part["stop"] == RESISTS)])
+        rows = rows[part["stop"] == BACK]
     rows = np.sort(np.concatenate(resist))
     if len(rows):
         implicit = replace(settings, engine=Reference.name, method="Radau")
-        course.take(rows, Reference().integrate(problem, Leg(*course.phase(rows).asked), implicit))
+        course.take(rows, Reference().integrate(problem, course.leg(rows), implicit))
     return course.ends()
 
 
-@dataclass(frozen=True)
-class _Phase:
-    """Some rows' stretch with one method. asked: starts, t_start, level, rest_after, budget, t_end, max_step, watch;
-    told: state, t, stop, steps, rejected, evaluations, loss_increase; the others go in and out."""
-
-    rows: NDArray[np.int64]
-    asked: tuple[NDArray[Any], ...]
-    told: tuple[NDArray[Any], ...]
-    first_norm: Array
-    before: Array
-    patience: NDArray[np.int64]
-    size: Array
-
-    @property
-    def stop(self) -> NDArray[np.int8]:
-        return self.told[2]
-
-
 class _Course:
-    """The rows of a leg over phases."""
+    """The rows of a leg over phases: their states (N, n), what is known of them (rows.ROW, N), the visits of each."""
 
     def __init__(self, leg: Leg, patience: int) -> None:
-        N = len(leg.starts)
-        self.leg = leg
-        self.state, self.t = np.array(leg.starts, dtype=np.float64, order="C"), np.array(leg.t_start, dtype=np.float64)
-        self.stop = np.empty(N, dtype=np.int8)
-        self.steps, self.rejected, self.evaluations = (np.zeros(N, dtype=np.int64) for _ in range(3))
-        self.increase = np.zeros(N)
-        self.first_norm, self.before = np.full(N, -1.0), np.full(N, np.inf)
-        self.patience, self.size = np.full(N, patience), np.zeros(N)
+        self.state = np.array(leg.starts, dtype=np.float64, order="C")
+        self.rows = np.zeros(len(self.state), dtype=ROW)
+        self.rows["t"] = leg.t_start
+        for name in ASKED:
+            self.rows[name] = getattr(leg, name)
+        self.rows["patience"], self.rows["first_norm"], self.rows["before"] = patience, -1.0, np.inf
         self.visits: list[tuple[NDArray[Any], ...]] = []
 
-    def phase(self, rows: NDArray[np.int64], most: int | None = None) -> _Phase:
-        """The next phase of these rows, from where they are on what is left of their budgets, or of `most`."""
-        leg, N = self.leg, len(rows)
-        allowed = leg.budget[rows] if most is None else np.minimum(leg.budget[rows], most)
-        budget = np.maximum(1, allowed - self.evaluations[rows])
-        numbers = (leg.level, leg.rest_after, leg.t_end, leg.max_step)
-        level, rest_after, t_end, max_step = (np.asarray(a[rows], dtype=np.float64) for a in numbers)
-        asked: tuple[NDArray[Any], ...]
-        asked = (self.state[rows], self.t[rows], level, rest_after, budget, t_end, max_step, leg.watch[rows])
-        counts = (np.zeros(N, dtype=np.int64) for _ in range(3))
-        told: tuple[NDArray[Any], ...]
-        told = (np.empty((N, self.state.shape[1])), np.empty(N), np.empty(N, dtype=np.int8), *counts, np.zeros(N))
-        return _Phase(rows, asked, told, self.first_norm[rows], self.before[rows], self.patience[rows], self.size[rows])
+    def phase(self, rows: NDArray[np.int64], most: int | None = None) -> tuple[Array, Rows]:
+        """These rows' states and what a driver is to know of them: on what is left of their budgets, or of `most`."""
+        part = self.rows[rows]
+        allowed = part["budget"] if most is None else np.minimum(part["budget"], most)
+        part["budget"] = np.maximum(1, allowed - part["evaluations"])
+        for name in (*COUNTS, "increase"):
+            part[name] = 0
+        return self.state[rows], part
 
-    def add(self, part: _Phase, visits: tuple[NDArray[Any], ...]) -> None:
+    def leg(self, rows: NDArray[np.int64]) -> Leg:
+        """The leg that another engine is to carry these rows on."""
+        state, part = self.phase(rows)
+        return Leg(state, part["t"].copy(), *(part[name].copy() for name in ASKED))
+
+    def add(self, rows: NDArray[np.int64], state: Array, part: Rows, visits: tuple[NDArray[Any], ...]) -> None:
         """What a phase told of its rows."""
-        rows = part.rows
-        self.state[rows], self.t[rows], self.stop[rows], steps, rejected, evaluations, increase = part.told
-        self.steps[rows] += steps
-        self.rejected[rows] += rejected
-        self.evaluations[rows] += evaluations
-        self.increase[rows] = np.maximum(self.increase[rows], increase)
-        self.first_norm[rows], self.before[rows], self.size[rows] = part.first_norm, part.before, part.size
+        for name in COUNTS:
+            self.rows[name][rows] += part[name]
+        self.rows["increase"][rows] = np.maximum(self.rows["increase"][rows], part["increase"])
+        for name in ("t", "stop", "first_norm", "before", "size"):
+            self.rows[name][rows] = part[name]
+        self.state[rows] = state
         self.visits.append((rows[visits[0]], *visits[1:]))
 
     def take(self, rows: NDArray[np.int64], more: Ends) -> None:
         """What another engine told of these rows, to their end."""
-        self.state[rows], self.t[rows], self.stop[rows] = more.state, more.t, more.stop
-        self.steps[rows] += more.steps
-        self.rejected[rows] = -1
-        self.evaluations[rows] += more.evaluations
-        self.increase[rows] = np.maximum(self.increase[rows], more.loss_increase)
+        self.state[rows], self.rows["t"][rows], self.rows["stop"][rows] = more.state, more.t, more.stop
+        self.rows["steps"][rows] += more.steps
+        self.rows["rejected"][rows] = -1
+        self.rows["evaluations"][rows] += more.evaluations
+        self.rows["increase"][rows] = np.maximum(self.rows["increase"][rows], more.loss_increase)
         visits = more.visits
         self.visits.append((rows[visits.row], visits.t, visits.gradient_norm, visits.state))
 
@@ -232,7 +214,10 @@ class _Course:
         row, t, gradient_norm, state = (np.concatenate(column) for column in zip(*self.visits, strict=True))
         order = np.argsort(row, kind="stable")  # lanes end in an order of their own
         visits = Visits(row[order], t[order], gradient_norm[order], state[order])
-        return Ends(self.state, self.t, self.stop, self.steps, self.rejected, self.evaluations, self.increase, visits)
+        t, stop, steps, rejected, evaluations, increase = (
+            self.rows[name].copy() for name in ("t", "stop", *COUNTS, "increase")
+        )
+        return Ends(self.state, t, stop, steps, rejected, evaluations, increase, visits)
 
 
 def _aligned(numbers: int) -> Array:

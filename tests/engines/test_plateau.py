@@ -6,12 +6,13 @@ from lanes_cases import everything, gaussian, leg
 
 from basins import Problem, integrate
 from basins.data import sklearn_data
+from basins.engines import chebyshev, plateau
 from basins.engines import lanes as lanes_engine
-from basins.engines import plateau
 from basins.engines.base import Settings, Stop
 from basins.engines.lanes import Lanes, _aligned, run, shape_of
 from basins.engines.machine import compiled, kernel
 from basins.engines.reference import Reference
+from basins.engines.rows import ROW
 from basins.exact import balanced
 
 PROBLEM = Problem.from_spectrum([2.0, 1.0], d_x=2, hidden=(2, 2))
@@ -34,19 +35,16 @@ def beside_a_non_strict_saddle(N, distance, problem=PROBLEM, fitted=(0,), seed=0
 
 def rkc(problem, start, h, t_end, rtol=1e3):
     """RKC alone with steps of h, from `start`: (state, t, stop, steps, evaluations)."""
-    code, n = kernel(shape_of(problem), 1), problem.n
-    state, t, stop = np.empty((1, n)), np.empty(1), np.empty(1, dtype=np.int8)
-    steps, rejects, evaluations = (np.zeros(1, dtype=np.int64) for _ in range(3))
-    one = np.ones(1)
+    code, n, state, row = kernel(shape_of(problem), 1), problem.n, start[None].copy(), np.zeros(1, dtype=ROW)
+    row["size"], row["level"], row["rest_after"], row["budget"], row["t_end"] = h, -np.inf, np.inf, 10**6, t_end
+    row["max_step"], row["first_norm"], row["before"] = h, 1.0, np.inf
+    scratch = _aligned(code.shape.scratch + 8)
     plateau.drive(
-        code.stage, 2000, False, n, problem.target.size, problem.H, problem.gram_norm, rtol, rtol,
-        _aligned(7 * n).reshape(7, n, 1), _aligned(code.shape.scratch + 8),
-        np.array([rtol, rtol, *problem.target.flat]), _aligned(4).reshape(4, 1),
-        start[None].copy(), 0 * one, h * one, -np.inf * one, np.inf * one,
-        np.array([10**6]), t_end * one, h * one, np.zeros(1, dtype=bool), one, np.inf * one,
-        state, t, stop, steps, rejects, evaluations, np.zeros(1),
+        code.stage, 2000, False, problem.H, problem.gram_norm, rtol, rtol, _aligned(7 * n).reshape(7, n, 1), scratch,
+        np.array([rtol, rtol, *problem.target.flat]), scratch[: problem.target.size].reshape(-1, 1),
+        _aligned(4).reshape(4, 1), state, row,
     )  # fmt: skip
-    return state[0], t[0], stop[0], int(steps[0]), int(evaluations[0])
+    return state[0], row["t"][0], row["stop"][0], int(row["steps"][0]), int(row["evaluations"][0])
 
 
 def test_order_2_on_an_exact_solution():
@@ -74,27 +72,27 @@ def test_the_interval_of_stability(x):
     state, _, stop, steps, evaluations = rkc(PROBLEM, start, x / rates[-1], x / rates[-1])
     assert (stop, steps) == (Stop.T_END, 1)
     assert np.linalg.norm(state - corner) < 1e-7
-    stages = plateau.stages_for(plateau.SAFE * x)
+    stages = chebyshev.stages_for(plateau.SAFE * x)
     assert stages <= 2 + np.sqrt(1.54 * 1.2 * x + 1)
     assert stages + 2 <= evaluations <= stages + 1 + plateau.POWERS
-    assert abs(damped(stages, -plateau.reach(stages))) < 1
-    assert abs(damped(stages, -1.5 * plateau.reach(stages))) > 1
+    assert abs(damped(stages, -chebyshev.reach(stages))) < 1
+    assert abs(damped(stages, -1.5 * chebyshev.reach(stages))) > 1
 
 
 def damped(s, z):
     """P_s(z) = a_s + b_s T_s(w_0 + w_1 z)."""
-    w0 = 1 + plateau.DAMPING / s**2
+    w0 = 1 + chebyshev.DAMPING / s**2
     T = np.polynomial.chebyshev.Chebyshev.basis(s)
     value, first, second = T(w0), T.deriv()(w0), T.deriv(2)(w0)
     if s < 60:
-        assert plateau.slope_at(w0, s) == pytest.approx(first / second, rel=1e-9)
+        assert chebyshev.slope_at(w0, s) == pytest.approx(first / second, rel=1e-9)
     b = second / first**2
     return 1 - b * value + b * T(w0 + first / second * z)
 
 
 def test_a_cube_root():
     for x in (1e-12, 1e-3, 0.5, 7.0):
-        assert plateau.cube_root(x) == pytest.approx(x ** (1 / 3), rel=0.01)
+        assert chebyshev.cube_root(x) == pytest.approx(x ** (1 / 3), rel=0.01)
 
 
 def test_error_across_a_plateau():
