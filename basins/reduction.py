@@ -51,21 +51,8 @@ def reduce(X: Array, Y: Array, *, standardise: bool = False, intercept: bool = F
         raise DataError(f"X has {len(X)} samples and Y has {len(Y)}", remedy="give one row of Y for each row of X")
     if len(X) < 2:
         raise DataError(f"{len(X)} sample is no data set", where="X, Y", remedy="give at least two samples")
-    digest = hashlib.sha256()
-    for array in (X, Y):
-        digest.update(repr(array.shape).encode() + np.ascontiguousarray(array).tobytes())
-    digest.update(f"standardise={standardise} intercept={intercept}".encode())
-
-    notes: list[str] = []
-    constant = np.ptp(X, axis=0) == 0
-    if standardise:
-        X = (X - X.mean(axis=0)) / np.where(constant, 1.0, X.std(axis=0))
-        X[:, constant] = 0.0
-    if constant.any():
-        notes.append(f"constant input column(s) at position {', '.join(map(str, np.flatnonzero(constant)))}")
-    if intercept:
-        X = np.column_stack([X, np.ones(len(X))])
-
+    digest = _digest(X, Y, standardise, intercept)
+    X, notes = _inputs(X, standardise, intercept)
     m, d_x = X.shape
     U, s, Vt = np.linalg.svd(X.T, full_matrices=False)  # the paper's X is (d_x, m)
     if s[0] == 0:
@@ -100,8 +87,31 @@ def reduce(X: Array, Y: Array, *, standardise: bool = False, intercept: bool = F
         float(s[0]),
         float(s[0] / s[rank - 1]),
         tuple(notes),
-        digest.hexdigest(),
+        digest,
     )
+
+
+def _digest(X: Array, Y: Array, standardise: bool, intercept: bool) -> str:
+    """SHA-256 of the data as given and of what is done to it."""
+    digest = hashlib.sha256()
+    for array in (X, Y):
+        digest.update(repr(array.shape).encode() + np.ascontiguousarray(array).tobytes())
+    digest.update(f"standardise={standardise} intercept={intercept}".encode())
+    return digest.hexdigest()
+
+
+def _inputs(X: Array, standardise: bool, intercept: bool) -> tuple[Array, list[str]]:
+    """X standardised and with a column of ones, where that is asked for; and what is to be noted of it."""
+    notes: list[str] = []
+    constant = np.ptp(X, axis=0) == 0
+    if standardise:
+        X = (X - X.mean(axis=0)) / np.where(constant, 1.0, X.std(axis=0))
+        X[:, constant] = 0.0
+    if constant.any():
+        notes.append(f"constant input column(s) at position {', '.join(map(str, np.flatnonzero(constant)))}")
+    if intercept:
+        X = np.column_stack([X, np.ones(len(X))])
+    return X, notes
 
 
 def _matrix(array: Array, name: str) -> Array:

@@ -85,13 +85,7 @@ def classify(problem: Problem, W: ArrayLike, *, reach: float = REACH, hessian: b
     undecided. Cost: milliseconds for n < 100, seconds for n = 3,000. Raises ArgumentError for a batch, a
     state not finite, or a reach outside (0, 1).
     """
-    state = problem.state(W)
-    if state.ndim != 1 or not np.isfinite(state).all():
-        raise ArgumentError(
-            "not one finite state" if state.ndim == 1 else f"a batch of shape {state.shape}",
-            where="classify",
-            remedy=f"give one finite state, ({problem.n},)",
-        )
+    state = _one_finite_state(problem, W)
     if not 0 < reach < 1:
         raise ArgumentError(f"reach = {reach!r}", where="reach", remedy="a distance relative to the state, in (0, 1)")
     layers = list(paper_layers(problem, state))
@@ -139,6 +133,17 @@ def classify(problem: Problem, W: ArrayLike, *, reach: float = REACH, hessian: b
         deciding=answer.deciding,
         inertia=curvature,
     )
+
+
+def _one_finite_state(problem: Problem, W: ArrayLike) -> Array:
+    state = problem.state(W)
+    if state.ndim != 1 or not np.isfinite(state).all():
+        raise ArgumentError(
+            "not one finite state" if state.ndim == 1 else f"a batch of shape {state.shape}",
+            where="classify",
+            remedy=f"give one finite state, ({problem.n},)",
+        )
+    return state
 
 
 def nearest(

@@ -39,6 +39,36 @@ def tile_of(rows: int, columns: int) -> tuple[int, int]:
     return min(fits, key=cost)
 
 
+def block(f: Function, out: Matrix, X: Matrix, Y: Matrix, start: Matrix | None, size: tuple[int, int, int]) -> None:
+    """One tile (a, b) of a product, its sums in registers over the inner dimension: (a, b, inner) = size."""
+    a, b, inner = size
+    cells = [(r, c) for r in range(a) for c in range(b)]
+
+    def term(k: Index, sums: list[str]) -> list[str]:
+        Xk, Yk = f.shift(X.data, k, X.column), f.shift(Y.data, k, Y.row)
+        x = [f.load(Xk + r * X.row) for r in range(a)]
+        y = [f.load(Yk + c * Y.column) for c in range(b)]
+        if start is not None:
+            x = [f.negate(value) for value in x]
+        if not sums:
+            return [f.mul(x[r], y[c]) for r, c in cells]
+        return [f.fma(x[r], y[c], sums[i]) for i, (r, c) in enumerate(cells)]
+
+    if start is None:
+        sums, first = term(0, []), 1
+    else:
+        sums, first = [f.load(start.data + (r * start.row + c * start.column)) for r, c in cells], 0
+    X, Y = X._replace(data=X.data + first * X.column), Y._replace(data=Y.data + first * Y.row)
+    sums = f.loop(inner - first, sums, term, unroll=inner <= LONG)
+    for value, (r, c) in zip(sums, cells, strict=True):
+        f.store(value, out.data + (r * out.row + c * out.column))
+
+
+def moved(f: Function, M: Matrix, index: Index, stride: int) -> Matrix:
+    """The matrix that begins so many strides on."""
+    return M._replace(data=f.shift(M.data, index, stride))
+
+
 def product(
     f: Function,
     out: Matrix,
@@ -52,58 +82,31 @@ def product(
     tile = tile_of(rows, columns)
     unroll = rows * columns * inner <= WRITTEN_OUT
 
-    def block(out: Matrix, X: Matrix, Y: Matrix, start: Matrix | None, a: int, b: int) -> None:
-        cells = [(r, c) for r in range(a) for c in range(b)]
-
-        def term(k: Index, sums: list[str]) -> list[str]:
-            Xk, Yk = f.shift(X.data, k, X.column), f.shift(Y.data, k, Y.row)
-            x = [f.load(Xk + r * X.row) for r in range(a)]
-            y = [f.load(Yk + c * Y.column) for c in range(b)]
-            if start is not None:
-                x = [f.negate(value) for value in x]
-            if not sums:
-                return [f.mul(x[r], y[c]) for r, c in cells]
-            return [f.fma(x[r], y[c], sums[i]) for i, (r, c) in enumerate(cells)]
-
-        if start is None:
-            sums, first = term(0, []), 1
-        else:
-            sums, first = [f.load(start.data + (r * start.row + c * start.column)) for r, c in cells], 0
-        X1 = X._replace(data=X.data + first * X.column)
-        Y1 = Y._replace(data=Y.data + first * Y.row)
-        X, Y = X1, Y1
-        sums = f.loop(inner - first, sums, term, unroll=inner <= LONG)
-        for value, (r, c) in zip(sums, cells, strict=True):
-            f.store(value, out.data + (r * out.row + c * out.column))
-
-    def moved(M: Matrix, index: Index, stride: int) -> Matrix:
-        return M._replace(data=f.shift(M.data, index, stride))
-
     def strip(out: Matrix, X: Matrix, start: Matrix | None, a: int) -> None:
         whole, rest = divmod(columns, tile[1])
 
         def body(j: Index, _: list[str]) -> list[str]:
             b = tile[1]
-            s = None if start is None else moved(start, j, b * start.column)
-            block(moved(out, j, b * out.column), X, moved(Y, j, b * Y.column), s, a, b)
+            s = None if start is None else moved(f, start, j, b * start.column)
+            block(f, moved(f, out, j, b * out.column), X, moved(f, Y, j, b * Y.column), s, (a, b, inner))
             return []
 
         f.loop(whole, [], body, unroll=unroll)
         if rest:
             at = whole * tile[1]
-            s = None if start is None else moved(start, at, start.column)
-            block(moved(out, at, out.column), X, moved(Y, at, Y.column), s, a, rest)
+            s = None if start is None else moved(f, start, at, start.column)
+            block(f, moved(f, out, at, out.column), X, moved(f, Y, at, Y.column), s, (a, rest, inner))
 
     whole, rest = divmod(rows, tile[0])
 
     def body(i: Index, _: list[str]) -> list[str]:
         a = tile[0]
-        s = None if start is None else moved(start, i, a * start.row)
-        strip(moved(out, i, a * out.row), moved(X, i, a * X.row), s, a)
+        s = None if start is None else moved(f, start, i, a * start.row)
+        strip(moved(f, out, i, a * out.row), moved(f, X, i, a * X.row), s, a)
         return []
 
     f.loop(whole, [], body, unroll=unroll)
     if rest:
         at = whole * tile[0]
-        s = None if start is None else moved(start, at, start.row)
-        strip(moved(out, at, out.row), moved(X, at, X.row), s, rest)
+        s = None if start is None else moved(f, start, at, start.row)
+        strip(moved(f, out, at, out.row), moved(f, X, at, X.row), s, rest)

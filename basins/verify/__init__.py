@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 from basins.errors import ArgumentError, RunError
 from basins.store import Files, Manifest, files_at, layout, read_manifest
@@ -46,15 +46,15 @@ class Verification:
 
     run: str
     seed: int
-    shards: int
-    good: int
-    trajectories: int
-    missing: int
-    without_digests: int
     findings: tuple[Finding, ...]
-    set_aside: str | None
-    again: BlocksAgain | None
-    labels: LabelCheck | None
+    shards: int = 0
+    good: int = 0
+    trajectories: int = 0
+    missing: int = 0
+    without_digests: int = 0
+    set_aside: str | None = None
+    again: BlocksAgain | None = None
+    labels: LabelCheck | None = None
 
     @property
     def left(self) -> tuple[Finding, ...]:
@@ -120,41 +120,31 @@ def verify(
     same_writer = dict(manifest.versions).get("pyarrow") == dict(versions())["pyarrow"]
     what_it_is = [*check_what_it_is(files, manifest), *check_cases(files, manifest, same_writer)]
     if any(one.trouble is Trouble.manifest for one in what_it_is):
-        return Verification(files.uri, seed, 0, 0, 0, 0, 0, tuple(what_it_is), None, None, None)
+        return Verification(files.uri, seed, tuple(what_it_is))
     layers = read_layers(files, manifest)
     view, folders = View(files, layers), places(files, manifest, layers)
     findings = [*what_it_is, *check_layers(files, layers), *_check_verified(files, manifest)]
     if any(one.trouble is Trouble.manifest for one in findings):
-        return Verification(files.uri, seed, 0, 0, 0, 0, 0, tuple(findings), None, None, None)
-    looked: list[ShardCheck] = []
-    missing = without = 0
-    for place in folders:
-        checks, damage, lost, lacking = _look(files, place, same_writer, step)
-        looked += checks
-        findings += damage
-        missing += lost
-        without += lacking
+        return Verification(files.uri, seed, tuple(findings))
+    each = [_look(files, place, same_writer, step) for place in folders]
+    looked = [check for one in each for check in one.checks]
+    findings += [damage for one in each for damage in one.findings]
     good = [one for one in looked if one.counts is not None]
     again = _again(manifest, folders, good, blocks, seed, step)
     if again is not None:
         findings += again.findings
-    # A row is as its highest layer has it: a shard is sure if what lies over it is, too.
-    suspect = {
-        (one.case, one.shard) for one in findings if one.shard is not None and one.trouble is not Trouble.digests
-    }
-    sure = [under(view, manifest, one) for one in good if not one.layer and (one.case, one.shard) not in suspect]
+    sure = [under(view, manifest, one) for one in _sure(good, findings)]
     labels = check_labels(files, manifest, view, sure, sample, seed, step) if sample else None
     wrong = {(one.layer, one.case, one.shard) for one in findings if one.trouble is Trouble.computed}
     verification = Verification(
         run=files.uri,
         seed=seed,
+        findings=tuple(findings),
         shards=len(looked),
         good=len([one for one in good if (one.layer, one.case, one.shard) not in wrong]),
         trajectories=sum(sum(one.counts) for one in sure if one.counts is not None),
-        missing=missing,
-        without_digests=without,
-        findings=tuple(findings),
-        set_aside=None,
+        missing=sum(one.missing for one in each),
+        without_digests=sum(one.without_digests for one in each),
         again=again,
         labels=labels,
     )
@@ -163,10 +153,16 @@ def verify(
     return verification
 
 
-def _look(
-    files: Files, place: Place, same_writer: bool, step: Step
-) -> tuple[list[ShardCheck], list[Finding], int, int]:
-    """Every committed shard of a folder looked at; damage; shards that are missing; and those without digests yet."""
+class _Looked(NamedTuple):
+    """Of a folder: every committed shard looked at; damage; shards that are missing, and those without digests yet."""
+
+    checks: list[ShardCheck]
+    findings: list[Finding]
+    missing: int
+    without_digests: int
+
+
+def _look(files: Files, place: Place, same_writer: bool, step: Step) -> _Looked:
     findings = check_strays(place)
     planned = {case.key: set(place.contents.shards(case)) for case in place.contents.cases}
     there = {
@@ -190,7 +186,15 @@ def _look(
             step("shards looked at", len(looked), done)
             looked.append(one)
             findings += one.findings
-    return looked, findings, of - done, without
+    return _Looked(looked, findings, of - done, without)
+
+
+def _sure(good: list[ShardCheck], findings: list[Finding]) -> list[ShardCheck]:
+    """Good shards of the base. A row is as its highest layer has it: a shard is sure if what lies over it is, too."""
+    suspect = {
+        (one.case, one.shard) for one in findings if one.shard is not None and one.trouble is not Trouble.digests
+    }
+    return [one for one in good if not one.layer and (one.case, one.shard) not in suspect]
 
 
 def _check_verified(files: Files, manifest: Manifest) -> list[Finding]:
