@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 
 NEVER = float("inf")
 
+STARTING = 8.0
+"""Seconds that a driver may take until its first shard; on Ray it takes most of that."""
+
 
 @dataclass
 class Injected:
@@ -188,7 +191,13 @@ def second_driver(episode: Episode) -> Injected | None:
         return None
     driver = episode.start()
     words = f"a second driver {driver.pid} beside {episode.running()[0].pid}, {episode.missing()} shards missing"
-    return Injected("second driver", words, (driver.pid,), episode.in_flight(), driver=driver)
+    injected = Injected("second driver", words, (driver.pid,), episode.in_flight(), driver=driver, alone=True)
+    injected.undo, injected.undo_at = _nothing, injected.at + STARTING
+    return injected
+
+
+def _nothing() -> None:
+    """What a second driver leaves to be taken back: only other faults wait until it has started."""
 
 
 # --- stores -----------------------------------------------------------------------------------------------------------
@@ -263,6 +272,7 @@ def _wait(look: Callable[[], list[Held]], limit: float) -> list[Held]:
 
 
 def shuffled(kinds: list[str], chance: random.Random) -> list[str]:
-    """In a random order, but for the head, which ends the cluster and comes last."""
+    """In a random order, but for a second driver, which comes first, while there is work for two; and for the head,
+    which ends the cluster and comes last."""
     order = chance.sample(kinds, len(kinds))
-    return sorted(order, key=lambda name: name == "head killed")
+    return sorted(order, key=lambda name: (name != "second driver", name == "head killed"))

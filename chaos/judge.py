@@ -146,18 +146,22 @@ def _stopped(injected: Injected, evidence: Evidence) -> Outcome:
 
 
 def _raylet_stopped(injected: Injected, evidence: Evidence) -> Outcome:
-    """Shards whose answer, or whose start, waited at the stopped node until they were given up."""
+    """Shards that were given up while their node was stopped: whatever its workers, which go on, were at by then; and
+    those that were given to it and never begun."""
     found = Outcome()
-    there = {(one.key, one.attempt): one for one in injected.held if one.parent in injected.pids}
     for event in evidence.telemetry:
         if event["event"] != "AttemptLost" or not injected.at < event["time"] < injected.undone + LATE:
             continue
-        key = (event["case"], event["shard"]), event["attempt"]
-        begun = [e for e in evidence.journal.of(key[0], "begin") if e["attempt"] == key[1] and e["t"] < event["time"]]
-        if key in there:
-            found.add(there[key], evidence.recovery(there[key], injected.at), event["cause"])
+        shard, attempt = (event["case"], event["shard"]), event["attempt"]
+        told = evidence.journal.of(shard, "begin")
+        begun = [entry for entry in told if entry["attempt"] == attempt and entry["t"] < event["time"]]
+        there = [entry for entry in begun if entry["parent"] in injected.pids]
+        if there:
+            held = _begun(there[-1], evidence.journal)
+            assert held is not None
+            found.add(held, evidence.recovery(held, injected.at), event["cause"], "at a stopped node")
         elif not begun:
-            stuck = Held(*key[0], key[1], "", 0, injected.pids[0], there_session(injected), event["time"])
+            stuck = Held(*shard, attempt, "", 0, injected.pids[0], there_session(injected), event["time"])
             found.add(stuck, evidence.recovery(stuck, event["time"]), event["cause"], "given to the node, not begun")
     return found
 
