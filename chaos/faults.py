@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
 NEVER = float("inf")
 
-STARTING = 8.0
-"""Seconds that a driver may take until its first shard; on Ray it takes most of that."""
+STARTING = 10.0
+"""Seconds that a driver may take until its first shard; on Ray, beside another one, it takes most of that."""
 
 
 @dataclass
@@ -187,7 +187,8 @@ def driver_killed(episode: Episode) -> Injected | None:
 
 @kind("second driver")
 def second_driver(episode: Episode) -> Injected | None:
-    if len(episode.running()) != 1 or not episode.in_flight() or episode.missing() < 10:
+    """It need not wait for the first to be at work: on Ray its start takes as long as half of a run."""
+    if len(episode.running()) != 1 or episode.missing() < 30:
         return None
     driver = episode.start()
     words = f"a second driver {driver.pid} beside {episode.running()[0].pid}, {episode.missing()} shards missing"
