@@ -13,9 +13,9 @@ from basins.store import files_at
 from chaos.compare import compare, contents
 from chaos.deal import SHARES, counts
 from chaos.experiment import lay_down
-from chaos.faults import KINDS
+from chaos.faults import KINDS, Injected
 from chaos.journal import Journal
-from chaos.judge import JUDGES
+from chaos.judge import JUDGES, Evidence, judge
 
 ROOT = Path(__file__).resolve().parent.parent
 SHORT = "worker killed,worker killed in a put,driver killed"
@@ -77,3 +77,25 @@ def test_every_kind_that_is_dealt_can_be_injected_and_judged() -> None:
     kinds = {kind for shares in SHARES.values() for kind in shares}
     assert kinds == set(KINDS) == set(JUDGES)
     assert sum(counts(list(SHARES), 100).values()) == 100
+
+
+def test_a_stopped_raylet_is_judged_by_what_its_workers_were_at_when_they_were_given_up(tmp_path: Path) -> None:
+    def say(t: float, pid: int, event: str, **what: object) -> None:
+        entry = {"t": t, "pid": pid, "parent": 70 if pid == 7 else 80, "job": "01", "event": event, "case": "c", **what}
+        with (tmp_path / f"{pid}.jsonl").open("a") as file:
+            file.write(json.dumps(entry) + "\n")
+
+    journal = Journal(tmp_path, "run")
+    for pid, shard, t in ((7, 1, 9.0), (8, 2, 9.5), (7, 3, 12.0), (8, 4, 12.0)):  # the node goes on to shard 3
+        say(t, pid, "begin", run="run", shard=shard, attempt=1)
+    for pid, shard in ((7, 1), (8, 2), (8, 4)):
+        say(13.0, pid, "end", shard=shard, attempt=1, computed=True)
+    say(16.0, 8, "begin", run="run", shard=3, attempt=2)
+    say(17.0, 8, "end", shard=3, attempt=2, computed=True)
+    lost = {"event": "AttemptLost", "case": "c", "attempt": 1, "cause": "its node died"}
+    told = [lost | {"shard": shard, "time": t} for shard, t in ((3, 14.0), (2, 9.9), (2, 14.0), (3, 99.0))]
+    fault = Injected("raylet stopped", "SIGSTOP", (70,), journal.look().held(at=10.0), at=10.0, undone=30.0)
+    outcome = judge(fault, Evidence(journal, told, []))
+    assert outcome.phases == ["at a stopped node"]
+    assert outcome.recovered == ["retry"]
+    assert not judge(fault, Evidence(journal, [lost | {"shard": 2, "time": 14.0}], [])).hit
