@@ -26,7 +26,7 @@ def work(run: str, case: str, shard: int, attempt: int) -> Commit:
     the summary, which counts trajectories of this call; its digests are empty.
     """
     telemetry = timed()
-    files = files_at(run)
+    files = files_at(run, patient=True)
     manifest = read_manifest(files)
     levels = replicate(files, manifest, manifest.case(case), shard)
     trajectories = sum(level.climb.trajectories for level in levels)
