@@ -110,8 +110,8 @@ class Proxy:
 
     def _one(self, client: socket.socket, asked: Any, server: socket.socket, deaf: threading.Event) -> bool:
         """Pass one request on. False where the connection ends."""
-        lines = list(iter(asked.readline, b"\r\n"))
-        if not lines or not lines[-1]:
+        lines = list(_head(asked))
+        if not lines:
             return False
         method, path, _ = lines[0].decode().split(" ", 2)
         path = unquote(path)
@@ -139,6 +139,16 @@ class Proxy:
             server.sendall(data)
             passed += 0 if framing else len(data)
         return True
+
+
+def _head(asked: Any) -> Iterator[bytes]:
+    """The lines of a head; none where the connection ends before it or within it."""
+    lines = []
+    while (line := asked.readline()) != b"\r\n":
+        if not line:
+            return
+        lines.append(line)
+    yield from lines
 
 
 def _body(asked: Any, head: bytes) -> Iterator[tuple[bytes, bool]]:

@@ -1,0 +1,32 @@
+"""The way to a store that does harm: it lets go of a client that leaves."""
+
+from __future__ import annotations
+
+import socket
+import threading
+import time
+from types import SimpleNamespace
+from typing import Any, cast
+
+from proxy import Proxy
+
+
+def test_a_connection_that_its_client_leaves_ends_on_both_sides() -> None:
+    """Workers come and go by the hundred: a thread that went on reading nothing once ate a core and a gigabyte."""
+    with socket.create_server(("127.0.0.1", 0)) as store:
+        port = store.getsockname()[1]
+        with Proxy(cast(Any, SimpleNamespace(port=port))) as proxy:
+            for said in (b"", b"GET /half HTTP/1.1\r\n"):  # between two requests; within a head
+                before = threading.active_count()
+                client = socket.create_connection(("127.0.0.1", int(proxy.endpoint.rpartition(":")[2])))
+                server, _ = store.accept()
+                client.sendall(said)
+                client.close()
+                server.settimeout(10)
+                assert server.recv(1) == b""  # nothing of it was passed on, and the way to the store is closed
+                server.close()
+                until = time.monotonic() + 10
+                while threading.active_count() > before and time.monotonic() < until:
+                    time.sleep(0.01)
+                assert threading.active_count() <= before
+                assert proxy.requests == []
