@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import IntEnum
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -238,64 +239,92 @@ class Course:
     visits: VisitTable
 
 
+class _Said:
+    """What is said of N rows, by and by: first nothing, and every row is censored."""
+
+    def __init__(self, N: int) -> None:
+        self.verdict = np.full(N, Verdict.censored, dtype=np.int8)
+        self.reason = np.full(N, NONE, dtype=np.int8)
+        self.certificate = np.full(N, NONE, dtype=np.int8)
+        self.margin, self.rank_gap = np.full(N, np.nan), np.full(N, np.nan)
+        self.modes, self.rank = np.zeros(N, dtype=np.uint64), np.full(N, NONE, dtype=np.int16)
+
+    def prove(self, rows: Any, verdict: Verdict, by: Certificate, margin: Any, modes: Any, rank: Any) -> None:
+        """These rows end on the stratum of these modes, and by what that is known."""
+        self.verdict[rows], self.certificate[rows], self.margin[rows] = verdict, by, margin
+        self.modes[rows], self.rank[rows] = modes, rank
+
+
 def judge(problem: Problem, course: Course, delta: float) -> Limits:
     """The verdict of every row, re-evaluated from its end state: never inferred from why the engine stopped."""
     from basins.engines.evaluate import evaluate, loss  # brings numba, which takes its time
 
-    N, d_y, ends = len(course.starts), problem.d_y, course.ends
+    ends = course.ends
     at_start, at_end = loss(problem, course.starts), evaluate(problem, ends.state)
-    unfitted = invariant_modes(problem, course.starts)
-    planted = unfitted.any(axis=-1)
-
-    verdict = np.full(N, Verdict.censored, dtype=np.int8)
-    reason = np.full(N, NONE, dtype=np.int8)
-    certificate = np.full(N, NONE, dtype=np.int8)
-    margin, rank_gap = np.full(N, np.nan), np.full(N, np.nan)
-    modes, rank = np.zeros(N, dtype=np.uint64), np.full(N, NONE, dtype=np.int16)
-
-    by_rate, by_rank = course.rate > 0, course.least_rank >= d_y
     with np.errstate(over="ignore", invalid="ignore"):  # a non-finite row has its reason; numpy need not warn
         size = np.prod(np.sqrt(at_end.squares), axis=-1)
         rounding = loss_rounding(problem, ends.state, at_end.loss, size)
         at_most = at_end.loss + rounding
-    by_level = at_most < level(problem, delta)
-    by_rate &= ~planted
-    by_rank &= ~planted & ~by_rate
-    by_level &= ~planted & ~by_rate & ~by_rank
-    for rows, kind, margins in (
+    unfitted = invariant_modes(problem, course.starts)
+    said = _Said(len(course.starts))
+    _minima(said, problem, course, at_most, unfitted, delta)
+    _saddles_by_invariance(said, problem, ends.state, at_end.mode_losses, rounding, unfitted, delta)
+    _saddles_that_outlasted(said, course)
+    censored = np.flatnonzero(said.verdict == Verdict.censored)
+    said.reason[censored] = _REASON_OF_STOP[ends.stop[censored]]
+    said.reason[[row for row in course.settled if said.verdict[row] == Verdict.censored]] = Reason.settled
+    return Limits(
+        ends.state, ends.t, at_start, at_end.loss, at_end.gradient_norm, said.verdict, said.reason, said.certificate,
+        said.margin, said.modes, said.rank, said.rank_gap, ends.steps, ends.rejected, ends.evaluations, course.drift,
+        ends.loss_increase, course.visits,
+    )  # fmt: skip
+
+
+def _minima(
+    said: _Said, problem: Problem, course: Course, at_most: Array, unfitted: NDArray[np.bool_], delta: float
+) -> None:
+    """By the certificates at t = 0 and by the loss level, L at its upper bound; a planted row reaches no minimum."""
+    d_y, free = problem.d_y, ~unfitted.any(axis=-1)
+    by_rate = (course.rate > 0) & free
+    by_rank = (course.least_rank >= d_y) & free & ~by_rate
+    by_level = (at_most < level(problem, delta)) & free & ~by_rate & ~by_rank
+    for rows, by, margins in (
         (by_rate, Certificate.rate, course.rate),
         (by_rank, Certificate.rank, course.least_rank - (d_y - 1.0)),
         (by_level, Certificate.level, 1 - at_most / (0.5 * problem.sigma_min**2)),
     ):
-        verdict[rows], certificate[rows], margin[rows] = Verdict.minimum, kind, margins[rows]
-        modes[rows], rank[rows] = (1 << d_y) - 1, d_y
+        said.prove(rows, Verdict.minimum, by, margins[rows], (1 << d_y) - 1, d_y)
 
-    if planted.any():
-        at = np.flatnonzero(planted)
-        _, ceiling = invariant_levels(problem, unfitted[at], delta)
-        # L - 1/2 sum_{S^c} sigma^2 without cancellation: rows of E on S alone
-        above = np.where(unfitted[at], 0.0, at_end.mode_losses[at]).sum(axis=-1) + rounding[at]
-        still = (invariant_modes(problem, ends.state[at]) | ~unfitted[at]).all(axis=-1)
-        proved = still & (above < ceiling)
-        at = at[proved]
-        verdict[at], certificate[at] = Verdict.saddle, Certificate.invariant
-        margin[at] = 1 - above[proved] / (ceiling[proved] / (1 - delta))
-        modes[at], rank[at] = _masks(~unfitted[at]), (~unfitted[at]).sum(axis=-1)
 
-    for row, settling_ in course.settled.items():
-        if row in course.outlasted and verdict[row] == Verdict.censored:
-            verdict[row], certificate[row] = Verdict.saddle, Certificate.outlasted
-            margin[row], rank_gap[row] = settling_.distance, settling_.rank_gap
-            modes[row], rank[row] = settling_.modes, settling_.rank
+def _saddles_by_invariance(
+    said: _Said,
+    problem: Problem,
+    state: Array,
+    mode_losses: Array,
+    rounding: Array,
+    unfitted: NDArray[np.bool_],
+    delta: float,
+) -> None:
+    """Rows whose zeros stayed, S^c = unfitted (N, d_y), with a loss below the level of the problem on S."""
+    at = np.flatnonzero(unfitted.any(axis=-1))
+    if not len(at):
+        return
+    _, ceiling = invariant_levels(problem, unfitted[at], delta)
+    # L - 1/2 sum_{S^c} sigma^2 without cancellation: rows of E on S alone
+    above = np.where(unfitted[at], 0.0, mode_losses[at]).sum(axis=-1) + rounding[at]
+    still = (invariant_modes(problem, state[at]) | ~unfitted[at]).all(axis=-1)
+    proved = still & (above < ceiling)
+    at, fitted = at[proved], ~unfitted[at[proved]]
+    margin = 1 - above[proved] / (ceiling[proved] / (1 - delta))
+    said.prove(at, Verdict.saddle, Certificate.invariant, margin, _masks(fitted), fitted.sum(axis=-1))
 
-    censored = np.flatnonzero(verdict == Verdict.censored)
-    reason[censored] = _REASON_OF_STOP[ends.stop[censored]]
-    reason[[row for row in course.settled if verdict[row] == Verdict.censored]] = Reason.settled
 
-    return Limits(
-        ends.state, ends.t, at_start, at_end.loss, at_end.gradient_norm, verdict, reason, certificate, margin, modes,
-        rank, rank_gap, ends.steps, ends.rejected, ends.evaluations, course.drift, ends.loss_increase, course.visits,
-    )  # fmt: skip
+def _saddles_that_outlasted(said: _Said, course: Course) -> None:
+    """Rows that settled and stayed past their predicted escape, where nothing is proved."""
+    for row, at in course.settled.items():
+        if row in course.outlasted and said.verdict[row] == Verdict.censored:
+            said.prove(row, Verdict.saddle, Certificate.outlasted, at.distance, at.modes, at.rank)
+            said.rank_gap[row] = at.rank_gap
 
 
 def visit_table(problem: Problem, visits: Visits) -> VisitTable:
