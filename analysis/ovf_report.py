@@ -14,10 +14,9 @@ from options import FIGURES, FORM, OUT, RUN, named, save, script
 import basins
 from basins import tabulated
 from basins.figures.of_run import FIGURES as DRAWN
-from basins.figures.of_run import figure_of
-from basins.report import report
+from basins.reading import Reading
+from basins.report import page
 from basins.store.local import LocalFiles
-from basins.summary import summaries
 
 OF_ALL = ("occupancy", "survival", "certified", "drift", "cost")
 """Figures with all cases on them; the others are of one case each."""
@@ -34,22 +33,21 @@ def main(run: str, out: str, form: str, figures: str) -> None:
     Writes OUT/report.html, and as files what is on it: the tables saddle_measure, strata, survival, tails, exponents,
     transitions and visited, and the figures. RUN is a folder or a URI, finished or at work.
     """
-    opened = basins.open_run(run)
-    page = report(opened)
-    estimate, read = opened.estimate(), summaries(opened)
+    read = Reading(basins.open_run(run))
+    written = page(read)
     tables = {
-        "saddle_measure": tabulated.measures(estimate),
-        "strata": tabulated.strata(estimate),
-        "survival": tabulated.survivals(read),
-        "tails": tabulated.tail_fits(read),
-        "exponents": tabulated.tail_exponents(read),
-        "transitions": tabulated.transitions(opened),
-        "visited": tabulated.visited(opened),
+        "saddle_measure": tabulated.measures(read.estimate),
+        "strata": tabulated.strata(read.estimate),
+        "survival": tabulated.survivals(read.summaries()),
+        "tails": tabulated.tail_fits(read.summaries()),
+        "exponents": tabulated.tail_exponents(read.summaries()),
+        "transitions": tabulated.transitions(read),
+        "visited": tabulated.visited(read),
     }
-    pictures = {name: figure_of(opened, name) for name in OF_ALL}
+    pictures = {name: DRAWN[name](read, None) for name in OF_ALL}
     for name in DRAWN.keys() - {*OF_ALL}:
-        pictures |= {named(name, case.name): figure_of(opened, name, case.key) for case in opened.manifest.cases}
-    LocalFiles(out).put("report.html", page.encode())
+        pictures |= {named(name, case.name): DRAWN[name](read, case.key) for case in read.cases()}
+    LocalFiles(out).put("report.html", written.encode())
     click.echo(str(Path(out) / "report.html"))
     save(out, tables, form, pictures, figures)
 

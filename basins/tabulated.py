@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from basins.errors import ArgumentError
 from basins.estimate import CaseEstimate, Estimate, PooledEstimate
-from basins.passages import passages
+from basins.reading import Reading
 from basins.sentences import modes_text, pooled_sentence, sentence, widths_text
 from basins.store.local import LocalFiles
 from basins.summary import CaseSummary
@@ -19,8 +19,6 @@ from basins.tails import SAMPLES, exponents, tails
 
 if TYPE_CHECKING:
     import pandas as pd
-
-    from basins.store.run import Run
 
 FORMS = ("csv", "parquet")
 POOLED = "pooled"
@@ -130,14 +128,14 @@ def tail_exponents(read: Sequence[CaseSummary], samples: int = SAMPLES) -> pd.Da
     return _stacked((one, exponents(one, samples=samples)) for one in read if one.minimum)
 
 
-def transitions(run: Run) -> pd.DataFrame:
+def transitions(read: Reading) -> pd.DataFrame:
     """Steps from stratum to stratum of each case: source, target, count, share, lower, upper."""
-    return _stacked((case, passages(run, case.key).transition_table()) for case in run.manifest.cases)
+    return _stacked((case, read.passages(case.key).transition_table()) for case in read.cases())
 
 
-def visited(run: Run) -> pd.DataFrame:
+def visited(read: Reading) -> pd.DataFrame:
     """Strata on the way of each case: trajectories, stays, dwell times, closest approaches."""
-    return _stacked((case, passages(run, case.key).strata_table()) for case in run.manifest.cases)
+    return _stacked((case, read.passages(case.key).strata_table()) for case in read.cases())
 
 
 def _stacked(tables: Any) -> pd.DataFrame:

@@ -25,14 +25,14 @@ from basins.laws import Law
 from basins.normal import Array
 from basins.problem import Problem
 from basins.progress import Listener
+from basins.reading import Reading
 from basins.runners.inline import Inline
 from basins.shard import Task
-from basins.store import Run
 
 PAGE = Path(__file__).parents[1] / "CONTRIBUTING.md"
 KNOWN = {
     "Array": Array, "ClassVar": ClassVar, "Ends": Ends, "Figure": Figure, "Inline": Inline, "Law": Law, "Leg": Leg,
-    "Listener": Listener, "Problem": Problem, "Reference": Reference, "Run": Run, "Sequence": Sequence,
+    "Listener": Listener, "Problem": Problem, "Reading": Reading, "Reference": Reference, "Sequence": Sequence,
     "Settings": Settings, "Task": Task, "dataclass": dataclass, "legend_below": legend_below, "np": np, "page": page,
     "styled": styled,
 }  # fmt: skip

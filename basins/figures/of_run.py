@@ -22,10 +22,9 @@ from basins.figures.survival import survival as draw_survival
 from basins.figures.trajectory import trajectory as draw_trajectory
 from basins.figures.transitions import transitions
 from basins.laws import BLOCK
-from basins.passages import passages
+from basins.reading import Reading
 from basins.sentences import widths_text
 from basins.show import one_case, show
-from basins.summary import summarise
 from basins.survival import exact_points, survival
 from basins.tails import tails
 from basins.trajectory import losses, trajectory
@@ -43,10 +42,10 @@ STARTS = 1000
 """Starts on which the certificates of t = 0 are tried."""
 
 
-def of_loss(run: Run, case: str | None = None) -> Figure:
+def of_loss(read: Reading, case: str | None = None) -> Figure:
     """Loss against time for a case's first trajectories."""
-    the_case = one_case(run, case)
-    return staircase(the_case.problem, [sampled(run, the_case)])
+    the_case = one_case(read.run, case)
+    return staircase(the_case.problem, [sampled(read.run, the_case)])
 
 
 def sampled(run: Run, case: Case, count: int = SAMPLE) -> Flows:
@@ -63,36 +62,35 @@ def sampled(run: Run, case: Case, count: int = SAMPLE) -> Flows:
     return Flows(f"{case.name}: {law_text(case.law)}", t, losses(case.problem, starts, t, case.settings, planted))
 
 
-def of_occupancy(run: Run, case: str | None = None) -> Figure:
+def of_occupancy(read: Reading, case: str | None = None) -> Figure:
     """Where a case's trajectories end; without a case, the bound on the saddle basins of each."""
-    cases = run.estimate().cases
+    cases = read.estimate.cases
     if case is None and len(cases) > 1:
         return bounds(cases)
-    key = one_case(run, case).key
+    key = one_case(read.run, case).key
     return occupancy(next(one for one in cases if one.case == key))
 
 
-def of_survival(run: Run, case: str | None = None) -> Figure:
+def of_survival(read: Reading, case: str | None = None) -> Figure:
     """S(t) of a case with its tail, or of all cases side by side."""
-    chosen = _chosen(run, case)
+    chosen = read.summaries(case)
     alone = len(chosen) == 1
     lines = []
     for one in chosen:
-        summary = summarise(run, one.key)
-        curve = survival(summary)
-        fitted = tails(summary) if alone and summary.minimum else None
-        lines.append(Line(one.name, curve, fitted, exact_points(one, curve) if alone else None))
+        curve = survival(one)
+        fitted = tails(one) if alone and one.minimum else None
+        lines.append(Line(one.case.name, curve, fitted, exact_points(one.case, curve) if alone else None))
     return draw_survival(lines)
 
 
-def of_visits(run: Run, case: str | None = None) -> Figure:
+def of_visits(read: Reading, case: str | None = None) -> Figure:
     """The transition graph of a case."""
-    return transitions(passages(run, one_case(run, case).key))
+    return transitions(read.passages(one_case(read.run, case).key))
 
 
-def of_certified(run: Run, case: str | None = None) -> Figure:
+def of_certified(read: Reading, case: str | None = None) -> Figure:
     """The share of each case's starts that is certified at t = 0."""
-    return certified(certified_shares(run, case))
+    return certified(certified_shares(read.run, case))
 
 
 def certified_shares(run: Run, case: str | None = None) -> pd.DataFrame:
@@ -101,7 +99,7 @@ def certified_shares(run: Run, case: str | None = None) -> pd.DataFrame:
     Where the cases are Gaussian and told apart by widths and scale, shape is the widths and scale a number, so that a
     sweep over scales makes lines; else shape is the case's name with them, and scale the law in words.
     """
-    cases = [one for one in _chosen(run, case) if not one.law.null]
+    cases = [one for one in Reading(run).cases(case) if not one.law.null]
     widths = [widths_text(one.problem.widths) for one in cases]
     scales = [one.law.scale if isinstance(one.law, laws.Gaussian) else None for one in cases]
     lines = len(set(widths)) < len(cases) == len(set(zip(widths, scales, strict=True)))
@@ -115,22 +113,17 @@ def certified_shares(run: Run, case: str | None = None) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["shape", "scale", "share", "draws"])
 
 
-def of_drift(run: Run, case: str | None = None) -> Figure:
+def of_drift(read: Reading, case: str | None = None) -> Figure:
     """Drift of the invariants, of a case or of all."""
-    return drift([summarise(run, one.key) for one in _chosen(run, case)])
+    return drift(read.summaries(case))
 
 
-def of_cost(run: Run, case: str | None = None) -> Figure:
+def of_cost(read: Reading, case: str | None = None) -> Figure:
     """Evaluations of the vector field, of a case or of all."""
-    return cost([summarise(run, one.key) for one in _chosen(run, case)])
+    return cost(read.summaries(case))
 
 
-def _chosen(run: Run, case: str | None) -> tuple[Case, ...]:
-    """A case by key or name; without one, all."""
-    return run.manifest.cases if case is None else (run.case(case),)
-
-
-FIGURES: dict[str, Callable[[Run, str | None], Figure]] = {
+FIGURES: dict[str, Callable[[Reading, str | None], Figure]] = {
     "loss": of_loss,
     "occupancy": of_occupancy,
     "survival": of_survival,
@@ -146,7 +139,7 @@ def figure_of(run: Run, name: str, case: str | None = None) -> Figure:
     """One of `FIGURES`. Raises ArgumentError for another name, or where a case has to be named."""
     if name not in FIGURES:
         raise ArgumentError(f"no figure {name!r}", where="name", remedy=f"choose one of {', '.join(FIGURES)}")
-    return FIGURES[name](run, case)
+    return FIGURES[name](Reading(run), case)
 
 
 def of_trajectory(run: Run, id: int, case: str | None = None) -> Figure:

@@ -5,6 +5,6 @@ from the experiment (names, text) is escaped by the template; figures are SVG in
 head keeps it from loading anything at all. No clock, path or host is on it: the same run gives the same bytes.
 """
 
-from basins.report.page import report
+from basins.report.page import page, report
 
-__all__ = ["report"]
+__all__ = ["page", "report"]

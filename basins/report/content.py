@@ -8,20 +8,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-import numpy as np
-from numpy.typing import NDArray
-
 import basins
 from basins.estimate import CaseEstimate, Estimate
 from basins.figures.certified import certified
 from basins.figures.health import cost, drift
 from basins.figures.occupancy import bounds, occupancy
 from basins.figures.of_run import certified_shares, sampled
-from basins.figures.staircase import staircase
+from basins.figures.staircase import Flows, staircase
 from basins.figures.style import svg
 from basins.figures.survival import Line, survival
 from basins.figures.transitions import transitions
-from basins.passages import Passages, passages
+from basins.passages import Passages
+from basins.reading import Reading
 from basins.report import doubts
 from basins.report.doubts import Alarm
 from basins.report.tables import (
@@ -38,7 +36,7 @@ from basins.report.tables import (
 from basins.sentences import pairs_sentence, pooled_sentence, sentence
 from basins.store import schemas
 from basins.store.commit import experiment_text
-from basins.summary import CaseSummary, summaries
+from basins.summary import CaseSummary
 from basins.survival import exact_points
 from basins.survival import survival as survival_of
 from basins.tails import exponents, tails
@@ -47,9 +45,6 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from basins.store.run import Run
-
-Exact = tuple[NDArray[np.float64], NDArray[np.float64]]
-"""Times, and P(T > t) of the exact law there."""
 
 DETAILED = 8
 """Cases that have a section of their own: those with saddles or censored rows first."""
@@ -108,11 +103,11 @@ class Page:
     version: str = field(default=basins.__version__)
 
 
-def content(run: Run) -> Page:
+def content(read: Reading) -> Page:
     """The content of a run's page. Raises RunError for a damaged run."""
-    estimate, read = run.estimate(), summaries(run)
+    run, estimate, summaries = read.run, read.estimate, read.summaries()
     detailed = chosen(estimate)
-    by_key = {one.case.key: one for one in read}
+    by_key = {one.case.key: one for one in summaries}
     left = len(estimate.cases) - len(detailed)
     return Page(
         name=estimate.experiment,
@@ -120,13 +115,13 @@ def content(run: Run) -> Page:
         alarms=doubts.alarms(run, estimate),
         verdict=verdict(estimate),
         also=[pairs_sentence(pairs) for pairs in estimate.pooled.pairs],
-        cases=case_table(estimate, read),
-        overview=_overview(run, estimate, read),
-        details=[_section(run, case, by_key[case.case]) for case in detailed],
+        cases=case_table(estimate, summaries),
+        overview=_overview(estimate, summaries),
+        details=[_section(read, case, by_key[case.case]) for case in detailed],
         left_out=f"{left:,} more cases are in the table alone." if left else "",
-        doubts=doubts.doubts(estimate, read),
+        doubts=doubts.doubts(estimate, summaries),
         assumptions=assumptions(run),
-        health=_health(run, read),
+        health=_health(run, summaries),
         experiment=experiment_text(run.files),
         provenance=_provenance(run),
     )
@@ -165,7 +160,7 @@ def picture(figure: Figure, caption: str, alt: str) -> Picture:
     return Picture(uri, width, height, caption, alt)
 
 
-def _overview(run: Run, estimate: Estimate, read: Sequence[CaseSummary]) -> list[Picture]:
+def _overview(estimate: Estimate, summaries: Sequence[CaseSummary]) -> list[Picture]:
     free = [case for case in estimate.cases if not case.null]
     found = []
     if len(free) > 1:
@@ -177,8 +172,8 @@ def _overview(run: Run, estimate: Estimate, read: Sequence[CaseSummary]) -> list
                 f"Upper bounds of {len(free)} cases on a logarithmic scale; the numbers are in the table above.",
             )
         )
-    if len(read) > 1:
-        curves = [Line(one.case.name, survival_of(one)) for one in read]
+    if len(summaries) > 1:
+        curves = [Line(one.case.name, survival_of(one)) for one in summaries]
         found.append(
             picture(
                 survival(curves),
@@ -190,24 +185,26 @@ def _overview(run: Run, estimate: Estimate, read: Sequence[CaseSummary]) -> list
     return found
 
 
-def _section(run: Run, case: CaseEstimate, read: CaseSummary) -> CaseSection:
-    what = f"{'-'.join(map(str, case.widths))}, {case.law}{', null' if case.null else ''}; {read.case.source}"
+def _section(read: Reading, case: CaseEstimate, summary: CaseSummary) -> CaseSection:
+    what = f"{'-'.join(map(str, case.widths))}, {case.law}{', null' if case.null else ''}; {summary.case.source}"
     if not case.trajectories:
         return CaseSection(case.name, what, sentence(case), [], [], [])
-    curve = survival_of(read)
-    fitted = tails(read, samples=SAMPLES) if read.minimum else None
-    graph = passages(run, case.case)
+    curve = survival_of(summary)
+    fitted = tails(summary, samples=SAMPLES) if summary.minimum else None
+    graph = read.passages(case.case)
     tables: list[Table] = [strata_table(case)]
     if fitted is not None:
-        tables += tail_table(fitted, exponents(read, samples=SAMPLES))
+        tables += tail_table(fitted, exponents(summary, samples=SAMPLES))
     tables += passage_tables(graph)
-    exact = exact_points(read.case, curve)
+    exact = exact_points(summary.case, curve)
+    line = Line(case.name, curve, fitted, exact)
     notes = [survival_sentence(curve), *([] if fitted is None else tail_sentences(fitted))]
     notes += [] if exact is None else [exact_sentence(curve, *exact)]
     notes.append(graph.sentence())
     if graph.never_met and graph.bound is not None:
         notes.append(_never_met(graph))
-    return CaseSection(case.name, what, sentence(case), tables, notes, _case_figures(run, case, read, graph, exact))
+    figures = _case_figures(case, line, graph, sampled(read.run, summary.case))
+    return CaseSection(case.name, what, sentence(case), tables, notes, figures)
 
 
 def _never_met(graph: Passages) -> str:
@@ -220,15 +217,10 @@ def _never_met(graph: Passages) -> str:
     )
 
 
-def _case_figures(
-    run: Run, case: CaseEstimate, read: CaseSummary, graph: Passages, exact: Exact | None
-) -> list[Picture]:
-    flows = sampled(run, read.case)
-    curve = survival_of(read)
-    fitted = tails(read, samples=SAMPLES) if read.minimum else None
+def _case_figures(case: CaseEstimate, line: Line, graph: Passages, flows: Flows) -> list[Picture]:
     found = [
         picture(
-            staircase(read.case.problem, [flows]),
+            staircase(graph.case.problem, [flows]),
             "Loss along the first trajectories, integrated again, between the critical values of the strata.",
             f"Loss of {len(flows.loss)} trajectories against time, with the critical values as horizontal lines.",
         ),
@@ -239,7 +231,7 @@ def _case_figures(
             "Measures of the strata's basins on a logarithmic scale; the numbers are in the table above.",
         ),
         picture(
-            survival([Line(case.name, curve, fitted, exact)]),
+            survival([line]),
             "Survival S(t) with a pointwise 95 % band; every saddle basin lies inside what is not certified by t.",
             "The share not certified by t, falling with time, and fits to its tail; numbers are in the table above.",
         ),
@@ -256,8 +248,8 @@ def _case_figures(
     return found
 
 
-def _health(run: Run, read: Sequence[CaseSummary]) -> list[Picture]:
-    counted = [one for one in read if one.trajectories]
+def _health(run: Run, summaries: Sequence[CaseSummary]) -> list[Picture]:
+    counted = [one for one in summaries if one.trajectories]
     if not counted:
         return []
     found = [

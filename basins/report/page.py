@@ -6,6 +6,7 @@ from importlib.resources import files as resources
 from typing import TYPE_CHECKING
 
 from basins.errors import ArgumentError
+from basins.reading import Reading
 from basins.report.content import content
 
 if TYPE_CHECKING:
@@ -14,6 +15,11 @@ if TYPE_CHECKING:
 
 def report(run: Run) -> str:
     """The page of a run, whole or in progress. Raises RunError for a damaged run, ArgumentError without the extra."""
+    return page(Reading(run))
+
+
+def page(read: Reading) -> str:
+    """The page of a run that others read too."""
     try:
         from jinja2 import Environment, StrictUndefined
     except ImportError:  # pragma: no cover: an extra
@@ -24,4 +30,4 @@ def report(run: Run) -> str:
     css = here.joinpath("style.css").read_text("utf-8")
     template = here.joinpath("report.html.jinja").read_text("utf-8")
     environment = Environment(autoescape=True, undefined=StrictUndefined, keep_trailing_newline=True)
-    return environment.from_string(template).render(page=content(run), css=css)
+    return environment.from_string(template).render(page=content(read), css=css)

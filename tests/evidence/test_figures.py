@@ -6,6 +6,7 @@ import subprocess
 import sys
 from itertools import pairwise
 from pathlib import Path
+from unittest.mock import patch
 from xml.etree import ElementTree
 
 import matplotlib as mpl
@@ -16,7 +17,7 @@ from made_runs import CONTROL, GAUSSIAN, Fates, experiment, made
 from matplotlib.figure import Figure
 
 import basins
-from basins import Problem, cli, cli_figures
+from basins import Problem, cli, cli_figures, reading, tabulated
 from basins.engines.base import Settings
 from basins.errors import ArgumentError
 from basins.experiment import Experiment
@@ -54,6 +55,22 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
     held = Fates(1.0, dict.fromkeys(range(N), 1))
     of = experiment(N, GAUSSIAN + CONTROL)
     return made(tmp_path_factory.mktemp("figures"), of, {"gaussian": free, "control": held})
+
+
+def test_what_figures_and_tables_share_is_read_once(run: Run) -> None:
+    read = reading.Reading(run)
+    with (
+        patch.object(Run, "estimate", autospec=True, side_effect=Run.estimate) as estimated,
+        patch.object(reading, "summarise", wraps=reading.summarise) as summarised,
+        patch.object(reading, "passages", wraps=reading.passages) as passed,
+    ):
+        for name in ("occupancy", "survival", "drift", "cost"):
+            of_run.FIGURES[name](read, None)
+        of_run.FIGURES["occupancy"](read, "gaussian")
+        of_run.FIGURES["visits"](read, "gaussian")
+        assert len(tabulated.transitions(read)) > 0 < len(tabulated.visited(read))
+    cases = len(run.manifest.cases)
+    assert (estimated.call_count, summarised.call_count, passed.call_count) == (1, cases, cases)
 
 
 def test_every_figure_says_how_many_it_is_of(run: Run) -> None:

@@ -13,6 +13,7 @@ from made_runs import CONTROL, GAUSSIAN, Fates, experiment, made
 
 from basins import tabulated
 from basins.errors import ArgumentError
+from basins.reading import Reading
 from basins.store import Run
 from basins.summary import summaries
 
@@ -96,8 +97,8 @@ def test_tables_of_runs_that_have_little(tmp_path: Path) -> None:
     assert len(tabulated.survivals(read)) == 0
     assert "p_value" in tabulated.tail_fits(read)
     assert list(tabulated.tail_exponents(read)) == ["case", "name"]
-    assert "source" in tabulated.transitions(empty)
-    assert "stratum" in tabulated.visited(empty)
+    assert "source" in tabulated.transitions(Reading(empty))
+    assert "stratum" in tabulated.visited(Reading(empty))
     measured = tabulated.measures(empty.estimate())
     assert measured["estimate"].isna().all()
     assert (measured["upper"] == 1.0).all()
