@@ -158,10 +158,12 @@ def machine() -> str:
     )
 
 
-def versions(python: str) -> str:
+PEERS = ("heyoka", "diffrax", "jax", "jaxlib", "scipy", "numpy")
+
+
+def versions(python: str, names: tuple[str, ...] = PEERS) -> str:
     """Versions of ours and of the peers."""
     code = "import importlib.metadata as m; print(', '.join(f'{p} {m.version(p)}' for p in %r))"
-    names = ("heyoka", "diffrax", "jax", "jaxlib", "scipy", "numpy")
     peers = subprocess.run([python, "-c", code % (names,)], capture_output=True, text=True, check=True).stdout.strip()
     mine = ", ".join(f"{p} {importlib.metadata.version(p)}" for p in ("numpy", "scipy", "numba", "llvmlite"))
     return f"Python {platform.python_version()}; ours: {mine}; peers: {peers}"
