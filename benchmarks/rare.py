@@ -226,7 +226,7 @@ HEAD = f"""# What a decade of P(T > t) costs
 
 By `make bench-rare` (`rare.py` says how). `basins tail`: {CHAINS} chains x {SWEEPS} sweeps, {KEEP:g} kept, {RUNS} runs.
 OpenTURNS SubsetSampling: {THEIRS:,} points a level, {RUNS} runs a number. Both, and plain Monte Carlo, carry starts
-to t by the same engine on one core; evaluations are of the flow's field. P: exact for the scalar chains, else the tail's.
+to t by the same engine on one core; evaluations are of the flow's field. P: exact for scalar chains, else the tail's.
 cv: between runs. "For 10 %": what brings the deviation of an estimate to a tenth of it.
 """
 
