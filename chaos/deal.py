@@ -84,12 +84,17 @@ def counts(
     return {one: count for one, count in dealt.items() if count}
 
 
+ONCE = ("second driver", "head killed")
+"""Kinds of which an episode has one at most: both drivers need work, and a head's death ends the cluster."""
+
+
 def episodes(scene: str, kinds: list[str], chance: random.Random) -> list[list[str]]:
-    """The faults of a scene, cut into episodes of about the same size; at most one death of a head in each."""
-    heads = kinds.count("head killed")
-    number = max(-(-len(kinds) // TOGETHER), heads, 1)
-    order = chance.sample([kind for kind in kinds if kind != "head killed"], len(kinds) - heads)
+    """The faults of a scene, cut into episodes of about the same size."""
+    once = {kind: kinds.count(kind) for kind in ONCE}
+    number = max(-(-len(kinds) // TOGETHER), *once.values(), 1)
+    order = chance.sample([kind for kind in kinds if kind not in ONCE], len(kinds) - sum(once.values()))
     hands = [order[k::number] for k in range(number)]
-    for hand in hands[:heads]:
-        hand.append("head killed")
+    for kind, count in once.items():
+        for hand in hands[:count]:
+            hand.append(kind)
     return [shuffled(hand, chance) for hand in hands if hand]

@@ -130,6 +130,8 @@ class Episode:
         """From nothing to complete; then what was hit, and whether all is there."""
         self.place.open()
         self.journal = Journal(self.plan.journal, self.place.uri)
+        if self.cluster is not None:
+            self.cluster.heal()  # a raylet that went on after it was marked dead has ended by now
         try:
             while len(self.drivers) < STARTS:
                 self.start()

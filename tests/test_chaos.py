@@ -4,6 +4,7 @@ see what they are there to see. The whole is `make chaos`."""
 from __future__ import annotations
 
 import json
+import random
 import subprocess
 import sys
 from pathlib import Path
@@ -11,7 +12,7 @@ from pathlib import Path
 from basins.runners import run
 from basins.store import files_at
 from chaos.compare import compare, contents
-from chaos.deal import SHARES, counts
+from chaos.deal import SHARES, counts, episodes
 from chaos.experiment import lay_down
 from chaos.faults import KINDS, Injected
 from chaos.journal import Journal
@@ -77,6 +78,15 @@ def test_every_kind_that_is_dealt_can_be_injected_and_judged() -> None:
     kinds = {kind for shares in SHARES.values() for kind in shares}
     assert kinds == set(KINDS) == set(JUDGES)
     assert sum(counts(list(SHARES), 100).values()) == 100
+
+
+def test_an_episode_has_one_second_driver_first_and_one_death_of_a_head_last() -> None:
+    kinds = [kind for kind, share in SHARES["ray"].items() for _ in range(share)]
+    dealt = episodes("ray", kinds, random.Random(1))
+    assert sorted(kind for hand in dealt for kind in hand) == sorted(kinds)
+    for hand in dealt:
+        for kind, place in (("second driver", 0), ("head killed", len(hand) - 1)):
+            assert [k for k, one in enumerate(hand) if one == kind] in ([], [place])
 
 
 def test_a_stopped_raylet_is_judged_by_what_its_workers_were_at_when_they_were_given_up(tmp_path: Path) -> None:
