@@ -13,17 +13,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from click.testing import CliRunner, Result
+from kinds import CSV as DATA
 
 from basins.cli import main
 
-DATA = """\
-width,height,kind
-1.0,2.0,a
-2.0,1.0,b
-0.5,3.0,a
-4.0,0.25,b
-3.0,3.5,a
-"""
 GOOD = """
 name = "good"
 seed = 1

@@ -7,20 +7,13 @@ import os
 from pathlib import Path
 
 import pytest
+from kinds import CSV as DATA
 
 from basins.errors import ExperimentError, RunError
 from basins.experiment import Experiment, load
 from basins.packed import opened, pack, unpack
 from basins.store import Manifest
 
-DATA = """\
-width,height,kind
-1.0,2.0,a
-2.0,1.0,b
-0.5,3.0,a
-4.0,0.25,b
-3.0,3.5,a
-"""
 EXPERIMENT = """
 name = "good"
 seed = 1

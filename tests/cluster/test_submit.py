@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from kinds import CSV as DATA
 from ray_head import Head, environment, head, status
 from servers import Swift
 
@@ -28,14 +29,6 @@ pytestmark = pytest.mark.slow
 TREE = Path(basins.__file__).parents[1]
 BASINS = [sys.executable, "-c", "from basins.cli import main; main()"]
 
-DATA = """\
-width,height,kind
-1.0,2.0,a
-2.0,1.0,b
-0.5,3.0,a
-4.0,0.25,b
-3.0,3.5,a
-"""
 EXPERIMENT = """
 name = "Two kinds, small"
 seed = 5
