@@ -76,6 +76,8 @@ def worker_killed(episode: Episode) -> Injected | None:
 @kind("worker killed in a put")
 def worker_killed_in_put(episode: Episode) -> Injected | None:
     """The disk is made slow, so that a put takes long enough to be met: between the temporary file and its name."""
+    if not episode.in_flight():
+        return None
     slow = episode.journal.folder / "slow"
     slow.write_text("0.4")
     try:
@@ -230,6 +232,8 @@ def store_refuses(episode: Episode) -> Injected | None:
 @kind("store delays")
 def store_delays(episode: Episode) -> Injected | None:
     """An fsync takes longer than a shard may: the first put that comes is held."""
+    if not episode.in_flight():  # else the driver's own files are, before there is a shard
+        return None
     slow, seconds = episode.journal.folder / "slow", episode.deadline + 5
     slow.write_text(str(seconds))
     try:
