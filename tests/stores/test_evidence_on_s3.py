@@ -14,8 +14,8 @@ sys.path.append(str(Path(__file__).parents[1] / "evidence"))
 from made_runs import CONTROL, GAUSSIAN, Fates, experiment, made
 
 from basins import tabulated
+from basins.reading import Reading
 from basins.store import open_run
-from basins.summary import summaries
 
 N = 2500
 
@@ -28,12 +28,12 @@ def test_the_tables_are_the_same(swift: Store, use: Callable[[Store], str], tmp_
     by_name = {"gaussian": Fates([0.1 + id / N for id in range(N)], {5: 1}, (6,), visits), "control": Fates(1.0)}
     for out in (uri, tmp_path):
         made(out, of, by_name, shards=[0, 1])  # type: ignore[arg-type]
-    there, here = open_run(uri), open_run(tmp_path)
+    there, here = Reading(open_run(uri)), Reading(open_run(tmp_path))
     for table in (
-        lambda run: tabulated.measures(run.estimate()),
-        lambda run: tabulated.survivals(summaries(run)),
+        lambda read: tabulated.measures(read.estimate),
+        lambda read: tabulated.survivals(read.summaries()),
         tabulated.transitions,
         tabulated.visited,
     ):
         pd.testing.assert_frame_equal(table(there), table(here))
-    assert summaries(there)[0].trajectories == 2048
+    assert there.summaries()[0].trajectories == 2048
