@@ -46,6 +46,15 @@ def _is_free(port: int) -> bool:
     return True
 
 
+def _stands(pid: int) -> bool:
+    """Whether every thread of a process is stopped."""
+    try:
+        told = [stat.read_text() for stat in Path(f"/proc/{pid}/task").glob("*/stat")]
+    except (FileNotFoundError, ProcessLookupError):  # a thread ended meanwhile
+        return False
+    return all(stat.rpartition(")")[2].split()[0] == "T" for stat in told)
+
+
 class Store(ABC):
     """A store in a folder. key, secret: what it lets in."""
 
@@ -115,8 +124,13 @@ class Store(ABC):
         self.end()
 
     def stop(self) -> None:
-        """SIGSTOP: connections are taken and nothing answers."""
+        """SIGSTOP: connections are taken and nothing answers, once every thread stands."""
         self._signal(signal.SIGSTOP)
+        until = time.monotonic() + 10
+        while not all(_stands(process.pid) for process in self.processes):
+            if time.monotonic() > until:
+                raise RuntimeError("a store did not stop at SIGSTOP")
+            time.sleep(0.01)
 
     def go_on(self) -> None:
         self._signal(signal.SIGCONT)
