@@ -5,7 +5,9 @@ python docs/tables/tail.py RUNS        (needs matplotlib: the extra `report`)
 
 from __future__ import annotations
 
+import re
 import sys
+from itertools import takewhile
 from pathlib import Path
 
 import matplotlib.pyplot as plt
@@ -33,8 +35,14 @@ their default target). The laws are Gaussian with the scale given, the
 spectra 2, 1 (3, 2, 1 for 3-3-3-3; 1 for the chains), reduced flow. Bounds are one-sided at 95 %, from eight independent
 replicates (basins/rare/combine.py says why that interval). They speak of computed trajectories: label error is not
 counted in, but `kept` is the share of {T > t} that stays in it at tolerances 100 times tighter and with every weight
-changed by its rounding; no level with less than 90 % is reported.
+changed by its rounding; no level with less than 90 % is reported. Sections without the column `still` are older runs.
 
+"""
+SLOPE = """
+slope: -d log P / d log t over the last three levels (H = 1: -d log P / dt); expected: theory.md 5, an end that is
+reached slowly.
+
+![log P against t](pictures/tail.png)
 """
 METHOD = """
 ## How
@@ -86,35 +94,55 @@ in Monte Carlo on manifolds (Zappa, Holmes-Cerfon, Goodman, 2018), with all unst
 """
 
 
+PAGE = ROOT / "docs/tail.md"
+COLUMNS = "| run | widths | H | law | chains | t | P(T > t) | 95 % interval | saddle measure below | slope | expected |"
+
+
 def main(runs: Path) -> None:
+    """What RUNS has no run of stays on the page as it was; the picture is drawn where it has all."""
     tails = {folder.name: read_tail(folder)[0] for folder in sorted(runs.iterdir()) if (folder / "tail.json").exists()}
-    page = [HEAD, *summary(tails), METHOD]
+    rows, sections = there(PAGE.read_text())
+    kept = [name for name in sections if name not in tails]
     for name, tail in tails.items():
-        page += [f"## {name}\n\n", *levels(name, tail)]
-    (ROOT / "docs/tail.md").write_text("".join(page))
-    draw(runs, tails)
+        rows[name], sections[name] = summary(name, tail), "".join(levels(name, tail))
+    table = [f"{line}\n" for line in (COLUMNS, "|---" * COLUMNS.count(" | ") + "|---|", *map(rows.get, sorted(rows)))]
+    page = [HEAD, *table, SLOPE, METHOD, *(f"## {name}\n\n{sections[name]}" for name in sorted(sections))]
+    PAGE.write_text("".join(page))
+    if not kept:
+        draw(runs, tails)
+    print(f"written: {', '.join(tails)}; kept as they were: {', '.join(kept) or 'none'}")
 
 
-def summary(tails: dict[str, CaseTail]) -> list[str]:
-    lines = ["| widths | H | law | chains | t | P(T > t) | 95 % interval | saddle measure below | slope | expected |\n"]
-    lines.append("|---|---|---|---|---|---|---|---|---|---|\n")
-    for tail in tails.values():
-        case, last = tail.case, tail.last
-        assert last is not None
-        H = case.problem.H
-        deep = tail.levels[-3:]
-        slope = np.mean([level.rate if H == 1 else level.exponent for level in deep])
-        lines.append(
-            f"| {'-'.join(map(str, case.problem.widths))} | {H} | {case.law.name} {case.law.parameters()['scale']:g} | "
-            f"{tail.plan.population:,} x {tail.plan.sweeps} | {last.t:.4g} | {last.P:.3g} | [{last.lower:.2g}, "
-            f"{last.upper:.2g}] | {at_most(last.bound)} | {slope:.2f}{' (rate)' if H == 1 else ''} | "
-            f"{'' if tail.kappa is None else f'{tail.kappa:g}'} |\n"
-        )
-    lines.append(
-        "\nslope: -d log P / d log t over the last three levels (H = 1: -d log P / dt); expected: theory.md 5,"
+def there(page: str) -> tuple[dict[str, str], dict[str, str]]:
+    """The rows of the summary and the sections of the page, by run."""
+    rows = {line.split(" | ")[0].removeprefix("| "): line for line in table_of(page)}
+    found = re.split(r"^## (.+)\n\n", page, flags=re.MULTILINE)
+    sections = dict(zip(found[1::2], found[2::2], strict=True))
+    return rows, {name: text for name, text in sections.items() if name in rows}
+
+
+def table_of(page: str) -> list[str]:
+    """The lines of the page's first table, without its head."""
+    lines = iter(page.splitlines())
+    for line in lines:
+        if line == COLUMNS:
+            break
+    next(lines, None)
+    return list(takewhile(lambda line: line.startswith("|"), lines))
+
+
+def summary(name: str, tail: CaseTail) -> str:
+    case, last = tail.case, tail.last
+    assert last is not None
+    H = case.problem.H
+    slope = np.mean([level.rate if H == 1 else level.exponent for level in tail.levels[-3:]])
+    return (
+        f"| {name} | {'-'.join(map(str, case.problem.widths))} | {H} | {case.law.name} "
+        f"{case.law.parameters()['scale']:g} | {tail.plan.population:,} x {tail.plan.sweeps} | {last.t:.4g} | "
+        f"{last.P:.3g} | [{last.lower:.2g}, {last.upper:.2g}] | {at_most(last.bound)} | "
+        f"{slope:.2f}{' (rate)' if H == 1 else ''} | "
+        f"{'' if tail.kappa is None else f'{tail.kappa:g}'} |"
     )
-    lines.append(" an end that is reached slowly.\n\n![log P against t](pictures/tail.png)\n")
-    return lines
 
 
 def levels(name: str, tail: CaseTail) -> list[str]:
