@@ -12,9 +12,7 @@ its mean is off by a factor of 1.5 and three of its standard errors, or a run of
 
 from __future__ import annotations
 
-import argparse
 import json
-import os
 import subprocess
 import time
 from collections.abc import Callable
@@ -22,7 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from run import machine, versions
+from run import asked, machine, versions
 
 from basins import Problem, laws
 from basins.engines.base import Settings
@@ -203,13 +201,7 @@ def run_case(python: str, case: Case, say: Callable[[str], None]) -> list[str]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--peers", required=True, help="the Python of the peers' environment")
-    parser.add_argument("--out", type=Path, default=HERE / "rare.md")
-    parser.add_argument("--only", type=int, nargs="*", help="these cases, by number")
-    arguments = parser.parse_args()
-    if os.environ.get("OMP_NUM_THREADS") != "1":
-        raise SystemExit("set OMP_NUM_THREADS=1: one core each is what is compared")
+    arguments = asked(__doc__, HERE / "rare.md")
     page = [HEAD.format(machine=machine(), versions=versions(arguments.peers, ("openturns", "numpy")))]
     for case in [CASES[k] for k in arguments.only or range(len(CASES))]:
         print(case.name, flush=True)

@@ -203,14 +203,20 @@ def table(cases: list[dict]) -> list[str]:
     return lines
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+def asked(description: str | None, out: Path) -> argparse.Namespace:
+    """What a benchmark beside peers is asked for: peers, out, only."""
+    parser = argparse.ArgumentParser(description=description)
     parser.add_argument("--peers", required=True, help="the Python of the peers' environment")
-    parser.add_argument("--out", type=Path, default=HERE / "results.md")
+    parser.add_argument("--out", type=Path, default=out)
     parser.add_argument("--only", type=int, nargs="*", help="these cases, by number")
     arguments = parser.parse_args()
     if os.environ.get("OMP_NUM_THREADS") != "1":
         raise SystemExit("set OMP_NUM_THREADS=1: one core each is what is compared")
+    return arguments
+
+
+def main() -> None:
+    arguments = asked(__doc__, HERE / "results.md")
     cases: list[dict] = []
     for widths, scale in [CASES[k] for k in arguments.only or range(len(CASES))]:
         cases.append(run_case(arguments.peers, widths, scale))
