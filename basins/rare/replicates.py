@@ -15,6 +15,7 @@ import numpy as np
 from basins.engines.base import Array
 from basins.rare.chains import Climb, Population, Reaction, climb
 from basins.rare.streams import Stream
+from basins.rounding import EPS
 
 Ending = Literal["", "target", "resolution", "extinct", "levels"]
 """Why there is no level after this: "" there is one."""
@@ -126,11 +127,11 @@ def next_time(reaction: Reaction, before: Population, t: float, share: float) ->
 
 
 def steadiness(reaction: Reaction, population: Population, t: float, stream: Stream) -> tuple[float, float]:
-    """The shares of PROBES, drawn, that stay in {T > t}: at tighter tolerances, and with W changed by W u (+-1)."""
+    """The shares of PROBES, drawn, that stay in {T > t}: at tighter tolerances, and with W changed by W eps (+-1)."""
     z = population.z[stream.integers(len(population), PROBES)]
     W = reaction.whitening.weights(z)
     sign = np.where(stream.uniforms(*W.shape) < 0.5, -1.0, 1.0)
-    rounded = reaction.dwell.starts(W * (1.0 + sign * float(np.finfo(np.float64).eps)), t)
+    rounded = reaction.dwell.starts(W * (1.0 + sign * EPS), t)
     sharper = reaction.dwell.tighter(TIGHTER)
     tighter = float("nan") if sharper is None else float(sharper.starts(W, t).waiting.mean())
     return tighter, float(rounded.waiting.mean())
