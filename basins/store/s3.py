@@ -108,6 +108,7 @@ class S3Files:
         """
         if threading.current_thread() is threading.main_thread():
             with ThreadPoolExecutor(1) as thread:
+                thread.submit(lambda: None).result()  # Ctrl-C while it starts would leave it a thread that nobody joins
                 thread.submit(self._send, key, data).result()
         else:
             self._send(key, data)

@@ -162,9 +162,17 @@ def test_ctrl_c_between_open_and_write_commits_no_empty_object(uri: str, monkeyp
         def open_output_stream(self, *arguments: Any, **options: Any) -> Any:
             stream = client.single.open_output_stream(*arguments, **options)
             signal.raise_signal(signal.SIGINT)
+            time.sleep(0.5)  # who does not wait for it reads the old object
             return stream
 
     monkeypatch.setattr(files, "_client", s3_client.Client(Interrupting(), client.parts))
+    start = threading.Thread.start
+
+    def slow_start(thread: threading.Thread) -> None:
+        start(thread)
+        time.sleep(0.2)  # it is at work before its pool knows it
+
+    monkeypatch.setattr(threading.Thread, "start", slow_start)
     previous = signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         with pytest.raises(KeyboardInterrupt):
