@@ -108,9 +108,17 @@ def main() -> None:
 
 EXPERIMENT = click.argument("experiment", type=click.Path(path_type=Path))
 RUN = click.argument("run", metavar="RUN")
-WORKERS = click.option("--workers", type=click.IntRange(min=1), help="How many work at a time; by default one a core.")
-ON = click.option("--on", type=click.Choice(RUNNERS), default="ray", show_default=True, help="Who works.")
-ADDRESS = click.option("--address", help="The Ray cluster's; by default RAY_ADDRESS, else a Ray of this machine's own.")
+WORKERS = click.option("--workers", type=click.IntRange(min=1), help="Processes at work; by default one a core.")
+ON = click.option(
+    "--on",
+    type=click.Choice(RUNNERS),
+    default="ray",
+    show_default=True,
+    help="Who works: Ray, processes of this machine, or this process alone.",
+)
+ADDRESS = click.option(
+    "--address", help="The Ray cluster's address; by default RAY_ADDRESS, else a Ray of this machine's own."
+)
 DEADLINE = click.option(
     "--deadline",
     type=click.FloatRange(min=0, min_open=True),
@@ -184,7 +192,7 @@ def _folder(name: str) -> str:
 
 @command
 @RUN
-@click.option("--budget", type=int, required=True, help="Evaluations that each of them may spend, from t = 0.")
+@click.option("--budget", type=int, required=True, help="Evaluations of the gradient that each may spend, from t = 0.")
 @ON
 @WORKERS
 @ADDRESS
@@ -192,7 +200,7 @@ def _folder(name: str) -> str:
 def extend(run: str, budget: int, on: str, workers: int | None, address: str | None, deadline: float | None) -> None:
     """Integrate again, with a larger budget, what ended at its budget.
 
-    Trajectories of a finished RUN that are censored for their evaluation budget, or rest beside a saddle, are
+    Trajectories of a finished RUN that are censored for their evaluation budget, or as settled beside a saddle, are
     integrated again into a new layer over the run: nothing of it is overwritten. The same command goes on with a layer
     that was interrupted.
     """
@@ -221,18 +229,19 @@ def extend(run: str, budget: int, on: str, workers: int | None, address: str | N
     tables.print_left(screen, found, budget)
 
 
-BASE = click.option("--base", is_flag=True, help="As it was before it was extended.")
+ONE_CASE = click.option("--case", metavar="KEY|NAME", help="The case; needed where there are several.")
+BASE = click.option("--base", is_flag=True, help="The run as it was before `basins extend`.")
 
 
 @command
 @RUN
 @click.option("--json", "as_json", is_flag=True, help="As JSON, every number in full.")
-@click.option("--case", metavar="KEY|NAME", help="This case alone.")
+@click.option("--case", metavar="KEY|NAME", help="This case alone, by its key or name.")
 @BASE
 def estimate(run: str, as_json: bool, case: str | None, base: bool) -> None:
     """The measure of the saddle basins, so far.
 
-    With exact intervals. Of a run in progress the shards are counted that are there without a gap from the first.
+    With exact intervals. Of a run in progress the shards that are there, up to the first that is missing, are counted.
     """
     from basins import tables
     from basins.store.run import open_run
@@ -253,8 +262,12 @@ def estimate(run: str, as_json: bool, case: str | None, base: bool) -> None:
 @command
 @RUN
 @click.option("--id", "number", type=int, required=True, help="The trajectory's id.")
-@click.option("--case", metavar="KEY|NAME", help="Its case; may be left out where there is one.")
-@click.option("--reintegrate", is_flag=True, help="Integrate it again, and once more 100 times tighter, and compare.")
+@ONE_CASE
+@click.option(
+    "--reintegrate",
+    is_flag=True,
+    help="Integrate it again, and once more at tolerances 100 times tighter, and compare.",
+)
 @BASE
 def show(run: str, number: int, case: str | None, reintegrate: bool, base: bool) -> None:
     """One trajectory, and why it got its verdict."""
@@ -274,9 +287,14 @@ def show(run: str, number: int, case: str | None, reintegrate: bool, base: bool)
 @RUN
 @click.option("--watch", is_flag=True, help="Look again and again, until it is complete or Ctrl-C.")
 @click.option(
-    "--every", type=click.FloatRange(min=0.1), default=5.0, show_default=True, metavar="SECONDS", help="How often."
+    "--every",
+    type=click.FloatRange(min=0.1),
+    default=5.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="Between two looks of --watch.",
 )
-@click.option("--json", "as_json", is_flag=True, help="As JSON, one line a look.")
+@click.option("--json", "as_json", is_flag=True, help="As JSON, a line for each look.")
 def status(run: str, watch: bool, every: float, as_json: bool) -> None:
     """How far a run is.
 
@@ -306,12 +324,12 @@ def status(run: str, watch: bool, every: float, as_json: bool) -> None:
 
 @command
 @EXPERIMENT
-@click.option("--case", metavar="KEY|NAME", help="This case alone.")
+@click.option("--case", metavar="KEY|NAME", help="This case alone, by its key or name.")
 @WORKERS
 def describe(experiment: Path, case: str | None, workers: int | None) -> None:
     """What an experiment is, before it is run.
 
-    Sizes, assumptions, strata, what is certified at t = 0, what it costs, and whether it can test the conjecture.
+    Sizes, the paper's assumptions, strata, the share certified at t = 0, cost, and whether it can test the conjecture.
     """
     from basins import describe as described
     from basins import tables

@@ -13,18 +13,22 @@ from basins.cli import RUN, WORKERS, command
 @command
 @RUN
 @click.option(
-    "--sample", type=click.IntRange(min=0), default=200, show_default=True, help="Rows to check the label of."
+    "--sample", type=click.IntRange(min=0), default=200, show_default=True, help="Rows whose label is checked."
 )
-@click.option("--blocks", type=click.IntRange(min=0), default=4, show_default=True, help="Blocks to compute again.")
-@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of what is drawn.")
+@click.option(
+    "--blocks", type=click.IntRange(min=0), default=4, show_default=True, help="Blocks that are computed again."
+)
+@click.option(
+    "--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Which rows and blocks are drawn."
+)
 @click.option("--repair", is_flag=True, help="Set damage aside, so that the next `basins run` computes it again.")
 @click.option("--json", "as_json", is_flag=True, help="As JSON, every finding.")
 def verify(run: str, sample: int, blocks: int, seed: int, repair: bool, as_json: bool) -> None:
     """Whether a run is what it was written as, and its labels right.
 
     Every byte is looked at, random blocks are computed again, and random rows of every verdict are integrated again,
-    100 times tighter, by another solver; what that says of the labels is kept in the run, for `basins estimate`. Exit
-    status 2 if the run is damaged; a label that disagrees is no damage.
+    at tolerances 100 times tighter, by another solver; what that says of the labels is kept in the run, for `basins
+    estimate`. Exit status 2 if the run is damaged; a label that disagrees is no damage.
     """
     from basins import tables, verify_page
     from basins.progress import Steps
@@ -44,13 +48,15 @@ def verify(run: str, sample: int, blocks: int, seed: int, repair: bool, as_json:
 
 @command
 @click.argument("experiment", type=click.Path(path_type=Path), required=False)
-@click.option("--bound", type=float, required=True, help="On the saddle basins' measure, such as 1e-6.")
-@click.option("--level", type=float, default=0.95, show_default=True, help="Its confidence.")
-@click.option("--saddles", type=click.IntRange(min=0), default=0, help="So many saddles are expected.")
-@click.option("--censored-share", type=float, default=0.0, help="So much of all trajectories is censored.")
-@click.option("--share", type=float, help="A bound on the share of bad pairs (X, Y), such as 0.05.")
+@click.option("--bound", type=float, required=True, help="The bound on the saddle basins' measure, such as 1e-6.")
+@click.option("--level", type=float, default=0.95, show_default=True, help="The bound's confidence.")
+@click.option("--saddles", type=click.IntRange(min=0), default=0, show_default=True, help="Saddles to expect.")
+@click.option(
+    "--censored-share", type=float, default=0.0, show_default=True, help="Share of trajectories to expect censored."
+)
+@click.option("--share", type=float, help="The bound on the share of bad pairs (X, Y), such as 0.05.")
 @WORKERS
-@click.option("--json", "as_json", is_flag=True, help="As JSON.")
+@click.option("--json", "as_json", is_flag=True, help="As JSON, every number in full.")
 def plan(
     experiment: Path | None,
     bound: float,
@@ -61,7 +67,7 @@ def plan(
     workers: int | None,
     as_json: bool,
 ) -> None:
-    """How many trajectories a bound takes, how many checked labels, how many random pairs.
+    """Trajectories, checked labels and random pairs that a bound takes.
 
     With an EXPERIMENT also what that costs, at rates measured now.
     """

@@ -7,29 +7,33 @@ from pathlib import Path
 
 import click
 
-from basins.cli import EXPERIMENT, command
+from basins.cli import EXPERIMENT, ONE_CASE, command
 
 
 @command
 @EXPERIMENT
-@click.option("--stratum", "j", type=int, required=True, metavar="J", help="I(J), by falling loss from 1.")
-@click.option("--case", metavar="KEY|NAME", help="Its case; may be left out where there is one.")
-@click.option("--samples", type=int, default=4000, show_default=True, help="Points on each rung of a ladder.")
-@click.option("--seed", type=click.IntRange(min=0, max=2**32), default=0, show_default=True, help="Of what is drawn.")
+@click.option(
+    "--stratum", "j", type=int, required=True, metavar="J", help="Which stratum: I(J), by falling loss, from 1."
+)
+@ONE_CASE
+@click.option("--samples", type=int, default=4000, show_default=True, help="Points drawn at each eps.")
+@click.option(
+    "--seed", type=click.IntRange(min=0, max=2**32), default=0, show_default=True, help="Which points are drawn."
+)
 @click.option(
     "--scale",
     type=click.FloatRange(min=0, min_open=True, max=1e3),
     default=0.5,
     show_default=True,
-    help="Of the planted start.",
+    help="Scale of the planted start.",
 )
 @click.option("--json", "as_json", is_flag=True, help="As JSON, every number in full.")
 def codim(experiment: Path, j: int, case: str | None, samples: int, seed: int, scale: float, as_json: bool) -> None:
-    """The codimension of the stable manifold of I(J) in EXPERIMENT's problem, counted.
+    """Count the directions that leave a stratum of saddles.
 
-    Around a point planted on it, the share of an eps-ball that stays scales like eps^-m_u: m_u and the sum of the
-    unstable rates, with intervals, beside the formula (one hidden layer) and the Hessian's negative eigenvalues. The
-    law plays no part.
+    That is the codimension m_u of the stable manifold of I(J) in EXPERIMENT's problem: around a point planted on it,
+    the share of an eps-ball that stays scales like eps^-m_u. Beside m_u and the sum of the unstable rates, with
+    intervals, stand the formula (one hidden layer) and the Hessian's negative eigenvalues. The law plays no part.
     """
     from basins.codim_page import print_codimension
     from basins.errors import ArgumentError

@@ -33,8 +33,8 @@ PLOTS = ("loss", "occupancy", "survival", "visits", "certified", "drift", "cost"
 @command
 @click.argument("name", metavar="NAME", type=click.Choice(PLOTS))
 @RUN
-@click.option("--case", metavar="KEY|NAME", help="Its case; without, all of them where the figure has room for that.")
-@click.option("--id", "number", type=int, help="The trajectory's id, for NAME trajectory.")
+@click.option("--case", metavar="KEY|NAME", help="The case; without it all cases, in figures that have room for them.")
+@click.option("--id", "number", type=int, help="Of the figure trajectory: which one.")
 @click.option("-o", "--out", metavar="FILE", help="A .png, .svg or .pdf; by default NAME.png.")
 def plot(name: str, run: str, case: str | None, number: int | None, out: str | None) -> None:
     """Draw a figure of RUN.

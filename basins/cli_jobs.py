@@ -17,7 +17,7 @@ HEAD = click.option(
     required=True,
     envvar="RAY_API_SERVER_ADDRESS",
     show_envvar=True,
-    help="The Ray dashboard's, http://HEAD:8265.",
+    help="The Ray dashboard's address, http://HEAD:8265.",
 )
 JOB = click.argument("job", metavar="JOB")
 OF_THE_CLIENT = ("experiment", "out", "address", "dry_run", "debug", "help")
@@ -39,7 +39,13 @@ def passing_on(command: click.Command) -> click.Command:
 @click.option("--out", metavar="URI", required=True, help="The run: a store's URI, or a path that every node sees.")
 @HEAD
 @click.option("--follow", "following", is_flag=True, help="Show the job's log, and end with its exit status.")
-@click.option("--env", "environment", metavar="NAME", multiple=True, help="A variable the job gets; may be repeated.")
+@click.option(
+    "--env",
+    "environment",
+    metavar="NAME",
+    multiple=True,
+    help="A variable of this environment that the job gets; may be repeated.",
+)
 @click.pass_context
 def submit(
     context: click.Context,
@@ -105,9 +111,9 @@ def _how_to_come_back(address: str, job: str) -> str:
 @JOB
 @HEAD
 def follow(job: str, address: str) -> None:
-    """Show the log of a job from `basins submit`, and end with its exit status.
+    """Show a submitted job's log, and end as it ends.
 
-    Ctrl-C ends the watching, not the job.
+    With its exit status. Ctrl-C ends the watching, not the job.
     """
     from basins.dashboard import Dashboard
 
@@ -118,7 +124,7 @@ def follow(job: str, address: str) -> None:
 @JOB
 @HEAD
 def stop(job: str, address: str) -> None:
-    """Stop a job from `basins submit`.
+    """Stop a submitted job.
 
     The shards that are done are kept, and the same experiment submitted again goes on from there.
     """

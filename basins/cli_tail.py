@@ -14,9 +14,9 @@ from basins.cli import ADDRESS, EXPERIMENT, INTERRUPTED, RUNNERS, WORKERS, comma
 @command
 @EXPERIMENT
 @click.option("--out", metavar="RUN", required=True, help="The tail's folder. One that is there is resumed.")
-@click.option("--case", metavar="KEY|NAME", help="This case alone.")
+@click.option("--case", metavar="KEY|NAME", help="This case alone, by its key or name.")
 @click.option("--target", type=float, default=1e-12, show_default=True, help="The probability to go down to.")
-@click.option("--replicates", type=click.IntRange(min=2), default=8, show_default=True, help="Independent ones.")
+@click.option("--replicates", type=click.IntRange(min=2), default=8, show_default=True, help="Independent estimates.")
 @click.option("--population", type=int, default=1000, show_default=True, help="Chains in a replicate.")
 @click.option("--sweeps", type=int, default=10, show_default=True, help="Moves of each chain at a level.")
 @click.option("--keep", type=float, default=0.2, show_default=True, help="Share of the chains that a level keeps.")
@@ -36,7 +36,7 @@ def tail(
     workers: int | None,
     address: str | None,
 ) -> None:
-    """Bound the saddle measure of EXPERIMENT's laws far below 3/N.
+    """Bound the saddle basins' measure far below 3/N.
 
     Multilevel splitting of P(T > t), T the time at which the loss proves a global minimum: every saddle basin lies
     inside {T > t}. A table level by level, with an interval from independent replicates.
