@@ -35,7 +35,8 @@ their default target). The laws are Gaussian with the scale given, the
 spectra 2, 1 (3, 2, 1 for 3-3-3-3; 1 for the chains), reduced flow. Bounds are one-sided at 95 %, from eight independent
 replicates (basins/rare/combine.py says why that interval). They speak of computed trajectories: label error is not
 counted in, but `kept` is the share of {T > t} that stays in it at tolerances 100 times tighter and with every weight
-changed by its rounding; no level with less than 90 % is reported. Sections without the column `still` are older runs.
+changed by its rounding; no level with less than 90 % is reported. Sections without the column `still`, and the picture,
+are of older runs.
 
 """
 SLOPE = """
