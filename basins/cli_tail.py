@@ -15,6 +15,12 @@ from basins.cli import ADDRESS, EXPERIMENT, INTERRUPTED, RUNNERS, WORKERS, comma
 @EXPERIMENT
 @click.option("--out", metavar="RUN", required=True, help="The tail's folder. One that is there is resumed.")
 @click.option("--case", metavar="KEY|NAME", help="This case alone, by its key or name.")
+@click.option(
+    "--stratum",
+    type=int,
+    metavar="J",
+    help="Split on the closest approach to the saddles of I(J), instead of on the time of the certificate.",
+)
 @click.option("--target", type=float, default=1e-12, show_default=True, help="The probability to go down to.")
 @click.option("--replicates", type=click.IntRange(min=2), default=8, show_default=True, help="Independent estimates.")
 @click.option("--population", type=int, default=1000, show_default=True, help="Chains in a replicate.")
@@ -27,6 +33,7 @@ def tail(
     experiment: Path,
     out: str,
     case: str | None,
+    stratum: int | None,
     target: float,
     replicates: int,
     population: int,
@@ -39,8 +46,10 @@ def tail(
     """Bound the saddle basins' measure far below 3/N.
 
     Multilevel splitting of P(T > t), T the time at which the loss proves a global minimum: every saddle basin lies
-    inside {T > t}. A table level by level, with an interval from independent replicates.
+    inside {T > t}. With --stratum J, of P(G < g), G the gradient norm where the loss passes the critical value of I(J):
+    the basin of I(J) lies inside {G < g}. A table level by level, with an interval from independent replicates.
     """
+    from basins.rare.printed import event
     from basins.rare.replicates import PILOT, Level
     from basins.rare.tail import tail as tail_of
     from basins.screen import console
@@ -48,13 +57,15 @@ def tail(
 
     def reached(name: str, replicate: int, level: Level) -> None:
         who = "pilot" if replicate == PILOT else f"replicate {replicate}"
-        line(f"{name}: {who}, level {level.number}: P(T > {level.t:.4g}) about {math.exp(level.log_P):.3g}")
+        beyond = event(stratum, level.threshold)
+        line(f"{name}: {who}, level {level.number}: P({beyond}) about {math.exp(level.log_P):.3g}")
 
     try:
         done = tail_of(
             experiment,
             out,
             case=case,
+            stratum=stratum,
             target=target,
             replicates=replicates,
             population=population,

@@ -175,6 +175,28 @@ class Strata(Sequence[Stratum]):
                 remedy="ask for one stratum with strata.of(modes)",
             )
 
+    def saddle(self, j: int) -> Stratum:
+        """The saddle stratum I(j). Raises ArgumentError for one that is not there, the minima's, and d_y > 20."""
+        if not self.listable:
+            raise ArgumentError(
+                f"d_y = {self.d_y}: 2^{self.d_y} strata are not put in order, so none is I(j)",
+                where="stratum",
+                remedy=f"ask where d_y is at most {LISTABLE}",
+            )
+        if not 1 <= j <= len(self):
+            raise ArgumentError(f"there is no I({j})", where="stratum", remedy=f"give 1 to {len(self) - 1}")
+        if j == len(self):
+            raise ArgumentError(
+                f"I({j}) are the global minima, which no direction leaves", where="stratum", remedy=f"give 1 to {j - 1}"
+            )
+        return self[j - 1]
+
+    def of_value(self, stratum: Stratum) -> list[Stratum]:
+        """All strata whose critical value is the stratum's to rounding (`tied_values`), itself among them."""
+        values = self.critical_values[self._order]
+        scale = 8 * U * float(values[0])
+        return [self[int(at)] for at in np.flatnonzero(np.abs(values - stratum.loss) <= scale)]
+
     def tied_values(self) -> list[tuple[tuple[int, ...], tuple[int, ...]]]:
         """Pairs of mode sets with one critical value to rounding (Assumption 4 fails); d_y <= 20, at most 8 pairs.
 

@@ -8,7 +8,7 @@ from basins.estimate import law_text
 from basins.rare import printed
 from basins.rare.tail import CaseTail
 from basins.screen import columns, heading, indented, paragraph
-from basins.sentences import widths_text
+from basins.sentences import stratum_text, widths_text
 
 
 def print_tail(out: Console, tail: CaseTail) -> None:
@@ -16,10 +16,11 @@ def print_tail(out: Console, tail: CaseTail) -> None:
     case = tail.case
     widths = widths_text(case.problem.widths)
     chains = f"{tail.replicates} replicates of {tail.plan.population:,} chains"
-    heading(out, case.name, f"{widths}, {law_text(case.law)}, {chains}")
-    table = columns(*printed.HEADINGS, text=(), gap=2)
+    of = () if tail.stratum is None else (stratum_text(tail.stratum.index, tail.stratum.modes),)
+    heading(out, case.name, ", ".join((widths, law_text(case.law), *of, chains)))
+    table = columns(*printed.headings(tail.stratum), text=(), gap=2)
     for level in tail.levels:
-        table.add_row(*printed.row(level, case.problem.H), style="" if level.resolved else "dim")
+        table.add_row(*printed.row(tail, level), style="" if level.resolved else "dim")
     indented(out, table)
     for said in printed.sentences(tail):
         paragraph(out, said, style="bold")

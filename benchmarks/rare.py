@@ -92,7 +92,8 @@ def ours(case: Case) -> tuple[list[float], list[Spent]]:
     """The pilot's times, and at each of them what `basins tail`'s replicates gave, their way there included."""
     key = laws.stream_key(case.problem, laws.Gaussian(1.0))
     plan = Plan(TARGET, CHAINS, KEEP, SWEEPS, SEED)
-    times = np.array([level.t for level, _ in climb(case.reaction, plan, key, PILOT, None) if level.climb.p > 0])
+    pilot = climb(case.reaction, plan, key, PILOT, None)
+    times = np.array([level.threshold for level, _ in pilot if level.climb.p > 0])
     runs = [climb(case.reaction, plan, key, number, times) for number in range(1, RUNS + 1)]
     depth = min(len(run) for run in runs)
     spent = []
@@ -130,7 +131,7 @@ def theirs(python: str, case: Case, t: float, proposal_range: float, keep: float
                 z = np.frombuffer(peer.stdout.read(8 * M * case.problem.n)).reshape(M, case.problem.n)
                 flight = reaction.at(z, t)
                 spent += flight.evaluations
-                peer.stdin.write(np.where(flight.waiting, 2 * t + 1, flight.T).tobytes())
+                peer.stdin.write(np.where(flight.inside, 2 * t + 1, flight.value).tobytes())
                 peer.stdin.flush()
             if M:
                 peer.kill()

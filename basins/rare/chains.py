@@ -1,9 +1,12 @@
-"""One level of splitting: who still waits at the next time, copies of them, and chains that spread the copies out.
+"""One level of splitting: who is inside the next set, copies of them, and chains that spread the copies out.
 
-A population is N points z with T(z) > t. At the next time t' the share of those with T > t' estimates
-P(T > t' | T > t); they are copied up to N again, evenly, and every copy makes `sweeps` moves (proposals.py) that keep
-the law given T > t' (resample and move: Cerou, Del Moral, Furon, Guyader, Stat. Comput. 22, 2012). Where the times are
-fixed beforehand, the product of the shares is an unbiased estimate of P(T > t), whatever the chains' mixing.
+A population is N points z inside a coordinate's set (coordinate.py), such as {T > t}. The share of those that are
+inside the next one, {T > t'}, estimates P(T > t' | T > t); they are copied up to N again, evenly, and every copy makes
+`sweeps` moves (proposals.py) that keep the law given T > t' (resample and move: Cerou, Del Moral, Furon, Guyader,
+Stat. Comput. 22, 2012). Where the thresholds are fixed beforehand, the product of the shares is an unbiased estimate of
+P(T > t), whatever the chains' mixing.
+
+Here T and t stand for the coordinate and its threshold.
 
 Halves take turns: one moves, the other is what is learned from. A move's size follows its share of acceptance over the
 whole population, towards ACCEPT; that dependence on the chains' own past fades as 1/N.
@@ -19,7 +22,7 @@ from numpy.typing import NDArray
 
 from basins.engines.base import Array
 from basins.rare import proposals
-from basins.rare.levels import Dwell, Flags, Flight
+from basins.rare.coordinate import Coordinate, Flags, Flight
 from basins.rare.proposals import Move
 from basins.rare.streams import Stream
 from basins.rare.whitening import Whitening
@@ -41,23 +44,23 @@ GAIN = 2.0
 
 
 class Reaction:
-    """T seen from the coordinates z of a law."""
+    """A coordinate, seen from the normal z of a law."""
 
-    def __init__(self, whitening: Whitening, dwell: Dwell) -> None:
-        self.whitening, self.dwell = whitening, dwell
+    def __init__(self, whitening: Whitening, coordinate: Coordinate) -> None:
+        self.whitening, self.coordinate = whitening, coordinate
 
     @property
     def n(self) -> int:
         return self.whitening.problem.n
 
-    def at(self, z: Array, t: float) -> Flight:
-        """Carry the starts of z (N, n) to t."""
-        return self.dwell.starts(self.whitening.weights(z), t)
+    def at(self, z: Array, threshold: float) -> Flight:
+        """Which of the starts of z (N, n) are inside."""
+        return self.coordinate.starts(self.whitening.weights(z), threshold)
 
 
 @dataclass
 class Population:
-    """z (N, n), T(z) > the level's time for each; parent (N,): whose copy it was, in the population before; ancestor
+    """z (N, n), each inside the level's set; parent (N,): whose copy it was, in the population before; ancestor
     (N,): in the first one; moved (N,): how many of the level's moves were taken; sizes: of the moves, by name.
     """
 
@@ -82,7 +85,7 @@ class Tried:
 
 @dataclass(frozen=True)
 class Climb:
-    """What came of a level: the share p of the population before that waits; spread, the variance of p by families
+    """What came of a level: the share p of the population before that is inside; spread, the variance of p by families
     (`share`); autocorrelation, of the chains' positions between their first and their last sweep; undecided, of those
     that were asked; trajectories and evaluations spent; moves by name.
     """
@@ -103,12 +106,12 @@ def first_population(reaction: Reaction, N: int, stream: Stream) -> Population:
 
 
 def climb(reaction: Reaction, before: Population, t: float, sweeps: int, stream: Stream) -> tuple[Population, Climb]:
-    """From the population of a level to that of the next, whose time is t. If nobody waits, p = 0 and it is empty."""
+    """From the population of a level to that of the next, whose threshold is t; empty where nobody is inside."""
     N = len(before)
     flight = reaction.at(before.z, t)
-    p, spread = share(flight.waiting, before.parent)
+    p, spread = share(flight.inside, before.parent)
     undecided, evaluations, trajectories = int(flight.undecided.sum()), flight.evaluations, N
-    survivors = np.flatnonzero(flight.waiting)
+    survivors = np.flatnonzero(flight.inside)
     if not len(survivors):
         none = np.zeros(0, dtype=np.int64)
         empty = Population(np.zeros((0, reaction.n)), none, none, none, dict(before.sizes))
@@ -124,7 +127,7 @@ def climb(reaction: Reaction, before: Population, t: float, sweeps: int, stream:
             flight = _move(reaction, after, half, t, stream, tried)
             undecided += int(flight.undecided.sum())
             evaluations += flight.evaluations
-            trajectories += len(flight.T)
+            trajectories += len(flight.inside)
         for name, (asked, taken) in tried.items():
             proposed[name] += int(asked)
             accepted[name] += int(taken)
@@ -156,7 +159,7 @@ def _move(
         mine = np.flatnonzero(kind == number)
         z_new[mine], log_ratio[mine] = move(after.z[rows[mine]], partners, after.sizes[name], stream)
     flight = reaction.at(z_new, t)
-    taken: Flags = flight.waiting & (np.log(stream.uniforms(len(rows))) < log_ratio)
+    taken: Flags = flight.inside & (np.log(stream.uniforms(len(rows))) < log_ratio)
     after.z[rows[taken]] = z_new[taken]
     after.moved[rows[taken]] += 1
     for number, name in enumerate(MOVES):
@@ -172,17 +175,17 @@ def copies(survivors: Indices, N: int, stream: Stream) -> Indices:
     return repeated
 
 
-def share(waiting: Flags, parent: Indices) -> tuple[float, float]:
-    """(p, its variance): the share that waits, and what families, the copies of one parent, say of its variance.
+def share(inside: Flags, parent: Indices) -> tuple[float, float]:
+    """(p, its variance): the share that is inside, and what families, the copies of one parent, say of its variance.
 
     sum_i (sum over family i of (I - p))^2 / N^2 F / (F - 1), F families: p (1 - p) (1 + gamma) / N with the factor
     gamma of Au and Beck (2001) for chains from one seed, here estimated from all pairs of a family. Families of one are
     independent draws. It sees no dependence between families, which is why it never stands alone.
     """
-    N = len(waiting)
-    p = np.count_nonzero(waiting) / N
+    N = len(inside)
+    p = np.count_nonzero(inside) / N
     _, family = np.unique(parent, return_inverse=True)
-    sums = np.bincount(family, weights=waiting - p)
+    sums = np.bincount(family, weights=inside - p)
     families = len(sums)
     if families < 2:
         return p, float("inf")

@@ -40,7 +40,7 @@ from basins.problem import Problem
 from basins.rare.exponents import kappa
 from basins.rare.ladder import Exponent, exponent
 from basins.rounding import U
-from basins.strata import LISTABLE, Stratum
+from basins.strata import Stratum
 
 THIN, RUNGS, OUTSIDE = 10.0, 3.0, 2.0
 """smallest eps = THIN times the widest tube; largest eps = RUNGS times that; delta = OUTSIDE times the largest eps."""
@@ -180,20 +180,7 @@ def _stratum(problem: Problem, j: int) -> Stratum:
             where="flow",
             remedy='set flow = "reduced"',
         )
-    if problem.d_y > LISTABLE:
-        raise ArgumentError(
-            f"d_y = {problem.d_y}: 2^{problem.d_y} strata are not put in order, so none is I(j)",
-            where="stratum",
-            remedy=f"ask where d_y is at most {LISTABLE}",
-        )
-    strata = problem.strata()
-    if not 1 <= j <= len(strata):
-        raise ArgumentError(f"there is no I({j})", where="stratum", remedy=f"give 1 to {len(strata) - 1}")
-    if j == len(strata):
-        raise ArgumentError(
-            f"I({j}) are the global minima, which no direction leaves", where="stratum", remedy=f"give 1 to {j - 1}"
-        )
-    return strata[j - 1]
+    return problem.strata().saddle(j)
 
 
 def _base(flow: _Flow, stratum: Stratum, seed: int, scale: float) -> tuple[Array, Array, float]:

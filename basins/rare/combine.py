@@ -46,16 +46,16 @@ NODES = 50
 
 @dataclass(frozen=True)
 class Estimated:
-    """P(T > t) at a level: P, the mean of the replicates; [lower, upper] at LEVEL; `bound`, the one-sided upper one;
-    deviation: of log P between replicates, s; within: the same as a run sees it from inside (root mean square);
-    exponent: -d log P / d log t from the level before, with its standard deviation, rate: -d log P / dt; acceptance;
-    autocorrelation of the chains over a level's sweeps (mean of the replicates');
+    """P(T > t), or P(G < g), at a level with threshold t or g: P, the mean of the replicates; [lower, upper] at LEVEL;
+    `bound`, the one-sided upper one; deviation: of log P between replicates, s; within: the same as a run sees it from
+    inside (root mean square); exponent: |d log P / d log threshold| from the level before, with its standard deviation,
+    rate: -d log P / dt; acceptance; autocorrelation of the chains over a level's sweeps (mean of the replicates');
     ancestors (median and fewest); families: of log; tighter, rounded: shares that double precision keeps (nan: not
-    asked); undecided: trajectories that were counted as waiting, of so many.
+    asked); undecided: trajectories that were counted as inside, of so many.
     """
 
     level: int
-    t: float
+    threshold: float
     P: float
     lower: float
     upper: float
@@ -106,29 +106,29 @@ def log_mean_interval(logs: Array) -> tuple[float, float, float]:
 
 
 def combine(replicates: Sequence[Sequence[Level]]) -> list[Estimated]:
-    """The levels that every replicate reached with somebody waiting, in order."""
+    """The levels that every replicate reached with somebody inside, in order."""
     depth = min(len(levels) - (levels[-1].ending == "extinct") if levels else 0 for levels in replicates)
     rows: list[Estimated] = []
     before: tuple[float, Array] | None = None
     spread = np.zeros(len(replicates))
     for k in range(depth):
         at = [levels[k] for levels in replicates]
-        logs, t = np.array([one.log_P for one in at]), at[0].t
+        logs, x = np.array([one.log_P for one in at]), at[0].threshold
         spread += np.array([one.climb.spread / one.climb.p**2 for one in at])
         lower, upper, bound = log_mean_interval(logs)
         exponent = deviation = rate = float("nan")
         if before is not None:
             fall = before[1] - logs
-            rate = float(fall.mean()) / (t - before[0])
+            rate = float(fall.mean()) / abs(x - before[0])
             if before[0] > 0:
-                stretch = float(np.log(t / before[0]))
+                stretch = abs(float(np.log(x / before[0])))
                 exponent, deviation = float(fall.mean()) / stretch, float(fall.std(ddof=1)) / stretch
                 deviation /= np.sqrt(len(at))
         tried = [move for one in at for move in one.climb.moves.values()]
         rows.append(
             Estimated(
                 level=k + 1,
-                t=t,
+                threshold=x,
                 P=float(np.exp(logs).mean()),
                 lower=float(np.exp(min(0.0, lower))),
                 upper=float(np.exp(min(0.0, upper))),
@@ -149,7 +149,7 @@ def combine(replicates: Sequence[Sequence[Level]]) -> list[Estimated]:
                 evaluations=sum(one.climb.evaluations for one in at),
             )
         )
-        before = t, logs
+        before = x, logs
     return rows
 
 
@@ -176,7 +176,7 @@ def warnings(rows: Sequence[Estimated], replicates: int) -> list[str]:
     if undecided:
         asked = sum(row.trajectories for row in rows)
         said.append(
-            f"{undecided:,} of {asked:,} trajectories ended undecided and were counted as T > t, which can only raise "
+            f"{undecided:,} of {asked:,} trajectories ended undecided and were counted as inside, which can only raise "
             "P: raise [engine] budget"
         )
     return said

@@ -10,60 +10,35 @@ back from there, L' = -|grad L|^2: good enough to place levels, and no count res
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-
 import numpy as np
-from numpy.typing import NDArray
 
 from basins.certificates import level
-from basins.engines import engine_of
-from basins.engines.base import SMALLEST_TOLERANCE, Array, Leg, Settings, Stop
-from basins.engines.drive import compression_in
+from basins.engines.base import Array, Settings, Stop
 from basins.errors import ArgumentError
 from basins.problem import Problem
+from basins.rare.coordinate import Carrier, Flight, Next
 
-Flags = NDArray[np.bool_]
-
-
-@dataclass(frozen=True)
-class Flight:
-    """N rows carried to a time: waiting (N,): T is later than that; state (N, n') at the stop, compressed; T (N,), inf
-    where waiting; undecided (N,): neither certified nor carried to the time (budget, step underflow, not finite), and
-    counted as waiting, which can only raise P(T > t); evaluations of the field, in all.
-    """
-
-    waiting: Flags
-    state: Array
-    T: Array
-    undecided: Flags
-    evaluations: int
+CAP = 2.0
+"""T is told up to so many times the time before, again and again, until few enough wait."""
 
 
 class Dwell:
-    """Who dwells at a loss that certifies nothing. settings: whose engine, tolerances, budget and delta are used."""
+    """Who dwells at a loss that certifies nothing: {T > t}, t from 0."""
+
+    first = 0.0
 
     def __init__(self, problem: Problem, settings: Settings) -> None:
-        self.original, self.settings = problem, replace(settings, t_end=np.inf, certify=True)
-        self.small = compression_in(problem, settings)
-        self.problem = problem if self.small is None else self.small.problem
-        self.engine = engine_of(settings.engine)
+        self.carrier = Carrier(problem, settings)
+        self.problem = self.carrier.problem
         self.level = level(problem, settings.delta)
 
     def tighter(self, factor: float) -> Dwell | None:
-        """The same at tolerances so many times tighter, or as tight as double precision holds; None where that is no
-        more than these."""
-        room = self.settings.rtol / SMALLEST_TOLERANCE * (1 - 1e-12)
-        sharper = self.settings.tighter(min(factor, room)) if room > 1 else None
-        return None if sharper is None else Dwell(self.original, sharper)
+        sharper = self.carrier.tighter(factor)
+        return None if sharper is None else Dwell(self.carrier.original, sharper)
 
-    def begin(self, W: Array) -> Array:
-        """The states (N, n') that are integrated for starts W (N, n): compressed where that pays."""
-        states = W if self.small is None else self.small.compress(np.ascontiguousarray(W))
-        return np.ascontiguousarray(states)
-
-    def starts(self, W: Array, t: float) -> Flight:
+    def starts(self, W: Array, threshold: float) -> Flight:
         """Carry starts W (N, n) from time 0 to t >= 0."""
-        return self.carry(self.begin(W), 0.0, t)
+        return self.carry(self.carrier.begin(W), 0.0, threshold)
 
     def carry(self, state: Array, t_from: float | Array, t: float | Array) -> Flight:
         """Carry states (N, n') from t_from, () or (N,), to t, or to the certificate if that comes first."""
@@ -71,18 +46,7 @@ class Dwell:
         begin, end = np.broadcast_to(np.asarray(t_from, float), (N,)), np.broadcast_to(np.asarray(t, float), (N,))
         if not (end >= begin).all():
             raise ArgumentError("a time before the states'", where="carry: t", remedy="give t >= t_from")
-        never = np.full(N, np.inf)
-        leg = Leg(
-            starts=np.ascontiguousarray(state),
-            t_start=np.array(begin),
-            level=np.full(N, self.level),
-            rest_after=never,
-            budget=np.full(N, self.settings.budget),
-            t_end=np.array(end),
-            max_step=never,
-            watch=np.zeros(N, dtype=bool),
-        )
-        ends = self.engine.integrate(self.problem, leg, self.settings)
+        ends = self.carrier.carry(state, begin, end, self.level)
         certified, carried = ends.stop == Stop.LEVEL, ends.stop == Stop.T_END
         T = np.full(N, np.inf)
         rows = np.flatnonzero(certified)
@@ -97,3 +61,24 @@ class Dwell:
         back = np.divide(self.level - L, square, out=np.zeros_like(L), where=square > 0)
         crossing: Array = np.maximum(t - np.maximum(back, 0.0), earliest)
         return crossing
+
+    def next(self, W: Array, threshold: float, share: float) -> Next:
+        """A time that about this share of starts that wait at `threshold` outlasts; T is told leg by leg."""
+        N = len(W)
+        wanted = max(1, int(share * N))  # of those that wait longest
+        T = np.full(N, np.inf)
+        rows, now, evaluations = np.arange(N), 0.0, 0
+        state, cap = self.carrier.begin(W), threshold
+        step = 1.0 / self.carrier.original.sigma_min
+        while True:
+            cap = max(CAP * cap, cap + step)
+            flight = self.carry(state, now, cap)
+            evaluations += flight.evaluations
+            T[rows] = flight.value
+            rows, state, now = rows[flight.inside], flight.state[flight.inside], cap
+            if len(rows) < wanted or (flight.undecided.any() and flight.undecided.sum() >= wanted):
+                break
+        falling = np.sort(T)[::-1]
+        t_next = float(falling[min(wanted, N - 1)])
+        later = float(np.nextafter(threshold, np.inf))
+        return Next(max(t_next if np.isfinite(t_next) else cap, later), N, evaluations)

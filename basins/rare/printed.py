@@ -10,20 +10,35 @@ from basins.intervals import LEVEL
 from basins.rare.combine import Estimated
 from basins.rare.replicates import Level
 from basins.rare.tail import CaseTail
-from basins.sentences import at_least, at_most, number
+from basins.sentences import at_least, at_most, number, stratum_text
 
-HEADINGS = ("", "t", "P(T > t)", "95 % interval", "s", "within", "slope", "taken", "still", "from", "kept")
-"""s, within: deviations of log P between replicates and as a run sees it; slope: -d log P / d log t (H = 1: / dt);
-taken: moves; still: autocorrelation of the chains over their sweeps; from: how many first draws have descendants; kept:
-of {T > t}, looked at otherwise (`Estimated`)."""
+COLUMNS = ("95 % interval", "s", "within", "slope", "taken", "still", "from", "kept")
+"""s, within: deviations of log P between replicates and as a run sees it; slope: |d log P / d log threshold| (of T,
+H = 1: / dt); taken: moves; still: autocorrelation of the chains over their sweeps; from: how many first draws have
+descendants; kept: of those inside, looked at otherwise (`Estimated`)."""
 
 
-def row(level: Estimated, H: int) -> Sequence[str]:
-    """A level's row under HEADINGS."""
-    exponent = level.rate if H == 1 else level.exponent
+def headings(stratum: object | None) -> Sequence[str]:
+    """Of a table of levels: of T, or of G where a stratum is approached."""
+    return ("", *(("t", "P(T > t)") if stratum is None else ("g", "P(G < g)")), *COLUMNS)
+
+
+def event(stratum: object | None, threshold: float, digits: int = 4) -> str:
+    """What has the probability: T > t, or G < g where a stratum is approached."""
+    return f"{'T >' if stratum is None else 'G <'} {threshold:.{digits}g}"
+
+
+def slope(tail: CaseTail, level: Estimated) -> float:
+    """-d log P / dt where the tail of T is exponential, |d log P / d log threshold| else."""
+    return level.rate if tail.stratum is None and tail.case.problem.H == 1 else level.exponent
+
+
+def row(tail: CaseTail, level: Estimated) -> Sequence[str]:
+    """A level's row under `headings`."""
+    exponent = slope(tail, level)
     return (
         str(level.level),
-        f"{level.t:.4g}",
+        f"{level.threshold:.4g}",
         f"{level.P:.3g}",
         f"[{level.lower:.3g}, {level.upper:.3g}]",
         f"{level.deviation:.2f}",
@@ -42,7 +57,7 @@ def sentences(tail: CaseTail) -> list[str]:
     if last is None:
         return ["Nothing to say: no level is resolved."]
     said = [
-        f"The saddle measure of this law is below P(T > {last.t:.5g}) = {number(last.P)}, 95 % interval "
+        f"{_whose(tail)} is below P({event(tail.stratum, last.threshold, 5)}) = {number(last.P)}, 95 % interval "
         f"[{at_least(last.lower)}, {at_most(last.upper)}]; below {at_most(last.bound)} at {100 * LEVEL:g} %, one-sided "
         f"({tail.replicates} independent replicates)."
     ]
@@ -50,23 +65,36 @@ def sentences(tail: CaseTail) -> list[str]:
     if unresolved is not None or tail.pilot.ending == "resolution":
         beyond = unresolved or tail.pilot
         said.append(
-            f"At t = {beyond.t:.5g} the computed T is no longer that of the exact flow ({_kept(beyond)}): levels from "
-            f"there on say nothing, and the target {tail.plan.target:g} was not reached. Tighter [engine] rtol and "
-            "atol reach further, down to what double precision holds."
+            f"At {event(tail.stratum, beyond.threshold, 5)} the computed {event(tail.stratum, 0)[0]} is no longer that "
+            f"of the exact flow ({_kept(beyond)}): levels from there on say nothing, and the target "
+            f"{tail.plan.target:g} was not reached. Tighter [engine] rtol and atol reach further, down to what double "
+            "precision holds."
         )
     elif tail.plan.target * 2 < last.P:
         said.append(f"The target {tail.plan.target:g} was not reached.")
-    if tail.kappa is not None and not np.isnan(last.exponent):
+    if tail.expected is not None and not np.isnan(last.exponent):
         over = [level.exponent for level in tail.levels[-4:] if not np.isnan(level.exponent)]
+        source = "theory.md 5 expects" if tail.stratum is None else "basins/rare/exponents.py expects"
         said.append(
-            f"Local exponent over the last levels {np.mean(over):.2f}; theory.md 5 expects {tail.kappa:g} in the end "
+            f"Local exponent over the last levels {np.mean(over):.2f}; {source} {tail.expected:.4g} in the end "
             "(heuristic)."
         )
     return said
 
 
+def _whose(tail: CaseTail) -> str:
+    if tail.stratum is None:
+        return "The saddle measure of this law"
+    tied = tail.case.problem.strata().of_value(tail.stratum)
+    names = " and ".join(stratum_text(one.index, one.modes) for one in tied)
+    return (
+        f"The measure of what converges to {names}, whose critical value is {tail.stratum.loss:.5g} (G: the gradient "
+        "norm where the loss passes it),"
+    )
+
+
 def _kept(level: Estimated | Level) -> str:
-    shares = [f"{100 * level.rounded:.0f} % of its chains stay in {{T > t}} when weights are changed by their rounding"]
+    shares = [f"{100 * level.rounded:.0f} % of its chains stay inside when weights are changed by their rounding"]
     if not np.isnan(level.tighter):
         shares.append(f"{100 * level.tighter:.0f} % at tighter tolerances")
     return ", ".join(shares)

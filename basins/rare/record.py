@@ -26,7 +26,7 @@ from basins.store import Files, parquet
 from basins.store.manifest import canonical_json
 from basins.versions import versions
 
-SCHEMA = 2
+SCHEMA = 3
 EXPERIMENT, TAIL = "experiment.toml", "tail.json"
 Kind = Literal["moves", "populations", "levels"]
 COMMIT_ORDER: tuple[Kind, ...] = ("moves", "populations", "levels")
@@ -34,7 +34,7 @@ COMMIT_ORDER: tuple[Kind, ...] = ("moves", "populations", "levels")
 LEVELS = pa.schema(
     [
         ("level", pa.int32()),
-        ("t", pa.float64()),
+        ("threshold", pa.float64()),
         ("p", pa.float64()),
         ("spread", pa.float64()),
         ("autocorrelation", pa.float64()),
@@ -199,7 +199,7 @@ def _row(level: Level) -> dict[str, Any]:
     climb = level.climb
     return {
         "level": level.number,
-        "t": level.t,
+        "threshold": level.threshold,
         "p": climb.p,
         "spread": climb.spread,
         "autocorrelation": climb.autocorrelation,
@@ -234,7 +234,7 @@ def read_levels(files: Files, case: str, replicate: int) -> list[Level]:
         climb = Climb(**{name: row[name] for name in came}, moves=moves)
         levels.append(
             Level(
-                row["level"], row["t"], row["log_P"], climb, row["ancestors"], row["tighter"], row["rounded"],
+                row["level"], row["threshold"], row["log_P"], climb, row["ancestors"], row["tighter"], row["rounded"],
                 row["ending"],
             )
         )  # fmt: skip

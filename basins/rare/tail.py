@@ -1,4 +1,4 @@
-"""The tail of T, done: an experiment's cases into a run, and what the run says of the saddle measure."""
+"""The tail of T, or of G, done: an experiment's cases into a run, and what the run says of the saddle measure."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from basins.errors import ArgumentError, RunError
 from basins.experiment import Case, Experiment, load
 from basins.progress import Event, Listener
 from basins.rare.combine import Estimated, combine, warnings
-from basins.rare.exponents import kappa
+from basins.rare.exponents import approach_power, kappa
 from basins.rare.record import TailManifest, create_or_resume, read_levels, read_manifest
 from basins.rare.replicates import PILOT, Level, Plan
 from basins.rare.whitening import Whitening
@@ -22,6 +22,7 @@ from basins.rare.work import WORK
 from basins.runners import runner_of
 from basins.shard import Task
 from basins.store import Files, files_at
+from basins.strata import Stratum
 
 TARGET, REPLICATES, POPULATION, KEEP, SWEEPS = 1e-12, 8, 1000, 0.2, 10
 
@@ -31,7 +32,8 @@ Reached = Callable[[str, int, Level], None]
 
 @dataclass(frozen=True)
 class CaseTail:
-    """The tail of a case: levels with intervals, the pilot's last level, warnings, the exponent that theory expects."""
+    """The tail of a case: levels with intervals, the pilot's last level, warnings, the exponent that theory expects;
+    stratum: the one that is approached (G), None for T."""
 
     case: Case
     replicates: int
@@ -39,7 +41,8 @@ class CaseTail:
     levels: tuple[Estimated, ...]
     pilot: Level
     warnings: tuple[str, ...]
-    kappa: float | None
+    stratum: Stratum | None
+    expected: float | None
 
     @property
     def last(self) -> Estimated | None:
@@ -53,6 +56,7 @@ def tail(
     out: str | os.PathLike[str],
     *,
     case: str | None = None,
+    stratum: int | None = None,
     target: float = TARGET,
     replicates: int = REPLICATES,
     population: int = POPULATION,
@@ -66,20 +70,21 @@ def tail(
 ) -> list[CaseTail]:
     """Estimate P(T > t) down to `target` by multilevel splitting, for every case or one, into the run at `out`.
 
-    T: when the loss-level certificate holds (levels.py). replicates: independent ones, whose spread gives the interval;
+    T: when the loss-level certificate holds (levels.py). stratum: J, to estimate P(G < g) instead, G the closest
+    approach to the saddle stratum I(J) (approach.py). replicates: independent ones, whose spread gives the interval;
     population: chains in each; keep: the share that a level keeps; sweeps: moves of each chain a level. on, workers,
     address: as of basins.run. What is there already is not computed again; more replicates may be asked for later.
 
-    Raises ArgumentError for a law without a density and for values that have no meaning; RunError for a place that
-    holds something else.
+    Raises ArgumentError for a law without a density, a stratum that is no saddle, and values that have no meaning;
+    RunError for a place that holds something else.
     """
     if not isinstance(experiment, Experiment):
         experiment = load(os.fspath(experiment))
-    plan = _plan(target, population, keep, sweeps, experiment.seed)
+    plan = _plan(target, population, keep, sweeps, experiment.seed, stratum)
     _whole("replicates", replicates, 2)
     cases = experiment.cases if case is None else (experiment.case(case),)
     for one in cases:
-        _check_case(one, alone=case is not None or len(cases) == 1)
+        _check_case(one, stratum, alone=case is not None or len(cases) == 1)
     runner = runner_of(on, address, work=WORK)
     runner.check()
     files = files_at(out)
@@ -127,7 +132,8 @@ def _case_tail(files: Files, manifest: TailManifest, case: Case, replicates: int
             where=files.uri,
             remedy="run `basins tail` again: it goes on from there",
         )
-    rows = combine(found)
+    rows, problem, J = combine(found), case.problem, manifest.plan.stratum
+    stratum = None if J is None else problem.strata().saddle(J)
     return CaseTail(
         case,
         len(found),
@@ -135,7 +141,8 @@ def _case_tail(files: Files, manifest: TailManifest, case: Case, replicates: int
         tuple(rows),
         pilot[-1],
         tuple(warnings(rows, len(found)) if rows else ()),
-        kappa(case.problem),
+        stratum,
+        kappa(problem) if stratum is None else approach_power(problem, stratum),
     )
 
 
@@ -179,9 +186,11 @@ LOOK = 2.0
 """Seconds between two looks at what was committed."""
 
 
-def _check_case(case: Case, alone: bool) -> None:
+def _check_case(case: Case, stratum: int | None, alone: bool) -> None:
     try:
         Whitening(case.problem, case.law)
+        if stratum is not None:
+            case.problem.strata().saddle(stratum)
     except ArgumentError as error:
         others = "" if alone else "; or name another case with --case"
         raise ArgumentError(
@@ -189,7 +198,7 @@ def _check_case(case: Case, alone: bool) -> None:
         ) from None
 
 
-def _plan(target: float, population: int, keep: float, sweeps: int, seed: int) -> Plan:
+def _plan(target: float, population: int, keep: float, sweeps: int, seed: int, stratum: int | None) -> Plan:
     for name, value in (("target", target), ("keep", keep)):
         if not (isinstance(value, (int, float)) and 0 < value < 1):
             raise ArgumentError(f"{name} = {value!r}", where=name, remedy="give a number between 0 and 1")
@@ -201,7 +210,7 @@ def _plan(target: float, population: int, keep: float, sweeps: int, seed: int) -
             where="population",
             remedy=f"give at least {int(np.ceil(4 / keep))}: fewer than 4 survivors are no population",
         )
-    return Plan(float(target), int(population), float(keep), int(sweeps), seed)
+    return Plan(float(target), int(population), float(keep), int(sweeps), seed, stratum)
 
 
 def _whole(name: str, value: int, least: int) -> None:

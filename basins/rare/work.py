@@ -7,7 +7,9 @@ import numpy as np
 from basins.errors import RunError
 from basins.experiment import Case
 from basins.laws import stream_key
+from basins.rare.approach import Approach
 from basins.rare.chains import Reaction, first_population
+from basins.rare.coordinate import Coordinate
 from basins.rare.levels import Dwell
 from basins.rare.record import TailManifest, commit, read_levels, read_manifest, read_population
 from basins.rare.replicates import PILOT, Level, next_level
@@ -47,13 +49,13 @@ def work(run: str, case: str, shard: int, attempt: int) -> Commit:
 def replicate(files: Files, manifest: TailManifest, case: Case, number: int) -> list[Level]:
     """Carry a replicate to its end; the levels that were computed now."""
     plan, key = manifest.plan, stream_key(case.problem, case.law)
-    reaction = Reaction(Whitening(case.problem, case.law), Dwell(case.problem, case.settings))
-    times = None
+    reaction = Reaction(Whitening(case.problem, case.law), _coordinate(case, plan.stratum))
+    thresholds = None
     if number != PILOT:
-        times = np.array([level.t for level in read_levels(files, case.key, PILOT) if level.climb.p > 0])
-        if not len(times):
+        thresholds = np.array([level.threshold for level in read_levels(files, case.key, PILOT) if level.climb.p > 0])
+        if not len(thresholds):
             raise RunError(
-                "nobody of the pilot waits at its first time",
+                "nobody of the pilot is inside its first set",
                 where=f"case {case.name!r}",
                 remedy="raise the population, or tighten [engine] rtol and atol",
             )
@@ -67,7 +69,13 @@ def replicate(files: Files, manifest: TailManifest, case: Case, number: int) -> 
         population = read_population(files, case.key, number, at)
     computed = []
     while at is None or not at.ending:
-        population, at = next_level(reaction, plan, key, number, population, at, times)
+        population, at = next_level(reaction, plan, key, number, population, at, thresholds)
         commit(files, case.key, number, population, at)
         computed.append(at)
     return computed
+
+
+def _coordinate(case: Case, stratum: int | None) -> Coordinate:
+    if stratum is None:
+        return Dwell(case.problem, case.settings)
+    return Approach(case.problem, case.settings, case.problem.strata().saddle(stratum))

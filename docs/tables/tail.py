@@ -136,25 +136,25 @@ def summary(name: str, tail: CaseTail) -> str:
     case, last = tail.case, tail.last
     assert last is not None
     H = case.problem.H
-    slope = np.mean([level.rate if H == 1 else level.exponent for level in tail.levels[-3:]])
+    slope = np.mean([printed.slope(tail, level) for level in tail.levels[-3:]])
     return (
         f"| {name} | {'-'.join(map(str, case.problem.widths))} | {H} | {case.law.name} "
-        f"{case.law.parameters()['scale']:g} | {tail.plan.population:,} x {tail.plan.sweeps} | {last.t:.4g} | "
+        f"{case.law.parameters()['scale']:g} | {tail.plan.population:,} x {tail.plan.sweeps} | {last.threshold:.4g} | "
         f"{last.P:.3g} | [{last.lower:.2g}, {last.upper:.2g}] | {at_most(last.bound)} | "
         f"{slope:.2f}{' (rate)' if H == 1 else ''} | "
-        f"{'' if tail.kappa is None else f'{tail.kappa:g}'} |"
+        f"{'' if tail.expected is None else f'{tail.expected:g}'} |"
     )
 
 
 def levels(name: str, tail: CaseTail) -> list[str]:
-    H, truth = tail.case.problem.H, name in CHAINS
-    headings = [*printed.HEADINGS, *(["truth"] if truth else [])]
+    truth = name in CHAINS
+    headings = [*printed.headings(None), *(["truth"] if truth else [])]
     lines = [f"| {' | '.join(headings)} |\n", "|---" * len(headings) + "|\n"]
     inside = 0
     for level in tail.levels:
-        cells = list(printed.row(level, H))
+        cells = list(printed.row(tail, level))
         if truth:
-            known = survival(tail.case.problem, 1.0, level.t)
+            known = survival(tail.case.problem, 1.0, level.threshold)
             hit = level.lower <= known <= level.upper
             inside += hit
             cells.append(f"{known:.3g}{'' if hit else ' outside'}")
@@ -179,8 +179,9 @@ def draw(runs: Path, tails: dict[str, CaseTail]) -> None:
         key = read_manifest(files).cases[0].key
         for replicate in range(1, tail.replicates + 1):
             found = [level for level in read_levels(files, key, replicate) if level.climb.p > 0]
-            panel.plot([one.t for one in found], np.exp([one.log_P for one in found]), color=colour, lw=0.4, alpha=0.6)
-        t = [level.t for level in tail.levels]
+            t, P = [one.threshold for one in found], np.exp([one.log_P for one in found])
+            panel.plot(t, P, color=colour, lw=0.4, alpha=0.6)
+        t = [level.threshold for level in tail.levels]
         panel.plot(t, [level.P for level in tail.levels], color=colour, lw=1.8, label=name)
         if name in CHAINS:
             known = [survival(tail.case.problem, 1.0, time) for time in t]

@@ -48,9 +48,9 @@ class Beyond:
         return along
 
     def at(self, z: np.ndarray, t: float) -> Any:
-        waiting = self.coordinate(z) > t
+        inside = self.coordinate(z) > t
         none = np.zeros(len(z), dtype=bool)
-        return SimpleNamespace(waiting=waiting, undecided=none, evaluations=len(z), T=self.coordinate(z))
+        return SimpleNamespace(inside=inside, undecided=none, evaluations=len(z), value=self.coordinate(z))
 
 
 def conditional(reaction: Beyond, t: float, stream: Stream) -> Population:
@@ -97,7 +97,7 @@ def test_moves_of_all_kinds_keep_the_law_of_a_chain_beside_its_saddle() -> None:
     reaction = Reaction(Whitening(problem, laws.Gaussian(1.0)), Dwell(problem, Settings()))
     stream, t = Stream(1, 2, 3, 4), 1.4
     z = stream.normals(150_000, 2)
-    z = z[reaction.at(z, t).waiting]
+    z = z[reaction.at(z, t).inside]
     half = len(z) // 2
     own = np.arange(half)
     after, came = climb(reaction, Population(z[:half], own, own, np.zeros(half, dtype=np.int64)), t, 20, stream)

@@ -30,15 +30,15 @@ def test_who_waits_is_who_has_not_passed_the_level() -> None:
     for t in (0.0, 5.0, 20.0):
         flight = dwell.starts(W, t)
         clear = np.abs(T - t) > 1e-6 * t
-        np.testing.assert_array_equal(flight.waiting[clear], (t < T)[clear])
-        assert 0 < flight.waiting.sum() < len(W)
+        np.testing.assert_array_equal(flight.inside[clear], (t < T)[clear])
+        assert 0 < flight.inside.sum() < len(W)
         assert not flight.undecided.any()
 
 
 def test_the_time_told_is_near_the_time() -> None:
     W = 0.2 * np.random.default_rng(2).standard_normal((40, 3))
     T = chain_times(W)
-    told = Dwell(CHAIN, Settings()).starts(W, 1e4).T
+    told = Dwell(CHAIN, Settings()).starts(W, 1e4).value
     np.testing.assert_allclose(told, T, rtol=0.2)
     assert (told[T == 0] == 0).all()
 
@@ -47,24 +47,24 @@ def test_a_flight_in_two_legs_waits_like_one() -> None:
     W = np.random.default_rng(3).standard_normal((200, NETWORK.n))
     dwell = Dwell(NETWORK, Settings())
     first = dwell.starts(W, 0.5)
-    second = dwell.carry(first.state[first.waiting], 0.5, 1.5)
+    second = dwell.carry(first.state[first.inside], 0.5, 1.5)
     whole = dwell.starts(W, 1.5)
-    np.testing.assert_array_equal(np.flatnonzero(first.waiting)[second.waiting], np.flatnonzero(whole.waiting))
+    np.testing.assert_array_equal(np.flatnonzero(first.inside)[second.inside], np.flatnonzero(whole.inside))
 
 
 def test_what_is_undecided_counts_as_waiting() -> None:
     W = np.random.default_rng(4).standard_normal((20, NETWORK.n))
     flight = Dwell(NETWORK, Settings(budget=5)).starts(W, 100.0)
     assert flight.undecided.any()
-    assert flight.waiting[flight.undecided].all()
+    assert flight.inside[flight.undecided].all()
 
 
 def test_a_wide_net_is_carried_compressed() -> None:
     wide = Problem.from_spectrum([2.0, 1.0], d_x=12, hidden=[2, 2])
     W = np.random.default_rng(5).standard_normal((50, wide.n))
     small, full = (Dwell(wide, Settings(compress=compress)) for compress in (True, False))
-    assert small.begin(W).shape[1] < wide.n
-    np.testing.assert_array_equal(small.starts(W, 0.6).waiting, full.starts(W, 0.6).waiting)
+    assert small.carrier.begin(W).shape[1] < wide.n
+    np.testing.assert_array_equal(small.starts(W, 0.6).inside, full.starts(W, 0.6).inside)
 
 
 @pytest.mark.parametrize(

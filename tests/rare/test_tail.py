@@ -187,7 +187,7 @@ def level(number: int, t: float, log_P: float, ancestors: int = 50, spread: floa
 def test_levels_of_replicates_become_a_row_with_its_exponent() -> None:
     replicates = [[level(1, 10.0, -2.0 + e), level(2, 20.0, -4.0 + e, ending="levels")] for e in (-0.1, 0.0, 0.1)]
     rows = combine(replicates)
-    assert [row.t for row in rows] == [10.0, 20.0]
+    assert [row.threshold for row in rows] == [10.0, 20.0]
     assert rows[1].exponent == pytest.approx(2 / np.log(2))
     assert rows[1].rate == pytest.approx(0.2)
     assert pytest.approx(np.exp([-2.1, -2.0, -1.9]).mean()) == rows[0].P
