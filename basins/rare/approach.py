@@ -10,7 +10,9 @@ zero where they balance: there |grad L| is smallest up to a constant, and it is 
 smallest gradient norm among a trajectory's steps (a visit). For scalar chains G is known exactly: where the product of
 the weights is negative, the smallest passes zero first, and there G = prod over the others of sqrt(w_i^2 - min w^2).
 
-The engine stops after the step that passes L_J; crossing.py follows the flow back to where it did, to about 1e-9 of G.
+The engine stops after the step that passes L_J. To follow the flow back from there would blow up what it had damped, by
+e^(mu h) over a step h; so the start is carried anew, to a time before, and from there forwards to the crossing, by
+Newton's method on L' = -|grad L|^2 within a bracket.
 """
 
 from __future__ import annotations
@@ -20,8 +22,20 @@ import numpy as np
 from basins.engines.base import Array, Settings, Stop
 from basins.problem import Problem
 from basins.rare.coordinate import Carrier, Flight, Next
-from basins.rare.crossing import gradient_norm_at
+from basins.rounding import EPS
 from basins.strata import Stratum
+
+BEFORE = 4.0
+"""A start is carried anew to so many Newton steps before the stop, then to the square of that, ..."""
+
+NEAR = 1e-9
+"""The crossing's time is found to within this over the fastest rate, ||Sigma_Y||: as far, relatively, G may be off."""
+
+LANDED = 4 * EPS
+"""Of L_J: nearer than this a loss cannot be told from it."""
+
+MOST = 100
+"""Steps to the crossing; Newton takes 5 to 10."""
 
 
 class Approach:
@@ -45,15 +59,68 @@ class Approach:
         G, undecided, evaluations = np.full(N, np.inf), np.zeros(N, dtype=bool), 0
         rows = np.flatnonzero(~(self.problem.loss(state) < self.stratum.loss))
         if len(rows):
-            still, ever = np.zeros(len(rows)), np.full(len(rows), np.inf)
-            ends = self.carrier.carry(state[rows], still, ever, self.stratum.loss)
+            begin = state[rows]
+            ends = self.carrier.carry(begin, np.zeros(len(rows)), np.full(len(rows), np.inf), self.stratum.loss)
+            evaluations, state[rows] = int(ends.evaluations.sum()), ends.state
             passed = ends.stop == Stop.LEVEL
-            state[rows] = ends.state
-            G[rows[passed]] = gradient_norm_at(self.problem, ends.state[passed], self.stratum.loss)
-            undecided[rows] = ~passed | np.isnan(G[rows])
-            evaluations = int(ends.evaluations.sum())
+            undecided[rows] = ~passed
+            if passed.any():
+                G[rows[passed]], more = self._crossing(begin[passed], ends.state[passed], ends.t[passed])
+                evaluations += more
+        undecided |= np.isnan(G)
         G[undecided] = 0.0
         return Flight(threshold > G, state, G, undecided, evaluations)
+
+    def _crossing(self, begin: Array, stop: Array, t: Array) -> tuple[Array, int]:
+        """|grad L| where the loss of rows (M, n') passed L_J, between their start and their stop at t (M,); nan where
+        that is not found. And the evaluations it took."""
+        M = len(begin)
+        over, square = self._over(stop)
+        low, low_state, high = np.zeros(M), begin.copy(), t.copy()
+        spent, steps = 0, BEFORE
+        rows = np.arange(M)
+        while len(rows):  # to a time before the crossing; the start is one
+            at = np.maximum(t[rows] + steps * over[rows] / square[rows], 0.0)
+            rows, at = rows[at > 0], at[at > 0]
+            found, evaluations = self._at(begin[rows], np.zeros(len(rows)), at)
+            spent += evaluations
+            before = self._over(found)[0] >= 0
+            low[rows[before]], low_state[rows[before]] = at[before], found[before]
+            high[rows[~before]] = at[~before]
+            rows, steps = rows[~before], steps**2
+        G = np.full(M, np.nan)
+        at = low.copy()
+        over, square = self._over(low_state)
+        fastest = float(np.linalg.norm(self.problem.sigma))
+        rows = np.arange(M)
+        for _ in range(MOST):
+            enough = np.maximum(NEAR / fastest * square[rows], LANDED * self.stratum.loss)
+            done = np.abs(over[rows]) <= enough
+            G[rows[done]] = np.sqrt(square[rows[done]])
+            rows = rows[~done]
+            if not len(rows):
+                break
+            with np.errstate(divide="ignore", invalid="ignore"):
+                aim = at[rows] + over[rows] / square[rows]
+            within = (aim > low[rows]) & (aim < high[rows])
+            aim = np.where(within, aim, 0.5 * (low[rows] + high[rows]))
+            found, evaluations = self._at(low_state[rows], low[rows], aim)
+            spent += evaluations
+            at[rows], (over[rows], square[rows]) = aim, self._over(found)
+            before = over[rows] >= 0
+            low[rows[before]], low_state[rows[before]] = aim[before], found[before]
+            high[rows[~before]] = aim[~before]
+        return G, spent
+
+    def _over(self, state: Array) -> tuple[Array, Array]:
+        """L - L_J and |grad L|^2 of states (M, n'), (M,) each."""
+        L, gradient = self.problem.loss_and_gradient(state)
+        return L - self.stratum.loss, np.einsum("ni,ni->n", gradient, gradient)
+
+    def _at(self, state: Array, t_from: Array, t: Array) -> tuple[Array, int]:
+        """States (M, n') carried to the times t (M,), and the evaluations that took."""
+        ends = self.carrier.carry(state, t_from, t, -np.inf)
+        return ends.state, int(ends.evaluations.sum())
 
     def next(self, W: Array, threshold: float, share: float) -> Next:
         """A gradient norm that about this share of starts comes nearer than."""

@@ -176,3 +176,13 @@ def test_strata_of_one_critical_value_are_named_together() -> None:
         problem = Problem.from_spectrum([5.0, 4.0, 3.0], d_x=3, hidden=[3, 3])
     (tied,) = problem.strata().tied_values()
     assert {one.modes for one in problem.strata().of_value(problem.strata().of(tied[0]))} == set(tied)
+
+
+def test_a_slow_passage_is_read_as_well_as_a_fast_one() -> None:
+    """Where the stiff engine steps far beyond the crossing, following the flow back would lose every digit."""
+    problem = Problem.from_spectrum([2.0, 1.0], d_x=2, hidden=[2, 2])
+    J, W = problem.strata().saddle(3), 0.4 * np.random.default_rng(3).standard_normal((600, 12))
+    rough, fine = (Approach(problem, Settings(rtol=rtol, atol=rtol / 100), J).starts(W, 1.0) for rtol in (1e-6, 1e-9))
+    seen = np.isfinite(fine.value)
+    np.testing.assert_allclose(rough.value[seen], fine.value[seen], rtol=1e-3)
+    assert fine.value.min() < 1e-2
