@@ -82,6 +82,8 @@ class Approach:
         while len(rows):  # to a time before the crossing; the start is one
             at = np.maximum(t[rows] + steps * over[rows] / square[rows], 0.0)
             rows, at = rows[at > 0], at[at > 0]
+            if not len(rows):
+                break
             found, evaluations = self._at(begin[rows], np.zeros(len(rows)), at)
             spent += evaluations
             before = self._over(found)[0] >= 0

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 import sys
+from collections.abc import Iterable
 from itertools import takewhile
 from pathlib import Path
 
@@ -14,6 +15,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 
 from basins.rare import printed
+from basins.rare.approach_truth import nearer
 from basins.rare.record import read_levels, read_manifest
 from basins.rare.tail import CaseTail, read_tail
 from basins.rare.truth import survival
@@ -97,36 +99,64 @@ in Monte Carlo on manifolds (Zappa, Holmes-Cerfon, Goodman, 2018), with all unst
 
 PAGE = ROOT / "docs/tail.md"
 COLUMNS = "| run | widths | H | law | chains | t | P(T > t) | 95 % interval | saddle measure below | slope | expected |"
+NEAR_COLUMNS = COLUMNS.replace("| t | P(T > t)", "| g | P(G < g)").replace("saddle measure", "measure")
+NEAR = """
+## Closest approach to a stratum
+
+    basins tail docs/tables/tail.toml --case 2-2-2-2 --stratum 3 --out "RUNS/2-2-2-2 near I(3)" --target 3e-13
+
+G is the gradient norm where the loss passes the stratum's critical value (basins/rare/approach.py): zero for what
+converges to the stratum, so P(G < g) bounds the measure of its basin alone. `expected`: basins/rare/exponents.py, for
+S = {1..r}; the other strata are strict saddles, with more directions to leave by.
+
+"""
 
 
 def main(runs: Path) -> None:
-    """What RUNS has no run of stays on the page as it was; the picture is drawn where it has all."""
+    """What RUNS has no run of stays on the page as it was; the picture is drawn where it has all of T's."""
     tails = {folder.name: read_tail(folder)[0] for folder in sorted(runs.iterdir()) if (folder / "tail.json").exists()}
     rows, sections = there(PAGE.read_text())
     kept = [name for name in sections if name not in tails]
     for name, tail in tails.items():
         rows[name], sections[name] = summary(name, tail), "".join(levels(name, tail))
-    table = [f"{line}\n" for line in (COLUMNS, "|---" * COLUMNS.count(" | ") + "|---|", *map(rows.get, sorted(rows)))]
-    page = [HEAD, *table, SLOPE, METHOD, *(f"## {name}\n\n{sections[name]}" for name in sorted(sections))]
-    PAGE.write_text("".join(page))
-    if not kept:
-        draw(runs, tails)
+    near = sorted(name for name in rows if is_near(name))
+    far = sorted(set(rows) - set(near))
+    page = [HEAD, *table(COLUMNS, map(rows.get, far)), SLOPE]
+    page += [NEAR, *table(NEAR_COLUMNS, map(rows.get, near))] if near else []
+    PAGE.write_text("".join([*page, METHOD, *(f"## {name}\n\n{sections[name]}" for name in (*far, *near))]))
+    if not any(map(is_far, kept)):
+        draw(runs, {name: tail for name, tail in tails.items() if is_far(name)})
     print(f"written: {', '.join(tails)}; kept as they were: {', '.join(kept) or 'none'}")
+
+
+def is_near(name: str) -> bool:
+    """Whether a run is of G: its folder is named "CASE near I(J)"."""
+    return " near " in name
+
+
+def is_far(name: str) -> bool:
+    return not is_near(name)
+
+
+def table(columns: str, rows: Iterable[str | None]) -> list[str]:
+    """The lines of a summary."""
+    return [f"{line}\n" for line in (columns, "|---" * columns.count(" | ") + "|---|", *rows)]
 
 
 def there(page: str) -> tuple[dict[str, str], dict[str, str]]:
     """The rows of the summary and the sections of the page, by run."""
-    rows = {line.split(" | ")[0].removeprefix("| "): line for line in table_of(page)}
+    lines = [*table_of(page, COLUMNS), *table_of(page, NEAR_COLUMNS)]
+    rows = {line.split(" | ")[0].removeprefix("| "): line for line in lines}
     found = re.split(r"^## (.+)\n\n", page, flags=re.MULTILINE)
     sections = dict(zip(found[1::2], found[2::2], strict=True))
     return rows, {name: text for name, text in sections.items() if name in rows}
 
 
-def table_of(page: str) -> list[str]:
-    """The lines of the page's first table, without its head."""
+def table_of(page: str, columns: str) -> list[str]:
+    """The lines of the page's table with these columns, without its head."""
     lines = iter(page.splitlines())
     for line in lines:
-        if line == COLUMNS:
+        if line == columns:
             break
     next(lines, None)
     return list(takewhile(lambda line: line.startswith("|"), lines))
@@ -141,20 +171,21 @@ def summary(name: str, tail: CaseTail) -> str:
         f"| {name} | {'-'.join(map(str, case.problem.widths))} | {H} | {case.law.name} "
         f"{case.law.parameters()['scale']:g} | {tail.plan.population:,} x {tail.plan.sweeps} | {last.threshold:.4g} | "
         f"{last.P:.3g} | [{last.lower:.2g}, {last.upper:.2g}] | {at_most(last.bound)} | "
-        f"{slope:.2f}{' (rate)' if H == 1 else ''} | "
+        f"{slope:.2f}{' (rate)' if H == 1 and tail.stratum is None else ''} | "
         f"{'' if tail.expected is None else f'{tail.expected:g}'} |"
     )
 
 
 def levels(name: str, tail: CaseTail) -> list[str]:
-    truth = name in CHAINS
-    headings = [*printed.headings(None), *(["truth"] if truth else [])]
+    problem, chain = tail.case.problem, set(tail.case.problem.widths) == {1}
+    truth = chain and (tail.stratum is None or problem.H < 3)
+    headings = [*printed.headings(tail.stratum), *(["truth"] if truth else [])]
     lines = [f"| {' | '.join(headings)} |\n", "|---" * len(headings) + "|\n"]
     inside = 0
     for level in tail.levels:
         cells = list(printed.row(tail, level))
         if truth:
-            known = survival(tail.case.problem, 1.0, level.threshold)
+            known = (survival if tail.stratum is None else nearer)(problem, 1.0, level.threshold)
             hit = level.lower <= known <= level.upper
             inside += hit
             cells.append(f"{known:.3g}{'' if hit else ' outside'}")

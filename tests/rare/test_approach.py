@@ -186,3 +186,10 @@ def test_a_slow_passage_is_read_as_well_as_a_fast_one() -> None:
     seen = np.isfinite(fine.value)
     np.testing.assert_allclose(rough.value[seen], fine.value[seen], rtol=1e-3)
     assert fine.value.min() < 1e-2
+
+
+def test_a_start_that_passes_at_once_is_read_from_its_start() -> None:
+    """Alone: no earlier time is left to be carried to."""
+    J = chain(1).strata().saddle(1)
+    flight = Approach(chain(1), Settings(), J).starts(np.array([[1e-9, -1.0]]), 2.0)
+    assert flight.value == pytest.approx([1.0], rel=1e-7)
