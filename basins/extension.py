@@ -156,7 +156,7 @@ def compute_rows(layer: Layer, case: Case, ids: Ids) -> ShardTables:
 
 
 def _starts(case: Case, seed: int, ids: Ids) -> Array:
-    """The initial points of ascending ids, (N, n), whole blocks being drawn."""
+    """Starts of ascending ids, (N, n), whole blocks being drawn."""
     blocks = ids // BLOCK
     drawn = [
         laws.starts(case.problem, case.law, seed, int(block))[ids[blocks == block] % BLOCK]

@@ -1,6 +1,6 @@
 """From Philox's bits to uniform and normal numbers, with the same bits on any machine.
 
-An initial point must not depend on the CPU that drew it. So normals are not drawn by numpy's ziggurat, and
+A start must not depend on the CPU that drew it. So normals are not drawn by numpy's ziggurat, and
 the inverse normal distribution function is not scipy.special.ndtri: both call the C library's log, whose last
 bit depends on the library and on whether the CPU has fused multiply-add. Here it is Wichura's algorithm AS
 241 (PPND16, Applied Statistics 37, 1988, 477-484), about 1 part in 10^16, in + - * / and square roots alone,

@@ -5,8 +5,8 @@ from __future__ import annotations
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from basins.passages import Passages, passages
 from basins.summary import CaseSummary, summarise
+from basins.transitions import Transitions, transitions
 
 if TYPE_CHECKING:
     from basins.estimate import Estimate
@@ -20,7 +20,7 @@ class Reading:
     def __init__(self, run: Run) -> None:
         self.run = run
         self._summaries: dict[str, CaseSummary] = {}
-        self._passages: dict[str, Passages] = {}
+        self._transitions: dict[str, Transitions] = {}
 
     def cases(self, case: str | None = None) -> tuple[Case, ...]:
         """A case by key or name; without one, all, in the experiment's order."""
@@ -35,11 +35,11 @@ class Reading:
         """Of a case by key or name; without one, of all."""
         return [self._summary(one.key) for one in self.cases(case)]
 
-    def passages(self, case: str) -> Passages:
+    def transitions(self, case: str) -> Transitions:
         """The transition graph of a case, by key."""
-        if case not in self._passages:
-            self._passages[case] = passages(self.run, case)
-        return self._passages[case]
+        if case not in self._transitions:
+            self._transitions[case] = transitions(self.run, case)
+        return self._transitions[case]
 
     def _summary(self, key: str) -> CaseSummary:
         if key not in self._summaries:

@@ -83,8 +83,7 @@ def pooled_sentence(pooled: PooledEstimate) -> str:
         said.append(f"{which} cannot test the conjecture: its zero is a theorem, and no evidence.")
     if pooled.twins:
         said.append(
-            f"Left out: {len(pooled.twins)} with the same initial points as one of these (another engine), "
-            "no further evidence."
+            f"Left out: {len(pooled.twins)} with the same starts as one of these (another engine), no further evidence."
         )
     return " ".join(said)
 

@@ -130,12 +130,12 @@ def tail_exponents(read: Sequence[CaseSummary], samples: int = SAMPLES) -> pd.Da
 
 def transitions(read: Reading) -> pd.DataFrame:
     """Steps from stratum to stratum of each case: source, target, count, share, lower, upper."""
-    return _stacked((case, read.passages(case.key).transition_table()) for case in read.cases())
+    return _stacked((case, read.transitions(case.key).table()) for case in read.cases())
 
 
 def visited(read: Reading) -> pd.DataFrame:
     """Strata on the way of each case: trajectories, stays, dwell times, closest approaches."""
-    return _stacked((case, read.passages(case.key).strata_table()) for case in read.cases())
+    return _stacked((case, read.transitions(case.key).strata_table()) for case in read.cases())
 
 
 def _stacked(tables: Any) -> pd.DataFrame:

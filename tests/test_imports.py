@@ -32,7 +32,7 @@ FLOORS = [
         "summary",
         "survival",
         "tails",
-        "passages",
+        "transitions",
         "reading",
         "rare",
     ],

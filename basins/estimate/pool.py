@@ -26,7 +26,7 @@ class PooledEstimate(Measured):
     """Cases whose law has a density, pooled: counts are added, and the measure is that of the mixture of the cases,
     each with the weight of its trajectories. The bounds hold for it whether or not the cases agree (intervals.py).
 
-    cases: keys; twins: keys left out because their initial points are those of a pooled case (same problem, law and
+    cases: keys; twins: keys left out because their starts are those of a pooled case (same problem, law and
     seed, another engine), so that they are no further evidence; untestable: pooled cases whose shape cannot test
     the conjecture; strata: only where all have the same singular values, else empty; pairs: of random data, the share
     of bad pairs (pairs.py). The rest is `Measured`'s.
@@ -61,7 +61,7 @@ def pool(
     for case, counts in counted:
         if case.law.null:
             continue
-        # A case of another engine has the same initial points: it must not count twice.
+        # A case of another engine has the same starts: it must not count twice.
         points = stream_key(case.problem, case.law)
         if points not in kept:
             kept[points] = case, counts

@@ -85,7 +85,7 @@ def of_survival(read: Reading, case: str | None = None) -> Figure:
 
 def of_visits(read: Reading, case: str | None = None) -> Figure:
     """The transition graph of a case."""
-    return transitions(read.passages(one_case(read.run, case).key))
+    return transitions(read.transitions(one_case(read.run, case).key))
 
 
 def of_certified(read: Reading, case: str | None = None) -> Figure:

@@ -10,8 +10,8 @@ from matplotlib.figure import Figure
 from matplotlib.patches import FancyArrowPatch
 
 from basins.figures.style import BLACK, BLUE, GREY, ORANGE, nothing, page, shortened, styled
-from basins.passages import CENSORED, START, UNKNOWN, Node, Passages
 from basins.sentences import modes_text
+from basins.transitions import CENSORED, START, UNKNOWN, Node, Transitions
 
 MOST, EDGES = 14, 24
 """Strata and steps that are drawn: those that most trajectories take."""
@@ -21,25 +21,25 @@ MARKERS = {START: ">", CENSORED: "X", UNKNOWN: "X"}
 
 
 @styled
-def transitions(passages: Passages) -> Figure:
+def transitions(graph: Transitions) -> Figure:
     """The graph: ranks from left to right, critical values from top to bottom; an arrow is as wide as its share of the
     watched trajectories, which stands beside it."""
-    title = f"{shortened(passages.case.name)}: {passages.watched:,} watched trajectories, {passages.visits:,} visits"
-    if not passages.watched:
-        return nothing(passages.sentence(), shortened(passages.case.name))
-    nodes, edges, left_out = _chosen(passages)
-    places = _places(passages, nodes)
+    title = f"{shortened(graph.case.name)}: {graph.watched:,} watched trajectories, {graph.visits:,} visits"
+    if not graph.watched:
+        return nothing(graph.sentence(), shortened(graph.case.name))
+    nodes, edges, left_out = _chosen(graph)
+    places = _places(graph, nodes)
     figure, axes = page(5.0, 3.9)
     axes.set_axis_off()
     for (source, target), count in edges:
-        _arrow(axes, places[source], places[target], count / passages.watched)
-    d_y = passages.case.problem.d_y
+        _arrow(axes, places[source], places[target], count / graph.watched)
+    d_y = graph.case.problem.d_y
     for node, (x, y) in places.items():
         colour = COLOURS.get(node, BLUE if node.bit_count() == d_y else ORANGE)
         marker = MARKERS.get(node, "o" if node.bit_count() == d_y else "s")
         axes.plot(x, y, marker=marker, color=colour, markersize=11, zorder=3, markeredgecolor="white")
         axes.annotate(
-            _label(passages, node), (x, y), xytext=(0, -9), textcoords="offset points", ha="center", va="top",
+            _label(graph, node), (x, y), xytext=(0, -9), textcoords="offset points", ha="center", va="top",
             fontsize=8.5, zorder=5, bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.6, "alpha": 0.85},
         )  # fmt: skip
     xs, ys = np.array(list(places.values())).T
@@ -51,23 +51,23 @@ def transitions(passages: Passages) -> Figure:
     return figure
 
 
-def _chosen(passages: Passages) -> tuple[list[Node], list[tuple[tuple[Node, Node], int]], int]:
+def _chosen(graph: Transitions) -> tuple[list[Node], list[tuple[tuple[Node, Node], int]], int]:
     """The nodes most passed, the steps between them by rising count, and how many steps are left out."""
     traffic: Counter[Node] = Counter()
-    for (source, target), count in passages.transitions.items():
+    for (source, target), count in graph.counts.items():
         traffic[source] += count
         traffic[target] += count
     nodes = [node for node, _ in traffic.most_common(MOST)]
-    edges = sorted(passages.transitions.items(), key=lambda item: -item[1])
+    edges = sorted(graph.counts.items(), key=lambda item: -item[1])
     shown = [edge for edge in edges if set(edge[0]) <= set(nodes)][:EDGES]
     kept = {node for (source, target), _ in shown for node in (source, target)}
     return [node for node in nodes if node in kept], shown[::-1], len(edges) - len(shown)
 
 
-def _places(passages: Passages, nodes: list[Node]) -> dict[Node, tuple[float, float]]:
+def _places(graph: Transitions, nodes: list[Node]) -> dict[Node, tuple[float, float]]:
     """x: the rank; y: the critical value's place among those of the nodes, evenly spaced, so that near ones part."""
     strata = [node for node in nodes if node >= 0]
-    loss = passages.case.problem.strata().loss
+    loss = graph.case.problem.strata().loss
     order = sorted(strata, key=lambda mask: (loss(mask), -mask))
     steps = max(len(order) - 1, 1)
     places = {mask: (float(mask.bit_count()), k / steps) for k, mask in enumerate(order)}
@@ -110,9 +110,9 @@ def _percent(share: float) -> str:
     return f"{100 * share:.3g} %" if share >= 1e-3 else f"{100 * share:.1g} %"
 
 
-def _label(passages: Passages, node: Node) -> str:
+def _label(graph: Transitions, node: Node) -> str:
     if node < 0:
-        return passages.name(node)
-    stratum = passages.case.problem.strata().of(node)
+        return graph.name(node)
+    stratum = graph.case.problem.strata().of(node)
     name = modes_text(stratum.modes) if stratum.rank <= 5 else f"|S| = {stratum.rank}"
     return name if stratum.index is None else f"I({stratum.index}) {name}"

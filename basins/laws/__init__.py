@@ -6,7 +6,7 @@ bound or a verdict on the conjecture.
 
 Ids come in blocks of 1,024 consecutive ones. A block is one Philox stream (see `normal.centred_uniforms`)
 with key (seed, `stream_key`) and the block in a counter word of its own, drawn all at once and row by row: so
-the same id of the same problem, law and seed is the same initial point, bit for bit, whatever the engine, the
+the same id of the same problem, law and seed is the same start, bit for bit, whatever the engine, the
 shard or the machine. No linear algebra library and no libm has a hand in it.
 
 Widths are the problem's: after the reduction of rank-deficient data, and in the reduced flow the weights are

@@ -35,9 +35,9 @@ class Law(ABC):
         """Raises ArgumentError where this law makes no sense on the problem."""
 
     def draws(self, problem: Problem) -> int:
-        """Uniform numbers that one initial point takes."""
+        """Uniform numbers that one start takes."""
         return problem.n
 
     @abstractmethod
     def sample(self, problem: Problem, q: Array) -> Array:
-        """Initial points (N, n) of centred uniforms q (N, draws) in (-1/2, 1/2), row by row."""
+        """Starts (N, n) of centred uniforms q (N, draws) in (-1/2, 1/2), row by row."""

@@ -24,7 +24,7 @@ def stream_key(problem: Problem, law: Law) -> int:
 
 
 def starts(problem: Problem, law: Law, seed: int, block: int) -> Array:
-    """Initial points (1024, n) of the ids block * 1024, ..., block * 1024 + 1023. A block cut short is a
+    """Starts (1024, n) of the ids block * 1024, ..., block * 1024 + 1023. A block cut short is a
     prefix of it."""
     for name, word in (("seed", seed), ("block", block)):
         if isinstance(word, bool) or not isinstance(word, (int, np.integer)) or not 0 <= word < 1 << 64:

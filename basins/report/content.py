@@ -18,7 +18,6 @@ from basins.figures.staircase import Flows, staircase
 from basins.figures.style import svg
 from basins.figures.survival import Line, survival
 from basins.figures.transitions import transitions
-from basins.passages import Passages
 from basins.reading import Reading
 from basins.report import doubts
 from basins.report.doubts import Alarm
@@ -27,11 +26,11 @@ from basins.report.tables import (
     assumptions,
     case_table,
     exact_sentence,
-    passage_tables,
     strata_table,
     survival_sentence,
     tail_sentences,
     tail_table,
+    transition_tables,
 )
 from basins.sentences import pairs_sentence, pooled_sentence, sentence
 from basins.store import schemas
@@ -40,6 +39,7 @@ from basins.summary import CaseSummary
 from basins.survival import exact_points
 from basins.survival import survival as survival_of
 from basins.tails import exponents, tails
+from basins.transitions import Transitions
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -191,11 +191,11 @@ def _section(read: Reading, case: CaseEstimate, summary: CaseSummary) -> CaseSec
         return CaseSection(case.name, what, sentence(case), [], [], [])
     curve = survival_of(summary)
     fitted = tails(summary, samples=SAMPLES) if summary.minimum else None
-    graph = read.passages(case.case)
+    graph = read.transitions(case.case)
     tables: list[Table] = [strata_table(case)]
     if fitted is not None:
         tables += tail_table(fitted, exponents(summary, samples=SAMPLES))
-    tables += passage_tables(graph)
+    tables += transition_tables(graph)
     exact = exact_points(summary.case, curve)
     line = Line(case.name, curve, fitted, exact)
     notes = [survival_sentence(curve), *([] if fitted is None else tail_sentences(fitted))]
@@ -207,7 +207,7 @@ def _section(read: Reading, case: CaseEstimate, summary: CaseSummary) -> CaseSec
     return CaseSection(case.name, what, sentence(case), tables, notes, figures)
 
 
-def _never_met(graph: Passages) -> str:
+def _never_met(graph: Transitions) -> str:
     names = [graph.name(mask) for mask in graph.never_met[:8]]
     more = f" and {len(graph.never_met) - 8:,} more" if len(graph.never_met) > 8 else ""
     assert graph.bound is not None
@@ -217,7 +217,7 @@ def _never_met(graph: Passages) -> str:
     )
 
 
-def _case_figures(case: CaseEstimate, line: Line, graph: Passages, flows: Flows) -> list[Picture]:
+def _case_figures(case: CaseEstimate, line: Line, graph: Transitions, flows: Flows) -> list[Picture]:
     found = [
         picture(
             staircase(graph.case.problem, [flows]),

@@ -10,11 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from basins.estimate import CaseEstimate, Estimate
-from basins.passages import Passages
 from basins.sentences import at_least, at_most, modes_text, number, widths_text
 from basins.summary import CaseSummary
 from basins.survival import Survival
 from basins.tails import Fit, Tails
+from basins.transitions import Transitions
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -186,11 +186,11 @@ def _fit(one: Fit) -> tuple[str, ...]:
     return one.kind, f"{one.rate:.4g}", interval, f"{one.distance:.3g}", f"{one.p_value:.2g}"
 
 
-def passage_tables(graph: Passages) -> list[Table]:
+def transition_tables(graph: Transitions) -> list[Table]:
     """Strata on the way, and the steps between them; nothing where no id was watched."""
     if not graph.watched:
         return []
-    strata, edges = graph.strata_table(), graph.transition_table()
+    strata, edges = graph.strata_table(), graph.table()
     found: list[Table] = []
     if not strata.empty:
         met = [

@@ -28,13 +28,13 @@ from basins.figures.staircase import Flows, lined, spread, staircase
 from basins.figures.style import COLOURS, MARKERS, STYLES, legend_below, page, power_of_ten, shortened
 from basins.figures.survival import Line, survival
 from basins.figures.transitions import transitions
-from basins.passages import passages
 from basins.runners import run as run_experiment
 from basins.store import Run, open_run
 from basins.summary import summarise
 from basins.survival import survival as survival_of
 from basins.tails import tails
 from basins.trajectory import losses, trajectory
+from basins.transitions import transitions as transitions_of
 
 N = 2000
 
@@ -62,7 +62,7 @@ def test_what_figures_and_tables_share_is_read_once(run: Run) -> None:
     with (
         patch.object(Run, "estimate", autospec=True, side_effect=Run.estimate) as estimated,
         patch.object(reading, "summarise", wraps=reading.summarise) as summarised,
-        patch.object(reading, "passages", wraps=reading.passages) as passed,
+        patch.object(reading, "transitions", wraps=reading.transitions) as passed,
     ):
         for name in ("occupancy", "survival", "drift", "cost"):
             of_run.FIGURES[name](read, None)
@@ -135,7 +135,7 @@ def test_what_is_drawn_is_what_is_counted(run: Run) -> None:
 
 
 def test_a_graph_has_its_nodes_and_shares(run: Run) -> None:
-    said = words(transitions(passages(run, "gaussian")))
+    said = words(transitions(transitions_of(run, "gaussian")))
     for wanted in ("start", "censored", "I(1) {}", "I(3) {0}", "I(4) {0,1}", "33.4 %"):
         assert wanted in said
 

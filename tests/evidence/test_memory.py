@@ -25,7 +25,7 @@ import basins
 from basins.summary import summarise
 from basins.survival import survival
 from basins.tails import exponents, tails
-from basins.passages import passages
+from basins.transitions import transitions
 
 run = basins.open_run(sys.argv[1])
 case = run.manifest.cases[0].key
@@ -40,8 +40,8 @@ summary = summarise(run, case)
 S = survival(summary)
 tails(summary, samples=20), exponents(summary, samples=20)
 done("summary")
-graph = passages(run, case)
-done("passages")
+graph = transitions(run, case)
+done("transitions")
 from basins.report import report
 page = report(run)
 done("report")

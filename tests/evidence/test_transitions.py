@@ -1,4 +1,4 @@
-"""Passages: stays, transitions, dwell times and what is not known, on chosen visits."""
+"""Transitions: stays, transitions, dwell times and what is not known, on chosen visits."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from made_runs import Fates, experiment, made
 
 from basins.errors import RunError
 from basins.intervals import one_sided_upper
-from basins.passages import CENSORED, START, passages
 from basins.store import layout
+from basins.transitions import CENSORED, START, transitions
 
 FULL = 3
 VISITS = {
@@ -25,9 +25,9 @@ FATES = Fates(t=8.0, saddles={4: 1}, censored=(3,), visits=VISITS)
 
 
 def test_transitions_and_stays(tmp_path: Path) -> None:
-    found = passages(made(tmp_path, experiment(1100), {"gaussian": FATES}), "gaussian")
+    found = transitions(made(tmp_path, experiment(1100), {"gaussian": FATES}), "gaussian")
     assert (found.watched, found.visits, found.without, found.censored) == (1100, 9, 1095, 1)
-    assert found.transitions == {
+    assert found.counts == {
         (START, FULL): 1095,
         (START, 0): 3,
         (START, 2): 1,
@@ -51,8 +51,8 @@ def test_transitions_and_stays(tmp_path: Path) -> None:
 
 
 def test_tables(tmp_path: Path) -> None:
-    found = passages(made(tmp_path, experiment(1100), {"gaussian": FATES}), "gaussian")
-    edges, strata = found.transition_table(), found.strata_table()
+    found = transitions(made(tmp_path, experiment(1100), {"gaussian": FATES}), "gaussian")
+    edges, strata = found.table(), found.strata_table()
     assert edges.iloc[0]["source"] == "start"
     assert edges.groupby("source")["share"].sum().tolist() == pytest.approx([1.0] * 4)
     assert strata["stratum"].tolist() == ["I(1), S = {}", "I(2), S = {1}", "I(3), S = {0}"]
@@ -62,7 +62,9 @@ def test_tables(tmp_path: Path) -> None:
 
 
 def test_strata_never_met_are_bounded(tmp_path: Path) -> None:
-    found = passages(made(tmp_path, experiment(500), {"gaussian": Fates(8.0, visits={7: [(1.0, 0, 0.5)]})}), "gaussian")
+    found = transitions(
+        made(tmp_path, experiment(500), {"gaussian": Fates(8.0, visits={7: [(1.0, 0, 0.5)]})}), "gaussian"
+    )
     assert found.never_met == (2, 1)
     assert found.bound == one_sided_upper(0, 500)
 
@@ -70,9 +72,9 @@ def test_strata_never_met_are_bounded(tmp_path: Path) -> None:
 def test_only_watched_ids_are_looked_at(tmp_path: Path) -> None:
     """In a run that keeps exceptions, a saddle that was not watched has a row and no visits: it is not counted."""
     of = experiment(1100, rows="exceptions", visits_every=10)
-    found = passages(made(tmp_path, of, {"gaussian": Fates(8.0, saddles={4: 1, 20: 2}, visits=VISITS)}), "gaussian")
+    found = transitions(made(tmp_path, of, {"gaussian": Fates(8.0, saddles={4: 1, 20: 2}, visits=VISITS)}), "gaussian")
     assert found.watched == 110
-    assert found.transitions == {
+    assert found.counts == {
         (START, FULL): 107,
         (START, 0): 2,
         (0, 1): 1,
@@ -84,13 +86,13 @@ def test_only_watched_ids_are_looked_at(tmp_path: Path) -> None:
 
 
 def test_nothing_watched_is_said(tmp_path: Path) -> None:
-    found = passages(made(tmp_path, experiment(100, visits_every=0), {"gaussian": FATES}), "gaussian")
+    found = transitions(made(tmp_path, experiment(100, visits_every=0), {"gaussian": FATES}), "gaussian")
     assert "No id is watched" in found.sentence()
     assert found.never_met == ()
     assert found.bound is None
-    assert found.transition_table().empty
+    assert found.table().empty
     assert found.strata_table().empty
-    nobody = passages(made(tmp_path / "none", experiment(100), {}), "gaussian")
+    nobody = transitions(made(tmp_path / "none", experiment(100), {}), "gaussian")
     assert nobody.sentence() == "No watched id is counted yet."
 
 
@@ -99,11 +101,11 @@ def test_visits_that_belong_to_nobody_are_refused(tmp_path: Path) -> None:
     key = run.case("gaussian").key
     run.files.put(layout.part("visits", key, 1), run.files.get(layout.part("visits", key, 0)))
     with pytest.raises(RunError, match="visits of id 0, which has no row"):
-        passages(run, "gaussian")
+        transitions(run, "gaussian")
 
 
 def test_a_visits_file_that_is_gone_is_named(tmp_path: Path) -> None:
     run = made(tmp_path, experiment(2048), {"gaussian": FATES})
     run.files.delete(layout.part("visits", run.case("gaussian").key, 1))
     with pytest.raises(RunError, match=r"part-00000001.parquet is gone"):
-        passages(run, "gaussian")
+        transitions(run, "gaussian")

@@ -70,11 +70,11 @@ class Stays:
 
 
 @dataclass(frozen=True)
-class Passages:
+class Transitions:
     """The transition graph of a case.
 
     case; visits_every; watched: trajectories that were watched; visits: of all of them; without: watched ones without a
-    visit; censored: watched ones; transitions: (from, to) -> count; rank_increments: rank(to) - rank(from) -> count,
+    visit; censored: watched ones; counts: (from, to) -> count; rank_increments: rank(to) - rank(from) -> count,
     over transitions between strata; stays: bitmask -> Stays.
     """
 
@@ -84,7 +84,7 @@ class Passages:
     visits: int
     without: int
     censored: int
-    transitions: Mapping[tuple[Node, Node], int]
+    counts: Mapping[tuple[Node, Node], int]
     rank_increments: Mapping[int, int]
     stays: Mapping[int, Stays]
 
@@ -94,7 +94,7 @@ class Passages:
         strata = self.case.problem.strata()
         if not strata.listable or not self.watched:
             return ()
-        met = {node for edge in self.transitions for node in edge}
+        met = {node for edge in self.counts for node in edge}
         return tuple(stratum.mask for stratum in strata[:-1] if stratum.mask not in met)
 
     @property
@@ -113,17 +113,17 @@ class Passages:
         said += f"; {self.censored:,} censored, whose way on is not known" if self.censored else ""
         return f"{said}."
 
-    def transition_table(self) -> pd.DataFrame:
+    def table(self) -> pd.DataFrame:
         """A row an edge, by falling count: source, target (in words), count, share of those that leave the source,
         lower, upper: 95 %, each edge for itself."""
         import pandas as pd
 
         left: Counter[Node] = Counter()
-        for (source, _), count in self.transitions.items():
+        for (source, _), count in self.counts.items():
             left[source] += count
         rows = [
             (self.name(source), self.name(target), count, count / left[source], *two_sided(count, left[source], ALPHA))
-            for (source, target), count in sorted(self.transitions.items(), key=lambda item: (-item[1], item[0]))
+            for (source, target), count in sorted(self.counts.items(), key=lambda item: (-item[1], item[0]))
         ]
         return pd.DataFrame(rows, columns=["source", "target", "count", "share", "lower", "upper"])
 
@@ -165,12 +165,12 @@ class Passages:
         return stratum_text(stratum.index, stratum.modes)
 
 
-def passages(run: Run, case: str) -> Passages:
+def transitions(run: Run, case: str) -> Transitions:
     """The transition graph of a case's contiguous prefix, by key or name; one shard is held at a time.
 
     Raises RunError for a damaged run, ArgumentError where d_y > 62.
     """
-    return _Graph(run, case).passages()
+    return _Graph(run, case).transitions()
 
 
 class _Graph:
@@ -180,13 +180,13 @@ class _Graph:
         self.run, self.case, self.every = run, run.case(case), run.manifest.visits_every
         if self.case.problem.d_y > MODES:
             raise ArgumentError(
-                f"{self.case.problem.d_y} modes", where="passages", remedy=f"it is made for d_y <= {MODES}"
+                f"{self.case.problem.d_y} modes", where="transitions", remedy=f"it is made for d_y <= {MODES}"
             )
         self.watched = self.visits = self.without = self.censored = 0
-        self.transitions: Counter[tuple[Node, Node]] = Counter()
+        self.counts: Counter[tuple[Node, Node]] = Counter()
         self.stays: dict[int, Stays] = {}
 
-    def passages(self) -> Passages:
+    def transitions(self) -> Transitions:
         shards = range(self.run.contiguous_prefix(self.case.key)) if self.every else range(0)
         columns = ["id", "verdict", "modes", "t"]
         rows = self.run.stream("trajectories", self.case.key, columns, shards=shards)
@@ -194,11 +194,11 @@ class _Graph:
         for of_shard, its_visits in zip(rows, visits, strict=True):
             self.shard(of_shard[of_shard["id"] % self.every == 0], its_visits)
         ranks: Counter[int] = Counter()
-        for (source, target), count in self.transitions.items():
+        for (source, target), count in self.counts.items():
             if source >= 0 and target >= 0:
                 ranks[target.bit_count() - source.bit_count()] += count
-        return Passages(
-            self.case, self.every, self.watched, self.visits, self.without, self.censored, dict(self.transitions),
+        return Transitions(
+            self.case, self.every, self.watched, self.visits, self.without, self.censored, dict(self.counts),
             dict(sorted(ranks.items())), self.stays,
         )  # fmt: skip
 
@@ -243,7 +243,7 @@ class _Graph:
         source, target = node[at][leaves].astype(np.int64), node[at][np.flatnonzero(leaves) + 1].astype(np.int64)
         edges, counts = np.unique(np.column_stack([source, target]), axis=0, return_counts=True)
         for (a, b), count in zip(edges.tolist(), counts.tolist(), strict=True):
-            self.transitions[a, b] += count
+            self.counts[a, b] += count
 
         norm = np.fmin.reduceat(way["norm"], at)
         nearest = _position_of_least(way["norm"], at, ends)
