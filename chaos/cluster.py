@@ -44,11 +44,6 @@ class RayCluster:
         return address
 
     @property
-    def gcs(self) -> int:
-        pid: int = self.state["gcs"]
-        return pid
-
-    @property
     def raylets(self) -> list[int]:
         """Of the nodes that work; the head's is not among them."""
         pids: list[int] = self.state["raylets"]

@@ -48,7 +48,7 @@ NODES = 50
 class Estimated:
     """P(T > t), or P(G < g), at a level with threshold t or g: P, the mean of the replicates; [lower, upper] at LEVEL;
     `bound`, the one-sided upper one; deviation: of log P between replicates, s; within: the same as a run sees it from
-    inside (root mean square); exponent: |d log P / d log threshold| from the level before, with its standard deviation,
+    inside (root mean square); exponent: |d log P / d log threshold| from the level before,
     rate: -d log P / dt; acceptance; autocorrelation of the chains over a level's sweeps (mean of the replicates');
     ancestors (median and fewest); families: of log; tighter, rounded: shares that double precision keeps (nan: not
     asked); undecided: trajectories that were counted as inside, of so many.
@@ -63,7 +63,6 @@ class Estimated:
     deviation: float
     within: float
     exponent: float
-    exponent_deviation: float
     rate: float
     acceptance: float
     autocorrelation: float
@@ -116,14 +115,12 @@ def combine(replicates: Sequence[Sequence[Level]]) -> list[Estimated]:
         logs, x = np.array([one.log_P for one in at]), at[0].threshold
         spread += np.array([one.climb.spread / one.climb.p**2 for one in at])
         lower, upper, bound = log_mean_interval(logs)
-        exponent = deviation = rate = float("nan")
+        exponent = rate = float("nan")
         if before is not None:
             fall = before[1] - logs
             rate = float(fall.mean()) / abs(x - before[0])
             if before[0] > 0:
-                stretch = abs(float(np.log(x / before[0])))
-                exponent, deviation = float(fall.mean()) / stretch, float(fall.std(ddof=1)) / stretch
-                deviation /= np.sqrt(len(at))
+                exponent = float(fall.mean()) / abs(float(np.log(x / before[0])))
         tried = [move for one in at for move in one.climb.moves.values()]
         rows.append(
             Estimated(
@@ -136,7 +133,6 @@ def combine(replicates: Sequence[Sequence[Level]]) -> list[Estimated]:
                 deviation=float(logs.std(ddof=1)),
                 within=float(np.sqrt(spread.mean())),
                 exponent=exponent,
-                exponent_deviation=deviation,
                 rate=rate,
                 acceptance=sum(move.accepted for move in tried) / max(1, sum(move.proposed for move in tried)),
                 autocorrelation=float(np.mean([one.climb.autocorrelation for one in at])),

@@ -166,10 +166,11 @@ def summary(name: str, tail: CaseTail) -> str:
     case, last = tail.case, tail.last
     assert last is not None
     H = case.problem.H
+    chains = f"{tail.plan.population:,} x {tail.plan.sweeps}{', linearised' if tail.plan.linearised else ''}"
     slope = np.mean([printed.slope(tail, level) for level in tail.levels[-3:]])
     return (
         f"| {name} | {'-'.join(map(str, case.problem.widths))} | {H} | {case.law.name} "
-        f"{case.law.parameters()['scale']:g} | {tail.plan.population:,} x {tail.plan.sweeps} | {last.threshold:.4g} | "
+        f"{case.law.parameters()['scale']:g} | {chains} | {last.threshold:.4g} | "
         f"{last.P:.3g} | [{last.lower:.2g}, {last.upper:.2g}] | {at_most(last.bound)} | "
         f"{slope:.2f}{' (rate)' if H == 1 and tail.stratum is None else ''} | "
         f"{'' if tail.expected is None else f'{tail.expected:g}'} |"

@@ -45,9 +45,12 @@ def digests(run: Path) -> dict[str, str]:
 SMALL = {"target": 1e-2, "replicates": 2, "population": 60, "sweeps": 2, "on": "inline"}
 
 
-def test_a_killed_tail_goes_on_to_the_same_bytes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    experiment = chain(tmp_path)
-    tail(experiment, tmp_path / "whole", **SMALL)  # type: ignore[arg-type]
+@pytest.mark.parametrize("changed", [{}, {"linearised": True}, {"stratum": 1}], ids=["T", "linearised", "G"])
+def test_a_killed_tail_goes_on_to_the_same_bytes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, changed: dict[str, object]
+) -> None:
+    experiment, arguments = chain(tmp_path), SMALL | changed
+    tail(experiment, tmp_path / "whole", **arguments)  # type: ignore[arg-type]
     whole, commit = digests(tmp_path / "whole"), work.commit
     assert sum(name.startswith("levels/") for name in whole) >= 6
     for killed_after in (1, 7):
@@ -63,8 +66,8 @@ def test_a_killed_tail_goes_on_to_the_same_bytes(tmp_path: Path, monkeypatch: py
         with monkeypatch.context() as patched:
             patched.setattr(work, "commit", killed)
             with pytest.raises(KeyboardInterrupt):
-                tail(experiment, tmp_path / f"killed-{killed_after}", **SMALL)  # type: ignore[arg-type]
-        tail(experiment, tmp_path / f"killed-{killed_after}", **SMALL)  # type: ignore[arg-type]
+                tail(experiment, tmp_path / f"killed-{killed_after}", **arguments)  # type: ignore[arg-type]
+        tail(experiment, tmp_path / f"killed-{killed_after}", **arguments)  # type: ignore[arg-type]
         assert digests(tmp_path / f"killed-{killed_after}") == whole
 
 
