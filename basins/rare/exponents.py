@@ -20,13 +20,13 @@ def kappa(problem: Problem, rank: int | None = None) -> float | None:
 
 def approach_power(problem: Problem, stratum: Stratum) -> float | None:
     """min over sets K of at least 2 layers of sum_{j in K} (d_j - r)(d_{j-1} - r) / (|K| - 1); None where S is not
-    {1..r}.
+    {1..r}, and for H = 1 beyond chains, where it hangs on rates that differ along the stratum.
 
     With the layers of K of size eps in the modes that are not fitted, which a share eps^sum of starts has, the loss is
     that of I(S) less a product of |K| of such numbers. Where it passes that of I(S) with one of them zero, the gradient
     is the product of the others, G ~ eps^(|K| - 1). Exact for scalar chains: (H + 1)/H (and a logarithm at H = 1).
     """
-    if stratum.modes != tuple(range(stratum.rank)):
+    if stratum.modes != tuple(range(stratum.rank)) or (problem.H == 1 and problem.n > 2):
         return None
     return min(size / (layers - 1) for layers, size in _defects(problem, stratum.rank, least=2))
 

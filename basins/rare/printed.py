@@ -8,7 +8,7 @@ import numpy as np
 
 from basins.intervals import LEVEL
 from basins.rare.combine import Estimated
-from basins.rare.replicates import Level
+from basins.rare.replicates import STEADY, Level
 from basins.rare.tail import CaseTail
 from basins.sentences import at_least, at_most, number, stratum_text
 
@@ -67,8 +67,7 @@ def sentences(tail: CaseTail) -> list[str]:
         said.append(
             f"At {event(tail.stratum, beyond.threshold, 5)} the computed {event(tail.stratum, 0)[0]} is no longer that "
             f"of the exact flow ({_kept(beyond)}): levels from there on say nothing, and the target "
-            f"{tail.plan.target:g} was not reached. Tighter [engine] rtol and atol reach further, down to what double "
-            "precision holds."
+            f"{tail.plan.target:g} was not reached. {_further(beyond)}"
         )
     elif tail.plan.target * 2 < last.P:
         said.append(f"The target {tail.plan.target:g} was not reached.")
@@ -91,6 +90,12 @@ def _whose(tail: CaseTail) -> str:
         f"The measure of what converges to {names}, whose critical value is {tail.stratum.loss:.5g} (G: the gradient "
         "norm where the loss passes it),"
     )
+
+
+def _further(level: Estimated | Level) -> str:
+    if level.rounded < STEADY:
+        return "That is as far as double precision tells starts apart."
+    return "Tighter [engine] rtol and atol reach further, down to what double precision holds."
 
 
 def _kept(level: Estimated | Level) -> str:

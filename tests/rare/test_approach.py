@@ -117,9 +117,9 @@ def test_the_power_that_is_expected() -> None:
         problem = Problem.from_spectrum([2.0, 1.0], d_x=2, hidden=hidden)
         return approach_power(problem, problem.strata().saddle(J))
 
-    assert of([2], 3) == 2.0  # S = {0}
-    assert of([2], 1) == 8.0
+    assert of([2], 3) is None  # H = 1, S = {0}
     assert of([2, 2], 3) == 1.5
+    assert of([2, 2], 1) == 6.0
     assert of([2, 3], 3) == pytest.approx(5 / 2)
     assert of([2, 2], 2) is None  # S = {1}: strict
 

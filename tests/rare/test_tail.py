@@ -163,6 +163,7 @@ def test_what_double_precision_cannot_resolve_stops_there_and_says_so(tmp_path: 
     said = " ".join(sentences(found))
     assert "the target 1e-25 was not reached" in said
     assert "weights are changed by their rounding" in said
+    assert ("That is as far as double precision" in said) == (min(found.levels[-1].rounded, found.pilot.rounded) < 0.9)
 
 
 # --- from replicates to an interval ---------------------------------------------------------------------------------
