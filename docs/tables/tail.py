@@ -32,10 +32,10 @@ Made by `python docs/tables/tail.py RUNS` from the runs below. T is the time at 
 
     basins tail docs/tables/tail.toml --case 2-2-2-2 --out RUNS/2-2-2-2 --population 2000 --target 3e-13
 
-and likewise for every row, with the chains it names (iris: examples/iris.toml --case gaussian). The laws are Gaussian with the scale given, the
-spectra 2, 1 (3, 2, 1 for 3-3-3-3; 1 for the chains), reduced flow. Bounds are one-sided at 95 %, from eight independent
-replicates (basins/rare/combine.py says why that interval). They speak of computed trajectories: label error is not
-counted in, but `kept` is the share of {T > t} that stays in it at tolerances 100 times tighter and with every weight
+and likewise for every row, with the chains it names (iris: examples/iris.toml --case gaussian). The laws are Gaussian
+with the scale given, the spectra 2, 1 (3, 2, 1 for 3-3-3-3; 1 for the chains), reduced flow. Bounds are one-sided at
+95 %, from eight independent replicates (basins/rare/combine.py says why that interval). They speak of computed
+trajectories: label error is not counted in, but `kept` is the share of {T > t} that stays in it at tolerances 100 times tighter and with every weight
 changed by its rounding; no level with less than 90 % is reported. `linearised`: with `--linearised` (below).
 
 """
@@ -54,7 +54,8 @@ METHOD = """
   product of shares is unbiased.
 - Three moves in equal shares (or one, below), in the coordinates in which the law is standard normal: pCN, a random
   walk with the other half's covariance, differences of two chains of the other half. Each chain's step has a factor of
-  its own from 1/4 to 4, sizes follow acceptance. K-S tests hold each move to an exactly known conditional law (tests/rare/test_chains.py).
+  its own from 1/4 to 4, sizes follow acceptance. K-S tests hold each move to an exactly known conditional law
+  (tests/rare/test_chains.py).
 - `from` is how many of a replicate's first draws have descendants. Where it collapses, positions along the stable
   manifold are those of few ancestors; replicates then differ by more than a run sees from inside (`s` against `within`)
   and the interval, which is of the replicates alone, widens.
