@@ -35,8 +35,9 @@ Made by `python docs/tables/tail.py RUNS` from the runs below. T is the time at 
 and likewise for every row, with the chains it names (iris: examples/iris.toml --case gaussian). The laws are Gaussian
 with the scale given, the spectra 2, 1 (3, 2, 1 for 3-3-3-3; 1 for the chains), reduced flow. Bounds are one-sided at
 95 %, from eight independent replicates (basins/rare/combine.py says why that interval). They speak of computed
-trajectories: label error is not counted in, but `kept` is the share of {T > t} that stays in it at tolerances 100 times tighter and with every weight
-changed by its rounding; no level with less than 90 % is reported. `linearised`: with `--linearised` (below).
+trajectories: label error is not counted in, but `kept` is the share of {T > t} that stays in it at tolerances 100
+times tighter and with every weight changed by its rounding; no level with less than 90 % is reported. `linearised`:
+with `--linearised` (below).
 
 """
 SLOPE = """
