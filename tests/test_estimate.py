@@ -6,121 +6,29 @@ Runs are made of shards with chosen verdicts, written as a worker writes them: n
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
+from chosen_counts import BALANCED, CONTROL, GAUSSIAN, TWIN, Outcome, counts, experiment, made
 
 from basins import estimate as estimates
 from basins.errors import RunError
 from basins.estimate import (
-    CaseEstimate,
     Counts,
     Estimate,
-    case_estimate,
     estimate_run,
     pool,
     saddle_measure,
     strata_measures,
 )
-from basins.experiment import Case, Experiment
 from basins.intervals import one_sided_lower, one_sided_upper, two_sided
-from basins.laws import Gaussian, Law, Planted
-from basins.limits import REASONS, Certificate, Limits, Reason, Verdict, VisitTable
-from basins.sentences import LABELS, at_least, at_most, number, sentence
-from basins.store import Run, commit_shard, create_or_resume, files_at, open_run
+from basins.limits import REASONS, Reason
+from basins.sentences import sentence
 from basins.store.layout import part
-from basins.store.rows import concatenated, tables_of
 from basins.strata import Strata
-
-Outcome = tuple[str, int] | tuple[str, str, float]
-"""("saddle", bitmask of S) or ("censored", reason, loss); an id without one is a minimum."""
-
-HEAD = """
-name = "made"
-seed = 1
-trajectories = {trajectories}
-[data]
-source = "spectrum"
-sigma = {sigma}
-d_x = {d_x}
-[network]
-hidden = {hidden}
-"""
-GAUSSIAN = '[[case]]\nname = "gaussian"\nlaw = { name = "gaussian", scale = 0.5 }\n'
-CONTROL = '[[case]]\nname = "control"\nlaw = { name = "planted", modes = [0], scale = 0.5 }\n'
-BALANCED = '[[case]]\nname = "balanced"\nlaw = { name = "balanced" }\n'
-TWIN = GAUSSIAN.replace('"gaussian"\nlaw', '"twin"\nlaw') + "engine = { rtol = 1e-9 }\n"
-
-
-def experiment(
-    cases: str = GAUSSIAN, trajectories: int = 3000, sigma: Sequence[float] = (2.0, 1.0), hidden: Sequence[int] = (2, 2)
-) -> Experiment:
-    head = HEAD.format(trajectories=trajectories, sigma=list(sigma), d_x=len(sigma), hidden=list(hidden))
-    return Experiment.from_toml(head + cases, Path())
-
-
-def limits(case: Case, ids: range, outcomes: Mapping[int, Outcome]) -> Limits:
-    """Limits as an engine would give them, with these outcomes."""
-    N, d_y = len(ids), case.problem.d_y
-    verdict = np.full(N, Verdict.minimum, dtype=np.int8)
-    reason = np.full(N, -1, dtype=np.int8)
-    certificate = np.full(N, Certificate.level, dtype=np.int8)
-    modes, rank = np.full(N, (1 << d_y) - 1, dtype=np.uint64), np.full(N, d_y, dtype=np.int16)
-    loss = np.full(N, 0.4 * case.problem.sigma_min**2)
-    for row, id in enumerate(ids):
-        if id not in outcomes:
-            continue
-        outcome = outcomes[id]
-        if outcome[0] == "saddle":
-            verdict[row], certificate[row] = Verdict.saddle, Certificate.outlasted
-            modes[row], rank[row] = outcome[1], int(outcome[1]).bit_count()
-        else:
-            verdict[row], certificate[row] = Verdict.censored, -1
-            reason[row], loss[row] = REASONS.index(str(outcome[1])), outcome[2]
-            modes[row], rank[row] = 0, -1
-    zeros, counts = np.zeros(N), np.ones(N, dtype=np.int64)
-    nothing = np.empty(0)
-    whole = np.empty(0, dtype=np.int64)
-    visits = VisitTable(whole, whole, nothing, nothing, nothing, whole.astype(np.uint64), whole)
-    return Limits(
-        np.zeros((N, case.problem.n)), zeros, zeros, loss, zeros, verdict, reason, certificate, zeros, modes, rank,
-        zeros, counts, counts, counts, zeros, zeros, visits,
-    )  # fmt: skip
-
-
-def made(
-    out: Path,
-    of: Experiment,
-    outcomes: Mapping[str, Mapping[int, Outcome]] | None = None,
-    shards: Mapping[str, Sequence[int]] | None = None,
-) -> Run:
-    """A run at `out` with these outcomes by case name; `shards`: only these are there."""
-    files = files_at(out)
-    manifest = create_or_resume(files, of)
-    for case in of.cases:
-        plan = manifest.plan(case)
-        for shard in range(plan.shards) if shards is None else shards[case.name]:
-            blocks = plan.shard(shard)
-            parts = []
-            for block in blocks:
-                ids = plan.ids(range(block, block + 1))
-                chosen = (outcomes or {}).get(case.name, {})
-                parts.append(tables_of(ids.start, limits(case, ids, chosen)))
-            commit_shard(files, manifest, case, shard, concatenated(parts))
-    return open_run(out)
-
-
-def counts(minimum: int = 0, saddles: Mapping[int, int] | None = None, losses: Sequence[float] = ()) -> Counts:
-    return Counts(minimum, dict(saddles or {}), np.array(losses, dtype=np.float64))
-
-
-def one(of: Experiment, counted: Counts, **more: Any) -> CaseEstimate:
-    return case_estimate(of.cases[0], counted, **more)
-
 
 # --- the measure ----------------------------------------------------------------------------------------------------
 
@@ -374,114 +282,3 @@ def test_the_run_has_it_too(tmp_path: Path) -> None:
     found = made(tmp_path, experiment(trajectories=20)).estimate()
     assert isinstance(found, Estimate)
     assert found.cases[0].minimum == 20
-
-
-# --- sentences ------------------------------------------------------------------------------------------------------
-
-SENTENCES = {
-    "none": (experiment(), counts(3000), {}, ["No saddle among 3,000", "none censored", "less than 9.981e-4"]),
-    "censored": (
-        experiment(),
-        counts(2998, {}, [1.0, 2.0]),
-        {"reasons": {"evaluation budget": 2}},
-        [
-            "2 are censored (evaluation budget: 2; basins extend RUN --budget B, or raise engine.budget)",
-            "Each counts as a saddle",
-            "less than 0.002098",
-        ],
-    ),
-    "saddle": (
-        experiment(),
-        counts(2999, {1: 1}),
-        {"doubtful": [17]},
-        [
-            "1 of 3,000",
-            "I(3), S = {0}: 1",
-            "evidence against the conjecture",
-            "--id 17 --reintegrate",
-            "more than 1.709e-5 and less than 0.001581",
-        ],
-    ),
-    "saddle and censored": (
-        experiment(),
-        counts(2990, {1: 1, 0: 2}, [1.0] * 7),
-        {"doubtful": [4], "reasons": {"settled": 7}},
-        ["I(1), S = {}: 2; I(3), S = {0}: 1", "with 7 censored"],
-    ),
-    "cannot test": (
-        experiment(hidden=(2, 3)),
-        counts(3000),
-        {},
-        [
-            "This shape cannot test the conjecture",
-            "H = 2",
-            "checks the machinery: no saddle among 3,000",
-            "bound 9.981e-4",
-        ],
-    ),
-    "a theorem contradicted": (
-        experiment(hidden=(3,)),
-        counts(2999, {1: 1}),
-        {"doubtful": [17]},
-        ["H = 1", "theorem", "suspect the labels before the theorem", "--id 17"],
-    ),
-    "H = 1": (experiment(hidden=(2,)), counts(3000), {}, ["for H = 1 it is a theorem", "checks the machinery"]),
-}
-
-
-@pytest.mark.parametrize("form", SENTENCES)
-def test_each_form_of_the_sentence(form: str) -> None:
-    of, counted, more, phrases = SENTENCES[form]
-    said = sentence(one(of, counted, **more))
-    for phrase in phrases:
-        assert phrase in said
-    assert LABELS in said  # wherever a bound is
-
-
-def test_the_control_says_whether_the_detector_sees() -> None:
-    of = experiment(CONTROL)
-    assert "does (500 of 500): the detector sees" in sentence(one(of, counts(0, {1: 500})))
-    for wrong in (counts(1, {1: 499}), counts(0, {1: 499, 0: 1}), counts(0, {1: 499}, [1.0])):
-        said = sentence(one(of, wrong, reasons={"settled": wrong.censored}, doubtful=[3]))
-        assert said.startswith("CONTROL FAILED: planted on I(3), S = {0}")
-        assert "499 of 500" in said
-        assert "--id 3" in said
-
-
-def test_a_null_law_says_nothing_of_the_conjecture() -> None:
-    said = sentence(one(experiment(BALANCED), counts(9, {1: 1})))
-    assert "null law" in said.lower()
-    assert "says nothing of the conjecture" in said
-
-
-@pytest.mark.parametrize(
-    ("value", "below", "nearest", "above"),
-    [
-        (0.0, "0", "0", "0"),
-        (1.0, "1", "1", "1"),
-        (1.49775e-4, "1.497e-4", "1.498e-4", "1.498e-4"),
-        (1.49715e-13, "1.497e-13", "1.497e-13", "1.498e-13"),
-        (0.12344, "0.1234", "0.1234", "0.1235"),
-        (0.25, "0.25", "0.25", "0.25"),
-        (9.9996e-4, "9.999e-4", "0.001", "0.001"),
-        (0.99855934, "0.998559", "0.998559", "0.99856"),
-        (0.999925124, "0.99992512", "0.99992512", "0.99992513"),
-    ],
-)
-def test_measures_have_four_figures_and_bounds_are_rounded_outward(
-    value: float, below: str, nearest: str, above: str
-) -> None:
-    assert (at_least(value), number(value), at_most(value)) == (below, nearest, above)
-    assert float(below) <= value <= float(above)
-
-
-@pytest.mark.parametrize(
-    ("law", "text"),
-    [
-        (Gaussian(0.5), "gaussian, scale 0.5"),
-        (Gaussian((0.5, 1.0), "compressed"), "gaussian, scale {0.5,1}, draw compressed"),
-        (Planted((0,), 0.5), "planted, modes {0}, scale 0.5"),
-    ],
-)
-def test_a_law_in_words(law: Law, text: str) -> None:
-    assert estimates.law_text(law) == text

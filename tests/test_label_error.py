@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from test_estimate import CONTROL, GAUSSIAN, counts, experiment, made, one
+from chosen_counts import CONTROL, GAUSSIAN, counts, experiment, made, one
 
 from basins.errors import RunError
 from basins.estimate import Counts, estimate_run, label_error, pool, saddle_measure

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from test_estimate import counts, made
+from chosen_counts import counts, made
 
 from basins.errors import ExperimentError
 from basins.estimate import Counts, estimate_run, pool

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from chosen_counts import counts
 from click.testing import CliRunner
-from test_estimate import counts
 
 from basins.cli import main
 from basins.errors import ArgumentError

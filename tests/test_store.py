@@ -11,29 +11,24 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from one_shard import experiment, key, limits, part
 
 from basins.errors import ArgumentError, BasinsError, RunError
-from basins.experiment import Experiment
-from basins.limits import CERTIFICATES, REASONS, VERDICTS, Limits, VisitTable
+from basins.limits import CERTIFICATES, REASONS, VERDICTS
 from basins.problem import Problem
 from basins.shard import work
 from basins.store import (
     Manifest,
-    ShardTables,
     check_shards,
     commit,
-    commit_shard,
     create_or_resume,
     files_at,
-    is_committed,
-    layout,
     missing_shards,
     open_run,
     parquet,
@@ -42,64 +37,6 @@ from basins.store import (
 from basins.store.local import LocalFiles
 from basins.store.manifest import canonical_json
 from basins.store.rows import tables_of
-
-TEXT = """
-name = "store"
-seed = 18446744073709551615
-trajectories = 2500
-visits_every = 10
-data = { source = "spectrum", sigma = [2.0, 1.0], d_x = 3 }
-network = { hidden = [2] }
-law = { name = "gaussian", scale = 0.5 }
-engine = { name = "reference", budget = 1 }
-"""
-
-
-def experiment() -> Experiment:
-    return Experiment.from_toml(TEXT, Path())
-
-
-def limits(N: int = 1024, seed: int = 0) -> Limits:
-    """Limits as varied as they come: every verdict and reason, unknown ranks, rows that are not finite."""
-    rng = np.random.default_rng(seed)
-
-    def positive() -> np.ndarray:
-        return np.exp(rng.normal(size=N))
-
-    verdict = rng.choice([0, 0, 0, 1, 2], N).astype(np.int8)
-    censored = verdict == 2
-    loss = positive()
-    loss[censored] = rng.choice([np.inf, np.nan, 1.5], censored.sum())
-    rank = np.where(verdict == 0, 2, np.where(verdict == 1, 1, -1)).astype(np.int16)
-    visits = VisitTable(
-        row=np.repeat(np.arange(0, N, 10), 2),
-        number=np.tile([0, 1], len(range(0, N, 10))),
-        t=rng.random(2 * len(range(0, N, 10))),
-        loss=rng.random(2 * len(range(0, N, 10))),
-        gradient_norm=rng.random(2 * len(range(0, N, 10))),
-        modes=np.full(2 * len(range(0, N, 10)), 2**63 + 1, dtype=np.uint64),
-        rank=np.full(2 * len(range(0, N, 10)), 2),
-    )
-    return Limits(
-        state=np.zeros((N, 1)),
-        time=positive(),
-        loss_start=positive() * 1e300,
-        loss=loss,
-        gradient_norm=positive(),
-        verdict=verdict,
-        reason=np.where(censored, rng.integers(0, 5, N), -1).astype(np.int8),
-        certificate=np.where(censored, -1, np.where(verdict == 1, 3, 0)).astype(np.int8),
-        margin=np.where(censored, np.nan, rng.random(N)),
-        modes=np.where(rank >= 0, np.uint64(2**63 + 1), np.uint64(0)),
-        rank=rank,
-        rank_gap=np.full(N, np.nan),
-        steps=rng.integers(80, 400, N),
-        rejected=np.where(censored, -1, rng.integers(0, 20, N)),
-        evaluations=rng.integers(500, 2400, N),
-        drift=positive() * 1e-12,
-        loss_increase=np.zeros(N),
-        visits=visits,
-    )
 
 
 @pytest.fixture(scope="module")
@@ -110,14 +47,6 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for shard in range(3):
         work(str(path), key(), shard, 1)()
     return path
-
-
-def key() -> str:
-    return experiment().cases[0].key
-
-
-def part(run: Path, kind: str, shard: int) -> Path:
-    return run / kind / f"case={key()}" / f"part-{shard:08d}.parquet"
 
 
 # --- the files -------------------------------------------------------------------------------------------------------
@@ -336,198 +265,6 @@ def test_a_manifest_that_is_none_is_refused(content: bytes, words: str, tmp_path
         open_run(tmp_path)
 
 
-# --- commits ---------------------------------------------------------------------------------------------------------
-
-
-class Crash(BaseException):
-    """The machine stops here."""
-
-
-class CrashingFiles(LocalFiles):
-    """A folder whose machine stops before its k-th put."""
-
-    def __init__(self, root: str, k: int) -> None:
-        super().__init__(root)
-        self.left = k
-
-    def put(self, path: str, data: Any) -> None:
-        self.left -= 1
-        if self.left < 0:
-            raise Crash
-        super().put(path, data)
-
-
-def check_crashes(folder: Path, tables: ShardTables) -> None:
-    """Wherever a commit is cut off: a file of rows is never there before the other two."""
-    for k in range(4):
-        root = folder / str(k)
-        manifest = create_or_resume(files_at(root), experiment())
-        case = manifest.cases[0]
-        files = CrashingFiles(str(root), k)
-        if k < 3:
-            with pytest.raises(Crash):
-                commit_shard(files, manifest, case, 0, tables)
-        else:
-            commit_shard(files, manifest, case, 0, tables)
-        there = [kind for kind in ("visits", "blocks", "trajectories") if part(root, kind, 0).exists()]
-        assert ("trajectories" in there) == (k == 3)
-        assert len(there) == k
-        assert is_committed(files, case.key, 0) == (k == 3)
-        assert (0 in missing_shards(files, manifest, case)) == (k < 3)
-        assert open_run(root).contiguous_prefix(case.key) == (k == 3)
-
-
-def test_rows_are_the_last_to_be_written(tmp_path: Path) -> None:
-    check_crashes(tmp_path, tables_of(0, limits()))
-
-
-def test_an_order_reversed_is_seen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(commit, "COMMIT_ORDER", tuple(reversed(layout.COMMIT_ORDER)))
-    with pytest.raises(AssertionError):
-        check_crashes(tmp_path, tables_of(0, limits()))
-
-
-def calls_of_put(files: LocalFiles, monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """What the operating system is asked for by one put over a file that is there, in order."""
-    asked: list[str] = []
-    names: dict[int, str] = {}
-    real: dict[str, Callable[..., Any]] = {name: getattr(os, name) for name in ("open", "fsync", "replace")}
-
-    def opened(path: Any, flags: int, mode: int = 0o777, **options: Any) -> int:
-        descriptor: int = real["open"](path, flags, mode, **options)
-        names[descriptor] = "folder" if os.path.isdir(path) else "file"
-        asked.append(f"open {names[descriptor]}{' new' if flags & os.O_EXCL else ''}")
-        return descriptor
-
-    def synced(descriptor: int) -> None:
-        size = os.fstat(descriptor).st_size
-        asked.append(f"fsync {names[descriptor]}{f' of {size}' if names[descriptor] == 'file' else ''}")
-        real["fsync"](descriptor)
-
-    def replaced(source: Any, target: Any) -> None:
-        same_folder = os.path.dirname(source) == os.path.dirname(target)
-        asked.append(f"rename {'here' if same_folder else 'elsewhere'}")
-        real["replace"](source, target)
-
-    with monkeypatch.context() as patch:
-        for name, stand_in in (("open", opened), ("fsync", synced), ("replace", replaced)):
-            patch.setattr(os, name, stand_in)
-        files.put("a/file", b"12345")
-    return asked
-
-
-DURABLE = ["open file new", "fsync file of 5", "rename here", "open folder", "fsync folder"]
-
-
-def test_put_is_durable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    files = LocalFiles(str(tmp_path))
-    files.put("a/file", b"old")
-    assert calls_of_put(files, monkeypatch) == DURABLE
-    assert (tmp_path / "a" / "file").read_bytes() == b"12345"
-
-
-class Hasty(LocalFiles):
-    """Writes in place."""
-
-    def put(self, path: str, data: Any) -> None:
-        descriptor = os.open(self.root / path, os.O_WRONLY | os.O_TRUNC)
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(data)
-
-
-class Careless(LocalFiles):
-    """Forgets the folder."""
-
-    def _sync(self, folder: Path) -> None: ...
-
-
-class Early(LocalFiles):
-    """Syncs before it writes."""
-
-    def _write(self, path: Path, data: Any) -> None:
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL)
-        with os.fdopen(descriptor, "wb") as file:
-            os.fsync(file.fileno())
-            file.write(data)
-
-
-@pytest.mark.parametrize("kind", [Hasty, Careless, Early])
-def test_a_put_that_is_not_durable_is_seen(
-    kind: type[LocalFiles], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    LocalFiles(str(tmp_path)).put("a/file", b"old")
-    assert calls_of_put(kind(str(tmp_path)), monkeypatch) != DURABLE
-
-
-@pytest.mark.parametrize("call", ["open", "fsync", "replace"])
-def test_a_put_that_fails_leaves_the_old_file_and_no_debris(
-    call: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A full disk or a place without permission, at each of the three calls."""
-    files = LocalFiles(str(tmp_path))
-    files.put("a/file", b"old")
-
-    def fails(*arguments: object, **options: object) -> int:
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-
-    with monkeypatch.context() as patch:
-        patch.setattr(os, call, fails)
-        with pytest.raises(RunError, match="cannot write a/file: No space left on device") as raised:
-            files.put("a/file", b"new")
-    assert raised.value.where == str(tmp_path)
-    assert (tmp_path / "a" / "file").read_bytes() == b"old"
-    assert [path.name for path in (tmp_path / "a").iterdir()] == ["file"]
-
-
-def test_debris_is_not_listed_and_is_swept(tmp_path: Path) -> None:
-    files = LocalFiles(str(tmp_path))
-    files.put("visits/case=x/part-00000000.parquet", b"1")
-    debris = tmp_path / "visits" / "case=x" / ".part-00000001.parquet.77-abcd.tmp"
-    debris.write_bytes(b"half")
-    keep = tmp_path / ".hidden"
-    keep.write_bytes(b"somebody's")
-    assert files.paths("visits/case=x/") == ["visits/case=x/part-00000000.parquet"]
-    assert files.sweep() == [str(debris.relative_to(tmp_path))]
-    assert keep.exists()
-    assert not debris.exists()
-    assert files.sweep() == []
-
-
-def test_a_put_swept_by_a_second_driver_is_done_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    files, other = LocalFiles(str(tmp_path)), LocalFiles(str(tmp_path))
-    replace, swept = os.replace, []
-
-    def sweep_first(source: Any, target: Any) -> None:
-        if len(swept) < 2:
-            swept.extend(other.sweep())
-        replace(source, target)
-
-    monkeypatch.setattr(os, "replace", sweep_first)
-    files.put("a/file", b"whole")
-    assert len(swept) == 2
-    assert (tmp_path / "a" / "file").read_bytes() == b"whole"
-
-
-def test_files_keep_their_contract(tmp_path: Path) -> None:
-    files = files_at(tmp_path)
-    assert files.paths("") == []
-    for missing in ("nothing", "no/folder/file"):
-        assert not files.exists(missing)
-        for verb in (files.get, files.open):
-            with pytest.raises(FileNotFoundError):
-                verb(missing)
-        files.delete(missing)
-    files.put("b/two", b"2")
-    files.put("a", pa.py_buffer(b"1"))
-    files.put("b/two", b"22")
-    assert files.paths("") == ["a", "b/two"]
-    assert files.paths("b/") == ["b/two"]
-    assert (files.get("a"), files.get("b/two"), files.open("b/two").read(1)) == (b"1", b"22", b"2")
-    files.delete("a")
-    assert files.paths("") == ["b/two"]
-    assert files_at(f"file://{tmp_path}").get("b/two") == b"22"
-
-
 # --- the run, read ---------------------------------------------------------------------------------------------------
 
 
@@ -584,7 +321,6 @@ def test_a_run_in_progress_shows_what_is_committed(tmp_path: Path) -> None:
 
 def test_a_large_run_is_looked_at_in_part(run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What no digest covers is looked at whatever the size; of what they cover, as many as LOOKED_AT says, spread."""
-    from basins.store import commit
     from basins.store.digests import DigestBook
 
     shutil.copytree(run, tmp_path / "run")

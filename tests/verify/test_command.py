@@ -8,7 +8,7 @@ from pathlib import Path
 
 from click.testing import CliRunner, Result
 from conftest import experiment
-from test_bytes import flip, key
+from damage import flip, key
 
 from basins.cli import main
 from basins.store.layout import part

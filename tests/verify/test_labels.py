@@ -10,10 +10,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-from test_bytes import key, row
-from test_bytes import rewritten as written_again
-from test_estimate import CONTROL, GAUSSIAN, Outcome, made
-from test_estimate import experiment as of_spectrum
+from chosen_counts import CONTROL, GAUSSIAN, Outcome, made
+from chosen_counts import experiment as of_spectrum
+from damage import key, row
+from damage import rewritten as written_again
 
 from basins.intervals import one_sided_upper
 from basins.limits import Verdict

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from test_bytes import data, flip, paths, row
+from damage import data, flip, paths, row
 
 from basins import runners
 from basins.experiment import Experiment
