@@ -16,14 +16,11 @@ import numpy as np
 
 from basins.rare import printed
 from basins.rare.approach_truth import nearer
-from basins.rare.record import read_levels, read_manifest
 from basins.rare.tail import CaseTail, read_tail
 from basins.rare.truth import survival
 from basins.sentences import at_most
-from basins.store import files_at
 
 ROOT = Path(__file__).parents[2]
-CHAINS = {"1-1-1": 1, "1-1-1-1": 2, "1-1-1-1-1": 3}
 
 HEAD = """# The tail of T: past 3/N
 
@@ -44,7 +41,9 @@ SLOPE = """
 slope: -d log P / d log t over the last three levels (H = 1: -d log P / dt); expected: theory.md 5, an end that is
 reached slowly.
 
-![log P against t](pictures/tail.png)
+![log P against t, and against g](pictures/tail.png)
+
+Bands: 95 % intervals. Dots: what is known exactly.
 """
 METHOD = """
 ## How
@@ -124,7 +123,7 @@ S = {1..r}; the other strata are strict saddles, with more directions to leave b
 
 
 def main(runs: Path) -> None:
-    """What RUNS has no run of stays on the page as it was; the picture is drawn where it has all of T's."""
+    """What RUNS has no run of stays on the page as it was; the picture is drawn from the page."""
     tails = {folder.name: read_tail(folder)[0] for folder in sorted(runs.iterdir()) if (folder / "tail.json").exists()}
     rows, sections = there(PAGE.read_text())
     kept = [name for name in sections if name not in tails]
@@ -135,18 +134,13 @@ def main(runs: Path) -> None:
     page = [HEAD, *table(COLUMNS, map(rows.get, far)), SLOPE]
     page += [NEAR, *table(NEAR_COLUMNS, map(rows.get, near))] if near else []
     PAGE.write_text("".join([*page, METHOD, *(f"## {name}\n\n{sections[name]}" for name in (*far, *near))]))
-    if not any(map(is_far, kept)):
-        draw(runs, {name: tail for name, tail in tails.items() if is_far(name)})
+    draw(rows, sections)
     print(f"written: {', '.join(tails)}; kept as they were: {', '.join(kept) or 'none'}")
 
 
 def is_near(name: str) -> bool:
     """Whether a run is of G: its folder is named "CASE near I(J)"."""
     return " near " in name
-
-
-def is_far(name: str) -> bool:
-    return not is_near(name)
 
 
 def table(columns: str, rows: Iterable[str | None]) -> list[str]:
@@ -212,29 +206,30 @@ def levels(name: str, tail: CaseTail) -> list[str]:
     return lines
 
 
-def draw(runs: Path, tails: dict[str, CaseTail]) -> None:
-    """log P against t, every replicate a thin line, the mean thick, the truth dots."""
-    figure, panels = plt.subplots(1, 2, figsize=(9, 3.8), sharey=True)
-    for number, (name, tail) in enumerate(tails.items()):
-        H, colour = tail.case.problem.H, f"C{number % 10}"
-        panel = panels[0] if H == 1 else panels[1]
-        files = files_at(runs / name)
-        key = read_manifest(files).cases[0].key
-        for replicate in range(1, tail.replicates + 1):
-            found = [level for level in read_levels(files, key, replicate) if level.climb.p > 0]
-            t, P = [one.threshold for one in found], np.exp([one.log_P for one in found])
-            panel.plot(t, P, color=colour, lw=0.4, alpha=0.6)
-        t = [level.threshold for level in tail.levels]
-        panel.plot(t, [level.P for level in tail.levels], color=colour, lw=1.8, label=name)
-        if name in CHAINS:
-            known = [survival(tail.case.problem, 1.0, time) for time in t]
-            panel.plot(t, known, "o", color=colour, ms=3.5, mfc="white")
-    for panel, title in zip(panels, ("H = 1", "H = 2, 3"), strict=True):
-        panel.set(yscale="log", xlabel="t", title=title)
+def draw(rows: dict[str, str], sections: dict[str, str]) -> None:
+    """log P against t or g with its interval, as the page's sections have them; what is known as dots."""
+    figure, panels = plt.subplots(1, 3, figsize=(12, 4), sharey=True)
+    for name in sorted(sections):
+        H = int(rows[name].split(" | ")[2])
+        panel = panels[2 if is_near(name) else int(H > 1)]
+        colour = f"C{len(panel.get_legend_handles_labels()[0])}"
+        levels = [line.strip("|\n ").split(" | ") for line in sections[name].splitlines() if re.match(r"\| \d", line)]
+        x, P = (np.array([float(level[column]) for level in levels]) for column in (1, 2))
+        low, high = np.array([re.findall(r"[\d.e+-]+", level[3]) for level in levels], dtype=float).T
+        panel.plot(x, P, color=colour, lw=1.6, label=name)
+        panel.fill_between(x, low, high, color=colour, alpha=0.2, lw=0)
+        if "| truth |" in sections[name]:
+            known = [float(level[-1].removesuffix(" outside")) for level in levels]
+            panel.plot(x, known, "o", color=colour, ms=3.5, mfc="white")
+    titles = ("T, H = 1", "T, H = 2 and 3", "G, closest approach")
+    for panel, title, label in zip(panels, titles, ("t", "t", "g"), strict=True):
+        panel.set(yscale="log", xlabel=label, title=title)
         panel.legend(fontsize=7, frameon=False)
         panel.grid(alpha=0.2)
     panels[1].set_xscale("log")
-    panels[0].set_ylabel("P(T > t)")
+    panels[2].set_xscale("log")
+    panels[2].invert_xaxis()
+    panels[0].set_ylabel("P(T > t), P(G < g)")
     figure.tight_layout()
     figure.savefig(ROOT / "docs/pictures/tail.png", dpi=110)
 
