@@ -77,22 +77,8 @@ class Approach:
     def _crossing(self, begin: Array, stop: Array, t: Array) -> tuple[Array, int]:
         """|grad L| where the loss of rows (M, n') passed L_J, between their start and their stop at t (M,); nan where
         that is not found. And the evaluations it took."""
+        low, low_state, high, spent = self._bracket(begin, stop, t)
         M = len(begin)
-        over, square = self._over(stop)
-        low, low_state, high = np.zeros(M), begin.copy(), t.copy()
-        spent, steps = 0, BEFORE
-        rows = np.arange(M)
-        while len(rows):  # to a time before the crossing; the start is one
-            at = np.maximum(t[rows] + steps * over[rows] / square[rows], 0.0)
-            rows, at = rows[at > 0], at[at > 0]
-            if not len(rows):
-                break
-            found, evaluations = self._at(begin[rows], np.zeros(len(rows)), at)
-            spent += evaluations
-            before = self._over(found)[0] >= 0
-            low[rows[before]], low_state[rows[before]] = at[before], found[before]
-            high[rows[~before]] = at[~before]
-            rows, steps = rows[~before], steps**2
         G = np.full(M, np.nan)
         at = low.copy()
         over, square = self._over(low_state)
@@ -116,6 +102,26 @@ class Approach:
             low[rows[before]], low_state[rows[before]] = aim[before], found[before]
             high[rows[~before]] = aim[~before]
         return G, spent
+
+    def _bracket(self, begin: Array, stop: Array, t: Array) -> tuple[Array, Array, Array, int]:
+        """Times around the crossings of rows (M, n'), the states at the earlier ones, and the evaluations spent."""
+        M = len(begin)
+        over, square = self._over(stop)
+        low, low_state, high = np.zeros(M), begin.copy(), t.copy()  # the start itself is one before
+        spent, steps = 0, BEFORE
+        rows = np.arange(M)
+        while len(rows):
+            at = np.maximum(t[rows] + steps * over[rows] / square[rows], 0.0)
+            rows, at = rows[at > 0], at[at > 0]
+            if not len(rows):
+                break
+            found, evaluations = self._at(begin[rows], np.zeros(len(rows)), at)
+            spent += evaluations
+            before = self._over(found)[0] >= 0
+            low[rows[before]], low_state[rows[before]] = at[before], found[before]
+            high[rows[~before]] = at[~before]
+            rows, steps = rows[~before], steps**2
+        return low, low_state, high, spent
 
     def _over(self, state: Array) -> tuple[Array, Array]:
         """L - L_J and |grad L|^2 of states (M, n'), (M,) each."""
