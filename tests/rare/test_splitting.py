@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from scipy.interpolate import PchipInterpolator
 
 from basins import Problem, laws
 from basins.engines.base import Settings
@@ -13,7 +14,7 @@ from basins.rare.combine import Estimated, combine
 from basins.rare.levels import Dwell
 from basins.rare.replicates import Level, Plan, next_level
 from basins.rare.streams import Stream
-from basins.rare.truth import descent_time, survival, time_of
+from basins.rare.truth import descent_time, survival
 from basins.rare.whitening import Whitening
 
 
@@ -22,10 +23,15 @@ def chain(H: int) -> Problem:
 
 
 def times_to(problem: Problem, P: float) -> list[float]:
-    """A time for each half decade down to P, from the first at which P(T > t) is known."""
-    most = survival(problem, 1.0, descent_time(problem))
-    steps = range(1, round(-2 * np.log10(P)) + 1)
-    return [time_of(problem, 1.0, 10.0 ** (-k / 2)) for k in steps if 10.0 ** (-k / 2) < most]
+    """A time near each half decade down to P, from the first at which P(T > t) is known: between a few known ones."""
+    t = [descent_time(problem)]
+    log_P = [np.log10(survival(problem, 1.0, t[0]))]
+    while log_P[-1] > np.log10(P):
+        t.append(t[-1] + 3.0 if problem.H == 1 else t[-1] * 4.0)
+        log_P.append(np.log10(survival(problem, 1.0, t[-1])))
+    wanted = np.arange(-0.5, np.log10(P) - 0.1, -0.5)
+    log_t = PchipInterpolator(log_P[::-1], np.log(t[::-1]))(wanted[wanted < log_P[0]])
+    return [float(time) for time in np.exp(log_t)]
 
 
 def estimate(
