@@ -1,7 +1,7 @@
-"""P(T > t) by plain Monte Carlo, exact to the integration: RUN -> a table a case, for runs with t_end.
+"""P(T > t) by plain Monte Carlo, exact to the integration: RUN [T ...] -> a table a case, for runs with t_end.
 
     basins run examples/plain_tail.toml --out runs/plain-tail --on processes     # about two hours of CPU; resumable
-    python benchmarks/plain_tail.py runs/plain-tail
+    python benchmarks/plain_tail.py runs/plain-tail              # or ... runs/plain-tail 18.43 31 55.58: at these t
 
 Rows that the level does not stop before t_end are those with T > t_end. They are drawn again and carried on to later
 times; a leg ends as T_END exactly where T is later. `basins.rare.truth` has P(T > t) where it is known.
@@ -10,6 +10,7 @@ times; a leg ends as T_END exactly where T is later. `basins.rare.truth` has P(T
 from __future__ import annotations
 
 import sys
+from itertools import count
 
 import numpy as np
 
@@ -24,8 +25,9 @@ from basins.store.run import open_run
 ALPHA, FEWEST = 0.05, 10
 
 
-def main(path: str) -> None:
-    """Print, for each case with a t_end, P(T > t) at t_end times powers of the square root of 2."""
+def main(path: str, *times: float) -> None:
+    """Print, for each case with a t_end, P(T > t) at the times from t_end on, rising; without any, at t_end times
+    powers of the square root of 2. Of a run in progress: of what is there without a gap."""
     run = open_run(path)
     for row in run.cases().itertuples():
         case, N = run.case(row.case), int(run.blocks(row.case)["count"].sum())
@@ -39,8 +41,11 @@ def main(path: str) -> None:
             of = blocks == block
             starts[of] = laws.starts(case.problem, case.law, run.manifest.seed, int(block))[ids[of] % BLOCK]
         print(f"{case.name}: {N:,} trajectories\n  t            beyond          P(T > t)      95 % interval")
-        t, state, since = case.settings.t_end, starts, 0.0
-        while len(state) >= FEWEST:
+        state, since = starts, 0.0
+        later = (time for time in times if time >= case.settings.t_end)
+        for t in later if times else (case.settings.t_end * 2 ** (k / 2) for k in count()):
+            if len(state) < FEWEST:
+                break
             M = len(state)
             ends = Lanes().integrate(
                 case.problem,
@@ -59,10 +64,9 @@ def main(path: str) -> None:
             state, since = ends.state[ends.stop != Stop.LEVEL], t
             low, high = two_sided(len(state), N, ALPHA)
             print(f"  {t:<10.5g} {len(state):>12,}  {len(state) / N:>14.4e}      [{low:.3e}, {high:.3e}]")
-            t *= np.sqrt(2.0)
 
 
 if __name__ == "__main__":
-    if len(sys.argv) != 2:
+    if len(sys.argv) < 2:
         sys.exit("give the run's folder")
-    main(sys.argv[1])
+    main(sys.argv[1], *map(float, sys.argv[2:]))
