@@ -26,11 +26,6 @@ from basins.cli import ADDRESS, EXPERIMENT, INTERRUPTED, RUNNERS, WORKERS, comma
 @click.option("--population", type=int, default=1000, show_default=True, help="Chains in a replicate.")
 @click.option("--sweeps", type=int, default=10, show_default=True, help="Moves of each chain at a level.")
 @click.option("--keep", type=float, default=0.2, show_default=True, help="Share of the chains that a level keeps.")
-@click.option(
-    "--linearised",
-    is_flag=True,
-    help="Chains move by the flow's linearisation: small steps across the set, large ones along it.",
-)
 @click.option("--on", type=click.Choice(RUNNERS), default="processes", show_default=True, help="Who works.")
 @WORKERS
 @ADDRESS
@@ -44,7 +39,6 @@ def tail(
     population: int,
     sweeps: int,
     keep: float,
-    linearised: bool,
     on: str,
     workers: int | None,
     address: str | None,
@@ -77,7 +71,6 @@ def tail(
             population=population,
             sweeps=sweeps,
             keep=keep,
-            linearised=linearised,
             on=on,
             workers=workers,
             address=address,

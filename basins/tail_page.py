@@ -16,9 +16,8 @@ def print_tail(out: Console, tail: CaseTail) -> None:
     case = tail.case
     widths = widths_text(case.problem.widths)
     chains = f"{tail.replicates} replicates of {tail.plan.population:,} chains"
-    moved = ("linearised moves",) if tail.plan.linearised else ()
     of = () if tail.stratum is None else (stratum_text(tail.stratum.index, tail.stratum.modes),)
-    heading(out, case.name, ", ".join((widths, law_text(case.law), *of, chains, *moved)))
+    heading(out, case.name, ", ".join((widths, law_text(case.law), *of, chains)))
     table = columns(*printed.headings(tail.stratum), text=(), gap=2)
     for level in tail.levels:
         table.add_row(*printed.row(tail, level), style="" if level.resolved else "dim")

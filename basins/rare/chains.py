@@ -23,7 +23,6 @@ from numpy.typing import NDArray
 from basins.engines.base import Array
 from basins.rare import proposals
 from basins.rare.coordinate import Coordinate, Flags, Flight
-from basins.rare.linearised import frames as frames_of
 from basins.rare.proposals import Move
 from basins.rare.streams import Stream
 from basins.rare.whitening import Whitening
@@ -35,9 +34,7 @@ MOVES: dict[str, Move] = {
     "population": proposals.population,
     "difference": proposals.difference,
 }
-"""Of a level, in equal shares; where a plan is linearised, "linearised" (linearised.py) alone."""
-
-LARGEST = {"pcn": 1.0, "population": 3.0, "difference": 2.0, "linearised": 3.0}
+LARGEST = {"pcn": 1.0, "population": 3.0, "difference": 2.0}
 FIRST_SIZE = 0.5
 ACCEPT = 0.25
 """The share of acceptance that sizes are driven to (0.234 is best for a random walk in many dimensions)."""
@@ -71,7 +68,7 @@ class Population:
     parent: Indices
     ancestor: Indices
     moved: Indices
-    sizes: dict[str, float] = field(default_factory=dict)
+    sizes: dict[str, float] = field(default_factory=lambda: dict.fromkeys(MOVES, FIRST_SIZE))
 
     def __len__(self) -> int:
         return len(self.z)
@@ -108,13 +105,8 @@ def first_population(reaction: Reaction, N: int, stream: Stream) -> Population:
     return Population(stream.normals(N, reaction.n), own, own, np.zeros(N, dtype=np.int64))
 
 
-def climb(
-    reaction: Reaction, before: Population, t: float, sweeps: int, stream: Stream, *, linearised: bool = False
-) -> tuple[Population, Climb]:
-    """From the population of a level to that of the next, whose threshold is t; empty where nobody is inside.
-
-    linearised: move by the flow's linearisation alone.
-    """
+def climb(reaction: Reaction, before: Population, t: float, sweeps: int, stream: Stream) -> tuple[Population, Climb]:
+    """From the population of a level to that of the next, whose threshold is t; empty where nobody is inside."""
     N = len(before)
     flight = reaction.at(before.z, t)
     p, spread = share(flight.inside, before.parent)
@@ -124,25 +116,15 @@ def climb(
         none = np.zeros(0, dtype=np.int64)
         empty = Population(np.zeros((0, reaction.n)), none, none, none, dict(before.sizes))
         return empty, Climb(0.0, spread, float("nan"), undecided, trajectories, evaluations, {})
-    moves = MOVES
-    if linearised:
-        guides = before.z[survivors[stream.permutation(len(survivors))]]
-        frames = frames_of(reaction.whitening, reaction.coordinate, guides, t, N * sweeps)
-        moves = {"linearised": frames.move}
-        trajectories, evaluations = trajectories + frames.trajectories, evaluations + frames.evaluations
     parent = copies(survivors, N, stream)
     after = Population(
-        before.z[parent],
-        parent,
-        before.ancestor[parent],
-        np.zeros(N, dtype=np.int64),
-        dict.fromkeys(moves, FIRST_SIZE) | before.sizes,
+        before.z[parent], parent, before.ancestor[parent], np.zeros(N, dtype=np.int64), dict(before.sizes)
     )
-    proposed, accepted = dict.fromkeys(moves, 0), dict.fromkeys(moves, 0)
+    proposed, accepted = dict.fromkeys(MOVES, 0), dict.fromkeys(MOVES, 0)
     for sweep in range(1, sweeps + 1):
-        tried = {name: np.zeros(2, dtype=np.int64) for name in moves}
+        tried = {name: np.zeros(2, dtype=np.int64) for name in MOVES}
         for half in (slice(0, N, 2), slice(1, N, 2)):
-            flight = _move(reaction, moves, after, half, t, stream, tried)
+            flight = _move(reaction, after, half, t, stream, tried)
             undecided += int(flight.undecided.sum())
             evaluations += flight.evaluations
             trajectories += len(flight.inside)
@@ -152,9 +134,9 @@ def climb(
             if asked:
                 change = GAIN * (taken / asked - ACCEPT) / np.sqrt(sweep)
                 after.sizes[name] = min(after.sizes[name] * float(np.exp(change)), LARGEST[name])
-    tries = {name: Tried(proposed[name], accepted[name], after.sizes[name]) for name in moves}
+    moves = {name: Tried(proposed[name], accepted[name], after.sizes[name]) for name in MOVES}
     still = autocorrelation(before.z[parent], after.z)
-    return after, Climb(p, spread, still, undecided, trajectories, evaluations, tries)
+    return after, Climb(p, spread, still, undecided, trajectories, evaluations, moves)
 
 
 def autocorrelation(first: Array, last: Array) -> float:
@@ -166,27 +148,21 @@ def autocorrelation(first: Array, last: Array) -> float:
 
 
 def _move(
-    reaction: Reaction,
-    moves: Mapping[str, Move],
-    after: Population,
-    half: slice,
-    t: float,
-    stream: Stream,
-    tried: Mapping[str, Indices],
+    reaction: Reaction, after: Population, half: slice, t: float, stream: Stream, tried: Mapping[str, Indices]
 ) -> Flight:
     """One move of each chain of a half, of a kind drawn for each; `tried` counts (proposed, accepted)."""
     rows = np.arange(len(after))[half]
     partners = np.delete(after.z, rows, axis=0)
-    kind = stream.integers(len(moves), len(rows))
+    kind = stream.integers(len(MOVES), len(rows))
     z_new, log_ratio = np.empty((len(rows), reaction.n)), np.empty(len(rows))
-    for number, (name, move) in enumerate(moves.items()):
+    for number, (name, move) in enumerate(MOVES.items()):
         mine = np.flatnonzero(kind == number)
         z_new[mine], log_ratio[mine] = move(after.z[rows[mine]], partners, after.sizes[name], stream)
     flight = reaction.at(z_new, t)
     taken: Flags = flight.inside & (np.log(stream.uniforms(len(rows))) < log_ratio)
     after.z[rows[taken]] = z_new[taken]
     after.moved[rows[taken]] += 1
-    for number, name in enumerate(moves):
+    for number, name in enumerate(MOVES):
         tried[name][:] += np.count_nonzero(kind == number), np.count_nonzero(taken & (kind == number))
     return flight
 

@@ -6,7 +6,7 @@ import os
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -62,7 +62,6 @@ def tail(
     population: int = POPULATION,
     keep: float = KEEP,
     sweeps: int = SWEEPS,
-    linearised: bool = False,
     on: str = "processes",
     workers: int | None = None,
     address: str | None = None,
@@ -73,8 +72,7 @@ def tail(
 
     T: when the loss-level certificate holds (levels.py). stratum: J, to estimate P(G < g) instead, G the closest
     approach to the saddle stratum I(J) (approach.py). replicates: independent ones, whose spread gives the interval;
-    population: chains in each; keep: the share that a level keeps; sweeps: moves of each chain a level; linearised:
-    moves from the flow's linearisation (linearised.py) in place of those from the population. on, workers,
+    population: chains in each; keep: the share that a level keeps; sweeps: moves of each chain a level. on, workers,
     address: as of basins.run. What is there already is not computed again; more replicates may be asked for later.
 
     Raises ArgumentError for a law without a density, a stratum that is no saddle, and values that have no meaning;
@@ -82,7 +80,7 @@ def tail(
     """
     if not isinstance(experiment, Experiment):
         experiment = load(os.fspath(experiment))
-    plan = replace(_plan(target, population, keep, sweeps, experiment.seed), stratum=stratum, linearised=linearised)
+    plan = _plan(target, population, keep, sweeps, experiment.seed, stratum)
     _whole("replicates", replicates, 2)
     cases = experiment.cases if case is None else (experiment.case(case),)
     for one in cases:
@@ -200,7 +198,7 @@ def _check_case(case: Case, stratum: int | None, alone: bool) -> None:
         ) from None
 
 
-def _plan(target: float, population: int, keep: float, sweeps: int, seed: int) -> Plan:
+def _plan(target: float, population: int, keep: float, sweeps: int, seed: int, stratum: int | None) -> Plan:
     for name, value in (("target", target), ("keep", keep)):
         if not (isinstance(value, (int, float)) and 0 < value < 1):
             raise ArgumentError(f"{name} = {value!r}", where=name, remedy="give a number between 0 and 1")
@@ -212,7 +210,7 @@ def _plan(target: float, population: int, keep: float, sweeps: int, seed: int) -
             where="population",
             remedy=f"give at least {int(np.ceil(4 / keep))}: fewer than 4 survivors are no population",
         )
-    return Plan(float(target), int(population), float(keep), int(sweeps), seed)
+    return Plan(float(target), int(population), float(keep), int(sweeps), seed, stratum)
 
 
 def _whole(name: str, value: int, least: int) -> None:

@@ -23,7 +23,6 @@ from basins.rare.chains import (
     share,
 )
 from basins.rare.levels import Dwell
-from basins.rare.linearised import Frames, frames
 from basins.rare.streams import Stream
 from basins.rare.whitening import Whitening
 
@@ -79,40 +78,6 @@ def test_a_move_keeps_the_conditional_law(name: str, size: float, monkeypatch: p
     assert stats.kstest(after.z[:, 2], "norm").pvalue > 1e-3
 
 
-def test_a_linearised_move_keeps_the_conditional_law_whatever_its_frames(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Guides and directions at random, steps of one guide up to 100 times those of the next."""
-    reaction, t, stream, rng = Beyond(3), 1.5, Stream(1, 2, 3, 5), np.random.default_rng(4)
-    guides = Frames(
-        z=rng.standard_normal((12, 3)),
-        u=np.linalg.qr(rng.standard_normal((12, 3, 3)))[0],
-        q=10.0 ** (rng.uniform(-1, 0, (12, 3)) + 4 * np.arange(12)[:, None] % 8),
-    )
-    monkeypatch.setattr(chains, "frames_of", lambda *_: guides)
-    monkeypatch.setattr(chains, "GAIN", 0.0)
-    monkeypatch.setattr(Beyond, "whitening", None, raising=False)
-    before = conditional(reaction, t, stream)
-    before.sizes = {"linearised": 0.5}
-    after, came = climb(cast(Reaction, reaction), before, t, 60, stream, linearised=True)
-    assert came.p == 1.0
-    assert (after.moved > 0).mean() > 0.9
-    assert stats.kstest(reaction.coordinate(after.z), lambda x: 1 - stats.norm.sf(x) / stats.norm.sf(t)).pvalue > 1e-3
-    assert stats.kstest((after.z[:, 0] - after.z[:, 1]) / np.sqrt(2), "norm").pvalue > 1e-3
-    assert stats.kstest(after.z[:, 2], "norm").pvalue > 1e-3
-
-
-def test_frames_lead_across_the_stable_manifold() -> None:
-    """Two weights, beside a + b = 0: the flow separates along (1, 1) and nothing else."""
-    problem = Problem.from_spectrum([1.0], d_x=1, hidden=[1])
-    coordinate = Dwell(problem, Settings())
-    guides = np.array([[0.6, -0.6], [-1.1, 1.1]]) + 1e-5
-    found = frames(Whitening(problem, laws.Gaussian(1.0)), coordinate, guides, 10.0, 1000)
-    for u, q in zip(found.u, found.q, strict=True):
-        assert abs(u[:, np.argmax(q)] @ [1, 1]) / np.sqrt(2) > 0.999
-        assert q.min() < 1e-3
-    assert found.trajectories == 2 * (1 + 2 * 2)
-    assert found.evaluations > 100
-
-
 def test_splitting_finds_a_normal_tail() -> None:
     reaction, P = cast(Reaction, Beyond(4)), []
     for replicate in range(16):
@@ -126,8 +91,7 @@ def test_splitting_finds_a_normal_tail() -> None:
     assert error < 0.1 * stats.norm.sf(5.0)
 
 
-@pytest.mark.parametrize("linearised", [False, True])
-def test_moves_of_all_kinds_keep_the_law_of_a_chain_beside_its_saddle(linearised: bool) -> None:
+def test_moves_of_all_kinds_keep_the_law_of_a_chain_beside_its_saddle() -> None:
     """Starts of a two-weight chain given T > t, by rejection, before and after: same law (6.4: P is about 2 %)."""
     problem = Problem.from_spectrum([1.0], d_x=1, hidden=[1])
     reaction = Reaction(Whitening(problem, laws.Gaussian(1.0)), Dwell(problem, Settings()))
@@ -136,9 +100,7 @@ def test_moves_of_all_kinds_keep_the_law_of_a_chain_beside_its_saddle(linearised
     z = z[reaction.at(z, t).inside]
     half = len(z) // 2
     own = np.arange(half)
-    after, came = climb(
-        reaction, Population(z[:half], own, own, np.zeros(half, dtype=np.int64)), t, 20, stream, linearised=linearised
-    )
+    after, came = climb(reaction, Population(z[:half], own, own, np.zeros(half, dtype=np.int64)), t, 20, stream)
     assert came.p == 1.0
     assert half > 1000
     for functional in (lambda z: z[:, 0], lambda z: z[:, 0] + z[:, 1], lambda z: z[:, 0] - z[:, 1]):

@@ -45,7 +45,7 @@ def digests(run: Path) -> dict[str, str]:
 SMALL = {"target": 1e-2, "replicates": 2, "population": 60, "sweeps": 2, "on": "inline"}
 
 
-@pytest.mark.parametrize("changed", [{}, {"linearised": True}, {"stratum": 1}], ids=["T", "linearised", "G"])
+@pytest.mark.parametrize("changed", [{}, {"stratum": 1}], ids=["T", "G"])
 def test_a_killed_tail_goes_on_to_the_same_bytes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, changed: dict[str, object]
 ) -> None:
