@@ -94,6 +94,9 @@ was counted:
 Splitting has no bias that 130 replicates show; the eight of the row below are a quarter low at t = 23 and 40, outside
 their 95 % interval, and inside it from 168 on.
 
+10^8 starts of 2-2-2: P(T > 9.2) = 5.58e-5 [5.44e-5, 5.73e-5], P(T > 14.1) = 2.82e-6 [2.50e-6, 3.17e-6], P(T > 17.35) =
+5.4e-7 [4.1e-7, 7.0e-7]. Of 10^9 of 2-2-2-2 106 outlast 411.6: 1.06e-7 [8.7e-8, 1.28e-7].
+
 ## Moves that were tried and are not built
 
 Moves in the frame of the flow's linearisation (the Hessian at a later time of a guide's flow, pulled back to its start
