@@ -192,19 +192,22 @@ class Strata(Sequence[Stratum]):
         return self[j - 1]
 
     def of_value(self, stratum: Stratum) -> list[Stratum]:
-        """All strata whose critical value is the stratum's to rounding (`tied_values`), itself among them."""
+        """All strata whose critical value is the stratum's to rounding (`_blur`), itself among them."""
         values = self.critical_values[self._order]
-        scale = 8 * U * float(values[0])
-        return [self[int(at)] for at in np.flatnonzero(np.abs(values - stratum.loss) <= scale)]
+        return [self[int(at)] for at in np.flatnonzero(np.abs(values - stratum.loss) <= self._blur)]
+
+    @property
+    def _blur(self) -> float:
+        """8 u of the whole sum 1/2 ||sigma||^2, u = 2^-53: what the sums' own rounding can blur."""
+        return 8 * U * float(self.critical_values[0])
 
     def tied_values(self) -> list[tuple[tuple[int, ...], tuple[int, ...]]]:
         """Pairs of mode sets with one critical value to rounding (Assumption 4 fails); d_y <= 20, at most 8 pairs.
 
-        Tied means within 8 u of the whole sum 1/2 ||sigma||^2, u = 2^-53: what the sums' own rounding can blur.
+        Tied means to within `_blur`.
         """
         values = self.critical_values[self._order]
-        scale = 8 * U * float(values[0])
-        at = np.flatnonzero(-np.diff(values) <= scale)[:8]
+        at = np.flatnonzero(-np.diff(values) <= self._blur)[:8]
         return [(mask_to_modes(int(self._order[k])), mask_to_modes(int(self._order[k + 1]))) for k in at]
 
 

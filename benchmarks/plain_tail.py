@@ -4,25 +4,24 @@
     python benchmarks/plain_tail.py runs/plain-tail              # or ... runs/plain-tail 18.43 31 55.58: at these t
 
 Rows that the level does not stop before t_end are those with T > t_end. They are drawn again and carried on to later
-times; a leg ends as T_END exactly where T is later. `basins.rare.truth` has P(T > t) where it is known.
+times, as `basins tail` carries its chains. `basins.rare.truth` has P(T > t) where it is known.
 """
 
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from itertools import count
 
 import numpy as np
 
 from basins import laws
-from basins.certificates import level
-from basins.engines.base import Leg, Stop
-from basins.engines.lanes import Lanes
 from basins.intervals import two_sided
 from basins.laws import BLOCK
+from basins.rare.levels import Dwell
 from basins.store.run import open_run
 
-ALPHA, FEWEST = 0.05, 10
+ALPHA, FEWEST, BUDGET = 0.05, 10, 10**7
 
 
 def main(path: str, *times: float) -> None:
@@ -41,27 +40,14 @@ def main(path: str, *times: float) -> None:
             of = blocks == block
             starts[of] = laws.starts(case.problem, case.law, run.manifest.seed, int(block))[ids[of] % BLOCK]
         print(f"{case.name}: {N:,} trajectories\n  t            beyond          P(T > t)      95 % interval")
-        state, since = starts, 0.0
+        dwell = Dwell(case.problem, replace(case.settings, budget=BUDGET))
+        state, since = dwell.carrier.begin(starts), 0.0
         later = (time for time in times if time >= case.settings.t_end)
         for t in later if times else (case.settings.t_end * 2 ** (k / 2) for k in count()):
             if len(state) < FEWEST:
                 break
-            M = len(state)
-            ends = Lanes().integrate(
-                case.problem,
-                Leg(
-                    starts=state,
-                    t_start=np.full(M, since),
-                    level=np.full(M, level(case.problem, case.settings.delta)),
-                    rest_after=np.full(M, np.inf),
-                    budget=np.full(M, 10**7),
-                    t_end=np.full(M, t),
-                    max_step=np.full(M, np.inf),
-                    watch=np.zeros(M, dtype=bool),
-                ),
-                case.settings,
-            )
-            state, since = ends.state[ends.stop != Stop.LEVEL], t
+            flight, there = dwell.carry(state, since, t)
+            state, since = there[flight.inside], t
             low, high = two_sided(len(state), N, ALPHA)
             print(f"  {t:<10.5g} {len(state):>12,}  {len(state) / N:>14.4e}      [{low:.3e}, {high:.3e}]")
 

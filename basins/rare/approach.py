@@ -55,13 +55,13 @@ class Approach:
     def starts(self, W: Array, threshold: float) -> Flight:
         """Carry starts W (N, n) until their loss has passed the stratum's; their G, 0 where it was not seen to pass."""
         N = len(W)
-        state = self.carrier.begin(W).copy()
+        state = self.carrier.begin(W)
         G, undecided, evaluations = np.full(N, np.inf), np.zeros(N, dtype=bool), 0
         rows = np.flatnonzero(~(self.problem.loss(state) < self.stratum.loss))
         if len(rows):
             begin = state[rows]
             ends = self.carrier.carry(begin, np.zeros(len(rows)), np.full(len(rows), np.inf), self.stratum.loss)
-            evaluations, state[rows] = int(ends.evaluations.sum()), ends.state
+            evaluations = int(ends.evaluations.sum())
             passed = ends.stop == Stop.LEVEL
             undecided[rows] = ~passed
             if passed.any():
@@ -69,7 +69,7 @@ class Approach:
                 evaluations += more
         undecided |= np.isnan(G)
         G[undecided] = 0.0
-        return Flight(threshold > G, state, G, undecided, evaluations)
+        return Flight(threshold > G, G, undecided, evaluations)
 
     def _crossing(self, begin: Array, stop: Array, t: Array) -> tuple[Array, int]:
         """|grad L| where the loss of rows (M, n') passed L_J, between their start and their stop at t (M,); nan where

@@ -25,13 +25,12 @@ Flags = NDArray[np.bool_]
 
 @dataclass(frozen=True)
 class Flight:
-    """What became of N rows: inside (N,): of the set; state (N, n') at the stop, compressed; value (N,), the
-    coordinate as far as it was told; undecided (N,): neither seen to leave the set nor to stay (budget, step underflow,
-    not finite), and counted as inside; evaluations of the field, in all.
+    """What became of N rows: inside (N,): of the set; value (N,), the coordinate as far as it was told; undecided (N,):
+    neither seen to leave the set nor to stay (budget, step underflow, not finite), and counted as inside; evaluations
+    of the field, in all.
     """
 
     inside: Flags
-    state: Array
     value: Array
     undecided: Flags
     evaluations: int

@@ -38,10 +38,11 @@ class Dwell:
 
     def starts(self, W: Array, threshold: float) -> Flight:
         """Carry starts W (N, n) from time 0 to t >= 0."""
-        return self.carry(self.carrier.begin(W), 0.0, threshold)
+        return self.carry(self.carrier.begin(W), 0.0, threshold)[0]
 
-    def carry(self, state: Array, t_from: float | Array, t: float | Array) -> Flight:
-        """Carry states (N, n') from t_from, () or (N,), to t, or to the certificate if that comes first."""
+    def carry(self, state: Array, t_from: float | Array, t: float | Array) -> tuple[Flight, Array]:
+        """Carry states (N, n') from t_from, () or (N,), to t, or to the certificate if that comes first; and where they
+        are then."""
         N = len(state)
         begin, end = np.broadcast_to(np.asarray(t_from, float), (N,)), np.broadcast_to(np.asarray(t, float), (N,))
         if not (end >= begin).all():
@@ -52,7 +53,7 @@ class Dwell:
         rows = np.flatnonzero(certified)
         if len(rows):
             T[rows] = self._crossing(ends.state[rows], ends.t[rows], begin[rows])
-        return Flight(~certified, ends.state, T, ~(certified | carried), int(ends.evaluations.sum()))
+        return Flight(~certified, T, ~(certified | carried), int(ends.evaluations.sum())), ends.state
 
     def _crossing(self, state: Array, t: Array, earliest: Array) -> Array:
         """When L was the level, by Newton from the stop (t, state); a start already below has T = its start."""
@@ -72,10 +73,10 @@ class Dwell:
         step = 1.0 / self.carrier.original.sigma_min
         while True:
             cap = max(CAP * cap, cap + step)
-            flight = self.carry(state, now, cap)
+            flight, there = self.carry(state, now, cap)
             evaluations += flight.evaluations
             T[rows] = flight.value
-            rows, state, now = rows[flight.inside], flight.state[flight.inside], cap
+            rows, state, now = rows[flight.inside], there[flight.inside], cap
             if len(rows) < wanted or (flight.undecided.any() and flight.undecided.sum() >= wanted):
                 break
         falling = np.sort(T)[::-1]

@@ -23,9 +23,14 @@ def headings(stratum: object | None) -> Sequence[str]:
     return ("", *(("t", "P(T > t)") if stratum is None else ("g", "P(G < g)")), *COLUMNS)
 
 
+def symbol(stratum: object | None) -> str:
+    """The coordinate: T, or G where a stratum is approached."""
+    return "T" if stratum is None else "G"
+
+
 def event(stratum: object | None, threshold: float, digits: int = 4) -> str:
     """What has the probability: T > t, or G < g where a stratum is approached."""
-    return f"{'T >' if stratum is None else 'G <'} {threshold:.{digits}g}"
+    return f"{symbol(stratum)} {'>' if stratum is None else '<'} {threshold:.{digits}g}"
 
 
 def slope(tail: CaseTail, level: Estimated) -> float:
@@ -65,7 +70,7 @@ def sentences(tail: CaseTail) -> list[str]:
     if unresolved is not None or tail.pilot.ending == "resolution":
         beyond = unresolved or tail.pilot
         said.append(
-            f"At {event(tail.stratum, beyond.threshold, 5)} the computed {event(tail.stratum, 0)[0]} is no longer that "
+            f"At {event(tail.stratum, beyond.threshold, 5)} the computed {symbol(tail.stratum)} is no longer that "
             f"of the exact flow ({_kept(beyond)}): levels from there on say nothing, and the target "
             f"{tail.plan.target:g} was not reached. {_further(beyond)}"
         )

@@ -46,8 +46,8 @@ def test_the_time_told_is_near_the_time() -> None:
 def test_a_flight_in_two_legs_waits_like_one() -> None:
     W = np.random.default_rng(3).standard_normal((200, NETWORK.n))
     dwell = Dwell(NETWORK, Settings())
-    first = dwell.starts(W, 0.5)
-    second = dwell.carry(first.state[first.inside], 0.5, 1.5)
+    first, state = dwell.carry(dwell.carrier.begin(W), 0.0, 0.5)
+    second, _ = dwell.carry(state[first.inside], 0.5, 1.5)
     whole = dwell.starts(W, 1.5)
     np.testing.assert_array_equal(np.flatnonzero(first.inside)[second.inside], np.flatnonzero(whole.inside))
 
