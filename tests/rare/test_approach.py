@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from click.testing import CliRunner
+from scalar_chain import chain, written
 from scipy.stats import binomtest
 
 from basins import Problem
@@ -18,10 +19,6 @@ from basins.rare.approach_truth import far, nearer
 from basins.rare.exponents import approach_power
 from basins.rare.streams import Stream
 from basins.rare.tail import read_tail, tail
-
-
-def chain(H: int, sigma: float = 1.0) -> Problem:
-    return Problem.from_spectrum([sigma], d_x=1, hidden=[1] * H)
 
 
 def exact(W: np.ndarray, sigma: float) -> np.ndarray:
@@ -124,20 +121,9 @@ def test_the_power_that_is_expected() -> None:
     assert of([2, 2], 2) is None  # S = {1}: strict
 
 
-CHAIN = """
-name = "chain"
-seed = 1
-trajectories = 1000
-data = {{ source = "spectrum", sigma = [1.0], d_x = 1 }}
-network = {{ hidden = {hidden} }}
-law = {{ name = "gaussian", scale = 1.0 }}
-"""
-
-
 @pytest.mark.parametrize("H", [1, 2])
 def test_splitting_on_the_approach_agrees_with_its_truth(tmp_path: Path, H: int) -> None:
-    experiment = tmp_path / "chain.toml"
-    experiment.write_text(CHAIN.format(hidden=[1] * H))
+    experiment = written(tmp_path, H)
     arguments = {"stratum": 1, "target": 1e-4, "population": 120, "sweeps": 6, "on": "inline"}
     (found,) = tail(experiment, tmp_path / "run", **arguments)  # type: ignore[arg-type]
     truth = [nearer(chain(H), 1.0, level.threshold) for level in found.levels]
@@ -150,8 +136,7 @@ def test_splitting_on_the_approach_agrees_with_its_truth(tmp_path: Path, H: int)
 
 
 def test_the_command_bounds_a_stratum_and_refuses_what_is_none(tmp_path: Path) -> None:
-    experiment = tmp_path / "chain.toml"
-    experiment.write_text(CHAIN.format(hidden=[1, 1]))
+    experiment = written(tmp_path)
     few = ["--target", "1e-2", "--population", "40", "--sweeps", "2", "--on", "inline"]
     result = CliRunner().invoke(main, ["tail", str(experiment), "--stratum", "1", "--out", str(tmp_path / "run"), *few])
     assert result.exit_code == 0, result.output

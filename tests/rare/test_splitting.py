@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from scalar_chain import chain
 from scipy.interpolate import PchipInterpolator
 
 from basins import Problem, laws
@@ -16,10 +17,6 @@ from basins.rare.replicates import Level, Plan, next_level
 from basins.rare.streams import Stream
 from basins.rare.truth import descent_time, survival
 from basins.rare.whitening import Whitening
-
-
-def chain(H: int) -> Problem:
-    return Problem.from_spectrum([1.0], d_x=1, hidden=[1] * H)
 
 
 def times_to(problem: Problem, P: float) -> list[float]:

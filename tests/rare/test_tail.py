@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from click.testing import CliRunner
+from scalar_chain import written
 
 from basins import Problem
 from basins.cli import main
@@ -18,23 +19,6 @@ from basins.rare.combine import Estimated, combine, log_mean_interval, warnings
 from basins.rare.exponents import kappa
 from basins.rare.replicates import Level
 from basins.rare.tail import read_tail, tail
-
-CHAIN = """
-name = "chain"
-seed = 1
-trajectories = 1000
-data = {{ source = "spectrum", sigma = [1.0], d_x = 1 }}
-network = {{ hidden = {hidden} }}
-law = {law}
-engine = {{ rtol = {rtol} }}
-"""
-GAUSSIAN = '{ name = "gaussian", scale = 1.0 }'
-
-
-def chain(folder: Path, hidden: str = "[1, 1]", law: str = GAUSSIAN, rtol: float = 1e-8) -> Path:
-    path = folder / "chain.toml"
-    path.write_text(CHAIN.format(hidden=hidden, law=law, rtol=rtol))
-    return path
 
 
 def digests(run: Path) -> dict[str, str]:
@@ -49,7 +33,7 @@ SMALL = {"target": 1e-2, "replicates": 2, "population": 60, "sweeps": 2, "on": "
 def test_a_killed_tail_goes_on_to_the_same_bytes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, changed: dict[str, object]
 ) -> None:
-    experiment, arguments = chain(tmp_path), SMALL | changed
+    experiment, arguments = written(tmp_path), SMALL | changed
     tail(experiment, tmp_path / "whole", **arguments)  # type: ignore[arg-type]
     whole, commit = digests(tmp_path / "whole"), work.commit
     assert sum(name.startswith("levels/") for name in whole) >= 6
@@ -72,7 +56,7 @@ def test_a_killed_tail_goes_on_to_the_same_bytes(
 
 
 def test_a_level_half_written_is_written_again(tmp_path: Path) -> None:
-    experiment, run = chain(tmp_path), tmp_path / "run"
+    experiment, run = written(tmp_path), tmp_path / "run"
     tail(experiment, run, **SMALL)  # type: ignore[arg-type]
     whole = digests(run)
     last = sorted((run / "levels").rglob("replicate=0002/*.parquet"))[-1]
@@ -85,7 +69,7 @@ def test_a_level_half_written_is_written_again(tmp_path: Path) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize(("on", "workers"), [("processes", 1), ("processes", 3), ("ray", 2)])
 def test_any_runner_and_any_number_of_workers_write_the_same_bytes(tmp_path: Path, on: str, workers: int) -> None:
-    experiment = chain(tmp_path)
+    experiment = written(tmp_path)
     tail(experiment, tmp_path / "inline", **SMALL)  # type: ignore[arg-type]
     arguments = SMALL | {"on": on, "workers": workers}
     tail(experiment, tmp_path / "other", **arguments)  # type: ignore[arg-type]
@@ -93,7 +77,7 @@ def test_any_runner_and_any_number_of_workers_write_the_same_bytes(tmp_path: Pat
 
 
 def test_more_replicates_leave_those_that_are_there(tmp_path: Path) -> None:
-    experiment, run = chain(tmp_path), tmp_path / "run"
+    experiment, run = written(tmp_path), tmp_path / "run"
     tail(experiment, run, **SMALL)  # type: ignore[arg-type]
     before = digests(run)
     (more,) = tail(experiment, run, **SMALL | {"replicates": 3})  # type: ignore[arg-type]
@@ -104,7 +88,7 @@ def test_more_replicates_leave_those_that_are_there(tmp_path: Path) -> None:
 
 
 def test_a_place_of_another_tail_is_refused(tmp_path: Path) -> None:
-    experiment, run = chain(tmp_path), tmp_path / "run"
+    experiment, run = written(tmp_path), tmp_path / "run"
     tail(experiment, run, **SMALL)  # type: ignore[arg-type]
     with pytest.raises(RunError, match="sweeps = 2 there, 4 here"):
         tail(experiment, run, **SMALL | {"sweeps": 4})  # type: ignore[arg-type]
@@ -128,12 +112,12 @@ def test_a_place_of_another_tail_is_refused(tmp_path: Path) -> None:
 )
 def test_values_without_meaning_are_refused(tmp_path: Path, arguments: dict[str, object], said: str) -> None:
     with pytest.raises(ArgumentError, match=said):
-        tail(chain(tmp_path), tmp_path / "run", **SMALL | arguments)  # type: ignore[arg-type]
+        tail(written(tmp_path), tmp_path / "run", **SMALL | arguments)  # type: ignore[arg-type]
     assert not (tmp_path / "run").exists()
 
 
 def test_a_null_law_is_refused_in_one_line(tmp_path: Path) -> None:
-    experiment = chain(tmp_path, law='{ name = "planted", modes = [] }')
+    experiment = written(tmp_path, law='{ name = "planted", modes = [] }')
     result = CliRunner().invoke(main, ["tail", str(experiment), "--out", str(tmp_path / "run")])
     assert result.exit_code == 2
     assert "no density" in result.output
@@ -143,7 +127,7 @@ def test_a_null_law_is_refused_in_one_line(tmp_path: Path) -> None:
 
 def test_the_command_prints_levels_and_the_bound(tmp_path: Path) -> None:
     arguments = ["--target", "1e-2", "--replicates", "8", "--population", "40", "--sweeps", "2", "--on", "inline"]
-    result = CliRunner().invoke(main, ["tail", str(chain(tmp_path)), "--out", str(tmp_path / "run"), *arguments])
+    result = CliRunner().invoke(main, ["tail", str(written(tmp_path)), "--out", str(tmp_path / "run"), *arguments])
     assert result.exit_code == 0, result.output
     assert "pilot, level 1" in result.output
     assert "replicate 8, level" in result.output
@@ -154,7 +138,7 @@ def test_the_command_prints_levels_and_the_bound(tmp_path: Path) -> None:
 def test_what_double_precision_cannot_resolve_stops_there_and_says_so(tmp_path: Path) -> None:
     """Two weights: the tube about a = -b is P wide, so rounding ends it near 1e-16, and no target below is reported."""
     deep = {"target": 1e-25, "replicates": 2, "population": 300, "sweeps": 5, "keep": 0.1, "on": "inline"}
-    (found,) = tail(chain(tmp_path, hidden="[1]"), tmp_path / "run", **deep)  # type: ignore[arg-type]
+    (found,) = tail(written(tmp_path, H=1), tmp_path / "run", **deep)  # type: ignore[arg-type]
     assert found.pilot.ending == "resolution"
     assert found.last is not None
     assert 1e-18 < found.last.P < 1e-6

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from scalar_chain import chain
 from scipy.special import elliprf
 from scipy.stats import binomtest, chi
 
@@ -17,10 +18,6 @@ from basins.rare import truth
 from basins.rare.chain_tail import passage
 
 Array = NDArray[np.float64]
-
-
-def chain(H: int, sigma: float = 1.0) -> Problem:
-    return Problem.from_spectrum([sigma], d_x=1, hidden=(1,) * H)
 
 
 def waiting(problem: Problem, starts: Array, t: float) -> int:
