@@ -21,7 +21,7 @@ import numpy as np
 
 from basins.engines.base import Array, Settings, Stop
 from basins.problem import Problem
-from basins.rare.coordinate import Carrier, Flight, Next
+from basins.rare.coordinate import HORIZON, Carrier, Flight, Next
 from basins.rounding import EPS
 from basins.strata import Stratum
 
@@ -51,6 +51,9 @@ class Approach:
     def tighter(self, factor: float) -> Approach | None:
         sharper = self.carrier.tighter(factor)
         return None if sharper is None else Approach(self.carrier.original, sharper, self.stratum)
+
+    def horizon(self, threshold: float) -> float:
+        return HORIZON / self.carrier.original.sigma_min
 
     def starts(self, W: Array, threshold: float) -> Flight:
         """Carry starts W (N, n) until their loss has passed the stratum's; their G, 0 where it was not seen to pass."""

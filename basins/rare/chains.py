@@ -21,8 +21,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from basins.engines.base import Array
-from basins.rare import proposals
+from basins.rare import linearised, proposals
 from basins.rare.coordinate import Coordinate, Flags, Flight
+from basins.rare.linearised import Found, Linearised
 from basins.rare.proposals import Move
 from basins.rare.streams import Stream
 from basins.rare.whitening import Whitening
@@ -34,7 +35,10 @@ MOVES: dict[str, Move] = {
     "population": proposals.population,
     "difference": proposals.difference,
 }
-LARGEST = {"pcn": 1.0, "population": 3.0, "difference": 2.0}
+"""In equal shares; a share of moves may be LINEARISED instead."""
+LINEARISED = "linearised"
+KINDS = (*MOVES, LINEARISED)
+LARGEST = {"pcn": 1.0, "population": 3.0, "difference": 2.0, LINEARISED: 3.0}
 FIRST_SIZE = 0.5
 ACCEPT = 0.25
 """The share of acceptance that sizes are driven to (0.234 is best for a random walk in many dimensions)."""
@@ -57,6 +61,10 @@ class Reaction:
         """Which of the starts of z (N, n) are inside."""
         return self.coordinate.starts(self.whitening.weights(z), threshold)
 
+    def frames(self, z: Array, threshold: float) -> Found:
+        """The flow's linearisation at z (N, n)."""
+        return linearised.frames(self.whitening, self.coordinate, z, threshold)
+
 
 @dataclass
 class Population:
@@ -68,7 +76,7 @@ class Population:
     parent: Indices
     ancestor: Indices
     moved: Indices
-    sizes: dict[str, float] = field(default_factory=lambda: dict.fromkeys(MOVES, FIRST_SIZE))
+    sizes: dict[str, float] = field(default_factory=lambda: dict.fromkeys(KINDS, FIRST_SIZE))
 
     def __len__(self) -> int:
         return len(self.z)
@@ -105,8 +113,11 @@ def first_population(reaction: Reaction, N: int, stream: Stream) -> Population:
     return Population(stream.normals(N, reaction.n), own, own, np.zeros(N, dtype=np.int64))
 
 
-def climb(reaction: Reaction, before: Population, t: float, sweeps: int, stream: Stream) -> tuple[Population, Climb]:
-    """From the population of a level to that of the next, whose threshold is t; empty where nobody is inside."""
+def climb(
+    reaction: Reaction, before: Population, t: float, sweeps: int, stream: Stream, share_linearised: float = 0.0
+) -> tuple[Population, Climb]:
+    """From the population of a level to that of the next, whose threshold is t; empty where nobody is inside.
+    share_linearised: of the moves."""
     N = len(before)
     flight = reaction.at(before.z, t)
     p, spread = share(flight.inside, before.parent)
@@ -120,11 +131,13 @@ def climb(reaction: Reaction, before: Population, t: float, sweeps: int, stream:
     after = Population(
         before.z[parent], parent, before.ancestor[parent], np.zeros(N, dtype=np.int64), dict(before.sizes)
     )
-    proposed, accepted = dict.fromkeys(MOVES, 0), dict.fromkeys(MOVES, 0)
+    guided = Linearised(lambda z: reaction.frames(z, t), share_linearised, *after.z.shape)
+    kinds = KINDS if share_linearised else tuple(MOVES)
+    proposed, accepted = dict.fromkeys(kinds, 0), dict.fromkeys(kinds, 0)
     for sweep in range(1, sweeps + 1):
-        tried = {name: np.zeros(2, dtype=np.int64) for name in MOVES}
+        tried = {name: np.zeros(2, dtype=np.int64) for name in kinds}
         for half in (slice(0, N, 2), slice(1, N, 2)):
-            flight = _move(reaction, after, half, t, stream, tried)
+            flight = _move(reaction, after, half, t, stream, tried, guided)
             undecided += int(flight.undecided.sum())
             evaluations += flight.evaluations
             trajectories += len(flight.inside)
@@ -134,7 +147,8 @@ def climb(reaction: Reaction, before: Population, t: float, sweeps: int, stream:
             if asked:
                 change = GAIN * (taken / asked - ACCEPT) / np.sqrt(sweep)
                 after.sizes[name] = min(after.sizes[name] * float(np.exp(change)), LARGEST[name])
-    moves = {name: Tried(proposed[name], accepted[name], after.sizes[name]) for name in MOVES}
+    trajectories, evaluations = trajectories + guided.trajectories, evaluations + guided.evaluations
+    moves = {name: Tried(proposed[name], accepted[name], after.sizes[name]) for name in kinds}
     still = autocorrelation(before.z[parent], after.z)
     return after, Climb(p, spread, still, undecided, trajectories, evaluations, moves)
 
@@ -148,21 +162,36 @@ def autocorrelation(first: Array, last: Array) -> float:
 
 
 def _move(
-    reaction: Reaction, after: Population, half: slice, t: float, stream: Stream, tried: Mapping[str, Indices]
+    reaction: Reaction,
+    after: Population,
+    half: slice,
+    t: float,
+    stream: Stream,
+    tried: Mapping[str, Indices],
+    guided: Linearised,
 ) -> Flight:
     """One move of each chain of a half, of a kind drawn for each; `tried` counts (proposed, accepted)."""
     rows = np.arange(len(after))[half]
     partners = np.delete(after.z, rows, axis=0)
     kind = stream.integers(len(MOVES), len(rows))
-    z_new, log_ratio = np.empty((len(rows), reaction.n)), np.empty(len(rows))
+    if guided.share:
+        kind[stream.uniforms(len(rows)) < guided.share] = len(MOVES)
+    z = after.z[rows]
+    z_new, log_ratio = np.empty_like(z), np.empty(len(rows))
     for number, (name, move) in enumerate(MOVES.items()):
         mine = np.flatnonzero(kind == number)
-        z_new[mine], log_ratio[mine] = move(after.z[rows[mine]], partners, after.sizes[name], stream)
+        z_new[mine], log_ratio[mine] = move(z[mine], partners, after.sizes[name], stream)
+    own = np.flatnonzero(kind == len(MOVES))
+    z_new[own], s = guided.propose(rows[own], z[own], after.sizes[LINEARISED], stream)
     flight = reaction.at(z_new, t)
+    inside = flight.inside[own]
+    own, s = own[inside], s[inside]
+    log_ratio[own] = guided.log_ratio(rows[own], z[own], z_new[own], s)
     taken: Flags = flight.inside & (np.log(stream.uniforms(len(rows))) < log_ratio)
     after.z[rows[taken]] = z_new[taken]
     after.moved[rows[taken]] += 1
-    for number, name in enumerate(MOVES):
+    guided.moved(rows[taken])
+    for number, name in enumerate(tried):
         tried[name][:] += np.count_nonzero(kind == number), np.count_nonzero(taken & (kind == number))
     return flight
 

@@ -44,24 +44,8 @@ class Next(NamedTuple):
     evaluations: int
 
 
-class Coordinate(Protocol):
-    """Whose sets splitting goes down. See this module's docstring."""
-
-    first: float
-    """What `next` is asked from at the beginning."""
-
-    def starts(self, W: Array, threshold: float) -> Flight:
-        """Which of the starts W (N, n) are inside the set at a threshold."""
-        ...
-
-    def next(self, W: Array, threshold: float, share: float) -> Next:
-        """A later threshold, whose set holds about this share of the starts W (N, n), inside at `threshold`."""
-        ...
-
-    def tighter(self, factor: float) -> Coordinate | None:
-        """The same at tolerances so many times tighter, or as tight as double precision holds; None where that is no
-        more than these."""
-        ...
+HORIZON = 12.0
+"""Times over sigma_min by which what decays beside a saddle has."""
 
 
 class Carrier:
@@ -99,3 +83,28 @@ class Carrier:
         """Tolerances so many times tighter, or as tight as double precision holds; None: no more than these."""
         room = self.settings.rtol / SMALLEST_TOLERANCE * (1 - 1e-12)
         return self.settings.tighter(min(factor, room)) if room > 1 else None
+
+
+class Coordinate(Protocol):
+    """Whose sets splitting goes down. See this module's docstring."""
+
+    carrier: Carrier
+    first: float
+    """What `next` is asked from at the beginning."""
+
+    def starts(self, W: Array, threshold: float) -> Flight:
+        """Which of the starts W (N, n) are inside the set at a threshold."""
+        ...
+
+    def next(self, W: Array, threshold: float, share: float) -> Next:
+        """A later threshold, whose set holds about this share of the starts W (N, n), inside at `threshold`."""
+        ...
+
+    def horizon(self, threshold: float) -> float:
+        """A time at which those inside are near what they are inside for, and the others have left."""
+        ...
+
+    def tighter(self, factor: float) -> Coordinate | None:
+        """The same at tolerances so many times tighter, or as tight as double precision holds; None where that is no
+        more than these."""
+        ...

@@ -20,7 +20,7 @@ import pyarrow as pa
 
 from basins.errors import RunError
 from basins.experiment import Case, Experiment
-from basins.rare.chains import MOVES, Climb, Population, Tried
+from basins.rare.chains import FIRST_SIZE, KINDS, Climb, Population, Tried
 from basins.rare.replicates import Level, Plan
 from basins.store import Files, parquet
 from basins.store.manifest import canonical_json
@@ -246,5 +246,5 @@ def read_population(files: Files, case: str, replicate: int, level: Level) -> Po
     table = parquet.read(files, path("populations", case, replicate, level.number))
     z = table["z"].combine_chunks()
     columns = {name: table[name].to_numpy().astype(np.int64) for name in ("parent", "ancestor", "moved")}
-    sizes = {name: level.climb.moves[name].size for name in MOVES}
+    sizes = dict.fromkeys(KINDS, FIRST_SIZE) | {name: tried.size for name, tried in level.climb.moves.items()}
     return Population(np.array(z.flatten()).reshape(len(table), -1), **columns, sizes=sizes)

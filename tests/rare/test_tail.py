@@ -29,7 +29,7 @@ def digests(run: Path) -> dict[str, str]:
 SMALL = {"target": 1e-2, "replicates": 2, "population": 60, "sweeps": 2, "on": "inline"}
 
 
-@pytest.mark.parametrize("changed", [{}, {"stratum": 1}], ids=["T", "G"])
+@pytest.mark.parametrize("changed", [{}, {"stratum": 1}, {"linearised": 0.5}], ids=["T", "G", "linearised"])
 def test_a_killed_tail_goes_on_to_the_same_bytes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, changed: dict[str, object]
 ) -> None:
@@ -106,6 +106,7 @@ def test_a_place_of_another_tail_is_refused(tmp_path: Path) -> None:
         ({"target": 0.0}, "between 0 and 1"),
         ({"population": 19}, "at least 20"),
         ({"population": 30, "keep": 0.1}, "at least 40"),
+        ({"linearised": 1.5}, "linearised = 1.5"),
         ({"replicates": 1}, "at least 2"),
         ({"on": "abacus"}, "unknown runner"),
     ],
