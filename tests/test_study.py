@@ -57,3 +57,16 @@ def test_the_command_makes_runs_tables_and_figures(study: ModuleType, tmp_path: 
     assert (results / "survival-iris.png").stat().st_size > 10_000
     again = CliRunner().invoke(study.main, [*words[:4], "--tables", "--only", "iris"])
     assert again.exit_code == 0, again.output
+
+
+def test_an_interrupted_study_says_that_it_goes_on(
+    study: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(study, "carry_out", interrupted)
+    done = CliRunner().invoke(study.main, ["--out", str(tmp_path), "--results", str(tmp_path / "results")])
+    assert done.exit_code == 130
+    assert "the same command goes on from there" in done.output
+    assert not (tmp_path / "results").exists()

@@ -12,6 +12,7 @@ levels), totals.csv (one row an experiment), and survival-NAME.png.
 
 from __future__ import annotations
 
+import sys
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
@@ -23,6 +24,7 @@ import pandas as pd
 import tomli_w
 
 from basins import open_run
+from basins.cli import INTERRUPTED
 from basins.errors import RunError
 from basins.estimate import CaseEstimate, Estimate
 from basins.experiment import Experiment, load
@@ -50,10 +52,13 @@ NAMES = ("iris", "wine", "linnerud", "digits", "pairs-3333", "pairs-2222")
 @click.option("--results", type=click.Path(path_type=Path), default=HERE / "results", help="Where the tables go.")
 def main(out: Path, only: tuple[str, ...], on: str, at_most: int | None, tables: bool, results: Path) -> None:
     chosen = [name for name in NAMES if not only or name in only]
-    if not tables:
-        for name in chosen:
+    try:
+        for name in [] if tables else chosen:
             click.echo(f"{name}:", err=True)
             carry_out(experiment(name, at_most), out / name, on)
+    except KeyboardInterrupt:
+        click.echo(f"interrupted: what is done is kept in {out}, and the same command goes on from there", err=True)
+        sys.exit(INTERRUPTED)
     runs = list(opened(out, chosen))
     write(runs, results)
     for name, found in runs:
