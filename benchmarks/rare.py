@@ -24,7 +24,7 @@ from run import asked, machine, versions
 
 from basins import Problem, laws
 from basins.engines.base import Settings
-from basins.rare.chains import Reaction, first_population
+from basins.rare.chains import Learned, Reaction, first_population
 from basins.rare.levels import Dwell
 from basins.rare.replicates import PILOT, Level, Plan, next_level
 from basins.rare.streams import Stream
@@ -93,27 +93,31 @@ def ours(case: Case) -> tuple[list[float], list[Spent]]:
     key = laws.stream_key(case.problem, laws.Gaussian(1.0))
     plan = Plan(TARGET, CHAINS, KEEP, SWEEPS, SEED)
     pilot = climb(case.reaction, plan, key, PILOT, None)
-    times = np.array([level.threshold for level, _ in pilot if level.climb.p > 0])
-    runs = [climb(case.reaction, plan, key, number, times) for number in range(1, RUNS + 1)]
+    times = np.array([level.threshold for level, _, _ in pilot if level.climb.p > 0])
+    learned = [learned for _, _, learned in pilot]
+    runs = [climb(case.reaction, plan, key, number, (times, learned)) for number in range(1, RUNS + 1)]
     depth = min(len(run) for run in runs)
     spent = []
     for k in range(depth):
         P = np.exp([run[k][0].log_P for run in runs])
-        evaluations = np.mean([sum(level.climb.evaluations for level, _ in run[: k + 1]) for run in runs])
-        seconds = np.mean([sum(seconds for _, seconds in run[: k + 1]) for run in runs])
+        evaluations = np.mean([sum(level.climb.evaluations for level, _, _ in run[: k + 1]) for run in runs])
+        seconds = np.mean([sum(seconds for _, seconds, _ in run[: k + 1]) for run in runs])
         spent.append(Spent(P, float(evaluations), float(seconds)))
     return list(times[:depth]), spent
 
 
-def climb(reaction: Reaction, plan: Plan, key: int, number: int, times: np.ndarray | None) -> list[tuple[Level, float]]:
-    """A replicate's levels, and the CPU seconds of each."""
+def climb(
+    reaction: Reaction, plan: Plan, key: int, number: int, pilot: tuple[np.ndarray, list[Learned]] | None
+) -> list[tuple[Level, float, Learned]]:
+    """A replicate's levels, the CPU seconds of each, and what it learned there. pilot: its times, what it learned."""
     population = first_population(reaction, plan.population, Stream(plan.seed, key, number, 0))
-    found: list[tuple[Level, float]] = []
+    found: list[tuple[Level, float, Learned]] = []
     at = None
+    times, learned = (None, []) if pilot is None else pilot
     while at is None or not at.ending:
-        begun = time.process_time()
-        population, at = next_level(reaction, plan, key, number, population, at, times)
-        found.append((at, time.process_time() - begun))
+        begun, of = time.process_time(), learned[len(found)] if learned else None
+        population, at = next_level(reaction, plan, key, number, population, at, times, of)
+        found.append((at, time.process_time() - begun, Learned(population.z.copy(), dict(population.sizes))))
     return found
 
 

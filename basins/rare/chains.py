@@ -3,13 +3,16 @@
 A population is N points z inside a coordinate's set (coordinate.py), such as {T > t}. The share of those that are
 inside the next one, {T > t'}, estimates P(T > t' | T > t); they are copied up to N again, evenly, and every copy makes
 `sweeps` moves (proposals.py) that keep the law given T > t' (resample and move: Cerou, Del Moral, Furon, Guyader,
-Stat. Comput. 22, 2012). Where the thresholds are fixed beforehand, the product of the shares is an unbiased estimate of
-P(T > t), whatever the chains' mixing.
+Stat. Comput. 22, 2012). Where thresholds and moves are fixed beforehand, the product of the shares is an unbiased
+estimate of P(T > t), whatever the chains' mixing.
 
 Here T and t stand for the coordinate and its threshold.
 
-Halves take turns: one moves, the other is what is learned from. A move's size follows its share of acceptance over the
-whole population, towards ACCEPT; that dependence on the chains' own past fades as 1/N.
+What moves are made of, partners and sizes, is therefore learned from another run, the pilot (`Learned`). The pilot has
+none, and learns from itself: halves take turns, one moves, the other is what is learned from, and a size follows its
+share of acceptance over the whole population, towards ACCEPT. Halves have the same ancestors, so moves and chains
+depend on each other and P comes out too large: 1.8 times at 1e-7 for the difference move alone, 200 chains and width 4
+(tests/rare/test_splitting.py). Nothing but thresholds and moves is taken from the pilot.
 """
 
 from __future__ import annotations
@@ -83,6 +86,14 @@ class Population:
 
 
 @dataclass(frozen=True)
+class Learned:
+    """What the moves of a level are made of: partners z (M, n), inside its set, and sizes by name."""
+
+    partners: Array
+    sizes: Mapping[str, float]
+
+
+@dataclass(frozen=True)
 class Tried:
     """How often a move was proposed and taken in a level, and its size at the level's end."""
 
@@ -114,10 +125,18 @@ def first_population(reaction: Reaction, N: int, stream: Stream) -> Population:
 
 
 def climb(
-    reaction: Reaction, before: Population, t: float, sweeps: int, stream: Stream, share_linearised: float = 0.0
+    reaction: Reaction,
+    before: Population,
+    t: float,
+    sweeps: int,
+    stream: Stream,
+    learned: Learned | None,
+    share_linearised: float = 0.0,
 ) -> tuple[Population, Climb]:
     """From the population of a level to that of the next, whose threshold is t; empty where nobody is inside.
-    share_linearised: of the moves."""
+
+    learned: what another run learned at this level; None: learn from this one. share_linearised: of the moves.
+    """
     N = len(before)
     flight = reaction.at(before.z, t)
     p, spread = share(flight.inside, before.parent)
@@ -128,23 +147,23 @@ def climb(
         empty = Population(np.zeros((0, reaction.n)), none, none, none, dict(before.sizes))
         return empty, Climb(0.0, spread, float("nan"), undecided, trajectories, evaluations, {})
     parent = copies(survivors, N, stream)
-    after = Population(
-        before.z[parent], parent, before.ancestor[parent], np.zeros(N, dtype=np.int64), dict(before.sizes)
-    )
+    sizes = dict(before.sizes if learned is None else learned.sizes)
+    after = Population(before.z[parent], parent, before.ancestor[parent], np.zeros(N, dtype=np.int64), sizes)
     guided = Linearised(lambda z: reaction.frames(z, t), share_linearised, *after.z.shape)
     kinds = KINDS if share_linearised else tuple(MOVES)
     proposed, accepted = dict.fromkeys(kinds, 0), dict.fromkeys(kinds, 0)
     for sweep in range(1, sweeps + 1):
         tried = {name: np.zeros(2, dtype=np.int64) for name in kinds}
-        for half in (slice(0, N, 2), slice(1, N, 2)):
-            flight = _move(reaction, after, half, t, stream, tried, guided)
+        for rows in (np.arange(0, N, 2), np.arange(1, N, 2)) if learned is None else (np.arange(N),):
+            partners = np.delete(after.z, rows, axis=0) if learned is None else learned.partners
+            flight = _move(reaction, after, rows, partners, t, stream, tried, guided)
             undecided += int(flight.undecided.sum())
             evaluations += flight.evaluations
             trajectories += len(flight.inside)
         for name, (asked, taken) in tried.items():
             proposed[name] += int(asked)
             accepted[name] += int(taken)
-            if asked:
+            if asked and learned is None:
                 change = GAIN * (taken / asked - ACCEPT) / np.sqrt(sweep)
                 after.sizes[name] = min(after.sizes[name] * float(np.exp(change)), LARGEST[name])
     trajectories, evaluations = trajectories + guided.trajectories, evaluations + guided.evaluations
@@ -164,15 +183,14 @@ def autocorrelation(first: Array, last: Array) -> float:
 def _move(
     reaction: Reaction,
     after: Population,
-    half: slice,
+    rows: Indices,
+    partners: Array,
     t: float,
     stream: Stream,
     tried: Mapping[str, Indices],
     guided: Linearised,
 ) -> Flight:
-    """One move of each chain of a half, of a kind drawn for each; `tried` counts (proposed, accepted)."""
-    rows = np.arange(len(after))[half]
-    partners = np.delete(after.z, rows, axis=0)
+    """One move of each of the chains `rows`, of a kind drawn for each; `tried` counts (proposed, accepted)."""
     kind = stream.integers(len(MOVES), len(rows))
     if guided.share:
         kind[stream.uniforms(len(rows)) < guided.share] = len(MOVES)
@@ -198,7 +216,7 @@ def _move(
 
 def copies(survivors: Indices, N: int, stream: Stream) -> Indices:
     """Whose copy each of N is: every survivor as often as any other, but for one, drawn; in random order, so that
-    copies of one are spread over both halves."""
+    copies of one are spread over a pilot's halves."""
     shuffled = survivors[stream.permutation(len(survivors))]
     repeated: Indices = np.resize(shuffled, N)[stream.permutation(N)]
     return repeated

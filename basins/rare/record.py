@@ -26,7 +26,7 @@ from basins.store import Files, parquet
 from basins.store.manifest import canonical_json
 from basins.versions import versions
 
-SCHEMA = 3
+SCHEMA = 4
 EXPERIMENT, TAIL = "experiment.toml", "tail.json"
 Kind = Literal["moves", "populations", "levels"]
 COMMIT_ORDER: tuple[Kind, ...] = ("moves", "populations", "levels")

@@ -1,8 +1,8 @@
-"""One replicate of splitting, level by level; and the pilot, which finds the thresholds that the replicates then share.
+"""One replicate of splitting, level by level; and the pilot, which finds what the replicates then share.
 
-The pilot takes as its next threshold the p_0-quantile of the coordinate over its population, replicates take the
-pilot's. So these are constants for the replicates, whose estimates are then independent and unbiased; the pilot's own
-estimate is used for nothing.
+The pilot takes as its next threshold the p_0-quantile of the coordinate over its population; replicates take the
+pilot's thresholds, and its chains and sizes to make their moves of. So these are constants for the replicates, whose
+estimates are then independent and unbiased, whatever the pilot has found; its own estimate is used for nothing.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Literal
 import numpy as np
 
 from basins.engines.base import Array
-from basins.rare.chains import Climb, Population, Reaction, climb
+from basins.rare.chains import Climb, Learned, Population, Reaction, climb
 from basins.rare.streams import Stream
 from basins.rounding import EPS
 
@@ -78,8 +78,10 @@ def next_level(
     before: Population,
     at: Level | None,
     thresholds: Array | None,
+    learned: Learned | None,
 ) -> tuple[Population, Level]:
-    """The level after `at` (None: the first). thresholds: the pilot's, None for the pilot itself."""
+    """The level after `at` (None: the first). thresholds: the pilot's, and learned: what it learned at this level; None
+    for the pilot itself."""
     number = 1 if at is None else at.number + 1
     stream = Stream(plan.seed, key, replicate, number)
     here, log_P = (reaction.coordinate.first, 0.0) if at is None else (at.threshold, at.log_P)
@@ -90,7 +92,7 @@ def next_level(
         x, *extra = reaction.coordinate.next(reaction.whitening.weights(before.z), here, share)
     else:
         x = float(thresholds[number - 1])
-    after, came = climb(reaction, before, x, plan.sweeps, stream, plan.linearised)
+    after, came = climb(reaction, before, x, plan.sweeps, stream, learned, plan.linearised)
     came = replace(came, trajectories=came.trajectories + extra[0], evaluations=came.evaluations + extra[1])
     log_P = log_P + float(np.log(came.p)) if came.p > 0 else -np.inf
     tighter, rounded = (float("nan"),) * 2 if not len(after) else steadiness(reaction, after, x, stream)

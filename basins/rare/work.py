@@ -8,7 +8,7 @@ from basins.errors import RunError
 from basins.experiment import Case
 from basins.laws import stream_key
 from basins.rare.approach import Approach
-from basins.rare.chains import Reaction, first_population
+from basins.rare.chains import Learned, Reaction, first_population
 from basins.rare.coordinate import Coordinate
 from basins.rare.levels import Dwell
 from basins.rare.record import TailManifest, commit, read_levels, read_manifest, read_population
@@ -50,10 +50,11 @@ def replicate(files: Files, manifest: TailManifest, case: Case, number: int) -> 
     """Carry a replicate to its end; the levels that were computed now."""
     plan, key = manifest.plan, stream_key(case.problem, case.law)
     reaction = Reaction(Whitening(case.problem, case.law), _coordinate(case, plan.stratum))
-    thresholds = None
+    thresholds, pilot = None, []
     if number != PILOT:
-        thresholds = np.array([level.threshold for level in read_levels(files, case.key, PILOT) if level.climb.p > 0])
-        if not len(thresholds):
+        pilot = [level for level in read_levels(files, case.key, PILOT) if level.climb.p > 0]
+        thresholds = np.array([level.threshold for level in pilot])
+        if not pilot:
             raise RunError(
                 "nobody of the pilot is inside its first set",
                 where=f"case {case.name!r}",
@@ -69,7 +70,11 @@ def replicate(files: Files, manifest: TailManifest, case: Case, number: int) -> 
         population = read_population(files, case.key, number, at)
     computed = []
     while at is None or not at.ending:
-        population, at = next_level(reaction, plan, key, number, population, at, thresholds)
+        learned = None
+        if number != PILOT:
+            there = read_population(files, case.key, PILOT, pilot[0 if at is None else at.number])
+            learned = Learned(there.z, there.sizes)
+        population, at = next_level(reaction, plan, key, number, population, at, thresholds, learned)
         commit(files, case.key, number, population, at)
         computed.append(at)
     return computed
