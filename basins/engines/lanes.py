@@ -108,10 +108,6 @@ PLATEAU = 180_000
 crosses the longest in some 2,000 of them (0.2 s of Python). No share of the budget: a larger budget has to continue
 the same path (`basins extend`)."""
 
-STAGES = 4096
-"""A row that wants more stages than this in a step goes to Radau at once, for it would spend PLATEAU soon (T of about
-1e7); below, RKC takes milliseconds where Radau takes 200."""
-
 DENSE = 256
 """Radau factors matrices of the state's size: a larger state stays with RKC, whatever it takes."""
 
@@ -133,7 +129,7 @@ def run(code: Kernel, problem: Problem, leg: Leg, settings: Settings) -> Ends:
     switches = settings.method == SWITCHING
     course = _Course(leg, PATIENCE if switches else np.iinfo(np.int64).max)
     dense = n <= DENSE
-    stages = min(STAGES, plateau.most_stages(settings.rtol)) if dense else plateau.most_stages(settings.rtol)
+    stages = plateau.most_stages(settings.rtol)
     resist = [np.zeros(0, dtype=np.int64)]
     rows = np.arange(len(leg.starts))
     while len(rows) or not course.visits:
