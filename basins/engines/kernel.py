@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 
 from basins.engines.emit import Function, Index, Pointer, module
 from basins.engines.products import Matrix, product
@@ -42,7 +43,7 @@ class Shape:
         d_x, d_y = self.widths[0], self.widths[-1]
         return 2 + d_y * d_x + (d_x * d_x if self.raw else 0)
 
-    @property
+    @cached_property
     def scratch(self) -> int:
         """Vectors of scratch: the stages' slopes, then what one evaluation of the vector field keeps."""
         return _Stages(self.n, dop853()).size + _Workspace(self).size
