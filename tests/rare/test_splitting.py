@@ -120,18 +120,16 @@ SEEDS = range(1000, 1100)
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("unprobed")
-@pytest.mark.parametrize(("H", "population"), [(1, 300), (2, 300), (3, 1000)])
-def test_a_hundred_estimates_agree_within_their_intervals(H: int, population: int) -> None:
-    """At each half decade to 1e-12 at least 90 of 100 intervals at 95 % hold the truth, seeds fixed beforehand.
-
-    An hour, most of it H = 3, which has 82 to 89 below 3e-8 with 300 chains: their P is more skewed than lognormal.
-    """
+@pytest.mark.parametrize("H", [1, 2, 3])
+def test_a_hundred_estimates_agree_within_their_intervals(H: int) -> None:
+    """At each half decade to 1e-12 at least 90 of 100 intervals at 95 % hold the truth, seeds fixed beforehand. Half an
+    hour."""
     problem = chain(H)
     times = times_to(problem, 1e-12)
     truth = np.array([survival(problem, 1.0, t) for t in times])
     inside = np.zeros(len(times), dtype=int)
     for seed in SEEDS:
-        rows = estimate(problem, times, seed, population, sweeps=10)
+        rows = estimate(problem, times, seed, population=300, sweeps=10)
         assert len(rows) == len(times)
         inside += [row.lower <= P <= row.upper for row, P in zip(rows, truth, strict=True)]
     print(f"H = {H}:", dict(zip(np.round(np.log10(truth), 1), inside, strict=True)))
