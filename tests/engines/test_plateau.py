@@ -231,15 +231,21 @@ def test_what_wants_too_many_stages_goes_to_radau(monkeypatch):
     task = leg(starts, LEVEL, watch=True)
     walked = Lanes().integrate(PROBLEM, task, SWITCHING)
     assert (walked.rejected >= 0).all()
-    monkeypatch.setattr(lanes_engine, "DENSE", 0)
-    assert everything(Lanes().integrate(PROBLEM, task, SWITCHING)) == everything(walked)
-    monkeypatch.undo()
     monkeypatch.setattr(plateau, "most_stages", lambda rtol: 20)
     crossed = Lanes().integrate(PROBLEM, task, SWITCHING)
     assert (crossed.stop == Stop.LEVEL).all()
     assert (crossed.rejected == -1).all()
     assert (crossed.evaluations < walked.evaluations).all()
     np.testing.assert_allclose(crossed.t, walked.t, rtol=1e-3)
+    monkeypatch.setattr(lanes_engine, "DENSE", 0)  # too large for Radau: shorter steps instead
+    made_do = Lanes().integrate(PROBLEM, task, SWITCHING)
+    assert (made_do.stop == Stop.LEVEL).all()
+    assert (made_do.rejected >= 0).all()
+    assert (made_do.steps > walked.steps).all()
+    np.testing.assert_allclose(made_do.t, walked.t, rtol=1e-3)
+    monkeypatch.undo()
+    monkeypatch.setattr(lanes_engine, "DENSE", 0)
+    assert everything(Lanes().integrate(PROBLEM, task, SWITCHING)) == everything(walked)
 
 
 def test_evaluations_grow_far_slower_than_the_time():
