@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -17,26 +16,6 @@ from basins.engines.reference import Reference
 
 # Ray's workers give way to all else (niceness 15); on a busy machine tests would wait for them without end.
 os.environ.setdefault("RAY_worker_niceness", "0")
-
-ORDER = (
-    "runners/test_runners.py",
-    "engines/test_kernel.py",
-    "test_chaos.py",
-    "rare/test_approach.py",
-    "rare/test_splitting.py",
-    "test_exact.py",
-    "test_cpus.py",
-    "runners/test_run.py",
-)
-"""Files that begin before all others: a long one that begins last is waited for by all processes but its own. The two
-that start a Ray each come one after the other: together they only slow each other down."""
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    here = Path(__file__).parent
-    rank = {here / name: place for place, name in enumerate(ORDER)}
-    items.sort(key=lambda item: rank.get(item.path, len(rank)))
-
 
 Array = NDArray[np.float64]
 RTOL, ATOL = 1e-8, 1e-10
