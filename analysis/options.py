@@ -14,8 +14,8 @@ from basins.cli import refusing
 from basins.figures import encoded
 from basins.figures.style import FORMS
 from basins.store.local import LocalFiles
-from basins.tabulated import FORMS as TABLES
-from basins.tabulated import write
+from basins.summary.tabulated import FORMS as TABLES
+from basins.summary.tabulated import write
 
 if TYPE_CHECKING:
     import pandas as pd

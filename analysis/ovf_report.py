@@ -12,11 +12,11 @@ import click
 from options import FIGURES, FORM, OUT, RUN, named, save, script
 
 import basins
-from basins import tabulated
 from basins.figures.of_run import FIGURES as DRAWN
-from basins.reading import Reading
 from basins.report import page
 from basins.store.local import LocalFiles
+from basins.summary import tabulated
+from basins.summary.reading import Reading
 
 OF_ALL = ("occupancy", "survival", "certified", "drift", "cost")
 """Figures with all cases on them; the others are of one case each."""

@@ -9,8 +9,8 @@ import click
 from options import FIGURES, FORM, OUT, RUN, named, save, script
 
 import basins
-from basins import tabulated
 from basins.figures.occupancy import bounds, occupancy
+from basins.summary import tabulated
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})

@@ -9,12 +9,11 @@ import click
 from options import FIGURES, FORM, OUT, RUN, named, save, script
 
 import basins
-from basins import tabulated
 from basins.figures.survival import Line
 from basins.figures.survival import survival as draw
-from basins.summary import summaries
-from basins.survival import BANDS, survival
-from basins.tails import tails
+from basins.summary import summaries, tabulated
+from basins.summary.survival import BANDS, survival
+from basins.summary.tails import tails
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})

@@ -14,8 +14,8 @@ from basins.certificates import ShapeVerdict, can_test, certify
 from basins.engines import engine_of
 from basins.engines.drive import compression_in
 from basins.experiment import Case, Experiment
+from basins.experiment.pilot import timed_batches
 from basins.limits import VERDICTS, Verdict
-from basins.pilot import timed_batches
 from basins.store import parquet, rows
 from basins.strata import Stratum
 
@@ -91,7 +91,7 @@ def _notes(case: Case) -> tuple[str, ...]:
     if small is None:
         return engine.notes(case.problem)
     spared = f"widths {case.problem.widths} are integrated as {small.problem.widths}: "
-    spared += f"{small.problem.n:,} numbers a state instead of {case.problem.n:,}, the same flow (compression.py)"
+    spared += f"{small.problem.n:,} numbers a state instead of {case.problem.n:,}, the same flow (compression/)"
     return (spared, *engine.notes(small.problem))
 
 

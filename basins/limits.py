@@ -226,7 +226,7 @@ class Course:
 
     starts (N, n); ends: of the N rows; rate, least_rank (N,): certificates at t = 0 that stopped a row there (0 where
     none was asked or found); settled: row -> the Settling it ended at; outlasted: rows whose saddle outlasted; drift
-    (N,) as in `Limits`, and visits: read in the coordinates that were integrated (compression.py keeps both).
+    (N,) as in `Limits`, and visits: read in the coordinates that were integrated (compression/ keeps both).
     """
 
     starts: Array

@@ -16,9 +16,9 @@ import numpy as np
 import pyarrow as pa
 
 from basins import laws
-from basins.document import Rows
 from basins.engines.drive import integrate_batch
 from basins.experiment import Case, watched
+from basins.experiment.document import Rows
 from basins.laws import BLOCK
 from basins.limits import Verdict
 from basins.store import (

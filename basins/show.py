@@ -13,10 +13,10 @@ from basins import laws
 from basins.engines.base import SMALLEST_TOLERANCE, Settings
 from basins.engines.drive import integrate_batch
 from basins.errors import ArgumentError, RunError
+from basins.estimate.sentences import REMEDIES, modes_text, stratum_text
 from basins.experiment import Case
 from basins.laws import BLOCK
 from basins.limits import PATIENCE, REASONS, Reason
-from basins.sentences import REMEDIES, modes_text, stratum_text
 from basins.store import layout, parquet, rows
 from basins.store.run import Run
 from basins.strata import mask_to_modes

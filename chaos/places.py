@@ -13,7 +13,7 @@ from pathlib import Path
 from basins.store import Files, files_at
 from chaos.processes import HERE
 
-sys.path.append(str(HERE.parent / "tests" / "stores"))  # real stores on loopback, and a way to them that does harm
+sys.path.append(str(HERE.parent / "tests" / "store"))  # real stores on loopback, and a way to them that does harm
 
 from proxy import Fault, Proxy, What
 from servers import STORES

@@ -25,9 +25,9 @@ from basins.laws import Law
 from basins.normal import Array
 from basins.problem import Problem
 from basins.progress import Listener
-from basins.reading import Reading
 from basins.runners.inline import Inline
 from basins.shard import Task
+from basins.summary.reading import Reading
 
 PAGE = Path(__file__).parents[1] / "CONTRIBUTING.md"
 KNOWN = {

@@ -13,8 +13,9 @@ from basins.describe import Cost, PlannedCase, describe, plan, sample_cost
 from basins.engines import engine_of
 from basins.experiment import Experiment
 from basins.laws import starts
+from basins.pages.description import wall
+from basins.pages.screen import duration, size
 from basins.problem import Problem
-from basins.tables import duration, size, wall
 
 TOML = """
 name = "tiny"

@@ -16,31 +16,19 @@ PACKAGE = Path(basins.__file__).parent
 # From the ground up; a room may import rooms on lower floors, and its neighbours on its own floor.
 FLOORS = [
     ["errors", "rounding", "versions"],
-    ["flow", "strata", "reduction", "normal", "drawing", "frames", "chi", "intervals", "histogram"],
+    ["flow", "strata", "reduction", "normal", "drawing", "compression.frames", "compression.chi", "intervals"],
     ["problem"],
-    ["planted", "certificates", "critical", "exact", "laws", "compression", "compressed_draw"],
+    ["planted", "certificates", "critical", "exact", "laws", "compression"],
     ["engines"],
     ["limits"],
     ["engines.drive", "engines.follow", "trajectory"],
-    ["data", "document", "experiment", "pilot"],
-    [
-        "store",
-        "shard",
-        "extension",
-        "estimate",
-        "sentences",
-        "summary",
-        "survival",
-        "tails",
-        "transitions",
-        "reading",
-        "rare",
-    ],
-    ["packed", "reading", "job", "dashboard", "submit"],
+    ["experiment"],
+    ["store", "shard", "extension", "estimate", "summary", "rare"],
+    ["experiment.packed", "job"],
     ["progress", "runners", "describe", "show", "status", "verify", "planning", "figures", "report"],
     ["rare.tail", "rare.printed"],
-    ["screen", "tables", "status_table", "verify_page", "planning_page", "tail_page", "codim_page", "tabulated"],
-    ["cli", "cli_checks", "cli_codim", "cli_figures", "cli_jobs", "cli_tail"],
+    ["pages"],
+    ["cli"],
 ]
 FLOOR = {room: height for height, rooms in enumerate(FLOORS) for room in rooms}
 

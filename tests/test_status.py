@@ -14,12 +14,12 @@ import pytest
 from basins import status
 from basins.errors import RunError
 from basins.experiment import Experiment
+from basins.pages.screen import console
+from basins.pages.status import activity, print_status, shown
 from basins.progress import Event, ShardDone
 from basins.runners import extend, run
 from basins.status import Part, Status, Watcher
-from basins.status_table import activity, print_status, shown
 from basins.store import files_at, open_run
-from basins.tables import console
 
 TEXT = """
 name = "tiny"

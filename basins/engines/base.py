@@ -58,7 +58,7 @@ class Settings:
     over components; t_end: where the flow is read if nothing stops it before; certify: stop where the loss level
     proves the limit; at_start: also try the certificates of theory.md 3b to 3d at t = 0; budget: evaluations of the
     vector field a trajectory may spend; delta: the loss level's relative margin; compress: integrate compressed states
-    where that pays (compression.py): exact, but other numbers are rounded and a step's error is taken over fewer
+    where that pays (compression/): exact, but other numbers are rounded and a step's error is taken over fewer
     components, so other bytes.
     """
 

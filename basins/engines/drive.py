@@ -47,7 +47,7 @@ def integrate(
     certificate proves its limit; `at_start` also tries those of t = 0 (theory.md 3b to 3d). With certify=False and
     t_end the flow is returned at exactly t_end. budget: evaluations of the vector field a trajectory may spend; what
     is not decided by then is censored. method: one of the engine's, its first if None. compress: integrate smaller
-    states where the flow cannot tell the difference and it pays (compression.py). Raises ArgumentError for values that
+    states where the flow cannot tell the difference and it pays (compression/). Raises ArgumentError for values that
     have no meaning.
     """
     chosen = engine_of(engine)

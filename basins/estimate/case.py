@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 from basins.certificates import can_test
 from basins.estimate.counts import Counts, Measured, saddle_measure, strata_measures
 from basins.estimate.labels import Outcomes, label_error
+from basins.estimate.sentences import sentence
 from basins.intervals import LEVEL
 from basins.laws import Law, Planted
-from basins.sentences import sentence
 
 if TYPE_CHECKING:
     from basins.experiment import Case

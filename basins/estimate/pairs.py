@@ -20,8 +20,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from basins.estimate.counts import Counts, Measure
+from basins.estimate.sentences import pairs_sentence
 from basins.intervals import LEVEL, one_sided_lower, one_sided_upper
-from basins.sentences import pairs_sentence
 
 if TYPE_CHECKING:
     from basins.experiment import Case

@@ -20,8 +20,8 @@ from basins.figures.style import (
     shortened,
     styled,
 )
-from basins.histogram import LogHistogram
 from basins.summary import CaseSummary
+from basins.summary.histogram import LogHistogram
 
 MOST = 7
 

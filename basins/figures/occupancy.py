@@ -8,8 +8,8 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from basins.estimate import CaseEstimate
+from basins.estimate.sentences import modes_text
 from basins.figures.style import BLACK, BLUE, GREY, ORANGE, logarithmic, nothing, page, shortened, styled
-from basins.sentences import modes_text
 
 MOST = 32
 """Bars or rows that fit on a figure."""

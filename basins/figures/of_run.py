@@ -12,6 +12,7 @@ from basins import laws
 from basins.certificates import certify
 from basins.errors import ArgumentError
 from basins.estimate import law_text
+from basins.estimate.sentences import widths_text
 from basins.figures.certified import certified
 from basins.figures.health import cost, drift
 from basins.figures.occupancy import bounds, occupancy
@@ -22,11 +23,10 @@ from basins.figures.survival import survival as draw_survival
 from basins.figures.trajectory import trajectory as draw_trajectory
 from basins.figures.transitions import transitions
 from basins.laws import BLOCK
-from basins.reading import Reading
-from basins.sentences import widths_text
 from basins.show import one_case, show
-from basins.survival import exact_points, survival
-from basins.tails import tails
+from basins.summary.reading import Reading
+from basins.summary.survival import exact_points, survival
+from basins.summary.tails import tails
 from basins.trajectory import losses, trajectory
 
 if TYPE_CHECKING:

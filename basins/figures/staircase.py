@@ -10,9 +10,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from basins.estimate.sentences import modes_text
 from basins.figures.style import COLOURS, GREY, STYLES, decades, nothing, page, shortened, styled
 from basins.problem import Problem
-from basins.sentences import modes_text
 from basins.strata import Stratum
 
 Array = NDArray[np.float64]

@@ -22,8 +22,8 @@ from basins.figures.style import (
     shortened,
     styled,
 )
-from basins.survival import Survival
-from basins.tails import Tails
+from basins.summary.survival import Survival
+from basins.summary.tails import Tails
 
 Array = NDArray[np.float64]
 

@@ -9,9 +9,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import FancyArrowPatch
 
+from basins.estimate.sentences import modes_text
 from basins.figures.style import BLACK, BLUE, GREY, ORANGE, nothing, page, shortened, styled
-from basins.sentences import modes_text
-from basins.transitions import CENSORED, START, UNKNOWN, Node, Transitions
+from basins.summary.transitions import CENSORED, START, UNKNOWN, Node, Transitions
 
 MOST, EDGES = 14, 24
 """Strata and steps that are drawn: those that most trajectories take."""

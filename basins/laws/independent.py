@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from basins import compressed_draw
+from basins.compression import factors
 from basins.errors import ArgumentError, nearest
 from basins.laws.base import Law
 from basins.laws.parameters import Scale, check_scales, positive, scale_of
@@ -23,7 +23,7 @@ class Gaussian(Law):
     """Independent normal entries of standard deviation `scale`, one for all layers or one a layer (W_1 first).
 
     draw: "full", or "compressed" to draw the compressed factors directly, where a width shrinks (theory.md 4): fewer
-    numbers, the same law of all that is recorded, other points (compressed_draw.py).
+    numbers, the same law of all that is recorded, other points (compression/factors.py).
     """
 
     scale: Scale
@@ -42,15 +42,15 @@ class Gaussian(Law):
     def check(self, problem: Problem) -> None:
         check_scales(self.scale, problem)
         if self.draw == "compressed":
-            compressed_draw.compression_of(problem)
+            factors.compression_of(problem)
 
     def draws(self, problem: Problem) -> int:
-        return compressed_draw.draws(problem) if self.draw == "compressed" else problem.n
+        return factors.draws(problem) if self.draw == "compressed" else problem.n
 
     def sample(self, problem: Problem, q: Array) -> Array:
         scales = self.scale if isinstance(self.scale, tuple) else (self.scale,) * len(problem.shapes)
         if self.draw == "compressed":
-            return compressed_draw.sample(problem, scales, q)
+            return factors.sample(problem, scales, q)
         return _scaled(problem, normals(q), scales)
 
 

@@ -1,4 +1,4 @@
-"""What `basins tail` says of a case, in words and rows; tables.py lays them out."""
+"""What `basins tail` says of a case, in words and rows; pages/ lays them out."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from basins.estimate.sentences import at_least, at_most, number, stratum_text
 from basins.intervals import LEVEL
 from basins.rare.combine import Estimated
 from basins.rare.replicates import STEADY, Level
 from basins.rare.tail import CaseTail
-from basins.sentences import at_least, at_most, number, stratum_text
 
 COLUMNS = ("95 % interval", "s", "within", "slope", "taken", "still", "from", "kept")
 """s, within: deviations of log P between replicates and as a run sees it; slope: |d log P / d log threshold| (of T,

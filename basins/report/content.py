@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import basins
 from basins.estimate import CaseEstimate, Estimate
+from basins.estimate.sentences import pairs_sentence, pooled_sentence, sentence
 from basins.figures.certified import certified
 from basins.figures.health import cost, drift
 from basins.figures.occupancy import bounds, occupancy
@@ -18,7 +19,6 @@ from basins.figures.staircase import Flows, staircase
 from basins.figures.style import svg
 from basins.figures.survival import Line, survival
 from basins.figures.transitions import transitions
-from basins.reading import Reading
 from basins.report import doubts
 from basins.report.doubts import Alarm
 from basins.report.tables import (
@@ -32,14 +32,14 @@ from basins.report.tables import (
     tail_table,
     transition_tables,
 )
-from basins.sentences import pairs_sentence, pooled_sentence, sentence
 from basins.store import schemas
 from basins.store.commit import experiment_text
 from basins.summary import CaseSummary
-from basins.survival import exact_points
-from basins.survival import survival as survival_of
-from basins.tails import exponents, tails
-from basins.transitions import Transitions
+from basins.summary.reading import Reading
+from basins.summary.survival import exact_points
+from basins.summary.survival import survival as survival_of
+from basins.summary.tails import exponents, tails
+from basins.summary.transitions import Transitions
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from basins.estimate import CaseEstimate, Estimate
-from basins.sentences import number, sentence
+from basins.estimate.sentences import number, sentence
 from basins.summary import CaseSummary
 
 if TYPE_CHECKING:

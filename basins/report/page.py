@@ -6,8 +6,8 @@ from importlib.resources import files as resources
 from typing import TYPE_CHECKING
 
 from basins.errors import ArgumentError
-from basins.reading import Reading
 from basins.report.content import content
+from basins.summary.reading import Reading
 
 if TYPE_CHECKING:
     from basins.store.run import Run

@@ -10,11 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from basins.estimate import CaseEstimate, Estimate
-from basins.sentences import at_least, at_most, modes_text, number, widths_text
+from basins.estimate.sentences import at_least, at_most, modes_text, number, widths_text
 from basins.summary import CaseSummary
-from basins.survival import Survival
-from basins.tails import Fit, Tails
-from basins.transitions import Transitions
+from basins.summary.survival import Survival
+from basins.summary.tails import Fit, Tails
+from basins.summary.transitions import Transitions
 
 if TYPE_CHECKING:
     import pandas as pd

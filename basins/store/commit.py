@@ -59,7 +59,7 @@ def create_or_resume(files: Files, experiment: Experiment) -> Manifest:
 
 
 def _decided(experiment: Experiment) -> Experiment:
-    from basins.pilot import decided  # integrates: brings the engines
+    from basins.experiment.pilot import decided  # integrates: brings the engines
 
     return decided(experiment)
 

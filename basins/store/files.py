@@ -10,7 +10,7 @@ A tenant provides the methods of `Files` and must keep these promises; everythin
    file that is not there is a FileNotFoundError. Trouble is said within 10 seconds; where work is going on, a `patient`
    tenant waits out, for minutes, what may pass.
 
-The tenants: `local.py`, a folder, on NFS too; `s3.py`, an object store. tests/stores holds both to this page. What each
+The tenants: `local.py`, a folder, on NFS too; `s3.py`, an object store. tests/store holds both to this page. What each
 promises beyond it, or cannot:
 - A folder: temporary name, write, fsync, rename, fsync of the folder. On NFS a rename or a new file may be reported
   as failed though it was done (a lost answer), so both are done again under another name; a handle may be stale, so

@@ -14,9 +14,9 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from basins.document import Rows
 from basins.errors import RunError
 from basins.experiment import Case, Experiment, Plan
+from basins.experiment.document import Rows
 from basins.laws import BLOCK
 from basins.store import layout, schemas
 from basins.versions import skew, versions

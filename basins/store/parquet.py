@@ -29,7 +29,7 @@ class Footer(NamedTuple):
 def encode(table: pa.Table, keys: Mapping[str, str]) -> pa.Buffer:
     """The table as Parquet: zstd, page checksums, statistics; `keys` go to the footer as basins.NAME.
 
-    The same table gives the same bytes in any process (tests/test_store.py); another pyarrow may give others.
+    The same table gives the same bytes in any process (tests/store/test_store.py); another pyarrow may give others.
     """
     schema = table.schema
     flat = [field for field in schema if not pa.types.is_nested(field.type)]

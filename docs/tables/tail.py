@@ -14,11 +14,11 @@ from pathlib import Path
 import matplotlib.pyplot as plt
 import numpy as np
 
+from basins.estimate.sentences import at_most
 from basins.rare import printed
 from basins.rare.approach_truth import nearer
 from basins.rare.tail import REPLICATES, CaseTail, read_tail
 from basins.rare.truth import survival
-from basins.sentences import at_most
 
 ROOT = Path(__file__).parents[2]
 

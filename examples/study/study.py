@@ -27,17 +27,17 @@ from basins import open_run
 from basins.cli import INTERRUPTED
 from basins.errors import RunError
 from basins.estimate import CaseEstimate, Estimate
+from basins.estimate.sentences import widths_text
 from basins.experiment import Experiment, load
 from basins.figures import encoded
 from basins.figures.survival import Line, survival
 from basins.progress import progress
 from basins.runners import extend, run
-from basins.sentences import widths_text
 from basins.store import Run
 from basins.store.schemas import LOG2_T_LOW
 from basins.summary import summarise
-from basins.survival import Survival
-from basins.survival import survival as survival_of
+from basins.summary.survival import Survival
+from basins.summary.survival import survival as survival_of
 
 HERE = Path(__file__).parent
 NAMES = ("iris", "wine", "linnerud", "digits", "pairs-3333", "pairs-2222")

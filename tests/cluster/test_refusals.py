@@ -15,8 +15,8 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from basins import dashboard
 from basins.cli import main
+from basins.job import dashboard
 
 EXPERIMENT = """
 name = "good"

@@ -19,10 +19,10 @@ from ray_head import Head, environment, head, status
 from servers import Swift
 
 import basins
-from basins.dashboard import Dashboard
 from basins.experiment import load
+from basins.job.dashboard import Dashboard
+from basins.job.submit import fill
 from basins.store import files_at, open_run
-from basins.submit import fill
 
 pytestmark = pytest.mark.slow
 

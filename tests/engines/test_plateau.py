@@ -5,7 +5,6 @@ import pytest
 from lanes_cases import everything, gaussian, leg
 
 from basins import Problem, integrate
-from basins.data import sklearn_data
 from basins.engines import chebyshev, plateau
 from basins.engines import lanes as lanes_engine
 from basins.engines.base import Settings, Stop
@@ -14,6 +13,7 @@ from basins.engines.machine import compiled, kernel
 from basins.engines.reference import Reference
 from basins.engines.rows import ROW
 from basins.exact import balanced
+from basins.experiment.data import sklearn_data
 
 PROBLEM = Problem.from_spectrum([2.0, 1.0], d_x=2, hidden=(2, 2))
 LEVEL = 0.5 * (1 - 2e-6)

@@ -17,7 +17,8 @@ from made_runs import CONTROL, GAUSSIAN, Fates, experiment, made
 from matplotlib.figure import Figure
 
 import basins
-from basins import Problem, cli, cli_figures, reading, tabulated
+from basins import Problem, cli
+from basins.cli.figures import PLOTS
 from basins.engines.base import Settings
 from basins.errors import ArgumentError
 from basins.experiment import Experiment
@@ -30,11 +31,11 @@ from basins.figures.survival import Line, survival
 from basins.figures.transitions import transitions
 from basins.runners import run as run_experiment
 from basins.store import Run, open_run
-from basins.summary import summarise
-from basins.survival import survival as survival_of
-from basins.tails import tails
+from basins.summary import reading, summarise, tabulated
+from basins.summary.survival import survival as survival_of
+from basins.summary.tails import tails
+from basins.summary.transitions import transitions as transitions_of
 from basins.trajectory import losses, trajectory
-from basins.transitions import transitions as transitions_of
 
 N = 2000
 
@@ -92,7 +93,7 @@ def test_every_figure_says_how_many_it_is_of(run: Run) -> None:
 
 
 def test_the_command_line_knows_them_all() -> None:
-    assert (*of_run.FIGURES, "trajectory") == cli_figures.PLOTS
+    assert (*of_run.FIGURES, "trajectory") == PLOTS
     with pytest.raises(ArgumentError, match="choose one of loss, occupancy"):
         of_run.figure_of(None, "pie")  # type: ignore[arg-type]
 

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from basins.errors import ArgumentError
-from basins.histogram import LogHistogram, log_edges
 from basins.store.schemas import LOG2_T_BINS, LOG2_T_HIGH, LOG2_T_LOW, octave
+from basins.summary.histogram import LogHistogram, log_edges
 
 
 def test_powers_of_two_are_exact_edges() -> None:

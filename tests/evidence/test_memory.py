@@ -23,9 +23,9 @@ import json, re, sys
 from pathlib import Path
 import basins
 from basins.summary import summarise
-from basins.survival import survival
-from basins.tails import exponents, tails
-from basins.transitions import transitions
+from basins.summary.survival import survival
+from basins.summary.tails import exponents, tails
+from basins.summary.transitions import transitions
 
 run = basins.open_run(sys.argv[1])
 case = run.manifest.cases[0].key

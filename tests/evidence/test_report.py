@@ -16,10 +16,10 @@ from click.testing import CliRunner
 from made_runs import CONTROL, GAUSSIAN, HEAD, Fates, experiment, made
 
 from basins import cli
+from basins.estimate.sentences import REMEDIES, at_most
 from basins.experiment import Case
 from basins.figures.staircase import Flows
 from basins.report import content, report
-from basins.sentences import REMEDIES, at_most
 from basins.store import Run, open_run
 
 N = 1500

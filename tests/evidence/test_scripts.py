@@ -11,11 +11,10 @@ import pandas as pd
 import pytest
 from made_runs import CONTROL, GAUSSIAN, Fates, experiment, made
 
-from basins import tabulated
 from basins.errors import ArgumentError
-from basins.reading import Reading
 from basins.store import Run
-from basins.summary import summaries
+from basins.summary import summaries, tabulated
+from basins.summary.reading import Reading
 
 SCRIPTS = Path(__file__).parents[2] / "analysis"
 N = 1200

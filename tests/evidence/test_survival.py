@@ -14,8 +14,8 @@ from basins.experiment import Experiment
 from basins.intervals import two_sided
 from basins.store import Run
 from basins.summary import summarise
-from basins.survival import Survival, exact_points, exact_survival, survival
-from basins.tails import exponents, tails
+from basins.summary.survival import Survival, exact_points, exact_survival, survival
+from basins.summary.tails import exponents, tails
 
 N = 2500
 

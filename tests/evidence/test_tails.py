@@ -11,9 +11,9 @@ from scipy.stats import kstest
 
 from basins import Problem
 from basins.errors import ArgumentError
-from basins.histogram import log_edges
 from basins.summary import CaseSummary, summarise
-from basins.tails import Tail, exponents, fit, prediction, tail, tails
+from basins.summary.histogram import log_edges
+from basins.summary.tails import Tail, exponents, fit, prediction, tail, tails
 
 EDGES = log_edges(0, 20, 16)
 

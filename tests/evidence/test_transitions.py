@@ -11,7 +11,7 @@ from made_runs import Fates, experiment, made
 from basins.errors import RunError
 from basins.intervals import one_sided_upper
 from basins.store import layout
-from basins.transitions import CENSORED, START, transitions
+from basins.summary.transitions import CENSORED, START, transitions
 
 FULL = 3
 VISITS = {

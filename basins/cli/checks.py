@@ -1,0 +1,86 @@
+"""Commands that judge a run and plan one: verify, plan."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import click
+
+from basins.cli.door import RUN, WORKERS, command
+
+
+@command
+@RUN
+@click.option(
+    "--sample", type=click.IntRange(min=0), default=200, show_default=True, help="Rows whose label is checked."
+)
+@click.option(
+    "--blocks", type=click.IntRange(min=0), default=4, show_default=True, help="Blocks that are computed again."
+)
+@click.option(
+    "--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Which rows and blocks are drawn."
+)
+@click.option("--repair", is_flag=True, help="Set damage aside, so that the next `basins run` computes it again.")
+@click.option("--json", "as_json", is_flag=True, help="As JSON, every finding.")
+def verify(run: str, sample: int, blocks: int, seed: int, repair: bool, as_json: bool) -> None:
+    """Whether a run is what it was written as, and its labels right.
+
+    Every byte is looked at, random blocks are computed again, and random rows of every verdict are integrated again,
+    at tolerances 100 times tighter, by another solver; what that says of the labels is kept in the run, for `basins
+    estimate`. Exit status 2 if the run is damaged; a label that disagrees is no damage.
+    """
+    from basins.pages.screen import console
+    from basins.pages.verify import print_verification, refusal
+    from basins.progress import Steps
+    from basins.store import files_at, read_manifest
+    from basins.verify import verify as look
+
+    with Steps() as step:
+        found = look(run, sample=sample, blocks=blocks, seed=seed, repair_damage=repair, step=step)
+    if as_json:
+        click.echo(json.dumps(found.to_dict(), indent=2, ensure_ascii=False, allow_nan=False))
+    else:
+        print_verification(console(), read_manifest(files_at(run)), found)
+    refused = refusal(found)
+    if refused is not None:
+        raise refused
+
+
+@command
+@click.argument("experiment", type=click.Path(path_type=Path), required=False)
+@click.option("--bound", type=float, required=True, help="The bound on the saddle basins' measure, such as 1e-6.")
+@click.option("--level", type=float, default=0.95, show_default=True, help="The bound's confidence.")
+@click.option("--saddles", type=click.IntRange(min=0), default=0, show_default=True, help="Saddles to expect.")
+@click.option(
+    "--censored-share", type=float, default=0.0, show_default=True, help="Share of trajectories to expect censored."
+)
+@click.option("--share", type=float, help="The bound on the share of bad pairs (X, Y), such as 0.05.")
+@WORKERS
+@click.option("--json", "as_json", is_flag=True, help="As JSON, every number in full.")
+def plan(
+    experiment: Path | None,
+    bound: float,
+    level: float,
+    saddles: int,
+    censored_share: float,
+    share: float | None,
+    workers: int | None,
+    as_json: bool,
+) -> None:
+    """Trajectories, checked labels and random pairs that a bound takes.
+
+    With an EXPERIMENT also what that costs, at rates measured now.
+    """
+    from basins import planning
+    from basins.experiment import load
+    from basins.pages.planning import print_needed
+    from basins.pages.screen import console
+    from basins.runners.base import cores
+
+    found = planning.needed(bound, level, saddles, censored_share, share)
+    measured = () if experiment is None else planning.costs(load(experiment))
+    if as_json:
+        click.echo(json.dumps(found.to_dict() | {"costs": [cost.to_dict() for cost in measured]}, indent=2))
+    else:
+        print_needed(console(), found, measured, workers or cores())

@@ -1,0 +1,53 @@
+"""The command codim: the codimension of a stable manifold, counted."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import click
+
+from basins.cli.door import EXPERIMENT, ONE_CASE, command
+
+
+@command
+@EXPERIMENT
+@click.option(
+    "--stratum", "j", type=int, required=True, metavar="J", help="Which stratum: I(J), by falling loss, from 1."
+)
+@ONE_CASE
+@click.option("--samples", type=int, default=4000, show_default=True, help="Points drawn at each eps.")
+@click.option(
+    "--seed", type=click.IntRange(min=0, max=2**32), default=0, show_default=True, help="Which points are drawn."
+)
+@click.option(
+    "--scale",
+    type=click.FloatRange(min=0, min_open=True, max=1e3),
+    default=0.5,
+    show_default=True,
+    help="Scale of the planted start.",
+)
+@click.option("--json", "as_json", is_flag=True, help="As JSON, every number in full.")
+def codim(experiment: Path, j: int, case: str | None, samples: int, seed: int, scale: float, as_json: bool) -> None:
+    """Count the directions that leave a stratum of saddles.
+
+    That is the codimension m_u of the stable manifold of I(J) in EXPERIMENT's problem: around a point planted on it,
+    the share of an eps-ball that stays scales like eps^-m_u. Beside m_u and the sum of the unstable rates, with
+    intervals, stand the formula (one hidden layer) and the Hessian's negative eigenvalues. The law plays no part.
+    """
+    from basins.errors import ArgumentError
+    from basins.experiment.packed import opened
+    from basins.pages.codim import print_codimension
+    from basins.pages.screen import console
+    from basins.rare.codim import codimension_of
+
+    loaded = opened(experiment)
+    if case is None and len(loaded.cases) > 1:
+        names = ", ".join(repr(one.name) for one in loaded.cases)
+        raise ArgumentError(f"{len(loaded.cases)} cases", where="case", remedy=f"give --case, one of {names}")
+    chosen = loaded.cases[0] if case is None else loaded.case(case)
+    found = codimension_of(chosen.problem, j, seed=seed, samples=samples, scale=scale)
+    if as_json:
+        click.echo(json.dumps({"case": chosen.name, **found.to_dict()}, indent=2, ensure_ascii=False, allow_nan=False))
+    else:
+        print_codimension(console(), chosen.name, found)

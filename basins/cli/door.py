@@ -1,0 +1,126 @@
+"""The door: what every command shares: refusals, exit statuses, arguments.
+
+Exit status: 0 done; 1 an error of basins' own; 2 refused, one line on standard error that says what, where and what to
+do; 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import sys
+import traceback
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import click
+
+import basins
+from basins.errors import AssumptionWarning, BasinsError
+
+RUNNERS = ("ray", "processes", "inline")
+REFUSED, UNEXPECTED, INTERRUPTED = 2, 1, 130
+
+
+class Commands(click.Group):
+    """The commands; whatever they raise ends as one line and an exit status."""
+
+    def main(self, args: Sequence[str] | None = None, *rest: Any, **options: Any) -> Any:
+        arguments = list(sys.argv[1:] if args is None else args)
+        options["standalone_mode"] = False
+        with refusing(debug="--debug" in arguments):
+            status = super().main(arguments, *rest, **options)
+            sys.exit(status if isinstance(status, int) else 0)
+
+
+@contextmanager
+def refusing(debug: bool = False) -> Iterator[None]:
+    """What is raised or warned of inside ends as one line, and an exit status. Scripts use it as the commands do."""
+    with _as_lines(), _exit(debug):
+        yield
+
+
+@contextmanager
+def _exit(debug: bool) -> Iterator[None]:
+    """Turn what is raised inside into a line on standard error and an exit status."""
+    try:
+        yield
+    except click.exceptions.Exit as error:
+        sys.exit(error.exit_code)
+    except click.exceptions.NoArgsIsHelpError as error:
+        click.echo(error.format_message(), err=True)
+        sys.exit(REFUSED)
+    except click.ClickException as error:
+        line(f"error: {error.format_message().rstrip('.')}{_see_help(error)}")
+        sys.exit(REFUSED)
+    except (KeyboardInterrupt, click.Abort):
+        line("interrupted")
+        sys.exit(INTERRUPTED)
+    except BasinsError as error:
+        if debug:
+            traceback.print_exc()
+        line(f"error: {error}")
+        sys.exit(REFUSED)
+    except Exception as error:
+        if debug:
+            traceback.print_exc()
+        line(f"unexpected: {type(error).__name__}: {error}{'' if debug else '; run again with --debug'}")
+        sys.exit(UNEXPECTED)
+
+
+@contextmanager
+def _as_lines() -> Iterator[None]:
+    """Warnings as lines too."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("always", AssumptionWarning)
+
+        def show(message: Warning | str, *_: Any, **__: Any) -> None:
+            line(f"warning: {message}")
+
+        warnings.showwarning = show
+        yield
+
+
+def line(text: str) -> None:
+    click.echo(" ".join(text.split()), err=True)
+
+
+def _see_help(error: click.ClickException) -> str:
+    context = getattr(error, "ctx", None)
+    return f"; see {context.command_path} --help" if context is not None else ""
+
+
+def command(function: Callable[..., Any]) -> click.Command:
+    """A command of the group, which takes --debug like every other."""
+    debug = click.option("--debug", is_flag=True, expose_value=False, help="Show the traceback of an error.")
+    return main.command()(debug(function))
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(basins.__version__, prog_name="basins")
+@click.option("--debug", is_flag=True, expose_value=False, help="Show the traceback of an error.")
+def main() -> None:
+    """How much of weight space flows into a saddle? A Monte Carlo estimator for deep linear networks."""
+
+
+EXPERIMENT = click.argument("experiment", type=click.Path(path_type=Path))
+RUN = click.argument("run", metavar="RUN")
+WORKERS = click.option("--workers", type=click.IntRange(min=1), help="Processes at work; by default one a core.")
+ON = click.option(
+    "--on",
+    type=click.Choice(RUNNERS),
+    default="ray",
+    show_default=True,
+    help="Who works: Ray, processes of this machine, or this process alone.",
+)
+ADDRESS = click.option(
+    "--address", help="The Ray cluster's address; by default RAY_ADDRESS, else a Ray of this machine's own."
+)
+DEADLINE = click.option(
+    "--deadline",
+    type=click.FloatRange(min=0, min_open=True),
+    metavar="SECONDS",
+    help="A shard that takes longer is tried again elsewhere; by default ten times the longest so far, or a minute.",
+)
+ONE_CASE = click.option("--case", metavar="KEY|NAME", help="The case; needed where there are several.")

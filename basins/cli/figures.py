@@ -1,0 +1,77 @@
+"""The commands that draw: plot and report. What they draw is in figures/ and report/."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from basins.cli.door import RUN, command
+from basins.errors import ArgumentError
+
+
+@command
+@RUN
+@click.option("-o", "--out", metavar="FILE", default="report.html", show_default=True, help="The page's file.")
+def report(run: str, out: str) -> None:
+    """Write RUN up on one page.
+
+    What was asked, the verdict with its bound, tables, figures, and what could be wrong. The page needs no network.
+    """
+    from basins.store.run import open_run
+
+    target = _target(out)
+    opened = open_run(run)
+    from basins.report import report as page
+
+    _put(target, page(opened).encode())
+
+
+PLOTS = ("loss", "occupancy", "survival", "visits", "certified", "drift", "cost", "trajectory")
+
+
+@command
+@click.argument("name", metavar="NAME", type=click.Choice(PLOTS))
+@RUN
+@click.option("--case", metavar="KEY|NAME", help="The case; without it all cases, in figures that have room for them.")
+@click.option("--id", "number", type=int, help="Of the figure trajectory: which one.")
+@click.option("-o", "--out", metavar="FILE", help="A .png, .svg or .pdf; by default NAME.png.")
+def plot(name: str, run: str, case: str | None, number: int | None, out: str | None) -> None:
+    """Draw a figure of RUN.
+
+    \b
+    loss        loss against time of its first trajectories, between the critical values
+    occupancy   where trajectories end, with intervals; of many cases the bound of each
+    survival    the share not certified by t, with its tail and what is predicted of it
+    visits      from saddle to saddle
+    certified   the share of starts whose limit is proved at t = 0
+    drift       drift of the invariants against the tolerance
+    cost        evaluations a trajectory takes
+    trajectory  one, integrated again: loss, singular values, modes fitted; needs --id
+    """
+    from basins.store.run import open_run
+
+    if (name == "trajectory") != (number is not None):
+        raise click.UsageError("--id is needed for trajectory, and for nothing else")
+    target = _target(out or f"{name}.png")
+    from basins.figures import encoded, form_of, of_run
+
+    form = form_of(target.name)
+    opened = open_run(run)
+    figure = of_run.figure_of(opened, name, case) if number is None else of_run.of_trajectory(opened, number, case)
+    _put(target, encoded(figure, form))
+
+
+def _target(out: str) -> Path:
+    """The file to write, refused before any work where it is a folder."""
+    if Path(out).is_dir():
+        raise ArgumentError("a folder", where=out, remedy="give a file's name")
+    return Path(out)
+
+
+def _put(target: Path, data: bytes) -> None:
+    """Write a file whole or not at all, and say where."""
+    from basins.store.local import LocalFiles
+
+    LocalFiles(str(target.parent)).put(target.name, data)
+    click.echo(str(target))

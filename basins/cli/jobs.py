@@ -1,0 +1,134 @@
+"""Commands for a Ray cluster: submit, follow, stop."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from basins.cli.door import EXPERIMENT, INTERRUPTED, command, line
+from basins.cli.runs import run
+
+HEAD = click.option(
+    "--address",
+    metavar="URL",
+    required=True,
+    envvar="RAY_API_SERVER_ADDRESS",
+    show_envvar=True,
+    help="The Ray dashboard's address, http://HEAD:8265.",
+)
+JOB = click.argument("job", metavar="JOB")
+OF_THE_CLIENT = ("experiment", "out", "address", "dry_run", "debug", "help")
+"""What of `run` the job is not told: the other options are passed on to it."""
+
+
+PASSED_ON = [option for option in run.params if option.name not in OF_THE_CLIENT]
+
+
+def passing_on(command: click.Command) -> click.Command:
+    """The command, which takes these options of `run` as well."""
+    command.params.extend(PASSED_ON)
+    return command
+
+
+@passing_on
+@command
+@EXPERIMENT
+@click.option("--out", metavar="URI", required=True, help="The run: a store's URI, or a path that every node sees.")
+@HEAD
+@click.option("--follow", "following", is_flag=True, help="Show the job's log, and end with its exit status.")
+@click.option(
+    "--env",
+    "environment",
+    metavar="NAME",
+    multiple=True,
+    help="A variable of this environment that the job gets; may be repeated.",
+)
+@click.pass_context
+def submit(
+    context: click.Context,
+    /,
+    experiment: Path,
+    out: str,
+    address: str,
+    following: bool,
+    environment: tuple[str, ...],
+    **passed_on: Any,
+) -> None:
+    """Run EXPERIMENT on a Ray cluster, as a job.
+
+    The experiment, its data and basins go along; the packages that basins stands on are the cluster's own. A job that
+    is submitted again goes on where the run stands.
+    """
+    from basins.experiment.packed import opened
+    from basins.job import submit as jobs
+    from basins.job.dashboard import Dashboard
+
+    loaded = opened(experiment)
+    place, is_path = jobs.place(out)
+    dashboard = Dashboard(address)
+    if dashboard.open:
+        line(f"warning: {address} takes jobs from anyone: start Ray with RAY_AUTH_MODE=token and a token")
+    if is_path:
+        line(f"warning: {place} is a path: every node of the cluster must see the same folder there")
+    options = _as_arguments(context, passed_on)
+    job = jobs.submit(loaded, place, dashboard, options=options, environment=environment)
+    line(f"submitted: job {job}")
+    if following:
+        sys.exit(_follow(dashboard, job))
+    line(_how_to_come_back(dashboard.address, job))
+
+
+def _as_arguments(context: click.Context, values: dict[str, Any]) -> list[str]:
+    """Options that were given, as the command line takes them."""
+    options = {option.name: option for option in context.command.params}
+    given = [name for name, value in values.items() if value not in (None, False) and value != options[name].default]
+    return [part for name in given for part in _as_argument(options[name].opts[0], values[name])]
+
+
+def _as_argument(option: str, value: Any) -> list[str]:
+    return [option] if value is True else [option, str(value)]
+
+
+def _follow(dashboard: Any, job: str) -> int:
+    """The job's exit status; Ctrl-C leaves it to itself."""
+    try:
+        status: int = dashboard.follow(job, lambda text: click.echo(text, nl=False))
+    except KeyboardInterrupt:
+        line(f"detached: job {job} goes on; {_how_to_come_back(dashboard.address, job)}")
+        return INTERRUPTED
+    return status
+
+
+def _how_to_come_back(address: str, job: str) -> str:
+    rest = f"{job} --address {address}"
+    return f"to watch it: basins follow {rest}; to stop it: basins stop {rest}"
+
+
+@command
+@JOB
+@HEAD
+def follow(job: str, address: str) -> None:
+    """Show a submitted job's log, and end as it ends.
+
+    With its exit status. Ctrl-C ends the watching, not the job.
+    """
+    from basins.job.dashboard import Dashboard
+
+    sys.exit(_follow(Dashboard(address), job))
+
+
+@command
+@JOB
+@HEAD
+def stop(job: str, address: str) -> None:
+    """Stop a submitted job.
+
+    The shards that are done are kept, and the same experiment submitted again goes on from there.
+    """
+    from basins.job.dashboard import Dashboard
+
+    became = Dashboard(address).stop(job)
+    click.echo(f"job {job}: {became.lower()}")

@@ -1,0 +1,244 @@
+"""The commands of a run: run, extend, estimate, show, status, describe."""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from contextlib import suppress
+from pathlib import Path
+
+import click
+
+from basins.cli.door import (
+    ADDRESS,
+    DEADLINE,
+    EXPERIMENT,
+    INTERRUPTED,
+    ON,
+    ONE_CASE,
+    RUN,
+    WORKERS,
+    command,
+    line,
+)
+
+
+@command
+@EXPERIMENT
+@click.option("--out", metavar="RUN", help="The run's folder; by default runs/NAME. One that is there is resumed.")
+@ON
+@WORKERS
+@ADDRESS
+@DEADLINE
+@click.option("--dry-run", is_flag=True, help="Show the plan and what it would cost; write nothing.")
+def run(
+    experiment: Path,
+    out: str | None,
+    on: str,
+    workers: int | None,
+    address: str | None,
+    deadline: float | None,
+    dry_run: bool,
+) -> None:
+    """Run EXPERIMENT, or what is missing of it.
+
+    EXPERIMENT is a TOML file, or a run's folder: that run's experiment, with its numbers. At the end comes what the
+    run shows, as `basins estimate` prints it.
+    """
+    from basins.experiment.packed import opened
+    from basins.pages.description import print_plan
+    from basins.pages.estimate import print_estimate
+    from basins.pages.screen import console
+    from basins.progress import progress
+
+    _refuse_senseless(on, address, deadline)
+    loaded = opened(experiment)
+    out = str(Path("runs") / _folder(loaded.name)) if out is None else out
+    screen = console()
+    if dry_run:
+        from basins.describe import plan
+        from basins.experiment.pilot import decided
+        from basins.runners.base import cores
+
+        loaded = decided(loaded)
+        print_plan(screen, loaded, plan(loaded), 1 if on == "inline" else workers or cores(), out)
+        return
+    from basins.runners import run as run_experiment
+
+    try:
+        done = run_experiment(
+            loaded, out, on=on, workers=workers, address=address, deadline=deadline, listeners=[progress()]
+        )
+    except KeyboardInterrupt:
+        line(f"interrupted: the shards that are done are kept in {out}, and the same command goes on from there")
+        sys.exit(INTERRUPTED)
+    print_estimate(screen, done.estimate())
+    screen.print(f"complete: {done.path}", soft_wrap=True)
+
+
+def _refuse_senseless(on: str, address: str | None, deadline: float | None) -> None:
+    if address is not None and on != "ray":
+        raise click.UsageError(f"--address is of --on ray, not of --on {on}")
+    if deadline is not None and on == "inline":
+        raise click.UsageError("--on inline has no --deadline")
+
+
+def _folder(name: str) -> str:
+    """An experiment's name as one folder's."""
+    return re.sub(r"[^\w.-]+", "-", name).strip("-.") or "run"
+
+
+@command
+@RUN
+@click.option("--budget", type=int, required=True, help="Evaluations of the gradient that each may spend, from t = 0.")
+@ON
+@WORKERS
+@ADDRESS
+@DEADLINE
+def extend(run: str, budget: int, on: str, workers: int | None, address: str | None, deadline: float | None) -> None:
+    """Integrate again, with a larger budget, what ended at its budget.
+
+    Trajectories of a finished RUN that are censored for their evaluation budget, or as settled beside a saddle, are
+    integrated again into a new layer over the run: nothing of it is overwritten. The same command goes on with a layer
+    that was interrupted.
+    """
+    from basins.pages.estimate import print_estimate, print_left
+    from basins.pages.screen import console
+    from basins.progress import progress
+    from basins.runners import extend as extend_run
+
+    _refuse_senseless(on, address, deadline)
+    try:
+        done = extend_run(
+            run,
+            budget,
+            on=on,
+            workers=workers,
+            address=address,
+            deadline=deadline,
+            listeners=[progress()],
+            told=line,
+        )
+    except KeyboardInterrupt:
+        line(f"interrupted: what is done is kept in {run}, and the same command goes on from there")
+        sys.exit(INTERRUPTED)
+    found = done.estimate()
+    screen = console()
+    print_estimate(screen, found)
+    print_left(screen, found, budget)
+
+
+BASE = click.option("--base", is_flag=True, help="The run as it was before `basins extend`.")
+
+
+@command
+@RUN
+@click.option("--json", "as_json", is_flag=True, help="As JSON, every number in full.")
+@click.option("--case", metavar="KEY|NAME", help="This case alone, by its key or name.")
+@BASE
+def estimate(run: str, as_json: bool, case: str | None, base: bool) -> None:
+    """The measure of the saddle basins, so far.
+
+    With exact intervals. Of a run in progress the shards that are there, up to the first that is missing, are counted.
+    """
+    from basins.pages.estimate import print_case, print_estimate
+    from basins.pages.screen import console
+    from basins.store.run import open_run
+
+    opened = open_run(run, 0 if base else None)
+    key = None if case is None else opened.case(case).key
+    found = opened.estimate()
+    one = next((of_case for of_case in found.cases if of_case.case == key), None)
+    if as_json:
+        said = (found if one is None else one).to_dict()
+        click.echo(json.dumps(said, indent=2, ensure_ascii=False, allow_nan=False))
+    elif one is None:
+        print_estimate(console(), found)
+    else:
+        print_case(console(), one)
+
+
+@command
+@RUN
+@click.option("--id", "number", type=int, required=True, help="The trajectory's id.")
+@ONE_CASE
+@click.option(
+    "--reintegrate",
+    is_flag=True,
+    help="Integrate it again, and once more at tolerances 100 times tighter, and compare.",
+)
+@BASE
+def show(run: str, number: int, case: str | None, reintegrate: bool, base: bool) -> None:
+    """One trajectory, and why it got its verdict."""
+    from basins import show as rows
+    from basins.pages.row import print_again, print_row
+    from basins.pages.screen import console
+    from basins.store.run import open_run
+
+    opened = open_run(run, 0 if base else None)
+    shown = rows.show(opened, number, case)
+    screen = console()
+    print_row(screen, shown)
+    if reintegrate:
+        print_again(screen, shown, *rows.reintegrate(opened, shown))
+
+
+@command
+@RUN
+@click.option("--watch", is_flag=True, help="Look again and again, until it is complete or Ctrl-C.")
+@click.option(
+    "--every",
+    type=click.FloatRange(min=0.1),
+    default=5.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="Between two looks of --watch.",
+)
+@click.option("--json", "as_json", is_flag=True, help="As JSON, a line for each look.")
+def status(run: str, watch: bool, every: float, as_json: bool) -> None:
+    """How far a run is.
+
+    Shards done, verdicts, rate, time left, losses and layers, read from its files alone, wherever it is worked on.
+    """
+    import time
+
+    from basins.pages.screen import console
+    from basins.pages.status import print_status
+    from basins.status import Watcher
+    from basins.store import files_at
+
+    watcher, screen = Watcher(files_at(run)), console()
+    with suppress(KeyboardInterrupt):
+        while True:
+            found = watcher.look()
+            if as_json:
+                click.echo(json.dumps(found.to_dict(), ensure_ascii=False, allow_nan=False))
+            else:
+                if watch and sys.stdout.isatty():
+                    click.clear()
+                print_status(screen, found)
+            if not watch or found.activity.state == "complete":
+                return
+            time.sleep(every)
+
+
+@command
+@EXPERIMENT
+@click.option("--case", metavar="KEY|NAME", help="This case alone, by its key or name.")
+@WORKERS
+def describe(experiment: Path, case: str | None, workers: int | None) -> None:
+    """What an experiment is, before it is run.
+
+    Sizes, the paper's assumptions, strata, the share certified at t = 0, cost, and whether it can test the conjecture.
+    """
+    from basins import describe as described
+    from basins.experiment import load
+    from basins.experiment.pilot import decided
+    from basins.pages.description import print_description
+    from basins.pages.screen import console
+    from basins.runners.base import cores
+
+    loaded = decided(load(experiment))
+    chosen = loaded.cases if case is None else (loaded.case(case),)
+    print_description(console(), loaded, [described.describe(loaded, one) for one in chosen], workers or cores())

@@ -1,0 +1,94 @@
+"""The command tail: bounds far below 3/N."""
+
+from __future__ import annotations
+
+import math
+import sys
+from pathlib import Path
+
+import click
+
+from basins.cli.door import ADDRESS, EXPERIMENT, INTERRUPTED, RUNNERS, WORKERS, command, line
+
+
+@command
+@EXPERIMENT
+@click.option("--out", metavar="RUN", required=True, help="The tail's folder. One that is there is resumed.")
+@click.option("--case", metavar="KEY|NAME", help="This case alone, by its key or name.")
+@click.option(
+    "--stratum",
+    type=int,
+    metavar="J",
+    help="Split on the closest approach to the saddles of I(J), instead of on the time of the certificate.",
+)
+@click.option("--target", type=float, default=1e-12, show_default=True, help="The probability to go down to.")
+@click.option("--replicates", type=click.IntRange(min=2), default=8, show_default=True, help="Independent estimates.")
+@click.option("--population", type=int, default=1000, show_default=True, help="Chains in a replicate.")
+@click.option("--sweeps", type=int, default=10, show_default=True, help="Moves of each chain at a level.")
+@click.option("--keep", type=float, default=0.2, show_default=True, help="Share of the chains that a level keeps.")
+@click.option(
+    "--linearised",
+    type=float,
+    default=0.0,
+    show_default=True,
+    help="Share of the moves that follow the flow's linearisation: small steps across the set, larger ones along it.",
+)
+@click.option("--on", type=click.Choice(RUNNERS), default="processes", show_default=True, help="Who works.")
+@WORKERS
+@ADDRESS
+def tail(
+    experiment: Path,
+    out: str,
+    case: str | None,
+    stratum: int | None,
+    target: float,
+    replicates: int,
+    population: int,
+    sweeps: int,
+    keep: float,
+    linearised: float,
+    on: str,
+    workers: int | None,
+    address: str | None,
+) -> None:
+    """Bound the saddle basins' measure far below 3/N.
+
+    Multilevel splitting of P(T > t), T the time at which the loss proves a global minimum: every saddle basin lies
+    inside {T > t}. With --stratum J, of P(G < g), G the gradient norm where the loss passes the critical value of I(J):
+    the basin of I(J) lies inside {G < g}. A table level by level, with an interval from independent replicates.
+    """
+    from basins.pages.screen import console
+    from basins.pages.tail import print_tail
+    from basins.rare.printed import event
+    from basins.rare.replicates import PILOT, Level
+    from basins.rare.tail import tail as tail_of
+
+    def reached(name: str, replicate: int, level: Level) -> None:
+        who = "pilot" if replicate == PILOT else f"replicate {replicate}"
+        beyond = event(stratum, level.threshold)
+        line(f"{name}: {who}, level {level.number}: P({beyond}) about {math.exp(level.log_P):.3g}")
+
+    try:
+        done = tail_of(
+            experiment,
+            out,
+            case=case,
+            stratum=stratum,
+            target=target,
+            replicates=replicates,
+            population=population,
+            sweeps=sweeps,
+            keep=keep,
+            linearised=linearised,
+            on=on,
+            workers=workers,
+            address=address,
+            reached=reached,
+        )
+    except KeyboardInterrupt:
+        line(f"interrupted: the levels that are done are kept in {out}, and the same command goes on from there")
+        sys.exit(INTERRUPTED)
+    screen = console()
+    for one in done:
+        print_tail(screen, one)
+    screen.print(f"complete: {out}", soft_wrap=True)

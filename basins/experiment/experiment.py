@@ -1,0 +1,357 @@
+"""The experiment: a TOML file, validated, as cases with keys, and the shard plan.
+
+    name, seed, trajectories, blocks_per_shard, visits_every, rows
+    [data] [network] [law] [engine]     what a case is made of
+    [[case]]                            if given, exactly these are the cases; else the tables above are the one case
+    [sweep]                             dotted keys to lists: the product, for every case
+
+A case's own table is laid over the one above key by key; if it names another law, engine or source of data, it
+takes that table's place whole. The sweep passes a case by in the tables it so replaced and the keys it sets.
+
+`Experiment.text` is the experiment as validated: every case spelt out whole, every default explicit, in one order.
+It reads back as the same experiment. A case's key comes from its content (problem, law, engine settings), not
+from its name, its place or its number of trajectories, so adding a case renumbers nothing.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import tomllib
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tomli_w
+from numpy.typing import NDArray
+
+from basins.engines import engine_of, method_of
+from basins.engines.base import Settings
+from basins.errors import ArgumentError, BasinsError, ExperimentError, nearest
+from basins.experiment import data
+from basins.experiment.document import (
+    Document,
+    Engine,
+    Expanded,
+    FileData,
+    GaussianData,
+    Matrix,
+    Network,
+    Rows,
+    SklearnData,
+    SpectrumData,
+    expanded,
+    short,
+    validated,
+)
+from basins.laws import BLOCK, Law, law_of
+from basins.problem import Problem
+
+ALL_ROWS = 10**7
+"""Every row is kept by default up to so many trajectories in a case, about 300 MB of them."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How trajectories are cut: blocks of 1,024 ids, shards of so many blocks; the last of each may be short."""
+
+    trajectories: int
+    blocks_per_shard: int
+
+    @property
+    def blocks(self) -> int:
+        return -(-self.trajectories // BLOCK)
+
+    @property
+    def shards(self) -> int:
+        return -(-self.blocks // self.blocks_per_shard)
+
+    def shard(self, index: int) -> range:
+        """The blocks of shard 0, 1, ..., shards - 1."""
+        if not 0 <= index < self.shards:
+            raise ArgumentError(f"shard {index} of {self.shards}", where="shard", remedy="shards count from 0")
+        start = index * self.blocks_per_shard
+        return range(start, min(start + self.blocks_per_shard, self.blocks))
+
+    def ids(self, blocks: range) -> range:
+        """The ids of consecutive blocks."""
+        return range(blocks.start * BLOCK, min(blocks.stop * BLOCK, self.trajectories))
+
+
+@dataclass(frozen=True, eq=False)
+class Case:
+    """A problem, a law and engine settings, and how many trajectories; source: what the problem is of, in words."""
+
+    name: str
+    problem: Problem
+    law: Law
+    settings: Settings
+    trajectories: int
+    source: str = ""
+
+    @cached_property
+    def key(self) -> str:
+        """A letter and 15 hex digits of SHA-256 over what a limit depends on besides seed and id: problem, law,
+        settings.
+
+        The letter is for readers of `case=KEY` folders, which take digits alone for a number.
+        """
+        content = {
+            "problem": self.problem.digest,
+            "law": self.law.canonical(self.problem),
+            "settings": _settings_to_dict(self.settings),
+        }
+        canonical = json.dumps(content, sort_keys=True, separators=(",", ":"), allow_nan=False)
+        return "c" + hashlib.sha256(canonical.encode()).hexdigest()[:15]
+
+    def to_dict(self) -> dict[str, Any]:
+        """The case's numbers for the manifest, exact through JSON (an infinite t_end is the text "inf")."""
+        return {
+            "key": self.key,
+            "name": self.name,
+            "trajectories": self.trajectories,
+            "source": self.source,
+            "problem": self.problem.to_dict(),
+            "law": {"name": self.law.name, **self.law.parameters()},
+            "settings": _settings_to_dict(self.settings),
+        }
+
+    @classmethod
+    def from_dict(cls, numbers: Mapping[str, Any]) -> Case:
+        """The case that `to_dict` wrote; nothing is read or decomposed again."""
+        settings = dict(numbers["settings"])
+        settings["t_end"] = float(settings["t_end"])
+        return cls(
+            name=numbers["name"],
+            problem=Problem.from_dict(numbers["problem"]),
+            law=law_of(**numbers["law"]),
+            settings=Settings(**settings),
+            trajectories=numbers["trajectories"],
+            source=numbers["source"],
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class Experiment:
+    """A validated experiment. text: canonical TOML; digest: SHA-256 of the text and the cases' keys.
+
+    blocks_per_shard: None where it says "auto" and no pilot has decided it yet (pilot.py).
+    rows: which rows of trajectories are kept; "all" by default, "exceptions" where a case has more than ALL_ROWS.
+    """
+
+    name: str
+    seed: int
+    cases: tuple[Case, ...]
+    blocks_per_shard: int | None
+    visits_every: int
+    rows: Rows
+    text: str
+
+    @cached_property
+    def digest(self) -> str:
+        content = "\n".join([self.text, *(case.key for case in self.cases)])
+        return hashlib.sha256(content.encode()).hexdigest()
+
+    @cached_property
+    def auto(self) -> bool:
+        """Whether a pilot decides the shard plan of a new run."""
+        return tomllib.loads(self.text).get("blocks_per_shard") == "auto"
+
+    def case(self, key: str) -> Case:
+        """The case with this key or name."""
+        for case in self.cases:
+            if key in (case.key, case.name):
+                return case
+        names = [one for case in self.cases for one in (case.name, case.key)]
+        raise ArgumentError(f"no case {key!r}", where="case", remedy=nearest(key, names))
+
+    def plan(self, case: Case) -> Plan:
+        """How the case is cut into blocks and shards. Raises ArgumentError where that is not decided yet."""
+        if self.blocks_per_shard is None:
+            raise ArgumentError(
+                "not decided yet", where="blocks_per_shard", remedy="ask basins.experiment.pilot.decided"
+            )
+        return Plan(case.trajectories, self.blocks_per_shard)
+
+    @classmethod
+    def from_toml(cls, text: str, base: Path, source: str = "experiment") -> Experiment:
+        """The experiment of a TOML text; relative paths are relative to `base`, refusals call the text `source`.
+
+        Raises ExperimentError, DataError and AssumptionError; warns AssumptionWarning for tied subset sums.
+        """
+        try:
+            values = tomllib.loads(text)
+        except tomllib.TOMLDecodeError as error:
+            raise ExperimentError(f"not TOML: {error}", where=source, remedy="mend that line") from None
+        document = validated(Document, values, source)
+        workshop = _Workshop(base)
+        cases: list[Case] = []
+        tables: list[dict[str, Any]] = []
+        for one in expanded(document, source):
+            case, table = workshop.case(one)
+            _refuse_twins(cases, case, source)
+            cases.append(case)
+            tables.append(table)
+        head = {key: getattr(document, key) for key in ("name", "seed", "blocks_per_shard", "visits_every")}
+        most = max(case.trajectories for case in cases)
+        head["rows"] = document.rows or ("all" if most <= ALL_ROWS else "exceptions")
+        text = tomli_w.dumps({**head, "case": tables})
+        if document.blocks_per_shard == "auto":
+            head["blocks_per_shard"] = None
+        return cls(cases=tuple(cases), text=text, **head)
+
+
+def watched(ids: NDArray[np.int64], visits_every: int) -> NDArray[np.bool_]:
+    """Which ids have their visits kept, (N,): those divisible by visits_every (0: none)."""
+    return ids % visits_every == 0 if visits_every else np.zeros(len(ids), dtype=bool)
+
+
+def load(path: str | Path) -> Experiment:
+    """The experiment of a TOML file; paths in it are relative to its folder. Raises as `Experiment.from_toml` does."""
+    path = Path(path)
+    try:
+        text = path.read_bytes().decode("utf-8-sig")
+    except FileNotFoundError:
+        raise ExperimentError("no such file", where=str(path), remedy="give the path of a TOML file") from None
+    except UnicodeDecodeError:
+        raise ExperimentError("not UTF-8 text", where=str(path), remedy="save it as UTF-8") from None
+    except OSError as error:
+        what = f"not readable: {error.strerror}"
+        raise ExperimentError(what, where=str(path), remedy="give the path of a TOML file") from None
+    return Experiment.from_toml(text, path.parent, source=str(path))
+
+
+def _settings_to_dict(settings: Settings) -> dict[str, Any]:
+    values = asdict(settings)
+    values["t_end"] = "inf" if np.isinf(settings.t_end) else settings.t_end  # JSON has no infinity
+    return values
+
+
+def _refuse_twins(cases: list[Case], case: Case, source: str) -> None:
+    for other in cases:
+        if other.key == case.key:
+            what = f"cases {other.name!r} and {case.name!r} have the same problem, law and engine settings"
+            raise ExperimentError(what, where=source, remedy="take one out")
+        if other.name == case.name:
+            raise ExperimentError(f"two cases are called {case.name!r}", where=source, remedy="rename one")
+
+
+# --- making a case --------------------------------------------------------------------------------------------
+
+
+class _Workshop:
+    """Makes cases of tables; data is read, and decomposed, once for all cases that share it."""
+
+    def __init__(self, base: Path) -> None:
+        self.base = base
+        self.data: dict[str, data.Data] = {}
+        self.problems: dict[tuple[str, str], tuple[Problem, str]] = {}
+
+    def case(self, one: Expanded) -> tuple[Case, dict[str, Any]]:
+        """The case, and its canonical table."""
+        where, tables = one.where, one.tables
+        for name in ("data", "network", "law"):
+            if not tables[name]:
+                raise ExperimentError(f"no table [{name}]", where=where, remedy=f"add [{name}]")
+        network = validated(Network, tables["network"], where, "network")
+        settings = _settings(validated(Engine, tables["engine"], where, "engine"), where)
+        law = _law(tables["law"], where)
+        given = _data_table(tables["data"], where)
+        problem, source = self.problem(given, network, where)
+        try:
+            law.check(problem)
+        except ArgumentError as error:
+            raise _placed(error, where, "law") from None
+        engine = asdict(settings)
+        table = {
+            "name": one.name,
+            "trajectories": one.trajectories,
+            "data": given.model_dump(exclude_none=True),
+            "network": network.model_dump(),
+            "law": {"name": law.name, **law.parameters()},
+            "engine": {"name": engine.pop("engine"), **engine},
+        }
+        return Case(one.name, problem, law, settings, one.trajectories, source), table
+
+    def problem(self, given: Matrix | SpectrumData, network: Network, where: str) -> tuple[Problem, str]:
+        """The problem, and what it is of in words."""
+        made_of = given.model_dump_json(), network.model_dump_json()
+        if made_of not in self.problems:
+            try:
+                self.problems[made_of] = self.make(given, network)
+            except BasinsError as error:
+                table = "network" if error.where in Network.model_fields else "data"
+                raise _placed(error, where, table) from None
+            except MemoryError:
+                what = "the problem does not fit in this machine's memory"
+                raise ExperimentError(what, where=where, remedy="make data or network smaller") from None
+        return self.problems[made_of]
+
+    def make(self, given: Matrix | SpectrumData, network: Network) -> tuple[Problem, str]:
+        hidden, flow = network.hidden, network.flow
+        if isinstance(given, SpectrumData):
+            if flow == "raw":
+                raise ArgumentError("the raw flow needs X and Y", where="flow", remedy='set flow = "reduced"')
+            problem = Problem.from_spectrum(given.sigma, d_x=given.d_x, hidden=hidden)
+            return problem, f"singular values {', '.join(f'{s:.6g}' for s in problem.sigma)}"
+        table = given.model_dump_json()
+        if table not in self.data:
+            self.data[table] = data.load(given.model_dump(exclude_none=True), self.base)
+        X, Y, source = self.data[table]
+        options = {"standardise": given.standardise, "intercept": given.intercept}
+        problem = Problem.from_data(X, Y, hidden=hidden, flow=flow, **options)
+        said = [source, *(name for name, on in options.items() if on), *problem.notes]
+        return problem, "; ".join(said)
+
+
+def _data_table(values: dict[str, Any], where: str) -> Matrix | SpectrumData:
+    source = values.get("source")
+    if source is None:
+        return validated(FileData, values, where, "data")
+    if "path" in values:
+        raise ExperimentError("both path and source", where=f"{where}: data", remedy="take one out")
+    if source == "gaussian":
+        return validated(GaussianData, values, where, "data")
+    if source == "spectrum":
+        return validated(SpectrumData, values, where, "data")
+    bundled = [f"sklearn:{name}" for name in data.SKLEARN]
+    if source not in bundled:
+        remedy = nearest(str(source), ["gaussian", "spectrum", *bundled])
+        raise ExperimentError(f"unknown source {short(source)}", where=f"{where}: data.source", remedy=remedy)
+    return validated(SklearnData, values, where, "data")
+
+
+def _settings(table: Engine, where: str) -> Settings:
+    try:
+        engine = engine_of(table.name)
+        method = method_of(engine, table.method)
+    except ArgumentError as error:
+        key = "name" if error.where == "engine" else error.where
+        raise ExperimentError(error.what, where=f"{where}: engine.{key}", remedy=error.remedy) from None
+    values: dict[str, Any] = {field.name: getattr(table, field.name, None) for field in fields(Settings)}
+    try:
+        return Settings(**{**values, "engine": engine.name, "method": method})
+    except ArgumentError as error:
+        raise _placed(error, where, "engine") from None
+
+
+def _law(values: dict[str, Any], where: str) -> Law:
+    parameters = dict(values)
+    name = parameters.pop("name", None)
+    if name is None:
+        remedy = 'give a law, such as name = "gaussian"'
+        raise ExperimentError("missing", where=f"{where}: law.name", remedy=remedy)
+    try:
+        return law_of(name, **parameters)
+    except ArgumentError as error:
+        raise _placed(error, where, "law") from None
+
+
+def _placed(error: BasinsError, where: str, table: str) -> BasinsError:
+    """The refusal of a value that came from this table; DataError and AssumptionError stay what they are."""
+    place = f"{table}.{error.where}" if error.where.isidentifier() else ": ".join(filter(None, (table, error.where)))
+    kind = ExperimentError if isinstance(error, ArgumentError) else type(error)
+    return kind(error.what, where=f"{where}: {place}", remedy=error.remedy)

@@ -1,0 +1,82 @@
+"""The entry point of a job on a cluster: `python -m basins.job EXPERIMENT --out URI [what basins run takes]`.
+
+`basins submit`, the RayJob manifest, `ray up` and Slurm all run this. It is `basins run` on the Ray that RAY_ADDRESS
+names, and besides
+- it compares the versions here with those that a packed experiment was made with before it imports what might not be
+  there, and before anything is written;
+- SIGTERM (`basins stop`, a drained node, `scancel`) ends it as Ctrl-C does: what is done is kept;
+- it takes the environment variables that `basins submit --env` sent along out of their file, here and in each worker.
+
+Exit status: that of `basins run`.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from types import FrameType
+
+from basins.errors import BasinsError, RunError
+from basins.versions import skew
+
+MANIFEST = "manifest.json"
+ENVIRONMENT = "BASINS_JOB_ENVIRONMENT"
+"""Names a JSON file in the working folder: variables for the job and its workers. A runtime environment's own
+`env_vars` will not do for credentials: Ray writes them into its logs."""
+
+REFUSED, INTERRUPTED = 2, 130
+REMEDY = "install the packages of basins' requirements.txt on every node of the cluster, or use its container"
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Carry out the experiment; ends in SystemExit."""
+    arguments = list(sys.argv[1:] if arguments is None else arguments)
+    signal.signal(signal.SIGTERM, _interrupt)
+    try:
+        if arguments:
+            refuse_skew(Path(arguments[0]))
+        adopt_environment()
+        # All that it takes, so that what is lacking is said.
+        from basins import cli, runners  # noqa: F401
+        from basins.experiment import packed  # noqa: F401
+        from basins.pages import estimate  # noqa: F401
+    except BasinsError as error:
+        _refuse(str(error))
+    except KeyboardInterrupt:
+        sys.exit(INTERRUPTED)
+    except ModuleNotFoundError as error:
+        _refuse(f"Python {sys.executable} of the cluster has no {error.name}; {REMEDY}")
+    cli.main(["run", *arguments])
+
+
+def refuse_skew(experiment: Path) -> None:
+    """Raises RunError where a packed experiment was made with other versions than those here."""
+    try:
+        there = json.loads((experiment / MANIFEST).read_bytes())["versions"]
+    except OSError:
+        return  # a TOML file, or nothing: basins run says which
+    skewed = skew(there)
+    if skewed:
+        what = f"version skew: where this was submitted are other versions than on the cluster: {skewed}"
+        raise RunError(what, where=f"Python {sys.executable}", remedy=REMEDY)
+
+
+def adopt_environment() -> None:
+    """Take over the variables that the job brought along, if it did. Ray calls this in each worker as well."""
+    if ENVIRONMENT in os.environ:
+        file = Path(os.environ[ENVIRONMENT])
+        file.chmod(0o600)  # Ray unpacks what everyone on the machine may read
+        os.environ.update(json.loads(file.read_bytes()))
+
+
+def _interrupt(number: int, frame: FrameType | None) -> None:
+    raise KeyboardInterrupt
+
+
+def _refuse(line: str) -> None:
+    print(f"error: {line}", file=sys.stderr)
+    sys.exit(REFUSED)

@@ -1,0 +1,1 @@
+"""What the commands print: a file a page, on what screen.py lays out."""

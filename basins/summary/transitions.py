@@ -1,0 +1,286 @@
+"""Saddle to saddle, from the visits: which strata trajectories pass on their way, how close, how long, in which order.
+
+A visit is a local minimum of the gradient norm; it is counted for the stratum nearest by D_W, however far that is, so
+the closest approaches stand beside the counts. Visits of one stratum that follow each other are one stay. Between
+two stays is a transition, and the last one leads to the limit: a minimum's stratum, a saddle's, or "censored". A visit
+has no duration, so the dwell time of a stay is the time from its first visit to the first of the next stay, or to the
+stop: what lies between a trajectory's arrivals.
+
+A trajectory is stopped where its limit is proved, most often when its loss falls below 1/2 sigma_min^2. What it passes
+later is not seen: neither the slow end at the minimum itself, nor the approach to the saddles whose critical value is
+that level (S all modes but the least), where it comes after the crossing.
+
+Only watched ids have visits (every `visits_every`-th); shares are of these. Of them
+- one without a visit went from its start to its limit by itself: a transition from "start";
+- one that is censored ends in the node "censored": its transitions so far count, what would have followed is unknown,
+  and its last dwell time, cut by the budget, is a lower end: such stays are counted apart.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from basins.errors import ArgumentError, RunError
+from basins.estimate.sentences import stratum_text
+from basins.intervals import ALPHA, LEVEL, one_sided_upper, two_sided
+from basins.summary.histogram import LogHistogram, log_edges
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from basins.experiment import Case
+    from basins.store.run import Run
+
+Node = int
+"""A bitmask of fitted modes, or one of START, CENSORED, UNKNOWN."""
+START, CENSORED, UNKNOWN = -1, -2, -3
+WORDS = {START: "start", CENSORED: "censored", UNKNOWN: "not known"}
+
+MODES = 62
+"""Bitmasks of more modes do not fit beside the other nodes in 64 bits."""
+
+
+@dataclass
+class Stays:
+    """The stays of all watched trajectories at one stratum. trajectories: that have one; stays; cut: those that ended
+    by censoring; dwell: of the others, units of time; gradient_norm: closest approach of each stay; excess: |L - L(S)|
+    there, in units of 1/2 ||sigma||^2."""
+
+    trajectories: int
+    stays: int
+    cut: int
+    dwell: LogHistogram
+    gradient_norm: LogHistogram
+    excess: LogHistogram
+    closest: float
+
+    @classmethod
+    def none(cls) -> Stays:
+        small = log_edges(-140, 40, 4)
+        return cls(
+            0, 0, 0, LogHistogram(log_edges(-20, 44, 16)), LogHistogram(small), LogHistogram(log_edges(-60, 10, 4)),
+            np.inf,
+        )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Transitions:
+    """The transition graph of a case.
+
+    case; visits_every; watched: trajectories that were watched; visits: of all of them; without: watched ones without a
+    visit; censored: watched ones; counts: (from, to) -> count; rank_increments: rank(to) - rank(from) -> count,
+    over transitions between strata; stays: bitmask -> Stays.
+    """
+
+    case: Case
+    visits_every: int
+    watched: int
+    visits: int
+    without: int
+    censored: int
+    counts: Mapping[tuple[Node, Node], int]
+    rank_increments: Mapping[int, int]
+    stays: Mapping[int, Stays]
+
+    @property
+    def never_met(self) -> tuple[int, ...]:
+        """Saddle strata that no watched trajectory visited or ended on, by falling loss; for d_y <= 20."""
+        strata = self.case.problem.strata()
+        if not strata.listable or not self.watched:
+            return ()
+        met = {node for edge in self.counts for node in edge}
+        return tuple(stratum.mask for stratum in strata[:-1] if stratum.mask not in met)
+
+    @property
+    def bound(self) -> float | None:
+        """Upper bound, one-sided at 95 %, on the share of the law that visits a given stratum which none did."""
+        return one_sided_upper(0, self.watched, LEVEL) if self.watched else None
+
+    def sentence(self) -> str:
+        """What was looked at, and what could not be."""
+        if not self.visits_every:
+            return "No id is watched (visits_every = 0), so nothing is known of the saddles passed on the way."
+        if not self.watched:
+            return "No watched id is counted yet."
+        said = f"{self.watched:,} trajectories watched (every {self.visits_every}-th id), {self.visits:,} visits"
+        said += f"; {self.without:,} went to their limits without one" if self.without else ""
+        said += f"; {self.censored:,} censored, whose way on is not known" if self.censored else ""
+        return f"{said}."
+
+    def table(self) -> pd.DataFrame:
+        """A row an edge, by falling count: source, target (in words), count, share of those that leave the source,
+        lower, upper: 95 %, each edge for itself."""
+        import pandas as pd
+
+        left: Counter[Node] = Counter()
+        for (source, _), count in self.counts.items():
+            left[source] += count
+        rows = [
+            (self.name(source), self.name(target), count, count / left[source], *two_sided(count, left[source], ALPHA))
+            for (source, target), count in sorted(self.counts.items(), key=lambda item: (-item[1], item[0]))
+        ]
+        return pd.DataFrame(rows, columns=["source", "target", "count", "share", "lower", "upper"])
+
+    def strata_table(self) -> pd.DataFrame:
+        """A row a stratum that was visited, by falling loss: stratum, rank, loss, trajectories, share of those watched,
+        stays, cut, dwell times at three quantiles, closest approach, its median, and the median excess loss."""
+        import pandas as pd
+
+        strata = self.case.problem.strata()
+        rows = []
+        for mask in sorted(self.stays, key=lambda mask: (-strata.loss(mask), mask)):
+            there, of = self.stays[mask], strata.of(mask)
+            rows.append(
+                {
+                    "stratum": self.name(mask),
+                    "rank": of.rank,
+                    "loss": of.loss,
+                    "trajectories": there.trajectories,
+                    "share": there.trajectories / self.watched,
+                    "stays": there.stays,
+                    "cut": there.cut,
+                    **{f"dwell_{100 * q:g}": there.dwell.quantile(q) for q in (0.05, 0.5, 0.95)},
+                    "closest": there.closest,
+                    "closest_median": there.gradient_norm.quantile(0.5),
+                    "excess_median": there.excess.quantile(0.5),
+                }
+            )
+        names = [
+            "stratum", "rank", "loss", "trajectories", "share", "stays", "cut", "dwell_5", "dwell_50", "dwell_95",
+            "closest", "closest_median", "excess_median",
+        ]  # fmt: skip
+        return pd.DataFrame(rows, columns=names)
+
+    def name(self, node: Node) -> str:
+        """A node in words: I(3), S = {0,2}; start; censored."""
+        if node in WORDS:
+            return WORDS[node]
+        stratum = self.case.problem.strata().of(node)
+        return stratum_text(stratum.index, stratum.modes)
+
+
+def transitions(run: Run, case: str) -> Transitions:
+    """The transition graph of a case's contiguous prefix, by key or name; one shard is held at a time.
+
+    Raises RunError for a damaged run, ArgumentError where d_y > 62.
+    """
+    return _Graph(run, case).transitions()
+
+
+class _Graph:
+    """The graph as it grows, shard by shard."""
+
+    def __init__(self, run: Run, case: str) -> None:
+        self.run, self.case, self.every = run, run.case(case), run.manifest.visits_every
+        if self.case.problem.d_y > MODES:
+            raise ArgumentError(
+                f"{self.case.problem.d_y} modes", where="transitions", remedy=f"it is made for d_y <= {MODES}"
+            )
+        self.watched = self.visits = self.without = self.censored = 0
+        self.counts: Counter[tuple[Node, Node]] = Counter()
+        self.stays: dict[int, Stays] = {}
+
+    def transitions(self) -> Transitions:
+        shards = range(self.run.contiguous_prefix(self.case.key)) if self.every else range(0)
+        columns = ["id", "verdict", "modes", "t"]
+        rows = self.run.stream("trajectories", self.case.key, columns, shards=shards)
+        visits = self.run.stream("visits", self.case.key, shards=shards)
+        for of_shard, its_visits in zip(rows, visits, strict=True):
+            self.shard(of_shard[of_shard["id"] % self.every == 0], its_visits)
+        ranks: Counter[int] = Counter()
+        for (source, target), count in self.counts.items():
+            if source >= 0 and target >= 0:
+                ranks[target.bit_count() - source.bit_count()] += count
+        return Transitions(
+            self.case, self.every, self.watched, self.visits, self.without, self.censored, dict(self.counts),
+            dict(sorted(ranks.items())), self.stays,
+        )  # fmt: skip
+
+    def shard(self, rows: pd.DataFrame, visits: pd.DataFrame) -> None:
+        """Add the watched trajectories of a shard: for each its start, its visits by time, its limit."""
+        ids, of_visit = rows["id"].to_numpy(), visits["id"].to_numpy()
+        if not np.isin(of_visit, ids).all():
+            raise RunError(
+                f"visits of id {of_visit[~np.isin(of_visit, ids)][0]}, which has no row or was not watched",
+                where=f"{self.run.path}, case {self.case.key}",
+                remedy="move the shard's files away and run again",
+            )
+        censored = (rows["verdict"] == "censored").to_numpy()
+        self.watched += len(ids)
+        self.visits += len(of_visit)
+        self.without += int(np.count_nonzero(~np.isin(ids, of_visit)))
+        self.censored += int(np.count_nonzero(censored))
+
+        limit = np.where(censored, CENSORED, _nodes(rows["modes"]))
+        nothing, last = np.full(len(ids), np.nan), np.full(len(ids), np.iinfo(np.int64).max)
+        way = {
+            "id": np.concatenate([ids, of_visit, ids]),
+            "order": np.concatenate([np.full(len(ids), -1), visits["number"].to_numpy(dtype=np.int64), last]),
+            "node": np.concatenate([np.full(len(ids), START), _nodes(visits["modes"]), limit]),
+            "t": np.concatenate([np.zeros(len(ids)), visits["t"].to_numpy(), rows["t"].to_numpy()]),
+            "norm": np.concatenate([nothing, _floats(visits["gradient_norm"]), nothing]),
+            "loss": np.concatenate([nothing, _floats(visits["loss"]), nothing]),
+        }
+        order = np.lexsort((way["order"], way["id"]))
+        self.add({name: values[order] for name, values in way.items()})
+
+    def add(self, way: Mapping[str, NDArray[np.float64]]) -> None:
+        """Steps in the order of id and time. A step at the node of the one before it is the same stay."""
+        if not len(way["id"]):
+            return
+        id, node = way["id"], way["node"]
+        same_id = id[1:] == id[:-1]
+        first = np.append(True, ~(same_id & (node[1:] == node[:-1])))
+        at = np.flatnonzero(first)  # the first step of each stay
+        ends = np.append(at[1:], len(id))
+        leaves = np.append(id[at][1:] == id[at][:-1], False)  # another stay of the same id follows
+        source, target = node[at][leaves].astype(np.int64), node[at][np.flatnonzero(leaves) + 1].astype(np.int64)
+        edges, counts = np.unique(np.column_stack([source, target]), axis=0, return_counts=True)
+        for (a, b), count in zip(edges.tolist(), counts.tolist(), strict=True):
+            self.counts[a, b] += count
+
+        norm = np.fmin.reduceat(way["norm"], at)
+        nearest = _position_of_least(way["norm"], at, ends)
+        until = np.where(leaves, way["t"][np.append(at[1:], at[-1])], way["t"][ends - 1])
+        cut = leaves & (np.append(node[at][1:], START) == CENSORED)
+        strata = self.case.problem.strata()
+        whole = 0.5 * float(np.sum(self.case.problem.sigma**2))
+        for mask in np.unique(node[at][(node[at] >= 0) & ~np.isnan(norm)]):
+            here = (node[at] == mask) & ~np.isnan(norm)
+            there = self.stays.setdefault(int(mask), Stays.none())
+            there.trajectories += len(np.unique(id[at][here]))
+            there.stays += int(np.count_nonzero(here))
+            there.cut += int(np.count_nonzero(here & cut))
+            whole_stay = here & ~cut
+            there.dwell.add(until[whole_stay] - way["t"][at][whole_stay])
+            there.gradient_norm.add(norm[here])
+            there.closest = min(there.closest, float(norm[here].min()))
+            there.excess.add(np.abs(way["loss"][nearest[here]] - strata.loss(int(mask))) / whole)
+
+
+def _position_of_least(
+    values: NDArray[np.float64], at: NDArray[np.int64], ends: NDArray[np.int64]
+) -> NDArray[np.int64]:
+    """The position of the least value of each stretch [at, ends); its first where all are nan."""
+    stretch = np.repeat(np.arange(len(at)), ends - at)
+    order = np.lexsort((np.nan_to_num(values, nan=np.inf), stretch))
+    return order[at]
+
+
+def _nodes(modes: pd.Series[int]) -> NDArray[np.int64]:
+    """Bitmasks; UNKNOWN for null."""
+    known = modes.notna().to_numpy()
+    found: NDArray[np.int64] = np.full(len(modes), UNKNOWN, dtype=np.int64)
+    found[known] = modes[modes.notna()].to_numpy(dtype=np.uint64).astype(np.int64)
+    return found
+
+
+def _floats(column: Any) -> NDArray[np.float64]:
+    values: NDArray[np.float64] = column.to_numpy(dtype=np.float64, na_value=np.nan)
+    return values
