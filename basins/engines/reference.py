@@ -8,20 +8,22 @@ budget would hold.
 from __future__ import annotations
 
 import warnings
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import integrate as scipy_integrate
 
 from basins import flow
 from basins.engines.base import Array, Ends, Leg, Settings, Stop, Visits, at_rest
 from basins.problem import Problem
 
-# scipy's stubs leave out n_stages, hence Any.
-EXPLICIT: dict[str, Any] = {"RK45": scipy_integrate.RK45, "DOP853": scipy_integrate.DOP853}
-IMPLICIT: dict[str, Any] = {"Radau": scipy_integrate.Radau, "BDF": scipy_integrate.BDF}
-METHODS = (*EXPLICIT, *IMPLICIT, "LSODA")
+if TYPE_CHECKING:
+    from scipy.integrate import OdeSolver
+
+STAGES = {"RK45": 6, "DOP853": 12}
+"""Evaluations that an attempted step of an explicit method takes: scipy's n_stages."""
+
+METHODS = (*STAGES, "Radau", "BDF", "LSODA")
 
 
 class Field:
@@ -148,25 +150,22 @@ class _Trajectory:
             return Stop.BUDGET
         return None
 
-    def solver(self) -> scipy_integrate.OdeSolver[Any]:
+    def solver(self) -> OdeSolver[Any]:
+        from scipy import integrate  # as slow to import as all of basins: only who integrates waits for it
+
         method, settings = self.settings.method, self.settings
         options: dict[str, Any] = {"rtol": settings.rtol, "atol": settings.atol, "max_step": self.max_step}
-        kind: type[scipy_integrate.OdeSolver[Any]]
-        if method in EXPLICIT:
-            kind = EXPLICIT[method]
-        else:
-            kind = IMPLICIT.get(method, scipy_integrate.LSODA)
+        if method not in STAGES:
             options["jac"] = lambda t, W: -self.problem.hessian(W)
-        return kind(self.field, self.t, self.state, self.t_end, **options)
+        solver: OdeSolver[Any] = getattr(integrate, method)(self.field, self.t, self.state, self.t_end, **options)
+        return solver
 
     def rejected(self) -> int:
-        """Rejected steps: an explicit attempt costs n_stages evaluations, so attempts are known; -1 for implicit
+        """Rejected steps: an explicit attempt costs its stages in evaluations, so attempts are known; -1 for implicit
         methods.
         """
-        kind = EXPLICIT.get(self.settings.method)
-        if kind is None:
-            return -1
-        return self.solver_evaluations // int(kind.n_stages) - self.steps
+        stages = STAGES.get(self.settings.method)
+        return -1 if stages is None else self.solver_evaluations // stages - self.steps
 
 
 def _visits(rows: list[tuple[int, float, float, Array]], n: int) -> Visits:
