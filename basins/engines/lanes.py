@@ -92,7 +92,9 @@ class Lanes:
         """Carry every row to its stop, `lanes` rows at a time."""
         code = compiled_or_none(shape_of(problem), self.lanes)
         if code is None:
-            return Reference().integrate(problem, leg, settings)
+            # LSODA, too, changes its method where a row is stiff.
+            method = "LSODA" if settings.method == SWITCHING else settings.method
+            return Reference().integrate(problem, leg, replace(settings, engine=Reference.name, method=method))
         return run(code, problem, leg, settings)
 
 

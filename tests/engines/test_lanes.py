@@ -1,5 +1,7 @@
 """The lanes engine against scipy, and against itself with other lanes."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from lanes_cases import SHAPES, everything, gaussian, leg, problem_of
@@ -7,7 +9,7 @@ from scipy.integrate import solve_ivp
 
 from basins.engines import lanes as lanes_engine
 from basins.engines.base import Settings, Stop
-from basins.engines.lanes import EngineWarning, Lanes
+from basins.engines.lanes import SWITCHING, EngineWarning, Lanes
 from basins.engines.reference import Reference
 
 U = 2.0**-53
@@ -88,7 +90,8 @@ def test_bytes_do_not_depend_on_order_or_batches():
     assert b"".join(part.state.tobytes() for part in parts) == whole.state.tobytes()
 
 
-def test_no_target_for_this_cpu_says_so_and_uses_the_reference(monkeypatch):
+@pytest.mark.parametrize(("method", "instead"), [("DOP853", "DOP853"), (SWITCHING, "LSODA")])
+def test_no_target_for_this_cpu_says_so_and_uses_the_reference(method, instead, monkeypatch):
     def no_target(shape, lanes):
         raise RuntimeError("No available targets are compatible with triple")
 
@@ -97,9 +100,9 @@ def test_no_target_for_this_cpu_says_so_and_uses_the_reference(monkeypatch):
     problem = problem_of((2, 2, 2, 2))
     task = leg(gaussian(problem, 3), level=0.5 * problem.sigma_min**2)
     with pytest.warns(EngineWarning, match="reference engine"):
-        ends = Lanes().integrate(problem, task, SETTINGS)
+        ends = Lanes().integrate(problem, task, replace(SETTINGS, method=method))
     lanes_engine.compiled_or_none.cache_clear()
-    assert everything(ends) == everything(Reference().integrate(problem, task, SETTINGS))
+    assert everything(ends) == everything(Reference().integrate(problem, task, replace(SETTINGS, method=instead)))
 
 
 def test_a_shape_too_large_for_the_cache_says_so_and_still_runs():
