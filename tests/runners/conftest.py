@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 import standins  # noqa: F401 - so that its folder is on the path that workers get
+from experiments import tiny
 
+from basins.runners import run
 from basins.runners.base import ONE_THREAD, Runner, search_path
 from basins.runners.inline import Inline
 from basins.runners.processes import Processes
@@ -63,3 +66,11 @@ def maker(name: str, request: pytest.FixtureRequest) -> Make:
         return runner
 
     return make
+
+
+@pytest.fixture(scope="session")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The run as one process makes it, one shard after the other."""
+    path = tmp_path_factory.mktemp("undisturbed") / "run"
+    run(tiny(), path, on="inline")
+    return path

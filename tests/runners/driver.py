@@ -2,13 +2,29 @@
 
 from __future__ import annotations
 
+import os
 import signal
+import subprocess
 import sys
+from pathlib import Path
 
 from experiments import tiny
 
 from basins.progress import Event
 from basins.runners import run
+from basins.runners.base import search_path
+
+
+def started(path: Path | str, on: str, workers: int = 2, trajectories: int = 6500) -> subprocess.Popen[str]:
+    """Such a driver, in a process group of its own."""
+    return subprocess.Popen(
+        [sys.executable, __file__, str(path), on, str(workers), str(trajectories)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        process_group=0,
+        env={**os.environ, "PYTHONPATH": search_path()},
+    )
 
 
 def say(event: Event) -> None:

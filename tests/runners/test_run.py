@@ -9,35 +9,26 @@ import shutil
 import signal
 import socket
 import subprocess
-import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
+from driver import started
 from experiments import data_files, tiny
 
 import basins
 from basins.errors import RunError
 from basins.progress import AttemptLost, Event, Listener, RunEnded, RunStarted, ShardDone
 from basins.runners import run
-from basins.runners.base import Runner, search_path
+from basins.runners.base import Runner
 from basins.runners.inline import Inline
 from basins.runners.processes import Processes
 from basins.shard import Task, work
 from basins.store import open_run
 
 Make = Callable[..., Runner]
-DRIVER = Path(__file__).with_name("driver.py")
-
-
-@pytest.fixture(scope="session")
-def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The run as one process makes it, one shard after the other."""
-    path = tmp_path_factory.mktemp("undisturbed") / "run"
-    run(tiny(), path, on="inline")
-    return path
 
 
 @pytest.fixture
@@ -53,14 +44,6 @@ def part(run: Path, kind: str, shard: int, case: int = 0) -> Path:
 
 
 # --- bytes -----------------------------------------------------------------------------------------------------------
-
-
-def test_the_same_bytes_on_any_runner_with_any_number_of_workers(make: Make, undisturbed: Path, tmp_path: Path) -> None:
-    expected = data_files(undisturbed)
-    assert sum(name.startswith("trajectories/") for name in expected) == 9
-    for workers in (1, 2, 3):
-        run(tiny(), tmp_path / str(workers), on=make(), workers=workers)
-        assert data_files(tmp_path / str(workers)) == expected
 
 
 def test_the_comparison_sees_one_bit_and_one_file(undisturbed: Path, copy: Path) -> None:
@@ -108,7 +91,7 @@ def test_a_driver_killed_three_times_changes_no_byte(tmp_path: Path) -> None:
     chance = random.Random(3)
     left = shards = 14
     for on in ("inline", "processes", "inline"):
-        with _driver(tmp_path / "run", on, 2, longer) as driver:
+        with started(tmp_path / "run", on, 2, longer) as driver:
             assert driver.stdout is not None
             events = [driver.stdout.readline().strip() for _ in range(1 + chance.randint(1, 2))]
             assert events[0] == "RunStarted"
@@ -125,46 +108,21 @@ def test_a_driver_killed_three_times_changes_no_byte(tmp_path: Path) -> None:
 def test_a_driver_on_ray_killed_and_interrupted_changes_no_byte(undisturbed: Path, tmp_path: Path) -> None:
     """The same on an embedded Ray: SIGKILL, then Ctrl-C as a terminal sends it, then to the end."""
     for end, how in ((os.kill, signal.SIGKILL), (os.killpg, signal.SIGINT)):
-        with _driver(tmp_path / "run", "ray", 2) as driver:
+        with started(tmp_path / "run", "ray", 2) as driver:
             assert driver.stdout is not None
             events = [driver.stdout.readline().strip() for _ in range(3)]
             assert events == ["RunStarted", "ShardDone", "ShardDone"]
             end(driver.pid, how)
             _, errors = driver.communicate(timeout=60)
             assert driver.returncode == -how, errors
-    with _driver(tmp_path / "run", "ray", 2) as driver:
+    with started(tmp_path / "run", "ray", 2) as driver:
         assert driver.wait(120) == 0
     assert data_files(tmp_path / "run") == data_files(undisturbed)
 
 
-def test_a_cluster_at_an_address_is_joined_and_left(
-    one_ray: None, undisturbed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Another process joins this one's Ray by RAY_ADDRESS and its token, and does not end it."""
-    import ray
-
-    monkeypatch.setenv("RAY_ADDRESS", ray.get_runtime_context().gcs_address)
-    with _driver(tmp_path / "run", "ray", 2) as driver:
-        _, errors = driver.communicate(timeout=120)
-        assert driver.returncode == 0, errors
-    assert data_files(tmp_path / "run") == data_files(undisturbed)
-    assert ray.get(ray.put("alive")) == "alive"
-
-
-def test_a_cluster_with_another_token_is_refused_before_anything_is_written(
-    one_ray: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    import ray
-
-    monkeypatch.setenv("RAY_AUTH_TOKEN", "f" * 64)
-    with pytest.raises(RunError, match="has another token; give the cluster's own in RAY_AUTH_TOKEN_PATH"):
-        run(tiny(), tmp_path / "run", on="ray", address=ray.get_runtime_context().gcs_address)
-    assert not (tmp_path / "run").exists()
-
-
 def test_ctrl_c_stops_cleanly_and_the_same_command_resumes(undisturbed: Path, tmp_path: Path) -> None:
     """SIGINT to the whole process group, as a terminal sends it: exit by KeyboardInterrupt, no worker's traceback."""
-    with _driver(tmp_path / "run", "processes", 2) as driver:
+    with started(tmp_path / "run", "processes", 2) as driver:
         assert driver.stdout is not None
         assert driver.stdout.readline().strip() == "RunStarted"
         assert driver.stdout.readline().strip() == "ShardDone"
@@ -206,22 +164,11 @@ def test_workers_killed_between_two_files_of_a_shard_change_no_byte(undisturbed:
 
 
 def test_two_drivers_on_one_run_do_no_harm(undisturbed: Path, tmp_path: Path) -> None:
-    with _driver(tmp_path / "run", "inline", 1) as one, _driver(tmp_path / "run", "inline", 1) as other:
+    with started(tmp_path / "run", "inline", 1) as one, started(tmp_path / "run", "inline", 1) as other:
         for driver in (one, other):
             _, errors = driver.communicate(timeout=60)
             assert driver.returncode == 0, errors
     assert data_files(tmp_path / "run") == data_files(undisturbed)
-
-
-def _driver(path: Path, on: str, workers: int, trajectories: int = 6500) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        [sys.executable, str(DRIVER), str(path), on, str(workers), str(trajectories)],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        process_group=0,
-        env={**os.environ, "PYTHONPATH": search_path()},
-    )
 
 
 # --- resumed, lost, damaged ------------------------------------------------------------------------------------------

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import socket
 import sys
 import time
 from collections import Counter
@@ -11,17 +10,17 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
-from standins import CASE, calls, script, spans, summary
+from driver import started
+from experiments import data_files, tiny
+from standins import CASE, calls, script, scripted, spans, summary
 
-from basins.errors import ArgumentError, RunError
+from basins.errors import RunError
 from basins.progress import AttemptLost, Event, Listener, ShardDone
-from basins.runners import ledger, run, runner_of
-from basins.runners.actors import AHEAD, LOOK, Bound
+from basins.runners import ledger, run
 from basins.runners.base import ONE_THREAD, Runner
 from basins.runners.ledger import Ledger, failure
 from basins.runners.pool import WRITING
 from basins.runners.processes import Processes
-from basins.runners.ray import Ray
 from basins.shard import Task
 
 Make = Callable[..., Runner]
@@ -59,7 +58,7 @@ def check_failure_is_raised(runner: Runner, folder: Path) -> None:
     """A shard that raises is tried once and named with its cause."""
     script(folder, {(3, 1): "raise"})
     with pytest.raises(RunError, match=f"shard 3 of case {CASE} failed: ValueError: scripted failure") as raised:
-        carried_out(runner, folder, 5)
+        carried_out(runner, folder, 5, workers=1)
     assert isinstance(raised.value.__cause__, ValueError)
     assert [call["attempt"] for call in calls(folder) if call["shard"] == 3] == [1]
 
@@ -82,7 +81,7 @@ def test_a_shard_that_raises_fails_the_run(make: Make, tmp_path: Path) -> None:
 def test_a_refusal_keeps_its_three_parts(make: Make, tmp_path: Path) -> None:
     script(tmp_path, {(1, 1): "refuse"})
     with pytest.raises(RunError) as raised:
-        carried_out(make(work=SCRIPTED), tmp_path, 3)
+        carried_out(make(work=SCRIPTED), tmp_path, 3, workers=1)
     error = raised.value
     expected = (f"shard 1 of case {CASE}: scripted refusal", "the script", "change the script")
     assert (error.what, error.where, error.remedy) == expected
@@ -120,6 +119,14 @@ def test_slow_shards_are_waited_for_and_no_more_are_in_flight_than_workers(make:
     assert max(sum(begun <= now < ended for begun, ended in spans(tmp_path)) for now, _ in spans(tmp_path)) <= 2
 
 
+def test_the_same_bytes_on_any_runner_with_any_number_of_workers(make: Make, undisturbed: Path, tmp_path: Path) -> None:
+    expected = data_files(undisturbed)
+    assert sum(name.startswith("trajectories/") for name in expected) == 9
+    for workers in (1, 3):
+        run(tiny(), tmp_path / str(workers), on=make(), workers=workers)
+        assert data_files(tmp_path / str(workers)) == expected
+
+
 # --- where workers can die -------------------------------------------------------------------------------------------
 
 
@@ -135,109 +142,6 @@ def test_a_shard_that_kills_every_worker_fails_the_run(
     with pytest.raises(RunError, match=f"shard 1 of case {CASE} lost its worker 2 times"):
         carried_out(make_remote(work=SCRIPTED), tmp_path, 2, workers=1)
     assert sum(call["shard"] == 1 for call in calls(tmp_path)) == 2
-
-
-def test_a_shard_is_given_up_at_its_fifth_loss() -> None:
-    events: list[Event] = []
-    ledger = Ledger(tasks(2), events.append)
-    for attempt in range(1, 5):
-        assert ledger.take() == (Task(CASE, 0), attempt)
-        ledger.lost([Task(CASE, 0)], "killed")
-    assert ledger.take() == (Task(CASE, 0), 5)
-    with pytest.raises(RunError, match="lost its worker 5 times, the last time: killed"):
-        ledger.lost([Task(CASE, 0)], "killed")
-    assert [event.attempt for event in events if isinstance(event, AttemptLost)] == [1, 2, 3, 4, 5]
-
-
-class Clock:
-    """Seconds that go by when a test says so."""
-
-    now = 0.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
-def lose_until_it_ends(ledger: Ledger, rounds: int, others_done: bool) -> None:
-    """Two shards are taken and lost, in turn, again and again; between two rounds a third is done, or not."""
-    taken = [ledger.take()[0] for _ in range(2)]
-    for _ in range(rounds):
-        for task in taken:
-            ledger.lost([task], "gone")
-            assert ledger.take()[0] == task
-        if others_done:
-            third, _ = ledger.take()
-            ledger.done(third, summary(third.case, third.shard))
-
-
-def test_losses_among_others_are_not_held_against_a_shard() -> None:
-    """Machines come and go: others are lost too, and others are done. At MOST_ATTEMPTS it ends all the same."""
-    many = Ledger(tasks(200), lambda event: None)
-    lose_until_it_ends(many, ledger.MOST_ATTEMPTS - 2, others_done=True)
-    with pytest.raises(RunError, match=f"lost its worker {ledger.MOST_ATTEMPTS} times"):
-        lose_until_it_ends(Ledger(tasks(200), lambda event: None), ledger.MOST_ATTEMPTS, others_done=True)
-
-
-def test_losses_of_all_shards_are_held_against_each() -> None:
-    """Where nothing is done meanwhile it is no machine that went: workers too small for any shard end the run soon."""
-    with pytest.raises(RunError, match=f"lost its worker {ledger.ATTEMPTS} times"):
-        lose_until_it_ends(Ledger(tasks(2), lambda event: None), 100, others_done=False)
-
-
-def test_deadlines_follow_what_shards_of_the_case_took() -> None:
-    clock = Clock()
-    book = Ledger([Task("a", 0), Task("b", 0), Task("a", 1)], lambda event: None, clock=clock)
-    first, other = book.take()[0], book.take()[0]
-    clock.now = 1e6
-    assert book.overdue() == []
-    assert book.patience() is None
-    clock.now = 1e6 + 100.0
-    book.done(first, summary("a", 0))
-    again = book.take()[0]
-    took = 1e6 + 100.0
-    assert book.deadline(again) == ledger.SLACK * took
-    assert book.deadline(other) == float("inf"), "another case may be slower"
-    clock.now = took + 10 * took - 1
-    assert (book.overdue(), book.patience()) == ([], 1.0)
-    clock.now += 1
-    assert book.overdue() == [again]
-    assert book.patience() == 0.0
-    book.lost([again], book.late(again))
-    assert book.take() == (again, 2)
-    assert book.deadline(again) == 20 * took, "twice as long at the second attempt"
-
-
-def test_short_shards_have_a_minute_and_a_deadline_that_is_asked_for_is_kept() -> None:
-    clock = Clock()
-    for asked, least in ((None, ledger.LEAST), (5.0, 5.0)):
-        book = Ledger(tasks(2), lambda event: None, asked, clock)
-        book.done(book.take()[0], summary(CASE, 0))
-        assert book.deadline(book.take()[0]) == least
-
-
-def test_what_is_in_flight_follows_the_cluster() -> None:
-    class Cluster:
-        cores = 2.0
-
-        def cluster_resources(self) -> dict[str, float]:
-            return {"CPU": self.cores} if self.cores else {}
-
-        def nodes(self) -> list[dict[str, object]]:
-            return [{"NodeID": "own", "Alive": True}]
-
-    class There:
-        def answers(self) -> bool:
-            return True
-
-    clock, cluster = Clock(), Cluster()
-    bound = Bound(cluster, "own", None, There(), clock)  # type: ignore[arg-type]
-    seen = []
-    for cores in (2.0, 8.0, 0.0, 3.0):
-        cluster.cores = cores
-        seen.append(bound())
-        clock.now += LOOK
-    assert seen == [2 * AHEAD, 8 * AHEAD, AHEAD, 3 * AHEAD]
-    assert Bound(cluster, "own", 5, There())() == 5  # type: ignore[arg-type]
 
 
 def test_a_shard_past_its_deadline_is_done_elsewhere(make_remote: Make, tmp_path: Path) -> None:
@@ -260,6 +164,34 @@ def test_workers_that_die_at_their_start_end_the_run(tmp_path: Path, monkeypatch
         carried_out(Processes(work=SCRIPTED), tmp_path, 3)
 
 
+# --- a Ray that is there already -------------------------------------------------------------------------------------
+
+
+def test_a_cluster_at_an_address_is_joined_and_left(
+    one_ray: None, undisturbed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another process joins this one's Ray by RAY_ADDRESS and its token, and does not end it."""
+    import ray
+
+    monkeypatch.setenv("RAY_ADDRESS", ray.get_runtime_context().gcs_address)
+    with started(tmp_path / "run", "ray", 2) as driver:
+        _, errors = driver.communicate(timeout=120)
+        assert driver.returncode == 0, errors
+    assert data_files(tmp_path / "run") == data_files(undisturbed)
+    assert ray.get(ray.put("alive")) == "alive"
+
+
+def test_a_cluster_with_another_token_is_refused_before_anything_is_written(
+    one_ray: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import ray
+
+    monkeypatch.setenv("RAY_AUTH_TOKEN", "f" * 64)
+    with pytest.raises(RunError, match="has another token; give the cluster's own in RAY_AUTH_TOKEN_PATH"):
+        run(tiny(), tmp_path / "run", on="ray", address=ray.get_runtime_context().gcs_address)
+    assert not (tmp_path / "run").exists()
+
+
 # --- the suite sees what it should -----------------------------------------------------------------------------------
 
 
@@ -274,8 +206,6 @@ class Broken:
     def check(self) -> None: ...
 
     def run(self, tasks: Sequence[Task], run_path: str, workers: int | None, on_event: Listener) -> None:
-        from standins import scripted
-
         ledger = Ledger(tasks, on_event)
         while ledger.unfinished:
             task, attempt = ledger.take()
@@ -349,7 +279,7 @@ def test_a_worker_holds_few_shards_that_it_has_not_committed(make_remote: Make, 
 def test_a_commit_that_raises_fails_the_run(make: Make, tmp_path: Path) -> None:
     script(tmp_path, {(2, 1): "raise at commit"})
     with pytest.raises(RunError, match=f"shard 2 of case {CASE} failed: ValueError: scripted failure"):
-        carried_out(make(work=SCRIPTED), tmp_path, 4)
+        carried_out(make(work=SCRIPTED), tmp_path, 4, workers=1)
 
 
 def test_a_worker_that_dies_at_a_commit_loses_what_it_integrates_too(make_remote: Make, tmp_path: Path) -> None:
@@ -358,72 +288,6 @@ def test_a_worker_that_dies_at_a_commit_loses_what_it_integrates_too(make_remote
     assert sorted((e.task.shard, e.attempt) for e in events if isinstance(e, AttemptLost)) == [(0, 1), (1, 1)]
     done = {e.summary.task.shard: e.attempt for e in events if isinstance(e, ShardDone)}
     assert done == {0: 2, 1: 2, 2: 1, 3: 1}
-
-
-def test_a_worker_is_one_loss_however_many_shards_it_had() -> None:
-    """Else whoever was being committed beside a shard that kills would speak for it, again and again."""
-    many = Ledger(tasks(20), lambda event: None)
-    killer, _ = many.take()
-    for attempt in range(1, ledger.ATTEMPTS):
-        beside, _ = many.take()
-        many.lost([beside, killer], "killed")
-        assert many.take()[0] == beside
-        many.done(beside, summary(CASE, beside.shard))
-        assert many.take() == (killer, attempt + 1)
-    with pytest.raises(RunError, match=f"{killer} lost its worker {ledger.ATTEMPTS} times"):
-        many.lost([killer], "killed")
-
-
-# --- what is refused at the door -------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("address", ["nowhere", "ray://127.0.0.1:10001", "http://head:8265", "auto", ":6379"])
-def test_an_address_that_is_none_is_refused(address: str) -> None:
-    with pytest.raises(ArgumentError, match="no address of a Ray cluster"):
-        Ray(address).check()
-
-
-def test_an_address_where_nothing_listens_is_refused_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    with socket.socket() as taken:  # bound, not listening: refused
-        taken.bind(("127.0.0.1", 0))
-        address = f"127.0.0.1:{taken.getsockname()[1]}"
-        begun = time.monotonic()
-        with pytest.raises(RunError, match="no Ray cluster answers"):
-            runner_of("ray", address).check()
-        monkeypatch.setenv("RAY_ADDRESS", address)
-        with pytest.raises(RunError, match="no Ray cluster answers"):
-            runner_of("ray").check()
-        assert time.monotonic() - begun < 10
-
-
-def test_what_listens_but_is_no_ray_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("basins.runners.ray.ANSWER", 1.5)
-    with socket.socket() as silent:
-        silent.bind(("127.0.0.1", 0))
-        silent.listen()
-        with pytest.raises(RunError, match="does not answer as Ray does"):
-            Ray(f"127.0.0.1:{silent.getsockname()[1]}").check()
-
-
-def test_unknown_runners_and_senseless_options_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(ArgumentError, match="did you mean 'processes'"):
-        runner_of("process")
-    with pytest.raises(ArgumentError, match="'inline' has no address"):
-        runner_of("inline", "127.0.0.1:6379")
-    with pytest.raises(ArgumentError, match="'inline' has no deadline"):
-        runner_of("inline", deadline=60.0)
-    for name in ("ray", "processes"):
-        with pytest.raises(ArgumentError, match=r"deadline = nan; give seconds, more than 0"):
-            runner_of(name, deadline=float("nan"))
-    with pytest.raises(ArgumentError, match="workers = 0"):
-        run(_unread(), tmp_path / "run", workers=0)
-    assert not (tmp_path / "run").exists()
-
-
-def _unread() -> object:
-    from basins.experiment import Experiment
-
-    return Experiment(name="never", seed=0, cases=(), blocks_per_shard=1, visits_every=0, rows="all", text="")
 
 
 def _alive(pid: int) -> bool:

@@ -6,8 +6,6 @@ import json
 import os
 import random
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -16,6 +14,7 @@ import pandas as pd
 import pyarrow.dataset
 import pytest
 from click.testing import CliRunner
+from driver import started
 from experiments import data_files, tiny
 from proxy import Fault, Proxy
 from servers import Store
@@ -25,10 +24,7 @@ from basins.cli import main
 from basins.errors import RunError
 from basins.progress import Event, ShardDone
 from basins.runners import run
-from basins.runners.base import search_path
 from basins.store import files_at, open_run
-
-DRIVER = Path(__file__).parents[1] / "runners" / "driver.py"
 
 
 @pytest.fixture(scope="session")
@@ -48,17 +44,6 @@ def objects(uri: str) -> dict[str, bytes]:
     """Every object of a run that promises its bytes."""
     files = files_at(uri)
     return {path: files.get(path) for path in files.paths("") if not path.startswith("telemetry/")}
-
-
-def driver(uri: str, on: str, workers: int = 2) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        [sys.executable, str(DRIVER), uri, on, str(workers), "6500"],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        process_group=0,
-        env={**os.environ, "PYTHONPATH": search_path()},
-    )
 
 
 def test_the_run_is_that_of_a_folder_and_is_resumed(uri: str, undisturbed: dict[str, bytes]) -> None:
@@ -156,7 +141,7 @@ def test_worker_processes_inherit_the_credentials(uri: str, undisturbed: dict[st
 
 @pytest.mark.slow
 def test_an_embedded_ray_inherits_the_credentials(uri: str, undisturbed: dict[str, bytes]) -> None:
-    with driver(uri, "ray") as one:
+    with started(uri, "ray") as one:
         _, errors = one.communicate(timeout=300)
         assert one.returncode == 0, errors
     assert objects(uri) == undisturbed
@@ -164,7 +149,7 @@ def test_an_embedded_ray_inherits_the_credentials(uri: str, undisturbed: dict[st
 
 @pytest.mark.slow
 def test_two_drivers_on_one_run_do_no_harm(uri: str, undisturbed: dict[str, bytes]) -> None:
-    with driver(uri, "processes") as one, driver(uri, "inline") as other:
+    with started(uri, "processes") as one, started(uri, "inline") as other:
         for each in (one, other):
             _, errors = each.communicate(timeout=300)
             assert each.returncode == 0, errors
@@ -176,7 +161,7 @@ def test_a_driver_killed_and_interrupted_changes_no_byte(uri: str, undisturbed: 
     """SIGKILL, then Ctrl-C, each in the middle, then to the end; no worker's debris is swept, for there is none."""
     chance = random.Random(5)
     for end, how in ((os.kill, signal.SIGKILL), (os.killpg, signal.SIGINT)):
-        with driver(uri, "processes") as one:
+        with started(uri, "processes") as one:
             assert one.stdout is not None
             events = [one.stdout.readline().strip() for _ in range(3)]
             assert events == ["RunStarted", "ShardDone", "ShardDone"]
@@ -205,7 +190,7 @@ def test_a_run_goes_through_a_store_that_fails_and_stands_still(
         monkeypatch.setenv("AWS_ENDPOINT_URL", proxy.endpoint)
         proxy.faults += [Fault("PUT", f"part-0000000{shard}", "cut", after=1_000) for shard in range(7)]
         proxy.faults += [Fault("PUT", "blocks/", "deaf", times=3), Fault("HEAD", "trajectories/", "503", times=3)]
-        with driver(uri, "processes") as one:
+        with started(uri, "processes") as one:
             assert one.stdout is not None
             assert [one.stdout.readline().strip() for _ in range(2)] == ["RunStarted", "ShardDone"]
             store.stop()
