@@ -120,6 +120,8 @@ class TestSaddle:
         assert found.rank[0] == 1
         assert found.margin[0] < 1e-12
         assert found.rank_gap[0] < 1e-12
+        rate = problem.sigma_min  # at which a rounding error would leave; ten such escapes have passed
+        assert found.time[0] > 10 * np.log(2.0**53) / rate
 
     def test_outlasted_at_the_origin(self) -> None:
         """The limit W = 0 has no norm to be relative to: the size is the start's."""
