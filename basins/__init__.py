@@ -4,7 +4,7 @@
     limits = basins.integrate(problem, W0)
     proved = basins.certify(problem, W0)
     run = basins.run("examples/iris.toml", out="runs/iris")
-    run = basins.extend("runs/iris", budget=10**6)
+    run = basins.extend("runs/iris", budget=10**7)
     run = basins.open_run("runs/iris")
 
 Names are resolved when they are first used, so that `import basins` stays light: no ray, no matplotlib, no pandas.

@@ -69,7 +69,7 @@ class Settings:
     t_end: float = np.inf
     certify: bool = True
     at_start: bool = False
-    budget: int = 200_000
+    budget: int = 1_000_000
     delta: float = 1e-6
     compress: bool = True
 

@@ -106,7 +106,7 @@ PATIENCE = 40
 
 
 PLATEAU = 180_000
-"""A row that has spent so many evaluations and is still on a plateau goes to the reference engine's Radau, which
+"""A row that has spent so many evaluations on a plateau and is still there goes to the reference engine's Radau, which
 crosses the longest in some 2,000 of them (0.2 s of Python). No share of the budget: a larger budget has to continue
 the same path (`basins extend`)."""
 
