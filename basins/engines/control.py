@@ -16,6 +16,9 @@ from numba.extending import intrinsic
 from basins.engines.base import REST, Array, Stop
 from basins.engines.rows import GOES_ON
 
+COMPILED_IN = "32ef20f4e0c4"
+"""Digest of what other files give to this code: numba's cache looks at this one alone (tests/engines/test_cache.py)."""
+
 LEVEL, RESTING, T_END = int(Stop.LEVEL), int(Stop.RESTING), int(Stop.T_END)
 BUDGET, NON_FINITE = int(Stop.BUDGET), int(Stop.NON_FINITE)
 

@@ -19,6 +19,9 @@ from basins.engines.rows import GOES_ON, STIFF, Rows
 from basins.engines.tableau import MAX_FACTOR, MIN_FACTOR
 from basins.engines.visited import doubled, first_of, is_visit, note, room_for
 
+COMPILED_IN = "297d22141542"
+"""Digest of what other files give to this code: numba's cache looks at this one alone (tests/engines/test_cache.py)."""
+
 STEP_UNDERFLOW = int(Stop.STEP_UNDERFLOW)
 
 STIFFNESS, CALM = 5.0, 6

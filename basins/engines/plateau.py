@@ -24,6 +24,9 @@ from basins.engines.rows import BACK, GOES_ON, RESISTS, Rows
 from basins.engines.visited import doubled, first_of, is_visit, note, room_for
 from basins.rounding import U
 
+COMPILED_IN = "ff8dbab54d54"
+"""Digest of what other files give to this code: numba's cache looks at this one alone (tests/engines/test_cache.py)."""
+
 LEAST = 15.0
 """h rho below which a row goes back. DOP853 would go 6 / rho with 12 evaluations, RKC 15 / rho with 5; but an
 evaluation costs RKC several times as much, its coefficients and norms not being in vectors (7.5 is slower)."""

@@ -26,6 +26,9 @@ from basins.strata import Stratum
 
 TARGET, REPLICATES, POPULATION, KEEP, SWEEPS = 1e-12, 8, 1000, 0.2, 10
 
+LOOK = 2.0
+"""Seconds between two looks at what was committed."""
+
 Reached = Callable[[str, int, Level], None]
 """Told of each level that a replicate has reached: the case's name, the replicate, the level."""
 
@@ -182,10 +185,6 @@ def _watching(files: Files, manifest: TailManifest, tasks: list[Task], reached: 
         over.set()
         watcher.join()
         look()
-
-
-LOOK = 2.0
-"""Seconds between two looks at what was committed."""
 
 
 def _check_case(case: Case, stratum: int | None, alone: bool) -> None:
