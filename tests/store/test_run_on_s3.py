@@ -157,11 +157,17 @@ def test_two_drivers_on_one_run_do_no_harm(uri: str, undisturbed: dict[str, byte
 
 
 @pytest.mark.slow
-def test_a_driver_killed_and_interrupted_changes_no_byte(uri: str, undisturbed: dict[str, bytes]) -> None:
-    """SIGKILL, then Ctrl-C, each in the middle, then to the end; no worker's debris is swept, for there is none."""
+def test_a_driver_killed_and_interrupted_changes_no_byte(uri: str, tmp_path: Path) -> None:
+    """SIGKILL, then Ctrl-C, each in the middle, then to the end; no worker's debris is swept, for there is none.
+
+    22 shards: a driver leaves up to six with its workers, who may still commit them.
+    """
+    longer = 20_000
+    run(tiny(trajectories=longer), tmp_path / "undisturbed", on="inline")
+    undisturbed = data_files(tmp_path / "undisturbed")
     chance = random.Random(5)
     for end, how in ((os.kill, signal.SIGKILL), (os.killpg, signal.SIGINT)):
-        with started(uri, "processes") as one:
+        with started(uri, "processes", 2, longer) as one:
             assert one.stdout is not None
             events = [one.stdout.readline().strip() for _ in range(3)]
             assert events == ["RunStarted", "ShardDone", "ShardDone"]
@@ -170,7 +176,7 @@ def test_a_driver_killed_and_interrupted_changes_no_byte(uri: str, undisturbed: 
             _, errors = one.communicate(timeout=60)
             assert one.returncode == -how, errors
     assert set(objects(uri)) < set(undisturbed)
-    run(tiny(), uri, on="inline")
+    run(tiny(trajectories=longer), uri, on="inline")
     assert objects(uri) == undisturbed
 
 
