@@ -16,7 +16,7 @@ test: $(VENV)/.dev
 slow: $(VENV)/.dev
 	$(BIN)/python -m pytest -m slow
 
-# A hundred faults, each of which hits something: half an hour on two idle cores. SEED=7 for other times of them.
+# A hundred faults, each of which hits something: a quarter of an hour on two cores. SEED=7 for other times of them.
 SEED ?= 1
 chaos: $(VENV)/.dev
 	$(BIN)/python -m chaos --seed $(SEED) --faults 100
