@@ -37,6 +37,20 @@ def antisymmetric() -> tuple[Problem, np.ndarray]:
 
 
 class TestMinimum:
+    def test_a_budget_spent_below_the_level_is_certified_where_it_stands(self) -> None:
+        """Engines go on to 1 - 2 delta, so that rounding cannot take a certificate back; proved it is at 1 - delta."""
+        problem = Problem.from_spectrum([2.0, 1.0], d_x=2, hidden=(2,))
+        start, delta = gaussian(problem, 1, 0.5), 0.1
+        slowly = {"engine": "reference", "method": "RK45", "rtol": 1e-12, "delta": delta}
+        to_the_end = integrate(problem, start, **slowly)
+        most = int(to_the_end.evaluations[0])
+        spent = [integrate(problem, start, budget=budget, **slowly) for budget in range(most - 60, most, 6)]
+        between = [one for one in spent if 1 - one.loss[0] / (0.5 * problem.sigma_min**2) > delta]
+        assert between
+        assert all(one.verdict[0] == Verdict.minimum and delta < one.margin[0] < 2 * delta for one in between)
+        assert to_the_end.margin[0] > 2 * delta
+        assert all(one.verdict[0] == Verdict.censored for one in spent[: -len(between)])
+
     def test_certified_by_the_level(self) -> None:
         problem = Problem.from_spectrum([2.0, 1.0, 0.5], d_x=5, hidden=(4, 4))
         found = integrate(problem, gaussian(problem, 20, 0.5))
