@@ -29,8 +29,9 @@ types: $(VENV)/.dev
 	$(BIN)/mypy --strict basins
 
 # The peers have an environment of their own.
-bench: $(VENV)/.run $(PEERS)/.peers
+bench: $(VENV)/.dev $(PEERS)/.peers
 	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/run.py --peers $(PEERS)/bin/python
+	$(BIN)/python benchmarks/picture.py
 
 # What a decade of P(T > t) costs: benchmarks/rare.md. A quarter of an hour.
 bench-rare: $(VENV)/.run $(PEERS)/.peers
