@@ -57,8 +57,8 @@ def on_stable_manifold(
         unfitted = [i for i in range(problem.d_y) if i not in modes]
         last[unfitted] = -first[unfitted]
         W_1, W_2 = (np.zeros(shape) for shape in problem.shapes)
-        np.fill_diagonal(W_1, first)
-        np.fill_diagonal(W_2, last)
+        i = np.arange(min(problem.d_y, problem.hidden[0]))
+        W_1[i, i], W_2[i, i] = first[i], last[i]
         W = problem.pack([W_1, W_2])
     if distance > 0:
         off = np.random.Generator(np.random.Philox(key=np.array([seed, 1], dtype=np.uint64)))

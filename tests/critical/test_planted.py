@@ -61,6 +61,13 @@ def runge_kutta(problem: Problem, W: np.ndarray, t_end: float, step: float) -> n
     return W
 
 
+def test_a_diagonal_start_is_zero_off_the_first_d_y_modes() -> None:
+    problem = Problem.from_spectrum([2.0, 1.0], d_x=5, hidden=(4,))
+    W_1, W_2 = problem.unpack(on_stable_manifold(problem, (0,), "diagonal", seed=2))
+    assert [*zip(*np.nonzero(W_1), strict=True)] == [*zip(*np.nonzero(W_2), strict=True)] == [(0, 0), (1, 1)]
+    assert W_2[1, 1] == -W_1[1, 1]
+
+
 def test_diagonal_starts_stay_without_zeros() -> None:
     """As long as the integrator treats components alike. scipy's explicit methods sum stages in a BLAS that rounds a
     component by its position, and on this shape such a start escapes there: theory.md 6.8 needs that proviso."""
