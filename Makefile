@@ -13,8 +13,9 @@ run: $(VENV)/.run
 test: $(VENV)/.dev
 	$(BIN)/python -m pytest -m "not slow" -n auto --maxprocesses 4 --dist loadfile
 
+# Some take more than the five minutes after which a test that hangs says where; saying it may end a test that runs.
 slow: $(VENV)/.dev
-	$(BIN)/python -m pytest -m slow
+	$(BIN)/python -m pytest -m slow -o faulthandler_timeout=3600
 
 # A hundred faults, each of which hits something: a quarter of an hour on two cores. SEED=7 for other times of them.
 SEED ?= 1
