@@ -8,12 +8,9 @@ from rich.console import Console
 
 from basins.describe import Description, PlannedCase
 from basins.estimate import law_text
-from basins.estimate.sentences import (
-    widths_text,
-)
+from basins.estimate.sentences import widths_text
 from basins.experiment import Experiment
 from basins.pages.screen import columns, counted, duration, heading, indented, paragraph, shortened, size
-from basins.pages.screen import console as console
 
 
 def print_plan(out: Console, experiment: Experiment, plan: Sequence[PlannedCase], workers: int, where: str) -> None:

@@ -19,7 +19,6 @@ from basins.estimate.sentences import (
 )
 from basins.limits import REASONS, Reason
 from basins.pages.screen import columns, counted, heading, indented, paragraph, shortened
-from basins.pages.screen import console as console
 
 FEW = 20
 """Up to so many cases are each printed in full."""

@@ -13,7 +13,6 @@ from basins.estimate.sentences import (
 )
 from basins.experiment import Case
 from basins.pages.screen import columns, heading, indented, paragraph, shortened
-from basins.pages.screen import console as console
 from basins.show import Again, Row, Shown, compared, why
 from basins.strata import mask_to_modes
 

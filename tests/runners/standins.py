@@ -20,6 +20,11 @@ COMMITTED = 0.5
 """Seconds before a worker is killed: what it did before is long reported then."""
 
 
+def tasks(count: int) -> list[Task]:
+    """The first shards of CASE."""
+    return [Task(CASE, shard) for shard in range(count)]
+
+
 def script(folder: Path, table: dict[tuple[int, int], str] | None = None) -> None:
     """Lay down what shall happen, by (shard, attempt): raise, refuse, unpicklable, kill, stall or slow as it is
     integrated; "raise at commit", "kill at commit" or "slow at commit" as it is committed."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from standins import CASE, summary
+from standins import CASE, summary, tasks
 
 from basins.errors import RunError
 from basins.progress import AttemptLost, Event
@@ -11,10 +11,6 @@ from basins.runners import ledger
 from basins.runners.actors import AHEAD, LOOK, Bound
 from basins.runners.ledger import Ledger
 from basins.shard import Task
-
-
-def tasks(count: int) -> list[Task]:
-    return [Task(CASE, shard) for shard in range(count)]
 
 
 def test_a_shard_is_given_up_at_its_fifth_loss() -> None:

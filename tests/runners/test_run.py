@@ -11,7 +11,7 @@ import socket
 import subprocess
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -22,13 +22,10 @@ import basins
 from basins.errors import RunError
 from basins.progress import AttemptLost, Event, Listener, RunEnded, RunStarted, ShardDone
 from basins.runners import run
-from basins.runners.base import Runner
 from basins.runners.inline import Inline
 from basins.runners.processes import Processes
 from basins.shard import Task, work
 from basins.store import open_run
-
-Make = Callable[..., Runner]
 
 
 @pytest.fixture
