@@ -40,6 +40,7 @@ from basins.store import (
     rows,
 )
 from basins.store.layers import Layer, read_layer, read_layers
+from basins.store.manifest import refuse_read_only
 from basins.store.replaced import replaced
 from basins.store.view import View
 
@@ -69,6 +70,7 @@ def create_or_resume(
     if isinstance(budget, bool) or not isinstance(budget, int) or not 1 <= budget <= MOST_BUDGET:
         remedy = f"give evaluations, 1 to {MOST_BUDGET:,}"
         raise ArgumentError(f"budget = {budget!r}", where="budget", remedy=remedy)
+    refuse_read_only(manifest, files.uri)
     missing = sum(len(missing_shards(files, manifest, case)) for case in manifest.cases)
     if missing:
         raise RunError(

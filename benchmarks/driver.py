@@ -36,7 +36,7 @@ from basins.runners.inline import Inline
 from basins.runners.processes import Processes
 from basins.runners.ray import Ray
 from basins.shard import Commit, ShardSummary, Task, Telemetry
-from basins.store import Manifest, create_or_resume, files_at, layout, parquet, rows
+from basins.store import Manifest, create_or_resume, files_at, layout, rows
 from basins.store.layout import COMMIT_ORDER
 
 TEXT = """
@@ -189,7 +189,7 @@ def resume(shards: int, folder: Path) -> None:
 
 def lay_down(path: Path, shards: int) -> None:
     """A run of so many shards, GONE of them missing, with its digests."""
-    from basins.store.commit import LOOKED_AT
+    from basins.store.commit import LOOKED_AT, encoded
     from basins.store.digests import DigestBook
 
     files = files_at(path)
@@ -206,7 +206,7 @@ def lay_down(path: Path, shards: int) -> None:
         for kind in COMMIT_ORDER:
             file = path / layout.part(kind, case.key, shard)
             if shard in read:
-                file.write_bytes(parquet.encode(tables[kind], manifest.footer(case, shard) | {"rows": "0"}))
+                file.write_bytes(encoded(tables[kind], manifest.footer(case, shard) | {"rows": "0"}))
                 last[kind] = file
             else:
                 os.link(last[kind], file)

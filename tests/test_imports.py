@@ -15,7 +15,7 @@ PACKAGE = Path(basins.__file__).parent
 
 # From the ground up; a room may import rooms on lower floors, and its neighbours on its own floor.
 FLOORS = [
-    ["errors", "rounding", "versions"],
+    ["errors", "rounding", "versions", "later"],
     ["flow", "strata", "reduction", "normal", "drawing", "compression.frames", "compression.chi", "intervals"],
     ["problem"],
     ["planted", "certificates", "critical", "exact", "laws", "compression"],

@@ -3,7 +3,7 @@
 door.py has what every command shares; the commands are in the files beside it, by what they are about.
 """
 
-from basins.cli import checks, codim, figures, jobs, runs, tail
+from basins.cli import checks, codim, figures, jobs, migration, runs, tail
 from basins.cli.door import INTERRUPTED, line, main, refusing
 
 __all__ = ["INTERRUPTED", "line", "main", "refusing"]

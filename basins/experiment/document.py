@@ -14,6 +14,7 @@ from pydantic.fields import FieldInfo
 
 from basins.engines.base import Settings
 from basins.errors import ExperimentError, nearest
+from basins.later import without_defaults
 from basins.problem import Flow
 
 Rows = Literal["all", "exceptions"]
@@ -32,6 +33,20 @@ class Table(BaseModel):
     """A TOML table. A field's description ends the sentence "give ...", which is said where its value is refused."""
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+    def spelt_out(self) -> dict[str, Any]:
+        """Every key with its value, as the canonical text has it: not those without a value, and not those that were
+        declared `LATER` while they have their default (later.py)."""
+        return without_defaults(self.model_dump(exclude_none=True), self.later_keys())
+
+    @classmethod
+    def later_keys(cls) -> dict[str, Any]:
+        """Key -> default, of the keys that were declared `LATER`."""
+        return {
+            name: field.default
+            for name, field in cls.model_fields.items()
+            if isinstance(field.json_schema_extra, dict) and field.json_schema_extra.get("later")
+        }
 
 
 Seed = Annotated[int, Field(ge=0, lt=1 << 64, description="a whole number from 0 to 2^64 - 1")]

@@ -47,6 +47,7 @@ from basins.experiment.document import (
     short,
     validated,
 )
+from basins.later import defaults_of_later_fields, without_defaults
 from basins.laws import BLOCK, Law, law_of
 from basins.problem import Problem
 
@@ -198,7 +199,8 @@ class Experiment:
         head = {key: getattr(document, key) for key in ("name", "seed", "blocks_per_shard", "visits_every")}
         most = max(case.trajectories for case in cases)
         head["rows"] = document.rows or ("all" if most <= ALL_ROWS else "exceptions")
-        text = tomli_w.dumps({**head, "case": tables})
+        later = {name: value for name, value in document.spelt_out().items() if name in Document.later_keys()}
+        text = tomli_w.dumps({**head, **later, "case": tables})
         if document.blocks_per_shard == "auto":
             head["blocks_per_shard"] = None
         return cls(cases=tuple(cases), text=text, **head)
@@ -224,8 +226,13 @@ def load(path: str | Path) -> Experiment:
     return Experiment.from_toml(text, path.parent, source=str(path))
 
 
+def spelt_out(settings: Settings) -> dict[str, Any]:
+    """Every setting, less those that were declared `LATER` while they have their default (later.py)."""
+    return without_defaults(asdict(settings), defaults_of_later_fields(settings))
+
+
 def _settings_to_dict(settings: Settings) -> dict[str, Any]:
-    values = asdict(settings)
+    values = spelt_out(settings)
     values["t_end"] = "inf" if np.isinf(settings.t_end) else settings.t_end  # JSON has no infinity
     return values
 
@@ -265,12 +272,12 @@ class _Workshop:
             law.check(problem)
         except ArgumentError as error:
             raise _placed(error, where, "law") from None
-        engine = asdict(settings)
+        engine = spelt_out(settings)
         table = {
             "name": one.name,
             "trajectories": one.trajectories,
-            "data": given.model_dump(exclude_none=True),
-            "network": network.model_dump(),
+            "data": given.spelt_out(),
+            "network": network.spelt_out(),
             "law": {"name": law.name, **law.parameters()},
             "engine": {"name": engine.pop("engine"), **engine},
         }

@@ -6,6 +6,7 @@ from abc import ABC, abstractmethod
 from dataclasses import fields
 from typing import Any, ClassVar
 
+from basins.later import defaults_of_later_fields, without_defaults
 from basins.normal import Array
 from basins.problem import Problem
 
@@ -18,8 +19,12 @@ class Law(ABC):
     null: ClassVar[bool] = False
 
     def parameters(self) -> dict[str, Any]:
-        """The parameters as given, JSON-able: `law_of(law.name, **law.parameters()) == law`."""
+        """The parameters as given, JSON-able: `law_of(law.name, **law.parameters()) == law`.
+
+        A parameter that was declared `LATER` is left out while it has its default (later.py).
+        """
         given = {field.name: getattr(self, field.name) for field in fields(self)}  # type: ignore[arg-type]
+        given = without_defaults(given, defaults_of_later_fields(self))
         return {name: list(value) if isinstance(value, tuple) else value for name, value in given.items()}
 
     def canonical(self, problem: Problem) -> dict[str, Any]:

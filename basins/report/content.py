@@ -32,7 +32,6 @@ from basins.report.tables import (
     tail_table,
     transition_tables,
 )
-from basins.store import schemas
 from basins.store.commit import experiment_text
 from basins.summary import CaseSummary
 from basins.summary.reading import Reading
@@ -286,7 +285,7 @@ def _provenance(run: Run) -> Table:
         ("seed", str(manifest.seed)),
         ("rows kept", manifest.rows),
         ("shards' digests, SHA-256 of all", _digest_of_digests(run)),
-        ("schema of the run", str(schemas.VERSION)),
+        ("schema of the run", str(manifest.schema)),
         *((f"layer {layer.number}", f"integrated again, budget {layer.budget:,}") for layer in run.layers),
         *((f"made with {name}", version) for name, version in manifest.versions),
     ]

@@ -5,18 +5,19 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable
-from dataclasses import asdict, replace
+from dataclasses import replace
 from typing import Any
 
 import pyarrow as pa
 
 from basins.errors import RunError
 from basins.experiment import Case, Experiment
+from basins.experiment.experiment import spelt_out
 from basins.store import layout, parquet, schemas
 from basins.store.contents import Contents
 from basins.store.files import Files
 from basins.store.layout import COMMIT_ORDER, Kind
-from basins.store.manifest import Manifest, refuse_if_different
+from basins.store.manifest import Manifest, refuse_if_different, refuse_read_only
 from basins.store.rows import ShardTables
 
 # --- creation and resumption ------------------------------------------------------------------
@@ -52,6 +53,7 @@ def create_or_resume(files: Files, experiment: Experiment) -> Manifest:
             files.put(path, content[path])
     # Read back also what was just written: another driver may have created another run here at the same moment.
     manifest, text = read_manifest(files), experiment_text(files)
+    refuse_read_only(manifest, files.uri)
     if experiment.auto:
         wanted = replace(wanted, blocks_per_shard=manifest.blocks_per_shard)
     refuse_if_different(manifest, text, wanted, experiment.text, files.uri)
@@ -103,8 +105,13 @@ def cases_table(manifest: Manifest) -> pa.Table:
             "blocks": manifest.plan(case).blocks,
             "shards": manifest.plan(case).shards,
         }
-        rows.append(row | asdict(case.settings))
-    return pa.Table.from_pylist(rows, schema=schemas.CASES)
+        rows.append(row | spelt_out(case.settings))
+    schema = schemas.CASES
+    for name in sorted(set().union(*rows) - set(schema.names)):  # settings added later that some case has
+        for row, case in zip(rows, manifest.cases, strict=True):
+            row[name] = getattr(case.settings, name)
+        schema = schema.append(pa.field(name, pa.array([row[name] for row in rows]).type, nullable=False))
+    return pa.Table.from_pylist(rows, schema=schema)
 
 
 # --- a shard's files ------------------------------------------------------------------
@@ -117,12 +124,10 @@ def commit_shard(files: Files, contents: Contents, case: Case, shard: int, table
     that a driver that comes later learns them without trusting the disk.
     """
     keys = contents.footer(case, shard)
-    data: dict[Kind, pa.Buffer] = {
-        kind: parquet.encode(getattr(tables, kind), keys) for kind in ("visits", "trajectories")
-    }
+    data: dict[Kind, pa.Buffer] = {kind: encoded(getattr(tables, kind), keys) for kind in ("visits", "trajectories")}
     shas = {kind: hashlib.sha256(buffer).hexdigest() for kind, buffer in data.items()}
     of_others = {f"sha256.{kind}": sha for kind, sha in shas.items()} | {"rows": str(len(tables.trajectories))}
-    data["blocks"] = parquet.encode(tables.blocks, keys | of_others)
+    data["blocks"] = encoded(tables.blocks, keys | of_others)
     shas["blocks"] = hashlib.sha256(data["blocks"]).hexdigest()
     for kind in COMMIT_ORDER:
         files.put(layout.part(kind, case.key, shard), data[kind])
@@ -130,10 +135,16 @@ def commit_shard(files: Files, contents: Contents, case: Case, shard: int, table
 
 
 FOOTER_ORDER = (
-    "schema", "experiment", "case", "first_id", "trajectories", "layer", "budget",
-    "sha256.visits", "sha256.trajectories", "rows",
+    "schema", "experiment", "case", "seed", "law", "first_id", "trajectories", "visits_every", "kept", "layer",
+    "budget", "sha256.visits", "sha256.trajectories", "rows",
 )  # fmt: skip
-"""What a shard's footers carry, in the order in which `commit_shard` writes it, the last three in the block file."""
+"""What a shard's footers carry, in the order in which `commit_shard` writes it, the last three in the block file.
+"experiment" is of schema 1; "seed", "law", "visits_every" and "kept" are of schema 2."""
+
+
+def encoded(table: pa.Table, keys: dict[str, str]) -> pa.Buffer:
+    """A shard's table as the bytes of its file, by the schema that its footer names."""
+    return parquet.encode(table if keys["schema"] == "1" else parquet.occurring(table), keys)
 
 
 def is_committed(files: Files, case: str, shard: int) -> bool:

@@ -16,7 +16,7 @@ from typing import Any
 
 from basins.errors import RunError
 from basins.experiment import Case
-from basins.store import layout, schemas
+from basins.store import layout
 from basins.store.files import Files
 from basins.store.folder import Folder
 from basins.store.manifest import Manifest, canonical_json
@@ -57,8 +57,8 @@ class Layer:
     def to_json(self) -> bytes:
         return canonical_json(
             {
-                "schema": schemas.VERSION,
-                "experiment": self.manifest.digest,
+                "schema": self.manifest.schema,
+                **_whose(self.manifest),
                 "layer": self.number,
                 "over": self.number - 1,  # 0 is the run's base
                 "budget": self.budget,
@@ -74,11 +74,8 @@ class Layer:
         """The layer that `to_json` wrote. Raises RunError for one that it did not, or of another run."""
         try:
             content = json.loads(data)
-            if (content["schema"], content["experiment"], content["layer"]) != (
-                schemas.VERSION,
-                manifest.digest,
-                number,
-            ):
+            wanted = {"schema": manifest.schema, **_whose(manifest), "layer": number}
+            if {name: content.get(name) for name in wanted} != wanted:
                 raise ValueError("it is of another run, layer or schema version")
             cases: dict[str, Any] = content["cases"]
             return cls(
@@ -94,6 +91,11 @@ class Layer:
                 where=where,
                 remedy="put back a copy of it, or move the layer's folder away and extend again",
             ) from error
+
+
+def _whose(manifest: Manifest) -> dict[str, Any]:
+    """What says which run a layer is of; its cases are named by their keys. Schema 1 named the experiment's digest."""
+    return {"experiment": manifest.digest} if manifest.schema == 1 else {"seed": manifest.seed}
 
 
 def read_layer(files: Files, manifest: Manifest, number: int) -> Layer | None:

@@ -38,6 +38,7 @@ class Manifest:
     rows: Rows
     cases: tuple[Case, ...]
     versions: tuple[tuple[str, str], ...]
+    schema: int = schemas.VERSION
 
     @classmethod
     def of(cls, experiment: Experiment) -> Manifest:
@@ -59,7 +60,7 @@ class Manifest:
     def to_json(self) -> bytes:
         return canonical_json(
             {
-                "schema": schemas.VERSION,
+                "schema": self.schema,
                 "experiment": {"name": self.name, "seed": self.seed, "digest": self.digest},
                 "plan": {
                     "block": BLOCK,
@@ -83,9 +84,10 @@ class Manifest:
             schema = content["schema"]
         except (ValueError, KeyError, TypeError) as error:
             raise _damaged(where, error) from error
-        if schema != schemas.VERSION:
+        if schema not in schemas.READABLE:
+            known = " and ".join(map(str, schemas.READABLE))
             raise RunError(
-                f"a run of schema version {schema}; this basins reads version {schemas.VERSION}",
+                f"a run of schema version {schema}; this basins reads versions {known}",
                 where=where,
                 remedy="use the basins that made it (its version is in manifest.json)",
             )
@@ -100,6 +102,7 @@ class Manifest:
                 rows=plan["rows"],
                 cases=tuple(Case.from_dict(case) for case in content["cases"]),
                 versions=tuple(sorted(content["versions"].items())),
+                schema=schema,
             )
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise _damaged(where, error) from error
@@ -135,14 +138,23 @@ class Manifest:
         return plan.ids(plan.shard(shard))
 
     def footer(self, case: Case, shard: int) -> dict[str, str]:
-        """The key-values that each of a shard's files carries: whose it is, and which ids it holds."""
+        """The key-values that each of a shard's files carries: what its rows depend on, and nothing else.
+
+        So a shard is the same file in every run that has these ids of this case, however many ids or cases follow.
+        """
         ids = self.ids(case, shard)
+        of_ids = {"case": case.key, "first_id": str(ids.start), "trajectories": str(len(ids))}
+        if self.schema == 1:
+            return {"schema": "1", "experiment": self.digest, **of_ids}
         return {
-            "schema": str(schemas.VERSION),
-            "experiment": self.digest,
+            "schema": str(self.schema),
             "case": case.key,
+            "seed": str(self.seed),
+            "law": json.dumps(case.law.canonical(case.problem), sort_keys=True, separators=(",", ":")),
             "first_id": str(ids.start),
             "trajectories": str(len(ids)),
+            "visits_every": str(self.visits_every),
+            "kept": self.rows,
         }
 
 
@@ -182,6 +194,16 @@ def refuse_if_different(there: Manifest, text_there: str, here: Manifest, text_h
     if changed or [case.key for case in there.cases] != [case.key for case in here.cases]:
         what = f"{layout.MANIFEST} has been edited{': ' if changed else ''}{_said(changed)}"
         raise RunError(what, where=where, remedy=OTHER_OUT)
+
+
+def refuse_read_only(manifest: Manifest, where: str) -> None:
+    """Raises RunError for a run of an older schema: its shards are read, and none is added to them."""
+    if manifest.schema != schemas.VERSION:
+        raise RunError(
+            f"a run of schema version {manifest.schema}, which is read-only",
+            where=where,
+            remedy=f"write it again in version {schemas.VERSION}: basins migrate {where} --out NEW",
+        )
 
 
 def refuse_other_versions(manifest: Manifest, where: str) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -50,6 +51,53 @@ def encode(table: pa.Table, keys: Mapping[str, str]) -> pa.Buffer:
         write_page_checksum=True,
     )
     return sink.getvalue()
+
+
+def one_array(column: pa.ChunkedArray) -> pa.Array:
+    """A column of text as one array with one dictionary."""
+    column = column.unify_dictionaries()
+    if column.num_chunks == 1:
+        return column.chunk(0)
+    return pa.concat_arrays(column.chunks) if column.num_chunks else pa.array([], column.type)
+
+
+def occurring(table: pa.Table) -> pa.Table:
+    """The table with the dictionary of each text column cut down to the words that occur, in the vocabulary's order.
+
+    So a word that is added to a vocabulary later changes no byte of a file in which it does not occur.
+    """
+    for position, field in enumerate(table.schema):
+        if pa.types.is_dictionary(field.type):
+            column = one_array(table[position])
+            codes = np.asarray(column.indices.fill_null(-1))
+            used = np.unique(codes[codes >= 0])
+            new = np.full(len(column.dictionary) + 1, -1, dtype=np.int8)  # its last entry is for null, code -1
+            new[used] = np.arange(len(used))
+            indices = pa.array(new[codes], field.type.index_type, mask=codes < 0)
+            words = column.dictionary.take(pa.array(used, pa.int64()))
+            table = table.set_column(position, field, pa.DictionaryArray.from_arrays(indices, words))
+    return table
+
+
+def with_words(table: pa.Table, words: Mapping[str, tuple[str, ...]]) -> pa.Table:
+    """The table with the whole vocabulary as the dictionary of each text column: `words`, by column.
+
+    Raises ValueError for a word that is not in it.
+    """
+    for position, field in enumerate(table.schema):
+        if pa.types.is_dictionary(field.type) and field.name in words:
+            column, whole = one_array(table[position]), words[field.name]
+            there = column.dictionary.to_pylist()
+            unknown = [word for word in there if word not in whole]
+            if unknown:
+                raise ValueError(f"{field.name} = {unknown[0]!r}, a word that this version does not know")
+            codes = column.indices.fill_null(-1).to_numpy(zero_copy_only=False)
+            new = np.array([*(whole.index(word) for word in there), -1], dtype=np.int8)[codes]
+            indices = pa.array(new, field.type.index_type, mask=new < 0)
+            table = table.set_column(
+                position, field, pa.DictionaryArray.from_arrays(indices, pa.array(whole, pa.string()))
+            )
+    return table
 
 
 def read(files: Files, path: str, columns: list[str] | None = None, where: Any = None) -> pa.Table:

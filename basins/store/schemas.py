@@ -1,8 +1,9 @@
 """The tables of a run, column by column. Built explicitly, so that nothing a library adds can change the bytes.
 
-Text columns are dictionaries of int8 codes into fixed vocabularies, always whole: bytes do not depend on which words
-occurred. A null is a value that is not known or does not exist; a float that is not a number is stored as null.
-`case` is no column: it is the partition's name, case=KEY.
+Text columns are dictionaries of int8 codes. In memory the dictionary is the whole vocabulary; a file has the words that
+occur in it, in the vocabulary's order, so that a word that is added later changes no file that does not use it. A null
+is a value that is not known or does not exist; a float that is not a number is stored as null. `case` is no column: it
+is the partition's name, case=KEY.
 """
 
 from __future__ import annotations
@@ -12,8 +13,15 @@ import pyarrow as pa
 
 from basins.limits import CERTIFICATES, REASONS, VERDICTS
 
-VERSION = 1
-"""Version of everything on this page and of the layout; a run of another version is refused."""
+VERSION = 2
+"""Version of everything on this page and of the layout: what is written."""
+
+READABLE = (1, 2)
+"""Versions that are read. A run of an older one is read-only: `basins migrate` writes it again in this one.
+
+1: footers named the digest of the experiment, and every file had its vocabularies whole.
+2: footers name what the rows depend on (`Manifest.footer`), and a file has the words that occur in it.
+"""
 
 
 def _of(words: tuple[str, ...]) -> pa.DataType:
@@ -123,6 +131,10 @@ CASES = pa.schema(
 """One row a case, in the experiment's order."""
 
 SCHEMAS = {"trajectories": TRAJECTORIES, "visits": VISITS, "blocks": BLOCKS}
+
+
+WORDS = {"verdict": VERDICTS, "certificate": CERTIFICATES, "reason": REASONS}
+"""The vocabulary of each text column of trajectories."""
 
 
 def octave(t: np.ndarray) -> np.ndarray:

@@ -82,4 +82,7 @@ class View:
                 where=files.uri,
                 remedy="run again: it is computed again",
             ) from None
-        return table.replace_schema_metadata(None)
+        try:
+            return parquet.with_words(table.replace_schema_metadata(None), schemas.WORDS)
+        except ValueError as error:
+            raise parquet.damaged(files, path, error) from None

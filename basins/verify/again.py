@@ -18,7 +18,7 @@ from basins.extension import compute_rows
 from basins.laws import BLOCK
 from basins.shard import compute_shard
 from basins.show import Row
-from basins.store import Kind, Manifest, layout, parquet
+from basins.store import Kind, Manifest, layout, parquet, schemas
 from basins.store.layers import Layer
 from basins.verify.finding import Finding, Trouble
 from basins.verify.place import Place
@@ -65,8 +65,11 @@ def _compare(place: Place, manifest: Manifest, case: Case, shard: int, block: in
     inside = (pc.field("id") >= ids.start) & (pc.field("id") < ids.stop)
     where = {"trajectories": inside, "visits": inside, "blocks": pc.field("block") == block}
     there = {
-        kind: parquet.read(place.files, layout.part(kind, case.key, shard), where=where[kind]).replace_schema_metadata(
-            None
+        kind: parquet.with_words(
+            parquet.read(place.files, layout.part(kind, case.key, shard), where=where[kind]).replace_schema_metadata(
+                None
+            ),
+            schemas.WORDS,
         )
         for kind in layout.COMMIT_ORDER
     }

@@ -16,14 +16,13 @@ from basins.errors import RunError
 from basins.experiment import Case, watched
 from basins.extension import spent
 from basins.laws import BLOCK, Planted
-from basins.limits import CERTIFICATES, REASONS, VERDICTS, Certificate, Verdict
+from basins.limits import VERDICTS, Certificate, Verdict
 from basins.store import Kind, Manifest, schemas
 from basins.store.layers import Layer
 from basins.store.replaced import replaced
 from basins.store.view import View
 
 Column = NDArray[Any]
-WORDS = {"verdict": VERDICTS, "certificate": CERTIFICATES, "reason": REASONS}
 
 
 def wrong_rows(
@@ -63,10 +62,12 @@ def _columns(table: pa.Table) -> tuple[dict[str, Column], str | None]:
         column = table[name].combine_chunks()
         if isinstance(column, pa.ChunkedArray):
             column = column.chunk(0) if column.num_chunks else pa.array([], column.type)
-        if name in WORDS:
-            if tuple(column.dictionary.to_pylist()) != WORDS[name]:
+        if name in schemas.WORDS:
+            words = column.dictionary.to_pylist()
+            if words != [word for word in schemas.WORDS[name] if word in words]:
                 return {}, name
-            found[name] = column.indices.fill_null(-1).to_numpy(zero_copy_only=False)
+            codes = column.indices.fill_null(-1).to_numpy(zero_copy_only=False)
+            found[name] = np.array([*map(schemas.WORDS[name].index, words), -1], dtype=np.int8)[codes]
         elif pa.types.is_integer(column.type):
             found[name] = column.fill_null(0).to_numpy(zero_copy_only=False)
             found[f"{name} known"] = column.is_valid().to_numpy(zero_copy_only=False)

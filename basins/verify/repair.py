@@ -10,11 +10,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from basins.errors import RunError
-from basins.store import Files, Manifest, layout, parquet, schemas
+from basins.store import Files, Manifest, layout, parquet
 from basins.store.commit import cases_table, committed_digests, is_committed
 from basins.store.digests import DigestBook, batch_text, read_batch
 from basins.store.layout import COMMIT_ORDER, DIGEST_BATCH
-from basins.store.manifest import canonical_json
+from basins.store.manifest import canonical_json, refuse_read_only
 from basins.verify.finding import Finding, Trouble
 from basins.verify.place import Place
 
@@ -31,6 +31,7 @@ def repair(files: Files, manifest: Manifest, places: Sequence[Place], findings: 
     mine = [one for one in findings if one.trouble in REPAIRED]
     if not mine:
         return None
+    refuse_read_only(manifest, files.uri)
     taken = {path.split("/")[1] for path in files.paths(layout.SET_ASIDE)}
     folder = layout.set_aside(next(k for k in range(1, 10_000) if f"{k:04d}" not in taken))
     why: dict[str, list[str]] = {}
@@ -42,7 +43,7 @@ def repair(files: Files, manifest: Manifest, places: Sequence[Place], findings: 
         if here:
             _repair(files, place, here, folder)
     if any(one.trouble is Trouble.cases for one in mine):
-        keys = {"schema": str(schemas.VERSION), "experiment": manifest.digest}
+        keys = {"schema": str(manifest.schema), "experiment": manifest.digest}
         files.put(layout.CASES, parquet.encode(cases_table(manifest), keys))
     return folder
 

@@ -16,7 +16,7 @@ from basins.errors import RunError
 from basins.experiment import Case
 from basins.limits import VERDICTS
 from basins.store import Kind, layout, parquet, schemas
-from basins.store.commit import FOOTER_ORDER
+from basins.store.commit import FOOTER_ORDER, encoded
 from basins.store.digests import batch_text, read_batch
 from basins.store.layout import COMMIT_ORDER, DIGEST_BATCH
 from basins.verify.finding import Finding, Trouble
@@ -137,7 +137,7 @@ def _written_so(kind: Kind, keys: Mapping[str, str], table: pa.Table, data: byte
     """Whether the rows and the footer's keys, written again, are these bytes: sees a flipped bit without a digest."""
     rows = table.combine_chunks().cast(schemas.SCHEMAS[kind])  # without what a reader notes of each column
     in_order = {name: keys[name] for name in FOOTER_ORDER if name in keys}
-    again: pa.Buffer = parquet.encode(rows, in_order)
+    again: pa.Buffer = encoded(rows, in_order)
     return bool(again.equals(pa.py_buffer(data)))
 
 

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import tomllib
 from collections.abc import Iterator
-from dataclasses import asdict
 from typing import Any
 
 from basins.errors import RunError
-from basins.store import Files, Manifest, layout, parquet, schemas
+from basins.experiment.experiment import spelt_out
+from basins.store import Files, Manifest, layout, parquet
 from basins.store.commit import cases_table
 from basins.store.layers import Layer
 from basins.store.layout import COMMIT_ORDER
@@ -43,7 +42,7 @@ def check_what_it_is(files: Files, manifest: Manifest) -> list[Finding]:
 def _not_as_written(files: Files, manifest: Manifest) -> Iterator[str]:
     """The manifest has one spelling, with keys and plan that follow from its numbers: where it differs from it."""
     there, written = files.get(layout.MANIFEST), manifest.to_json()
-    if json.loads(there)["schema"] == schemas.VERSION and there != written:
+    if there != written:
         lines = zip(there.decode(errors="replace").splitlines(), written.decode().splitlines(), strict=False)
         first = next(((a.strip(), b.strip()) for a, b in lines if a != b), ("its end", "nothing"))
         yield f"edited: it says {first[0][:60]} where {first[1][:60]} follows from the rest"
@@ -56,7 +55,7 @@ def _disagreements(manifest: Manifest, values: dict[str, Any]) -> Iterator[str]:
     pairs += [(name, values[name], getattr(manifest, name)) for name in ("visits_every", "rows")]
     pairs.append(("number of cases", len(values["case"]), len(manifest.cases)))
     for table, case in zip(values["case"], manifest.cases, strict=False):
-        engine = asdict(case.settings)
+        engine = spelt_out(case.settings)
         engine["name"] = engine.pop("engine")
         pairs += [
             (f"case {table['name']!r}: {key}", table[key], value)
@@ -81,7 +80,7 @@ def check_cases(files: Files, manifest: Manifest, same_writer: bool) -> list[Fin
     problems, which experiment.toml only says how to compute, are nowhere else.
     """
     wanted = cases_table(manifest)
-    keys = {"schema": str(schemas.VERSION), "experiment": manifest.digest}
+    keys = {"schema": str(manifest.schema), "experiment": manifest.digest}
     try:
         content, table = files.get(layout.CASES), parquet.read(files, layout.CASES)
         there = parquet.footer(files, layout.CASES).keys

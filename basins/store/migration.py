@@ -1,0 +1,103 @@
+"""A run of an older schema, written again in the present one: `basins migrate RUN --out NEW`.
+
+The rows are the same, row for row; what changes is how a file spells them. Nothing is integrated, and the old run is
+only read. The new run is what the same experiment gives when it is run now, as far as the versions that integrated it
+are the same: the manifest keeps those of the old run.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+
+from basins.errors import RunError
+from basins.store import layout, parquet, schemas
+from basins.store.commit import (
+    cases_table,
+    check_shards,
+    commit_shard,
+    experiment_text,
+    is_committed,
+    read_manifest,
+    shards_there,
+)
+from basins.store.contents import Contents
+from basins.store.digests import DigestBook
+from basins.store.files import Files
+from basins.store.layers import Layer, read_layers
+from basins.store.layout import COMMIT_ORDER
+from basins.store.manifest import Manifest
+from basins.store.rows import ShardTables
+
+Step = Callable[[str, int, int], object]
+"""Told what is being done, how many shards are done, and of how many."""
+
+COPIED = ("telemetry/", layout.VERIFIED)
+"""Folders whose files are copied as they are: no byte of them depends on the schema."""
+
+
+def migrate(old: Files, new: Files, step: Step = lambda *_: None) -> Manifest:
+    """Write the run in `old` again in `new`, an empty place, or one where the same migration was interrupted.
+
+    The manifest is written last, so that a place where it is missing is no run. Raises RunError for a place that is no
+    run, a run that is in the present schema already, a damaged one, and a place that holds something else.
+    """
+    there = read_manifest(old)
+    if there.schema == schemas.VERSION:
+        raise RunError(
+            f"a run of schema version {there.schema}, which is the present one", where=old.uri, remedy="use it as it is"
+        )
+    check_shards(old, there)
+    manifest, text = replace(there, schema=schemas.VERSION), experiment_text(old)
+    _refuse_other_content(new, text)
+    new.put(layout.EXPERIMENT, text.encode())
+    keys = {"schema": str(manifest.schema), "experiment": manifest.digest}
+    new.put(layout.CASES, parquet.encode(cases_table(manifest), keys))
+    layers = read_layers(old, there)
+    pairs = [(old, there, new, manifest), *_layers(old, new, layers, manifest)]
+    total = sum(
+        len(shards_there(source, "trajectories", case.key)) for source, was, _, _ in pairs for case in was.cases
+    )
+    done = 0
+    for source, was, target, becomes in pairs:
+        for _ in _shards(source, was, target, becomes):
+            done += 1
+            step("shards written again", done, total)
+        DigestBook(target, becomes).close()
+    for folder in COPIED:
+        for path in old.paths(folder):
+            new.put(path, old.get(path))
+    new.put(layout.MANIFEST, manifest.to_json())
+    return manifest
+
+
+def _refuse_other_content(new: Files, text: str) -> None:
+    """Raises RunError unless the place is empty, or holds what this migration wrote before it was interrupted."""
+    paths = new.paths("")
+    if layout.MANIFEST in paths:
+        raise RunError("there is a run already", where=new.uri, remedy="give an empty or a new folder")
+    if paths and (layout.EXPERIMENT not in paths or new.get(layout.EXPERIMENT) != text.encode()):
+        raise RunError(f"not empty ({paths[0]} is there)", where=new.uri, remedy="give an empty or a new folder")
+
+
+def _layers(
+    old: Files, new: Files, layers: list[Layer], manifest: Manifest
+) -> Iterator[tuple[Files, Contents, Files, Contents]]:
+    for layer in layers:
+        becomes = replace(layer, manifest=manifest)
+        new.put(layout.layer(layer.number) + layout.LAYER, becomes.to_json())
+        yield layer.files(old), layer, becomes.files(new), becomes
+
+
+def _shards(old: Files, was: Contents, new: Files, becomes: Contents) -> Iterator[int]:
+    """Write every committed shard again; one that is there from before is passed over.
+
+    A shard that has lost a file is left out: the new run has it missing, and the next `basins run` computes it.
+    """
+    for case in becomes.cases:
+        for shard in shards_there(old, "trajectories", case.key):
+            if is_committed(old, case.key, shard) and not is_committed(new, case.key, shard):
+                read = {kind: parquet.read(old, layout.part(kind, case.key, shard)) for kind in COMMIT_ORDER}
+                tables = {kind: table.cast(schemas.SCHEMAS[kind]) for kind, table in read.items()}
+                commit_shard(new, becomes, case, shard, ShardTables(**tables))
+            yield shard
