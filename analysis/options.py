@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 import click
 
 from basins.cli import refusing
-from basins.figures import encoded
-from basins.figures.style import FORMS
+from basins.output.figures import encoded
+from basins.output.figures.style import FORMS
 from basins.store.local import LocalFiles
 from basins.summary.tabulated import FORMS as TABLES
 from basins.summary.tabulated import write

@@ -12,8 +12,8 @@ import click
 from options import FIGURES, FORM, OUT, RUN, named, save, script
 
 import basins
-from basins.figures.of_run import FIGURES as DRAWN
-from basins.report import page
+from basins.output.figures.of_run import FIGURES as DRAWN
+from basins.output.report import page
 from basins.store.local import LocalFiles
 from basins.summary import tabulated
 from basins.summary.reading import Reading

@@ -9,7 +9,7 @@ import click
 from options import FIGURES, FORM, OUT, RUN, named, save, script
 
 import basins
-from basins.figures.occupancy import bounds, occupancy
+from basins.output.figures.occupancy import bounds, occupancy
 from basins.summary import tabulated
 
 

@@ -9,8 +9,8 @@ import click
 from options import FIGURES, FORM, OUT, RUN, named, save, script
 
 import basins
-from basins.figures.survival import Line
-from basins.figures.survival import survival as draw
+from basins.output.figures.survival import Line
+from basins.output.figures.survival import survival as draw
 from basins.summary import summaries, tabulated
 from basins.summary.survival import BANDS, survival
 from basins.summary.tails import tails

@@ -16,30 +16,30 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from basins.certificates import Certified, certify
-    from basins.engines.drive import integrate
+    from basins.classification.classify_batch import integrate
+    from basins.classification.verdict import Certificate, Limits, Reason, Verdict
     from basins.errors import BasinsError
-    from basins.limits import Certificate, Limits, Reason, Verdict
-    from basins.problem import Problem
-    from basins.runners import extend, run
-    from basins.store import Run, open_run
+    from basins.execution.run import extend, run
+    from basins.landscapes.deep_linear.certificates import Certified, certify
+    from basins.landscapes.deep_linear.problem import Problem
+    from basins.run_tables import Run, open_run
 
 __version__ = "0.1.0"
 
 _HOME = {
     "BasinsError": "basins.errors",
-    "Certificate": "basins.limits",
-    "Certified": "basins.certificates",
-    "Limits": "basins.limits",
-    "Problem": "basins.problem",
-    "Reason": "basins.limits",
-    "Run": "basins.store",
-    "Verdict": "basins.limits",
-    "certify": "basins.certificates",
-    "extend": "basins.runners",
-    "integrate": "basins.engines.drive",
-    "open_run": "basins.store",
-    "run": "basins.runners",
+    "Certificate": "basins.classification.verdict",
+    "Certified": "basins.landscapes.deep_linear.certificates",
+    "Limits": "basins.classification.verdict",
+    "Problem": "basins.landscapes.deep_linear.problem",
+    "Reason": "basins.classification.verdict",
+    "Run": "basins.run_tables",
+    "Verdict": "basins.classification.verdict",
+    "certify": "basins.landscapes.deep_linear.certificates",
+    "extend": "basins.execution.run",
+    "integrate": "basins.classification.classify_batch",
+    "open_run": "basins.run_tables",
+    "run": "basins.execution.run",
 }
 
 __all__ = [

@@ -10,14 +10,14 @@ from dataclasses import dataclass
 import numpy as np
 
 from basins import laws
-from basins.certificates import ShapeVerdict, can_test, certify
-from basins.engines import engine_of
-from basins.engines.drive import compression_in
+from basins.classification.classify_batch import compression_in
+from basins.classification.verdict import VERDICTS, Verdict
 from basins.experiment import Case, Experiment
 from basins.experiment.pilot import timed_batches
-from basins.limits import VERDICTS, Verdict
+from basins.integrators import engine_of
+from basins.landscapes.deep_linear.certificates import ShapeVerdict, can_test, certify
+from basins.landscapes.deep_linear.strata import Stratum
 from basins.store import parquet, rows
-from basins.strata import Stratum
 
 STARTS = 1_000
 """Starts on which the certificates of t = 0 are tried."""

@@ -17,12 +17,12 @@ from typing import Any
 import numpy as np
 
 from basins import laws
+from basins.classification.classify_batch import integrate_batch
 from basins.describe import sample_cost
-from basins.engines.drive import integrate_batch
 from basins.errors import ArgumentError
 from basins.estimate.pairs import SEEN, smallest_seen
 from basins.experiment import Case, Experiment
-from basins.intervals import LEVEL, one_sided_upper, trials
+from basins.statistics.binomial import LEVEL, one_sided_upper, trials
 from basins.verify.labels import tighter_settings
 
 MOST = 1 << 60

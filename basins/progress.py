@@ -13,7 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TextIO
 
-from basins.shard import ShardSummary, Task
+from basins.execution.shard import ShardSummary, Task
 
 if TYPE_CHECKING:
     from rich.console import Console

@@ -10,16 +10,16 @@ import numpy as np
 import pyarrow.compute as pc
 
 from basins import laws
-from basins.engines.base import SMALLEST_TOLERANCE, Settings
-from basins.engines.drive import integrate_batch
+from basins.classification.classify_batch import integrate_batch
+from basins.classification.verdict import PATIENCE, REASONS, Reason
 from basins.errors import ArgumentError, RunError
 from basins.estimate.sentences import REMEDIES, modes_text, stratum_text
 from basins.experiment import Case
+from basins.integrators.base import SMALLEST_TOLERANCE, Settings
+from basins.landscapes.deep_linear.strata import mask_to_modes
 from basins.laws import BLOCK
-from basins.limits import PATIENCE, REASONS, Reason
+from basins.run_tables import Run
 from basins.store import layout, parquet, rows
-from basins.store.run import Run
-from basins.strata import mask_to_modes
 
 TIGHTER = 100
 """The second re-integration takes tolerances this many times tighter."""

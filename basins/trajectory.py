@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import integrate
 
-from basins import flow
-from basins.engines.base import Settings
-from basins.problem import Problem
+from basins.integrators.base import Settings
+from basins.landscapes.deep_linear import gradient
+from basins.landscapes.deep_linear.problem import Problem
 
 Array = NDArray[np.float64]
 
@@ -45,7 +45,7 @@ def trajectory(
     By LSODA, which passes plateaus in few steps; exact_zeros: by DOP853, which keeps the zeros of a planted start.
     """
     t, states, complete = _steps(problem, start, t_end, settings, "DOP853" if exact_zeros else "LSODA")
-    network = flow.network(problem.unpack(states))
+    network = gradient.network(problem.unpack(states))
     if problem.flow == "raw":
         assert problem.gram_root is not None
         network = network @ problem.gram_root

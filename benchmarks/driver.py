@@ -26,16 +26,16 @@ from typing import Any
 
 import numpy as np
 
+from basins.classification.verdict import NONE, Limits, Verdict, VisitTable
+from basins.execution.base import Runner
+from basins.execution.driver import carry_out
+from basins.execution.inline import Inline
+from basins.execution.processes import Processes
+from basins.execution.ray import Ray
+from basins.execution.run import run
+from basins.execution.shard import Commit, ShardSummary, Task, Telemetry
 from basins.experiment import Experiment
-from basins.limits import NONE, Limits, Verdict, VisitTable
 from basins.progress import Event, ShardDone
-from basins.runners import run
-from basins.runners.base import Runner
-from basins.runners.driver import carry_out
-from basins.runners.inline import Inline
-from basins.runners.processes import Processes
-from basins.runners.ray import Ray
-from basins.shard import Commit, ShardSummary, Task, Telemetry
 from basins.store import Manifest, create_or_resume, files_at, layout, rows
 from basins.store.layout import COMMIT_ORDER
 

@@ -11,13 +11,13 @@ from numba import njit
 from peers.common import best
 
 from basins import Problem
-from basins.engines.base import Ends, Leg, Settings
-from basins.engines.control import call
-from basins.engines.kernel import OUT, Shape
-from basins.engines.lanes import Lanes, _aligned, shape_of
-from basins.engines.machine import compiled
-from basins.engines.reference import Reference
-from basins.engines.tableau import dop853
+from basins.codegen.jit import compiled
+from basins.integrators.base import Ends, Leg, Settings
+from basins.integrators.scipy import Reference
+from basins.integrators.simd.dop853 import dop853
+from basins.integrators.simd.integrator import Lanes, _aligned, shape_of
+from basins.integrators.simd.step_code import OUT, Shape
+from basins.integrators.simd.stopping import call
 
 
 def spectrum_problem(widths: tuple[int, ...]) -> Problem:

@@ -16,10 +16,10 @@ from itertools import count
 import numpy as np
 
 from basins import laws
-from basins.intervals import two_sided
 from basins.laws import BLOCK
 from basins.rare.levels import Dwell
-from basins.store.run import open_run
+from basins.run_tables import open_run
+from basins.statistics.binomial import two_sided
 
 ALPHA, FEWEST, BUDGET = 0.05, 10, 10**7
 

@@ -23,10 +23,10 @@ import numpy as np
 from run import asked, machine, versions
 
 from basins import Problem, laws
-from basins.engines.base import Settings
-from basins.rare.chains import Learned, Reaction, first_population
+from basins.integrators.base import Settings
 from basins.rare.levels import Dwell
 from basins.rare.replicates import PILOT, Level, Plan, next_level
+from basins.rare.splitting_step import Learned, Reaction, first_population
 from basins.rare.streams import Stream
 from basins.rare.truth import survival
 from basins.rare.whitening import Whitening

@@ -12,7 +12,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from basins.runners import run as carry_out
+from basins.execution.run import run as carry_out
 from basins.store import files_at
 from chaos import deal
 from chaos.cluster import RayCluster

@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from basins.store import Files, layout, open_run
+from basins.run_tables import open_run
+from basins.store import Files, layout
 
 Contents = dict[str, bytes]
 

@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from basins.errors import BasinsError
+from basins.execution.run import run as carry_out
 from basins.experiment import Experiment
-from basins.runners import run as carry_out
 from basins.store import files_at
 from chaos.cluster import RayCluster
 from chaos.compare import Comparison, Contents, compare

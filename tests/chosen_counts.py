@@ -8,14 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from basins.estimate import (
-    CaseEstimate,
-    Counts,
-    case_estimate,
-)
+from basins.classification.verdict import REASONS, Certificate, Limits, Verdict, VisitTable
+from basins.estimate import CaseEstimate, Counts, case_estimate
 from basins.experiment import Case, Experiment
-from basins.limits import REASONS, Certificate, Limits, Verdict, VisitTable
-from basins.store import Run, commit_shard, create_or_resume, files_at, open_run
+from basins.run_tables import Run, open_run
+from basins.store import commit_shard, create_or_resume, files_at
 from basins.store.rows import concatenated, tables_of
 
 Outcome = tuple[str, int] | tuple[str, str, float]

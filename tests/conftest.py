@@ -11,8 +11,8 @@ import pytest
 from numpy.typing import ArrayLike, NDArray
 
 from basins import Problem
-from basins.engines.base import Leg, Settings, Stop
-from basins.engines.reference import Reference
+from basins.integrators.base import Leg, Settings, Stop
+from basins.integrators.scipy import Reference
 
 # Ray's workers give way to all else (niceness 15); on a busy machine tests would wait for them without end.
 os.environ.setdefault("RAY_worker_niceness", "0")

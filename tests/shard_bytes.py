@@ -7,15 +7,16 @@ from __future__ import annotations
 import json
 import sys
 
-from basins.engines import lanes, machine
-from basins.shard import compute_shard
+from basins.codegen import jit
+from basins.execution.shard import compute_shard
+from basins.integrators.simd import integrator
 from basins.store import files_at
 from basins.store.commit import commit_shard, read_manifest
 
 
 def main(run: str, cpu: str, features: str) -> None:
     if cpu != "host":
-        lanes.kernel = lambda shape, width: machine.compiled(shape, width, cpu, features)
+        integrator.kernel = lambda shape, width: jit.compiled(shape, width, cpu, features)
     files = files_at(run)
     manifest = read_manifest(files)
     found = {}

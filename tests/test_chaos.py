@@ -9,7 +9,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from basins.runners import run
+from basins.execution.run import run
 from basins.store import files_at
 from chaos.compare import compare, contents
 from chaos.deal import SHARES, counts, episodes

@@ -15,18 +15,19 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
-from basins import engines, laws, runners
-from basins.engines.base import Ends, Leg, Settings
-from basins.engines.reference import Reference
+from basins import integrators, laws
+from basins.execution import run as run_module
+from basins.execution.inline import Inline
+from basins.execution.shard import Task
 from basins.experiment import Experiment
-from basins.figures import of_run
-from basins.figures.style import legend_below, page, styled
+from basins.integrators.base import Ends, Leg, Settings
+from basins.integrators.scipy import Reference
+from basins.landscapes.deep_linear.problem import Problem
 from basins.laws import Law
-from basins.normal import Array
-from basins.problem import Problem
+from basins.output.figures import of_run
+from basins.output.figures.style import legend_below, page, styled
 from basins.progress import Listener
-from basins.runners.inline import Inline
-from basins.shard import Task
+from basins.random.normals import Array
 from basins.summary.reading import Reading
 
 PAGE = Path(__file__).parents[1] / "CONTRIBUTING.md"
@@ -55,7 +56,7 @@ def test_a_new_law_engine_runner_and_figure(tmp_path: Path, monkeypatch: pytest.
     module = ModuleType("new_tenants")
     module.__dict__.update(KNOWN)
     monkeypatch.setitem(sys.modules, "new_tenants", module)
-    for room, name in ((laws, "LAWS"), (engines, "_HOME"), (runners, "RUNNERS"), (of_run, "FIGURES")):
+    for room, name in ((laws, "LAWS"), (integrators, "_HOME"), (run_module, "RUNNERS"), (of_run, "FIGURES")):
         monkeypatch.setattr(room, name, dict(getattr(room, name)))
         module.__dict__[name] = getattr(room, name)
     blocks = re.findall(r"^```python\n(.*?)^```", PAGE.read_text(), flags=re.MULTILINE | re.DOTALL)
@@ -63,10 +64,10 @@ def test_a_new_law_engine_runner_and_figure(tmp_path: Path, monkeypatch: pytest.
     for block in blocks:
         assert len(block.splitlines()) <= 12
         exec(compile(block, PAGE.name, "exec"), module.__dict__)
-    monkeypatch.setattr(engines, "ENGINES", tuple(engines._HOME))
+    monkeypatch.setattr(integrators, "ENGINES", tuple(integrators._HOME))
 
     done: list[int] = []
-    run = runners.run(
+    run = run_module.run(
         Experiment.from_toml(TEXT, tmp_path),
         tmp_path / "run",
         on="backwards",

@@ -8,14 +8,14 @@ from pathlib import Path
 import pytest
 
 from basins import describe as described
-from basins.certificates import at_start
 from basins.describe import Cost, PlannedCase, describe, plan, sample_cost
-from basins.engines import engine_of
 from basins.experiment import Experiment
+from basins.integrators import engine_of
+from basins.landscapes.deep_linear.certificates import at_start
+from basins.landscapes.deep_linear.problem import Problem
 from basins.laws import starts
-from basins.pages.description import wall
-from basins.pages.screen import duration, size
-from basins.problem import Problem
+from basins.output.console.description import wall
+from basins.output.console.screen import duration, size
 
 TOML = """
 name = "tiny"

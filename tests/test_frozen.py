@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from basins.engines.kernel import Shape, source
+from basins.execution.shard import compute_shard
 from basins.experiment import Experiment
-from basins.shard import compute_shard
+from basins.integrators.simd.step_code import Shape, source
 from basins.store import Manifest, files_at
 from basins.store.commit import commit_shard
 

@@ -14,31 +14,35 @@ import basins
 PACKAGE = Path(basins.__file__).parent
 
 # From the ground up; a room may import rooms on lower floors, and its neighbours on its own floor.
+DEEP_LINEAR = "landscapes.deep_linear"
 FLOORS = [
     ["errors", "rounding", "versions", "later"],
-    ["flow", "strata", "reduction", "normal", "drawing", "compression.frames", "compression.chi", "intervals"],
-    ["problem"],
-    ["planted", "certificates", "critical", "exact", "laws", "compression"],
-    ["engines"],
-    ["limits"],
-    ["engines.drive", "engines.follow", "trajectory"],
+    ["random", "statistics", "codegen", "landscapes"],
+    [f"{DEEP_LINEAR}.{name}" for name in ("gradient", "strata", "reduction", "compression.frames", "compression.chi")],
+    [f"{DEEP_LINEAR}.problem"],
+    [DEEP_LINEAR, "laws"],
+    ["integrators", "codegen.jit"],
+    ["classification.verdict"],
+    ["classification", "trajectory"],
     ["experiment"],
-    ["store", "shard", "extension", "estimate", "summary", "rare"],
+    ["store"],
+    ["execution.shard", "execution.extension", "estimate"],
+    ["run_tables"],
+    ["summary", "rare"],
     ["experiment.packed", "job"],
-    ["progress", "runners", "describe", "show", "status", "verify", "planning", "figures", "report"],
-    ["rare.tail", "rare.printed"],
-    ["pages"],
+    ["progress", "execution", "describe", "show", "status", "verify", "planning", "output", "output.figures"],
+    ["output.report", "rare.tail", "rare.formatting"],
+    ["output.console"],
     ["cli"],
 ]
 FLOOR = {room: height for height, rooms in enumerate(FLOORS) for room in rooms}
 
 
 def room(module: str) -> str:
-    """basins.engines.reference -> engines; modules with a floor of their own keep their name."""
-    inside = module.removeprefix("basins").removeprefix(".")
-    if inside in FLOOR:
-        return inside
-    return inside.split(".")[0]
+    """The longest prefix of a module's name that has a floor: basins.integrators.scipy -> integrators."""
+    parts = module.removeprefix("basins").removeprefix(".").split(".")
+    prefixes = [".".join(parts[:k]) for k in range(len(parts), 0, -1)]
+    return next((prefix for prefix in prefixes if prefix in FLOOR), parts[0])
 
 
 def imports(path: Path) -> set[str]:
@@ -78,11 +82,11 @@ def test_imports_run_downward_only() -> None:
 def test_an_upward_import_is_seen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     house = tmp_path / "basins"
     house.mkdir()
-    (house / "flow.py").write_text("from basins.problem import Problem\n")
-    (house / "problem.py").write_text("from basins import flow\n")
+    (house / "laws.py").write_text("from basins.store import Files\n")
+    (house / "store.py").write_text("from basins.laws import Law\n")
     monkeypatch.setattr(sys.modules[__name__], "PACKAGE", house)
-    assert upward(house / "flow.py") == ["basins.flow imports basins.problem"]
-    assert upward(house / "problem.py") == []
+    assert upward(house / "laws.py") == ["basins.laws imports basins.store"]
+    assert upward(house / "store.py") == []
 
 
 NUMERICS = FLOORS[:7]

@@ -9,12 +9,13 @@ from typing import Annotated, Any, ClassVar
 import pytest
 from pydantic import Field
 
-from basins import laws, limits
-from basins.engines.base import Settings
+from basins import laws
+from basins.classification import verdict
+from basins.execution.run import run
 from basins.experiment import Experiment, document, experiment
+from basins.integrators.base import Settings
 from basins.later import LATER
 from basins.laws import Gaussian
-from basins.runners import run
 from basins.store import rows, schemas
 
 TEXT = """
@@ -130,7 +131,7 @@ def test_setting_that_a_case_has_is_in_cases_and_manifest(monkeypatch: pytest.Mo
 def test_new_words_change_no_byte(before: dict[str, bytes], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """A reason and a certificate more, at the end of their vocabularies."""
     for name in ("REASONS", "CERTIFICATES"):
-        more: tuple[Any, ...] = (*getattr(limits, name), "a new word")
+        more: tuple[Any, ...] = (*getattr(verdict, name), "a new word")
         monkeypatch.setattr(rows, name, more)
         monkeypatch.setitem(schemas.WORDS, name.lower().removesuffix("s"), more)
     assert files_of(tmp_path / "run") == before

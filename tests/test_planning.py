@@ -15,8 +15,8 @@ from basins.cli import main
 from basins.errors import ArgumentError
 from basins.estimate import label_error, saddle_measure
 from basins.experiment import Experiment
-from basins.intervals import one_sided_upper
 from basins.planning import costs, needed
+from basins.statistics.binomial import one_sided_upper
 
 TEXT = """
 name = "plan"

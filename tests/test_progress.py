@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 
+from basins.execution.shard import ShardSummary, Task, Telemetry
 from basins.progress import (
     AttemptLost,
     Event,
@@ -15,7 +16,6 @@ from basins.progress import (
     Tally,
     progress,
 )
-from basins.shard import ShardSummary, Task, Telemetry
 
 STARTED = RunStarted("runs/x", "ray", 2, trajectories=4096, trajectories_done=1024, shards=4, shards_done=1)
 

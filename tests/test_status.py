@@ -13,13 +13,14 @@ import pytest
 
 from basins import status
 from basins.errors import RunError
+from basins.execution.run import extend, run
 from basins.experiment import Experiment
-from basins.pages.screen import console
-from basins.pages.status import activity, print_status, shown
+from basins.output.console.screen import console
+from basins.output.console.status import activity, print_status, shown
 from basins.progress import Event, ShardDone
-from basins.runners import extend, run
+from basins.run_tables import open_run
 from basins.status import Part, Status, Watcher
-from basins.store import files_at, open_run
+from basins.store import files_at
 
 TEXT = """
 name = "tiny"

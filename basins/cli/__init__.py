@@ -4,6 +4,6 @@ door.py has what every command shares; the commands are in the files beside it, 
 """
 
 from basins.cli import checks, codim, figures, jobs, migration, runs, tail
-from basins.cli.door import INTERRUPTED, line, main, refusing
+from basins.cli.common import INTERRUPTED, line, main, refusing
 
 __all__ = ["INTERRUPTED", "line", "main", "refusing"]

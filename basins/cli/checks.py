@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from basins.cli.door import RUN, WORKERS, command
+from basins.cli.common import RUN, WORKERS, command
 
 
 @command
@@ -30,8 +30,8 @@ def verify(run: str, sample: int, blocks: int, seed: int, repair: bool, as_json:
     at tolerances 100 times tighter, by another solver; what that says of the labels is kept in the run, for `basins
     estimate`. Exit status 2 if the run is damaged; a label that disagrees is no damage.
     """
-    from basins.pages.screen import console
-    from basins.pages.verify import print_verification, refusal
+    from basins.output.console.screen import console
+    from basins.output.console.verify import print_verification, refusal
     from basins.progress import Steps
     from basins.store import files_at, read_manifest
     from basins.verify import verify as look
@@ -73,10 +73,10 @@ def plan(
     With an EXPERIMENT also what that costs, at rates measured now.
     """
     from basins import planning
+    from basins.execution.base import cores
     from basins.experiment import load
-    from basins.pages.planning import print_needed
-    from basins.pages.screen import console
-    from basins.runners.base import cores
+    from basins.output.console.planning import print_needed
+    from basins.output.console.screen import console
 
     found = planning.needed(bound, level, saddles, censored_share, share)
     measured = () if experiment is None else planning.costs(load(experiment))

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from basins.cli.door import EXPERIMENT, ONE_CASE, command
+from basins.cli.common import EXPERIMENT, ONE_CASE, command
 
 
 @command
@@ -37,8 +37,8 @@ def codim(experiment: Path, j: int, case: str | None, samples: int, seed: int, s
     """
     from basins.errors import ArgumentError
     from basins.experiment.packed import opened
-    from basins.pages.codim import print_codimension
-    from basins.pages.screen import console
+    from basins.output.console.codim import print_codimension
+    from basins.output.console.screen import console
     from basins.rare.codim import codimension_of
 
     loaded = opened(experiment)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from basins.cli.door import RUN, command
+from basins.cli.common import RUN, command
 from basins.errors import ArgumentError
 
 
@@ -18,11 +18,11 @@ def report(run: str, out: str) -> None:
 
     What was asked, the verdict with its bound, tables, figures, and what could be wrong. The page needs no network.
     """
-    from basins.store.run import open_run
+    from basins.run_tables import open_run
 
     target = _target(out)
     opened = open_run(run)
-    from basins.report import report as page
+    from basins.output.report import report as page
 
     _put(target, page(opened).encode())
 
@@ -49,12 +49,12 @@ def plot(name: str, run: str, case: str | None, number: int | None, out: str | N
     cost        evaluations a trajectory takes
     trajectory  one, integrated again: loss, singular values, modes fitted; needs --id
     """
-    from basins.store.run import open_run
+    from basins.run_tables import open_run
 
     if (name == "trajectory") != (number is not None):
         raise click.UsageError("--id is needed for trajectory, and for nothing else")
     target = _target(out or f"{name}.png")
-    from basins.figures import encoded, form_of, of_run
+    from basins.output.figures import encoded, form_of, of_run
 
     form = form_of(target.name)
     opened = open_run(run)

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from basins.cli.door import EXPERIMENT, INTERRUPTED, command, line
+from basins.cli.common import EXPERIMENT, INTERRUPTED, command, line
 from basins.cli.runs import run
 
 HEAD = click.option(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from basins.cli.door import RUN, command
+from basins.cli.common import RUN, command
 
 
 @command

@@ -10,18 +10,7 @@ from pathlib import Path
 
 import click
 
-from basins.cli.door import (
-    ADDRESS,
-    DEADLINE,
-    EXPERIMENT,
-    INTERRUPTED,
-    ON,
-    ONE_CASE,
-    RUN,
-    WORKERS,
-    command,
-    line,
-)
+from basins.cli.common import ADDRESS, DEADLINE, EXPERIMENT, INTERRUPTED, ON, ONE_CASE, RUN, WORKERS, command, line
 
 
 @command
@@ -47,9 +36,9 @@ def run(
     run shows, as `basins estimate` prints it.
     """
     from basins.experiment.packed import opened
-    from basins.pages.description import print_plan
-    from basins.pages.estimate import print_estimate
-    from basins.pages.screen import console
+    from basins.output.console.description import print_plan
+    from basins.output.console.estimate import print_estimate
+    from basins.output.console.screen import console
     from basins.progress import progress
 
     _refuse_senseless(on, address, deadline)
@@ -58,13 +47,13 @@ def run(
     screen = console()
     if dry_run:
         from basins.describe import plan
+        from basins.execution.base import cores
         from basins.experiment.pilot import decided
-        from basins.runners.base import cores
 
         loaded = decided(loaded)
         print_plan(screen, loaded, plan(loaded), 1 if on == "inline" else workers or cores(), out)
         return
-    from basins.runners import run as run_experiment
+    from basins.execution.run import run as run_experiment
 
     try:
         done = run_experiment(
@@ -103,10 +92,10 @@ def extend(run: str, budget: int, on: str, workers: int | None, address: str | N
     integrated again into a new layer over the run: nothing of it is overwritten. The same command goes on with a layer
     that was interrupted.
     """
-    from basins.pages.estimate import print_estimate, print_left
-    from basins.pages.screen import console
+    from basins.execution.run import extend as extend_run
+    from basins.output.console.estimate import print_estimate, print_left
+    from basins.output.console.screen import console
     from basins.progress import progress
-    from basins.runners import extend as extend_run
 
     _refuse_senseless(on, address, deadline)
     try:
@@ -142,9 +131,9 @@ def estimate(run: str, as_json: bool, case: str | None, base: bool) -> None:
 
     With exact intervals. Of a run in progress the shards that are there, up to the first that is missing, are counted.
     """
-    from basins.pages.estimate import print_case, print_estimate
-    from basins.pages.screen import console
-    from basins.store.run import open_run
+    from basins.output.console.estimate import print_case, print_estimate
+    from basins.output.console.screen import console
+    from basins.run_tables import open_run
 
     opened = open_run(run, 0 if base else None)
     key = None if case is None else opened.case(case).key
@@ -172,9 +161,9 @@ def estimate(run: str, as_json: bool, case: str | None, base: bool) -> None:
 def show(run: str, number: int, case: str | None, reintegrate: bool, base: bool) -> None:
     """One trajectory, and why it got its verdict."""
     from basins import show as rows
-    from basins.pages.row import print_again, print_row
-    from basins.pages.screen import console
-    from basins.store.run import open_run
+    from basins.output.console.row import print_again, print_row
+    from basins.output.console.screen import console
+    from basins.run_tables import open_run
 
     opened = open_run(run, 0 if base else None)
     shown = rows.show(opened, number, case)
@@ -203,8 +192,8 @@ def status(run: str, watch: bool, every: float, as_json: bool) -> None:
     """
     import time
 
-    from basins.pages.screen import console
-    from basins.pages.status import print_status
+    from basins.output.console.screen import console
+    from basins.output.console.status import print_status
     from basins.status import Watcher
     from basins.store import files_at
 
@@ -233,11 +222,11 @@ def describe(experiment: Path, case: str | None, workers: int | None) -> None:
     Sizes, the paper's assumptions, strata, the share certified at t = 0, cost, and whether it can test the conjecture.
     """
     from basins import describe as described
+    from basins.execution.base import cores
     from basins.experiment import load
     from basins.experiment.pilot import decided
-    from basins.pages.description import print_description
-    from basins.pages.screen import console
-    from basins.runners.base import cores
+    from basins.output.console.description import print_description
+    from basins.output.console.screen import console
 
     loaded = decided(load(experiment))
     chosen = loaded.cases if case is None else (loaded.case(case),)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from basins.cli.door import ADDRESS, EXPERIMENT, INTERRUPTED, RUNNERS, WORKERS, command, line
+from basins.cli.common import ADDRESS, EXPERIMENT, INTERRUPTED, RUNNERS, WORKERS, command, line
 
 
 @command
@@ -57,9 +57,9 @@ def tail(
     inside {T > t}. With --stratum J, of P(G < g), G the gradient norm where the loss passes the critical value of I(J):
     the basin of I(J) lies inside {G < g}. A table level by level, with an interval from independent replicates.
     """
-    from basins.pages.screen import console
-    from basins.pages.tail import print_tail
-    from basins.rare.printed import event
+    from basins.output.console.screen import console
+    from basins.output.console.tail import print_tail
+    from basins.rare.formatting import event
     from basins.rare.replicates import PILOT, Level
     from basins.rare.tail import tail as tail_of
 

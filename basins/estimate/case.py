@@ -6,12 +6,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from basins.certificates import can_test
 from basins.estimate.counts import Counts, Measured, saddle_measure, strata_measures
 from basins.estimate.labels import Outcomes, label_error
 from basins.estimate.sentences import sentence
-from basins.intervals import LEVEL
+from basins.landscapes.deep_linear.certificates import can_test
 from basins.laws import Law, Planted
+from basins.statistics.binomial import LEVEL
 
 if TYPE_CHECKING:
     from basins.experiment import Case

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from basins.intervals import ALPHA, LEVEL, one_sided_lower, one_sided_upper, two_sided
-from basins.strata import Strata
+from basins.landscapes.deep_linear.strata import Strata
+from basins.statistics.binomial import ALPHA, LEVEL, one_sided_lower, one_sided_upper, two_sided
 
 if TYPE_CHECKING:
     from basins.estimate.labels import LabelError

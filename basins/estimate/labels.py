@@ -24,7 +24,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from basins.estimate.counts import Counts, Measure
-from basins.intervals import LEVEL, one_sided_lower, one_sided_upper, trials
+from basins.statistics.binomial import LEVEL, one_sided_lower, one_sided_upper, trials
 
 Outcomes = Mapping[tuple[str, str], int]
 """(verdict, what its re-integration found) -> rows: see basins.store.verified."""

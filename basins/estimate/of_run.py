@@ -8,17 +8,17 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from basins.classification.verdict import REASONS, Reason
 from basins.errors import RunError
 from basins.estimate.case import CaseEstimate, case_estimate, planted_modes
 from basins.estimate.counts import Counts
 from basins.estimate.pairs import drawn_data
 from basins.estimate.pool import PooledEstimate, pool
-from basins.limits import REASONS, Reason
-from basins.strata import modes_to_mask
+from basins.landscapes.deep_linear.strata import modes_to_mask
 
 if TYPE_CHECKING:
     from basins.experiment import Case
-    from basins.store.run import Run
+    from basins.run_tables import Run
 
 DOUBTFUL = 3
 """So many ids worth a look are kept of each case."""

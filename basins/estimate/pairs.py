@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from basins.estimate.counts import Counts, Measure
 from basins.estimate.sentences import pairs_sentence
-from basins.intervals import LEVEL, one_sided_lower, one_sided_upper
+from basins.statistics.binomial import LEVEL, one_sided_lower, one_sided_upper
 
 if TYPE_CHECKING:
     from basins.experiment import Case

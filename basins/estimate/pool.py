@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from basins.certificates import can_test
 from basins.estimate.counts import Counts, Measured, StratumMeasure, saddle_measure, strata_measures
 from basins.estimate.labels import Outcomes, label_error
 from basins.estimate.pairs import Draw, PairsEstimate, pairs_estimates
 from basins.estimate.sentences import pooled_sentence
-from basins.intervals import LEVEL
+from basins.landscapes.deep_linear.certificates import can_test
 from basins.laws import stream_key
+from basins.statistics.binomial import LEVEL
 
 if TYPE_CHECKING:
     from basins.experiment import Case

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from decimal import ROUND_CEILING, ROUND_FLOOR, ROUND_HALF_EVEN, Decimal
 from typing import TYPE_CHECKING
 
-from basins.limits import REASONS, Reason
+from basins.classification.verdict import REASONS, Reason
 
 if TYPE_CHECKING:
     from basins.estimate import CaseEstimate, PairsEstimate, PooledEstimate

@@ -25,7 +25,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from basins.errors import DataError, nearest
-from basins.normal import centred_uniforms, normals
+from basins.random.normals import centred_uniforms, normals
 
 if TYPE_CHECKING:
     import pandas as pd

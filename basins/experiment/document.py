@@ -12,10 +12,10 @@ from typing import Annotated, Any, Literal, NamedTuple, TypeVar, get_args
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic.fields import FieldInfo
 
-from basins.engines.base import Settings
 from basins.errors import ExperimentError, nearest
+from basins.integrators.base import Settings
+from basins.landscapes.deep_linear.problem import Flow
 from basins.later import without_defaults
-from basins.problem import Flow
 
 Rows = Literal["all", "exceptions"]
 """Which rows of trajectories a run keeps; see `shard.compute_shard`."""

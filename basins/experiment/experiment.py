@@ -28,8 +28,6 @@ import numpy as np
 import tomli_w
 from numpy.typing import NDArray
 
-from basins.engines import engine_of, method_of
-from basins.engines.base import Settings
 from basins.errors import ArgumentError, BasinsError, ExperimentError, nearest
 from basins.experiment import data
 from basins.experiment.document import (
@@ -47,9 +45,11 @@ from basins.experiment.document import (
     short,
     validated,
 )
+from basins.integrators import engine_of, method_of
+from basins.integrators.base import Settings
+from basins.landscapes.deep_linear.problem import Problem
 from basins.later import defaults_of_later_fields, without_defaults
 from basins.laws import BLOCK, Law, law_of
-from basins.problem import Problem
 
 ALL_ROWS = 10**7
 """Every row is kept by default up to so many trajectories in a case, about 300 MB of them."""

@@ -15,11 +15,11 @@ from dataclasses import replace
 import numpy as np
 
 from basins import laws
-from basins.engines.base import Array
-from basins.engines.drive import integrate_batch
+from basins.classification.classify_batch import integrate_batch
+from basins.classification.verdict import Limits
 from basins.experiment import Case, Experiment, watched
+from basins.integrators.base import Array
 from basins.laws import BLOCK
-from basins.limits import Limits
 
 SECONDS = 30.0
 """What a shard should take: long beside what a driver spends on it, short beside what a lost machine costs."""

@@ -41,9 +41,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
             refuse_skew(Path(arguments[0]))
         adopt_environment()
         # All that it takes, so that what is lacking is said.
-        from basins import cli, runners  # noqa: F401
+        from basins import cli
+        from basins.execution import run  # noqa: F401
         from basins.experiment import packed  # noqa: F401
-        from basins.pages import estimate  # noqa: F401
+        from basins.output.console import estimate  # noqa: F401
     except BasinsError as error:
         _refuse(str(error))
     except KeyboardInterrupt:

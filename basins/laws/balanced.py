@@ -7,10 +7,10 @@ from typing import ClassVar
 
 import numpy as np
 
+from basins.landscapes.deep_linear.problem import Problem
 from basins.laws.base import Law
 from basins.laws.parameters import positive
-from basins.normal import Array, normals
-from basins.problem import Problem
+from basins.random.normals import Array, normals
 
 
 @dataclass(frozen=True)

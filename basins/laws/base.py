@@ -6,9 +6,9 @@ from abc import ABC, abstractmethod
 from dataclasses import fields
 from typing import Any, ClassVar
 
+from basins.landscapes.deep_linear.problem import Problem
 from basins.later import defaults_of_later_fields, without_defaults
-from basins.normal import Array
-from basins.problem import Problem
+from basins.random.normals import Array
 
 
 class Law(ABC):

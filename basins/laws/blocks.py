@@ -8,9 +8,9 @@ import json
 import numpy as np
 
 from basins.errors import ArgumentError
+from basins.landscapes.deep_linear.problem import Problem
 from basins.laws.base import Law
-from basins.normal import Array, centred_uniforms
-from basins.problem import Problem
+from basins.random.normals import Array, centred_uniforms
 
 BLOCK = 1024
 """Ids that share one Philox stream."""

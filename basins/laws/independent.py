@@ -8,12 +8,12 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from basins.compression import factors
 from basins.errors import ArgumentError, nearest
+from basins.landscapes.deep_linear.compression import factors
+from basins.landscapes.deep_linear.problem import Problem
 from basins.laws.base import Law
 from basins.laws.parameters import Scale, check_scales, positive, scale_of
-from basins.normal import Array, normals
-from basins.problem import Problem
+from basins.random.normals import Array, normals
 
 DRAWS = ("full", "compressed")
 
@@ -23,7 +23,7 @@ class Gaussian(Law):
     """Independent normal entries of standard deviation `scale`, one for all layers or one a layer (W_1 first).
 
     draw: "full", or "compressed" to draw the compressed factors directly, where a width shrinks (theory.md 4): fewer
-    numbers, the same law of all that is recorded, other points (compression/factors.py).
+    numbers, the same law of all that is recorded, other points (landscapes/deep_linear/compression/factors.py).
     """
 
     scale: Scale

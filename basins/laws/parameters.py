@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from basins.errors import ArgumentError
-from basins.problem import Problem
+from basins.landscapes.deep_linear.problem import Problem
 
 Scale = float | tuple[float, ...]
 """One standard deviation for all layers, or one a layer, that of W_1 first."""

@@ -8,12 +8,12 @@ from typing import ClassVar
 import numpy as np
 
 from basins.errors import ArgumentError
+from basins.landscapes.deep_linear.planted import planted_zeros
+from basins.landscapes.deep_linear.problem import Problem
 from basins.laws.base import Law
 from basins.laws.independent import Gaussian
 from basins.laws.parameters import Scale, check_scales, modes_of, positive, scale_of
-from basins.normal import Array, normals
-from basins.planted import planted_zeros
-from basins.problem import Problem
+from basins.random.normals import Array, normals
 
 
 @dataclass(frozen=True)

@@ -19,11 +19,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from basins.engines.base import Array, Settings, Stop
-from basins.problem import Problem
+from basins.integrators.base import Array, Settings, Stop
+from basins.landscapes.deep_linear.problem import Problem
+from basins.landscapes.deep_linear.strata import Stratum
 from basins.rare.coordinate import HORIZON, Carrier, Flight, Next
 from basins.rounding import EPS
-from basins.strata import Stratum
 
 BEFORE = 4.0
 """A start is carried anew to so many Newton steps before the stop, then to the square of that, ..."""

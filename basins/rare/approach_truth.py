@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from scipy.special import erfc, iti0k0
 
 from basins.errors import ArgumentError
-from basins.problem import Problem
+from basins.landscapes.deep_linear.problem import Problem
 
 Array = NDArray[np.float64]
 

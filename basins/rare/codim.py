@@ -30,17 +30,17 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from basins.critical.inertia import inertia
-from basins.critical.planted import on_stable_manifold
-from basins.engines import engine_of
-from basins.engines.base import Array, Leg, Settings, Stop
 from basins.errors import ArgumentError
-from basins.planted import planted_zeros
-from basins.problem import Problem
+from basins.integrators import engine_of
+from basins.integrators.base import Array, Leg, Settings, Stop
+from basins.landscapes.deep_linear.critical.inertia import inertia
+from basins.landscapes.deep_linear.critical.planted import on_stable_manifold
+from basins.landscapes.deep_linear.planted import planted_zeros
+from basins.landscapes.deep_linear.problem import Problem
+from basins.landscapes.deep_linear.strata import Stratum
 from basins.rare.exponents import kappa
 from basins.rare.ladder import Exponent, exponent
 from basins.rounding import U
-from basins.strata import Stratum
 
 THIN, RUNGS, OUTSIDE = 10.0, 3.0, 2.0
 """smallest eps = THIN times the widest tube; largest eps = RUNGS times that; delta = OUTSIDE times the largest eps."""

@@ -26,9 +26,9 @@ import numpy as np
 from scipy import stats
 from scipy.optimize import brentq
 
-from basins.engines.base import Array
-from basins.intervals import LEVEL
+from basins.integrators.base import Array
 from basins.rare.replicates import STEADY, Level
+from basins.statistics.binomial import LEVEL
 
 FEWEST = 8
 """Replicates below which the interval is not to be had."""

@@ -15,10 +15,10 @@ from typing import NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from basins.engines import engine_of
-from basins.engines.base import SMALLEST_TOLERANCE, Array, Ends, Leg, Settings
-from basins.engines.drive import compression_in
-from basins.problem import Problem
+from basins.classification.classify_batch import compression_in
+from basins.integrators import engine_of
+from basins.integrators.base import SMALLEST_TOLERANCE, Array, Ends, Leg, Settings
+from basins.landscapes.deep_linear.problem import Problem
 
 Flags = NDArray[np.bool_]
 

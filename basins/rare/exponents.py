@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from itertools import combinations
 
-from basins.problem import Problem
-from basins.strata import Stratum
+from basins.landscapes.deep_linear.problem import Problem
+from basins.landscapes.deep_linear.strata import Stratum
 
 
 def kappa(problem: Problem, rank: int | None = None) -> float | None:

@@ -12,10 +12,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from basins.certificates import level
-from basins.engines.base import Array, Settings, Stop
 from basins.errors import ArgumentError
-from basins.problem import Problem
+from basins.integrators.base import Array, Settings, Stop
+from basins.landscapes.deep_linear.certificates import level
+from basins.landscapes.deep_linear.problem import Problem
 from basins.rare.coordinate import HORIZON, Carrier, Flight, Next
 
 CAP = 2.0

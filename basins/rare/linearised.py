@@ -30,7 +30,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from basins.engines.base import Array
+from basins.integrators.base import Array
 from basins.rare.coordinate import Coordinate
 from basins.rare.proposals import factors, normal_ratio
 from basins.rare.streams import Stream

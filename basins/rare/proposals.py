@@ -15,7 +15,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from basins.engines.base import Array
+from basins.integrators.base import Array
 from basins.rare.streams import Stream
 
 SPREAD = 4.0

@@ -20,8 +20,8 @@ import pyarrow as pa
 
 from basins.errors import RunError
 from basins.experiment import Case, Experiment
-from basins.rare.chains import FIRST_SIZE, KINDS, Climb, Population, Tried
 from basins.rare.replicates import Level, Plan
+from basins.rare.splitting_step import FIRST_SIZE, KINDS, Climb, Population, Tried
 from basins.store import Files, parquet
 from basins.store.manifest import canonical_json
 from basins.versions import versions

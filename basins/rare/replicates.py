@@ -12,8 +12,8 @@ from typing import Literal
 
 import numpy as np
 
-from basins.engines.base import Array
-from basins.rare.chains import Climb, Learned, Population, Reaction, climb
+from basins.integrators.base import Array
+from basins.rare.splitting_step import Climb, Learned, Population, Reaction, climb
 from basins.rare.streams import Stream
 from basins.rounding import EPS
 

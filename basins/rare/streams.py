@@ -1,7 +1,7 @@
 """Random numbers of a replicate's level, by number: Philox streams beside those of the trajectories.
 
-A trajectory's block has counter (number, 0, 0, block) (normal.py); these have (number, 0, 1 + level, replicate) under
-the same key (seed, problem and law), so no two share a stream. Normals are normal.py's.
+A trajectory's block has counter (number, 0, 0, block) (normals.py); these have (number, 0, 1 + level, replicate) under
+the same key (seed, problem and law), so no two share a stream. Normals are normals.py's.
 """
 
 from __future__ import annotations
@@ -9,8 +9,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from basins.engines.base import Array
-from basins.normal import normals
+from basins.integrators.base import Array
+from basins.random.normals import normals
 
 
 class Stream:

@@ -11,7 +11,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from basins.errors import ArgumentError, RunError
+from basins.execution.run import runner_of
+from basins.execution.shard import Task
 from basins.experiment import Case, Experiment, load
+from basins.landscapes.deep_linear.strata import Stratum
 from basins.progress import Event, Listener
 from basins.rare.combine import Estimated, combine, warnings
 from basins.rare.exponents import approach_power, kappa
@@ -19,10 +22,7 @@ from basins.rare.record import TailManifest, create_or_resume, read_levels, read
 from basins.rare.replicates import PILOT, Level, Plan
 from basins.rare.whitening import Whitening
 from basins.rare.work import WORK
-from basins.runners import runner_of
-from basins.shard import Task
 from basins.store import Files, files_at
-from basins.strata import Stratum
 
 TARGET, REPLICATES, POPULATION, KEEP, SWEEPS = 1e-12, 8, 1000, 0.2, 10
 

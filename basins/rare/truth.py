@@ -22,9 +22,9 @@ from scipy.integrate import quad
 from scipy.optimize import brentq
 from scipy.special import gammainc, gammaln, xlogy
 
-from basins.certificates import level as certified_level
 from basins.errors import ArgumentError
-from basins.problem import Problem
+from basins.landscapes.deep_linear.certificates import level as certified_level
+from basins.landscapes.deep_linear.problem import Problem
 
 Array = NDArray[np.float64]
 

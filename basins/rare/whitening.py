@@ -10,11 +10,11 @@ import numpy as np
 from scipy.special import ndtr
 
 from basins import laws
-from basins.engines.base import Array
 from basins.errors import ArgumentError
+from basins.integrators.base import Array
+from basins.landscapes.deep_linear.problem import Problem
 from basins.laws import Law
-from basins.normal import normals
-from basins.problem import Problem
+from basins.random.normals import normals
 
 _QUARTER = np.full((1, 1), 0.25)
 

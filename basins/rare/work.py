@@ -5,17 +5,17 @@ from __future__ import annotations
 import numpy as np
 
 from basins.errors import RunError
+from basins.execution.shard import Commit, ShardSummary, Task, timed
 from basins.experiment import Case
 from basins.laws import stream_key
 from basins.rare.approach import Approach
-from basins.rare.chains import Learned, Reaction, first_population
 from basins.rare.coordinate import Coordinate
 from basins.rare.levels import Dwell
 from basins.rare.record import TailManifest, commit, read_levels, read_manifest, read_population
 from basins.rare.replicates import PILOT, Level, next_level
+from basins.rare.splitting_step import Learned, Reaction, first_population
 from basins.rare.streams import Stream
 from basins.rare.whitening import Whitening
-from basins.shard import Commit, ShardSummary, Task, timed
 from basins.store import Files, files_at
 
 WORK = "basins.rare.work:work"

@@ -13,13 +13,11 @@ from basins.store.files import Files, files_at
 from basins.store.layout import Kind
 from basins.store.manifest import Manifest, refuse_other_versions
 from basins.store.rows import ShardTables
-from basins.store.run import Run, open_run
 
 __all__ = [
     "Files",
     "Kind",
     "Manifest",
-    "Run",
     "ShardTables",
     "check_shards",
     "commit_shard",
@@ -28,7 +26,6 @@ __all__ = [
     "files_at",
     "is_committed",
     "missing_shards",
-    "open_run",
     "read_manifest",
     "refuse_other_versions",
 ]

@@ -12,8 +12,8 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from basins.classification.verdict import CERTIFICATES, REASONS, VERDICTS, Limits, Verdict, VisitTable
 from basins.laws import BLOCK
-from basins.limits import CERTIFICATES, REASONS, VERDICTS, Limits, Verdict, VisitTable
 from basins.store import schemas
 
 Ids = NDArray[np.int64]

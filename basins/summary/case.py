@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from basins.experiment import Case
-    from basins.store.run import Run
+    from basins.run_tables import Run
 
 Array = NDArray[np.float64]
 

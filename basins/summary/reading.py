@@ -11,7 +11,7 @@ from basins.summary.transitions import Transitions, transitions
 if TYPE_CHECKING:
     from basins.estimate import Estimate
     from basins.experiment import Case
-    from basins.store.run import Run
+    from basins.run_tables import Run
 
 
 class Reading:

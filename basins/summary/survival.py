@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from basins.errors import ArgumentError
-from basins.intervals import LEVEL
+from basins.statistics.binomial import LEVEL
 from basins.summary import CaseSummary
 
 if TYPE_CHECKING:
@@ -139,7 +139,7 @@ def exact_points(case: Case, curve: Survival, count: int = 12) -> tuple[Array, A
 
 def _known(case: Case) -> tuple[float, float, float | tuple[float, ...]] | None:
     """From which time on the exact law is known, the level at which rows stop, and the law's scale."""
-    from basins.certificates import level
+    from basins.landscapes.deep_linear.certificates import level
     from basins.laws import Gaussian
     from basins.rare import truth
 
@@ -148,7 +148,7 @@ def _known(case: Case) -> tuple[float, float, float | tuple[float, ...]] | None:
     solved = chain or (problem.H == 1 and problem.d_x == problem.d_y == 1)
     if type(law) is not Gaussian or problem.flow != "reduced" or not solved or case.settings.at_start:
         return None
-    stops_at = level(problem, 2 * case.settings.delta)  # engines/drive.py
+    stops_at = level(problem, 2 * case.settings.delta)  # classification/classify_batch.py
     return truth.descent_time(problem, level=stops_at), stops_at, law.scale
 
 

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
-    from basins.problem import Problem
+    from basins.landscapes.deep_linear.problem import Problem
 
 Array = NDArray[np.float64]
 Counts = NDArray[np.int64]

@@ -28,14 +28,14 @@ from numpy.typing import NDArray
 
 from basins.errors import ArgumentError, RunError
 from basins.estimate.sentences import stratum_text
-from basins.intervals import ALPHA, LEVEL, one_sided_upper, two_sided
+from basins.statistics.binomial import ALPHA, LEVEL, one_sided_upper, two_sided
 from basins.summary.histogram import LogHistogram, log_edges
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from basins.experiment import Case
-    from basins.store.run import Run
+    from basins.run_tables import Run
 
 Node = int
 """A bitmask of fitted modes, or one of START, CENSORED, UNKNOWN."""

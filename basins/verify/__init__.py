@@ -16,16 +16,16 @@ from typing import Any, NamedTuple
 from basins.errors import ArgumentError, RunError
 from basins.store import Files, Manifest, files_at, layout, read_manifest
 from basins.store.commit import shards_there
+from basins.store.layered_view import View
 from basins.store.layers import read_layers
 from basins.store.verified import read_checks
-from basins.store.view import View
-from basins.verify.again import BlocksAgain, compute_again
 from basins.verify.finding import Finding, Trouble
 from basins.verify.labels import Group, LabelCheck, check_labels, under
-from basins.verify.place import Place, places
+from basins.verify.recompute import BlocksAgain, compute_again
 from basins.verify.repair import REPAIRED, repair, was_set_aside
+from basins.verify.run_metadata import check_cases, check_layers, check_strays, check_what_it_is
+from basins.verify.shard_source import Place, places
 from basins.verify.shards import ShardCheck, Step, check_digests, check_shards
-from basins.verify.whole import check_cases, check_layers, check_strays, check_what_it_is
 from basins.versions import versions
 
 __all__ = ["BlocksAgain", "Finding", "Group", "LabelCheck", "Step", "Trouble", "Verification", "verify"]

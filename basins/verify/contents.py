@@ -12,15 +12,15 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from basins.classification.verdict import VERDICTS, Certificate, Verdict
 from basins.errors import RunError
+from basins.execution.extension import spent
 from basins.experiment import Case, watched
-from basins.extension import spent
 from basins.laws import BLOCK, Planted
-from basins.limits import VERDICTS, Certificate, Verdict
 from basins.store import Kind, Manifest, schemas
+from basins.store.block_recount import replaced
+from basins.store.layered_view import View
 from basins.store.layers import Layer
-from basins.store.replaced import replaced
-from basins.store.view import View
 
 Column = NDArray[Any]
 

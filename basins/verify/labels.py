@@ -21,17 +21,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from basins import laws
-from basins.engines.base import Settings
-from basins.engines.drive import integrate_batch
+from basins.classification.classify_batch import integrate_batch
+from basins.classification.verdict import REASONS, VERDICTS, Verdict
 from basins.estimate.labels import Checked, checked
 from basins.experiment import Case
-from basins.intervals import LEVEL
+from basins.integrators.base import Settings
 from basins.laws import BLOCK
-from basins.limits import REASONS, VERDICTS, Verdict
 from basins.show import TIGHTER
+from basins.statistics.binomial import LEVEL
 from basins.store import Files, Manifest
+from basins.store.layered_view import View
 from basins.store.verified import FOUND, write_checks
-from basins.store.view import View
 from basins.verify.shards import ShardCheck, Step
 
 WEIGHT = 8

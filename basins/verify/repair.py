@@ -16,7 +16,7 @@ from basins.store.digests import DigestBook, batch_text, read_batch
 from basins.store.layout import COMMIT_ORDER, DIGEST_BATCH
 from basins.store.manifest import canonical_json, refuse_read_only
 from basins.verify.finding import Finding, Trouble
-from basins.verify.place import Place
+from basins.verify.shard_source import Place
 
 SHARD = (Trouble.shard, Trouble.content)
 REPAIRED = (*SHARD, Trouble.digests, Trouble.cases, Trouble.stray)

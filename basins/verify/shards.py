@@ -12,15 +12,15 @@ from typing import TypeVar
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from basins.classification.verdict import VERDICTS
 from basins.errors import RunError
 from basins.experiment import Case
-from basins.limits import VERDICTS
 from basins.store import Kind, layout, parquet, schemas
 from basins.store.commit import FOOTER_ORDER, encoded
 from basins.store.digests import batch_text, read_batch
 from basins.store.layout import COMMIT_ORDER, DIGEST_BATCH
 from basins.verify.finding import Finding, Trouble
-from basins.verify.place import Place
+from basins.verify.shard_source import Place
 
 THREADS = 4
 """Shards looked at side by side: reading waits, hashing and decoding do not hold the interpreter."""

@@ -1,9 +1,10 @@
 """A witness in every Python process of an episode: which shard it is at, and in which phase of it.
 
 Python imports this module at start because its folder is on PYTHONPATH. It changes nothing that basins computes or
-stores: it wraps `basins.shard.work` and the puts that are made in it, and appends a line to a file of this process
-before and after each. A line is one write to a file opened for appending, so that what a killed process had said is
-all there. It also is the slow disk of an episode: while BASINS_CHAOS/slow exists, an fsync takes so many seconds.
+stores: it wraps `basins.execution.shard.work` and the puts that are made in it, and appends a line to a file of this
+process before and after each. A line is one write to a file opened for appending, so that what a killed process had
+said is all there. It also is the slow disk of an episode: while BASINS_CHAOS/slow exists, an fsync takes so many
+seconds.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from types import ModuleType
 from typing import Any
 
 FOLDER = os.environ.get("BASINS_CHAOS", "")
-WATCHED = "basins.shard"
+WATCHED = "basins.execution.shard"
 
 
 def say(event: str, **what: Any) -> None:

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from basins.figures import encoded
-from basins.figures.certified import certified
+from basins.output.figures import encoded
+from basins.output.figures.certified import certified
 
 HERE = Path(__file__).parent
 SHAPES = ("(2, 2, 2)", "(3, 3, 2)", "(2, 2, 2, 2)", "(5, 3, 3, 1)", "diabetes (10, 4, 4, 1)", "iris (4, 4, 4, 3)")

@@ -10,9 +10,9 @@ from pathlib import Path
 import numpy as np
 
 from basins.experiment import load
-from basins.figures import encoded
-from basins.figures.staircase import Flows, staircase
 from basins.laws import Gaussian, starts
+from basins.output.figures import encoded
+from basins.output.figures.staircase import Flows, staircase
 from basins.trajectory import losses
 
 HERE = Path(__file__).parent

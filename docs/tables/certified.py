@@ -12,8 +12,8 @@ from pathlib import Path
 import numpy as np
 
 from basins import Problem, certify
-from basins.certificates import can_test, paper_rate
 from basins.experiment import load
+from basins.landscapes.deep_linear.certificates import can_test, paper_rate
 from basins.laws import BLOCK, Gaussian, starts
 
 ROOT = Path(__file__).parents[2]

@@ -15,7 +15,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 
 from basins.estimate.sentences import at_most
-from basins.rare import printed
+from basins.rare import formatting
 from basins.rare.approach_truth import nearer
 from basins.rare.tail import REPLICATES, CaseTail, read_tail
 from basins.rare.truth import survival
@@ -208,7 +208,7 @@ def summary(name: str, tail: CaseTail) -> str:
     chains = f"{tail.plan.population:,} x {tail.plan.sweeps}"
     if tail.replicates != REPLICATES:
         chains += f", {tail.replicates} replicates"
-    slope = np.mean([printed.slope(tail, level) for level in tail.levels[-3:]])
+    slope = np.mean([formatting.slope(tail, level) for level in tail.levels[-3:]])
     return (
         f"| {name} | {'-'.join(map(str, case.problem.widths))} | {H} | {case.law.name} "
         f"{case.law.parameters()['scale']:g} | {chains} | {last.threshold:.4g} | "
@@ -221,11 +221,11 @@ def summary(name: str, tail: CaseTail) -> str:
 def levels(name: str, tail: CaseTail) -> list[str]:
     problem, chain = tail.case.problem, set(tail.case.problem.widths) == {1}
     truth = chain and (tail.stratum is None or problem.H < 3)
-    headings = [*printed.headings(tail.stratum), *(["truth"] if truth else [])]
+    headings = [*formatting.headings(tail.stratum), *(["truth"] if truth else [])]
     lines = [f"| {' | '.join(headings)} |\n", "|---" * len(headings) + "|\n"]
     inside = 0
     for level in tail.levels:
-        cells = list(printed.row(tail, level))
+        cells = list(formatting.row(tail, level))
         if truth:
             known = (survival if tail.stratum is None else nearer)(problem, 1.0, level.threshold)
             hit = level.lower <= known <= level.upper
@@ -233,7 +233,7 @@ def levels(name: str, tail: CaseTail) -> list[str]:
             cells.append(f"{known:.3g}{'' if hit else ' outside'}")
         lines.append(f"| {' | '.join(cells)} |\n")
     lines.append("\n")
-    lines += [f"{said}\n\n" for said in printed.sentences(tail)]
+    lines += [f"{said}\n\n" for said in formatting.sentences(tail)]
     lines += [f"Warning: {said}.\n\n" for said in tail.warnings]
     if truth:
         lines.append(

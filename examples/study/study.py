@@ -28,12 +28,12 @@ from basins.cli import INTERRUPTED
 from basins.errors import RunError
 from basins.estimate import CaseEstimate, Estimate
 from basins.estimate.sentences import widths_text
+from basins.execution.run import extend, run
 from basins.experiment import Experiment, load
-from basins.figures import encoded
-from basins.figures.survival import Line, survival
+from basins.output.figures import encoded
+from basins.output.figures.survival import Line, survival
 from basins.progress import progress
-from basins.runners import extend, run
-from basins.store import Run
+from basins.run_tables import Run
 from basins.store.schemas import LOG2_T_LOW
 from basins.summary import summarise
 from basins.summary.survival import Survival

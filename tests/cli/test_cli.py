@@ -18,12 +18,12 @@ from click.testing import CliRunner, Result
 
 import basins
 from basins import show
+from basins.classification.verdict import CERTIFICATES, REASONS, Certificate, Reason
 from basins.cli import main, runs
 from basins.describe import plan
 from basins.estimate.sentences import REMEDIES
 from basins.experiment import Case, Experiment, load
-from basins.limits import CERTIFICATES, REASONS, Certificate, Reason
-from basins.store import open_run
+from basins.run_tables import open_run
 
 TINY = """
 name = "tiny"
@@ -142,7 +142,7 @@ def test_an_interrupted_run_says_how_to_go_on(home: Path, monkeypatch: pytest.Mo
     def interrupted(*_: Any) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("basins.runners.inline.Inline.run", interrupted)
+    monkeypatch.setattr("basins.execution.inline.Inline.run", interrupted)
     result = call("run", "tiny.toml", "--on", "inline", "--out", str(tmp_path / "run"))
     assert result.exit_code == 130
     assert f"interrupted: the shards that are done are kept in {tmp_path / 'run'}" in result.stderr
@@ -154,7 +154,7 @@ def test_what_is_not_foreseen_is_one_line_without_debug(home: Path, monkeypatch:
     def broken(*_: Any) -> None:
         raise ZeroDivisionError("by nought\nand a second line")
 
-    monkeypatch.setattr("basins.store.run.Run.estimate", broken)
+    monkeypatch.setattr("basins.run_tables.Run.estimate", broken)
     result = call("estimate", "runs/tiny")
     assert result.exit_code == 1
     assert result.stderr == "unexpected: ZeroDivisionError: by nought and a second line; run again with --debug\n"

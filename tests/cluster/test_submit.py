@@ -22,7 +22,8 @@ import basins
 from basins.experiment import load
 from basins.job.dashboard import Dashboard
 from basins.job.submit import fill
-from basins.store import files_at, open_run
+from basins.run_tables import open_run
+from basins.store import files_at
 
 pytestmark = pytest.mark.slow
 

@@ -15,20 +15,13 @@ import pytest
 from chosen_counts import BALANCED, CONTROL, GAUSSIAN, TWIN, Outcome, counts, experiment, made
 
 from basins import estimate as estimates
+from basins.classification.verdict import REASONS, Reason
 from basins.errors import RunError
-from basins.estimate import (
-    Counts,
-    Estimate,
-    estimate_run,
-    pool,
-    saddle_measure,
-    strata_measures,
-)
+from basins.estimate import Counts, Estimate, estimate_run, pool, saddle_measure, strata_measures
 from basins.estimate.sentences import sentence
-from basins.intervals import one_sided_lower, one_sided_upper, two_sided
-from basins.limits import REASONS, Reason
+from basins.landscapes.deep_linear.strata import Strata
+from basins.statistics.binomial import one_sided_lower, one_sided_upper, two_sided
 from basins.store.layout import part
-from basins.strata import Strata
 
 # --- the measure ----------------------------------------------------------------------------------------------------
 

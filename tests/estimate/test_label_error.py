@@ -13,7 +13,7 @@ from basins.errors import RunError
 from basins.estimate import Counts, estimate_run, label_error, pool, saddle_measure
 from basins.estimate.labels import Checked
 from basins.estimate.sentences import LABELS, pooled_sentence, sentence
-from basins.intervals import one_sided_lower, one_sided_upper, trials
+from basins.statistics.binomial import one_sided_lower, one_sided_upper, trials
 from basins.store import Manifest, files_at
 from basins.store.verified import read_checks, write_checks
 

@@ -12,7 +12,7 @@ from basins.errors import ExperimentError
 from basins.estimate import Counts, estimate_run, pool
 from basins.estimate.pairs import Draw, drawn_data, pairs_estimates, smallest_seen
 from basins.experiment import Experiment
-from basins.intervals import one_sided_lower, one_sided_upper
+from basins.statistics.binomial import one_sided_lower, one_sided_upper
 
 PAIRS = """
 name = "pairs"

@@ -9,10 +9,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import ArrayLike
 
+from basins.classification.verdict import Certificate, Limits, Reason, Verdict, VisitTable
 from basins.experiment import Case, Experiment
 from basins.laws import BLOCK
-from basins.limits import Certificate, Limits, Reason, Verdict, VisitTable
-from basins.store import Run, commit_shard, create_or_resume, files_at
+from basins.run_tables import Run
+from basins.store import commit_shard, create_or_resume, files_at
 from basins.store.rows import ShardTables, concatenated, tables_of
 
 HEAD = """
@@ -94,7 +95,7 @@ def tables(case: Case, of: Experiment, ids: range, fates: Fates) -> ShardTables:
 
 
 def limits(case: Case, ids: range, fates: Fates, visits_every: int) -> Limits:
-    """The limits of these ids, as an engine and limits.py would give them."""
+    """The limits of these ids, as an engine and verdict.py would give them."""
     N, d_y = len(ids), case.problem.d_y
 
     def of(values: ArrayLike) -> np.ndarray:

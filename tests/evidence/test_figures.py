@@ -19,18 +19,18 @@ from matplotlib.figure import Figure
 import basins
 from basins import Problem, cli
 from basins.cli.figures import PLOTS
-from basins.engines.base import Settings
 from basins.errors import ArgumentError
+from basins.execution.run import run as run_experiment
 from basins.experiment import Experiment
-from basins.figures import encoded, form_of, of_run, svg
-from basins.figures.certified import certified
-from basins.figures.occupancy import bounds, occupancy
-from basins.figures.staircase import Flows, lined, spread, staircase
-from basins.figures.style import COLOURS, MARKERS, STYLES, legend_below, page, power_of_ten, shortened
-from basins.figures.survival import Line, survival
-from basins.figures.transitions import transitions
-from basins.runners import run as run_experiment
-from basins.store import Run, open_run
+from basins.integrators.base import Settings
+from basins.output.figures import encoded, form_of, of_run, svg
+from basins.output.figures.certified import certified
+from basins.output.figures.occupancy import bounds, occupancy
+from basins.output.figures.staircase import Flows, lined, spread, staircase
+from basins.output.figures.style import COLOURS, MARKERS, STYLES, legend_below, page, power_of_ten, shortened
+from basins.output.figures.survival import Line, survival
+from basins.output.figures.transitions import transitions
+from basins.run_tables import Run, open_run
 from basins.summary import reading, summarise, tabulated
 from basins.summary.survival import survival as survival_of
 from basins.summary.tails import tails

@@ -9,7 +9,7 @@ from click.testing import CliRunner
 from made_runs import CONTROL, Fates, experiment, made
 
 from basins import cli
-from basins.store import Run
+from basins.run_tables import Run
 
 N = 40
 

@@ -42,7 +42,7 @@ tails(summary, samples=20), exponents(summary, samples=20)
 done("summary")
 graph = transitions(run, case)
 done("transitions")
-from basins.report import report
+from basins.output.report import report
 page = report(run)
 done("report")
 print(json.dumps({"N": estimate.trajectories, "saddle": estimate.saddle,

@@ -18,9 +18,9 @@ from made_runs import CONTROL, GAUSSIAN, HEAD, Fates, experiment, made
 from basins import cli
 from basins.estimate.sentences import REMEDIES, at_most
 from basins.experiment import Case
-from basins.figures.staircase import Flows
-from basins.report import content, report
-from basins.store import Run, open_run
+from basins.output.figures.staircase import Flows
+from basins.output.report import content, report
+from basins.run_tables import Run, open_run
 
 N = 1500
 NASTY = '<script>alert("1")</script> & "quoted" <img src=x onerror=alert(2)> $\\alpha$'

@@ -12,7 +12,7 @@ import pytest
 from made_runs import CONTROL, GAUSSIAN, Fates, experiment, made
 
 from basins.errors import ArgumentError
-from basins.store import Run
+from basins.run_tables import Run
 from basins.summary import summaries, tabulated
 from basins.summary.reading import Reading
 

@@ -11,8 +11,8 @@ from made_runs import GAUSSIAN, Fates, experiment, made
 import basins
 from basins.errors import ArgumentError
 from basins.experiment import Experiment
-from basins.intervals import two_sided
-from basins.store import Run
+from basins.run_tables import Run
+from basins.statistics.binomial import two_sided
 from basins.summary import summarise
 from basins.summary.survival import Survival, exact_points, exact_survival, survival
 from basins.summary.tails import exponents, tails

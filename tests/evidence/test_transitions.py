@@ -9,7 +9,7 @@ import pytest
 from made_runs import Fates, experiment, made
 
 from basins.errors import RunError
-from basins.intervals import one_sided_upper
+from basins.statistics.binomial import one_sided_upper
 from basins.store import layout
 from basins.summary.transitions import CENSORED, START, transitions
 

@@ -10,9 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from small_experiment import BASE, EXAMPLES, HEAD, experiment
 
-from basins.engines.base import Settings
 from basins.errors import ArgumentError, AssumptionWarning
 from basins.experiment import Case, Plan, load
+from basins.integrators.base import Settings
 from basins.laws import BLOCK, Gaussian, Planted, starts
 
 

@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 
 from basins.errors import ArgumentError, RunError
+from basins.execution.run import run
 from basins.experiment import Experiment, pilot
 from basins.experiment.packed import pack, unpack
 from basins.experiment.pilot import blocks_per_shard, decided
-from basins.runners import run
-from basins.store import open_run
+from basins.run_tables import open_run
 
 TEXT = """
 name = "piloted"

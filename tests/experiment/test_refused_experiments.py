@@ -10,9 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from small_experiment import BASE, HEAD, experiment
 
-from basins.engines.base import Settings
 from basins.errors import AssumptionError, BasinsError, DataError, ExperimentError
 from basins.experiment import load
+from basins.integrators.base import Settings
 
 SPECTRUM = '[data]\nsource = "spectrum"\nsigma = [2, 1]\nd_x = 3\n'
 

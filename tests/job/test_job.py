@@ -16,7 +16,7 @@ import basins
 from basins.experiment import Experiment
 from basins.experiment.packed import pack
 from basins.job import entry
-from basins.store import open_run
+from basins.run_tables import open_run
 
 TREE = Path(basins.__file__).parents[1]
 EXPERIMENT = """

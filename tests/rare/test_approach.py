@@ -12,8 +12,8 @@ from scipy.stats import binomtest
 
 from basins import Problem
 from basins.cli import main
-from basins.engines.base import Settings
 from basins.errors import ArgumentError, AssumptionWarning
+from basins.integrators.base import Settings
 from basins.rare.approach import Approach
 from basins.rare.approach_truth import far, nearer
 from basins.rare.exponents import approach_power
@@ -45,7 +45,7 @@ def test_the_approach_of_a_chain_is_the_closed_one(H: int) -> None:
 
 def test_of_several_strata_each_has_its_own_approach() -> None:
     """Planted on I(J), a start comes to rest there: G = 0 for J, and it never comes near a stratum above it."""
-    from basins.critical.planted import on_stable_manifold
+    from basins.landscapes.deep_linear.critical.planted import on_stable_manifold
 
     problem, settings = Problem.from_spectrum([2.0, 1.0], d_x=2, hidden=[2, 2]), Settings(budget=500)
     for J in (2, 3):

@@ -10,9 +10,11 @@ import pytest
 from scipy import stats
 
 from basins import Problem, laws
-from basins.engines.base import Settings
-from basins.rare import chains
-from basins.rare.chains import (
+from basins.integrators.base import Settings
+from basins.rare import splitting_step
+from basins.rare.levels import Dwell
+from basins.rare.linearised import Found, Frames, frames
+from basins.rare.splitting_step import (
     MOVES,
     Learned,
     Population,
@@ -23,8 +25,6 @@ from basins.rare.chains import (
     first_population,
     share,
 )
-from basins.rare.levels import Dwell
-from basins.rare.linearised import Found, Frames, frames
 from basins.rare.streams import Stream
 from basins.rare.whitening import Whitening
 
@@ -76,8 +76,8 @@ def conditional(reaction: Beyond, t: float, stream: Stream) -> Population:
 @pytest.mark.parametrize("name", MOVES)
 @pytest.mark.parametrize("size", [0.2, 1.0])
 def test_a_move_keeps_the_conditional_law(name: str, size: float, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(chains, "MOVES", {name: MOVES[name]})
-    monkeypatch.setattr(chains, "GAIN", 0.0)
+    monkeypatch.setattr(splitting_step, "MOVES", {name: MOVES[name]})
+    monkeypatch.setattr(splitting_step, "GAIN", 0.0)
     reaction, t, stream = Beyond(3), 1.5, Stream(1, 2, 3, 4)
     before = conditional(reaction, t, stream)
     before.sizes[name] = size
@@ -90,7 +90,7 @@ def test_a_move_keeps_the_conditional_law(name: str, size: float, monkeypatch: p
 
 
 def test_a_linearised_move_keeps_the_conditional_law(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(chains, "GAIN", 0.0)
+    monkeypatch.setattr(splitting_step, "GAIN", 0.0)
     reaction, t, stream = Beyond(3), 1.5, Stream(1, 2, 3, 5)
     before = conditional(reaction, t, stream)
     before.sizes["linearised"] = 0.2  # s / sqrt(q) on either side of sqrt(s)
@@ -108,8 +108,8 @@ def test_a_linearised_move_keeps_the_conditional_law(monkeypatch: pytest.MonkeyP
 def test_a_frame_is_that_of_the_place_where_a_chain_is(monkeypatch: pytest.MonkeyPatch) -> None:
     """Through moves of all kinds: what is remembered is what would be found."""
     kept: list[Any] = []
-    made = chains.Linearised
-    monkeypatch.setattr(chains, "Linearised", lambda *arguments: kept.append(made(*arguments)) or kept[-1])
+    made = splitting_step.Linearised
+    monkeypatch.setattr(splitting_step, "Linearised", lambda *arguments: kept.append(made(*arguments)) or kept[-1])
     reaction, stream = Beyond(3), Stream(1, 2, 3, 6)
     after, came = climb(cast(Reaction, reaction), conditional(reaction, 1.5, stream), 1.5, 3, stream, None, 0.5)
     guided = kept[0]

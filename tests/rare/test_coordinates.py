@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from basins import Problem
-from basins.critical.planted import on_stable_manifold
-from basins.engines.base import SMALLEST_TOLERANCE, Settings
+from basins.integrators.base import SMALLEST_TOLERANCE, Settings
+from basins.landscapes.deep_linear.critical.planted import on_stable_manifold
 from basins.rare.approach import Approach
 from basins.rare.coordinate import Coordinate
 from basins.rare.levels import Dwell

@@ -8,13 +8,13 @@ from scalar_chain import chain
 from scipy.interpolate import PchipInterpolator
 
 from basins import Problem, laws
-from basins.engines.base import Settings
-from basins.rare import chains as chains_module
+from basins.integrators.base import Settings
 from basins.rare import replicates
-from basins.rare.chains import MOVES, Learned, Reaction, climb, first_population
+from basins.rare import splitting_step as chains_module
 from basins.rare.combine import Estimated, combine
 from basins.rare.levels import Dwell
 from basins.rare.replicates import PILOT, Level, Plan, next_level
+from basins.rare.splitting_step import MOVES, Learned, Reaction, climb, first_population
 from basins.rare.streams import Stream
 from basins.rare.truth import descent_time, survival, time_of
 from basins.rare.whitening import Whitening

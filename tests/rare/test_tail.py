@@ -14,10 +14,10 @@ from basins import Problem
 from basins.cli import main
 from basins.errors import ArgumentError, RunError
 from basins.rare import work
-from basins.rare.chains import Climb, Tried
 from basins.rare.combine import Estimated, combine, log_mean_interval, warnings
 from basins.rare.exponents import kappa
 from basins.rare.replicates import Level
+from basins.rare.splitting_step import Climb, Tried
 from basins.rare.tail import read_tail, tail
 
 
@@ -143,7 +143,7 @@ def test_what_double_precision_cannot_resolve_stops_there_and_says_so(tmp_path: 
     assert found.pilot.ending == "resolution"
     assert found.last is not None
     assert 1e-18 < found.last.P < 1e-6
-    from basins.rare.printed import sentences
+    from basins.rare.formatting import sentences
 
     said = " ".join(sentences(found))
     assert "the target 1e-25 was not reached" in said

@@ -9,11 +9,12 @@ from scalar_chain import chain
 from scipy.special import elliprf
 from scipy.stats import binomtest, chi
 
-from basins import Problem, exact
-from basins.certificates import level
-from basins.engines.base import Leg, Settings, Stop
-from basins.engines.lanes import Lanes
+from basins import Problem
 from basins.errors import ArgumentError
+from basins.integrators.base import Leg, Settings, Stop
+from basins.integrators.simd.integrator import Lanes
+from basins.landscapes.deep_linear import exact
+from basins.landscapes.deep_linear.certificates import level
 from basins.rare import truth
 from basins.rare.chain_tail import passage
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from servers import STORES, Store
 
-sys.path.append(str(Path(__file__).parents[1] / "runners"))  # tiny runs, and a driver to be killed
+sys.path.append(str(Path(__file__).parents[1] / "execution"))  # tiny runs, and a driver to be killed
 
 NUMBERS = itertools.count()
 

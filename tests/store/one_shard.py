@@ -6,8 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
+from basins.classification.verdict import Limits, VisitTable
 from basins.experiment import Experiment
-from basins.limits import Limits, VisitTable
 
 TEXT = """
 name = "store"

@@ -13,6 +13,7 @@ import pytest
 from one_shard import experiment, limits, part
 
 from basins.errors import RunError
+from basins.run_tables import open_run
 from basins.store import (
     ShardTables,
     commit,
@@ -22,7 +23,6 @@ from basins.store import (
     is_committed,
     layout,
     missing_shards,
-    open_run,
 )
 from basins.store.local import LocalFiles
 from basins.store.rows import tables_of

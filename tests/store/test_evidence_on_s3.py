@@ -13,7 +13,7 @@ from servers import Store
 sys.path.append(str(Path(__file__).parents[1] / "evidence"))
 from made_runs import CONTROL, GAUSSIAN, Fates, experiment, made
 
-from basins.store import open_run
+from basins.run_tables import open_run
 from basins.summary import tabulated
 from basins.summary.reading import Reading
 

@@ -9,9 +9,10 @@ import pytest
 
 from basins.cli import main
 from basins.errors import RunError
+from basins.execution.run import extend, run
 from basins.experiment.packed import unpack
-from basins.runners import extend, run
-from basins.store import files_at, layout, open_run, parquet, schemas
+from basins.run_tables import open_run
+from basins.store import files_at, layout, parquet, schemas
 from basins.store.layout import COMMIT_ORDER
 from basins.store.migration import migrate
 from basins.verify import verify

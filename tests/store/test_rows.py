@@ -13,15 +13,17 @@ import pytest
 from click.testing import CliRunner
 
 import basins
-from basins import Problem, shard, show
+from basins import Problem, show
+from basins.classification.classify_batch import integrate_batch
+from basins.classification.verdict import Limits
 from basins.cli import main
-from basins.engines.base import Settings
-from basins.engines.drive import integrate_batch
 from basins.errors import ExperimentError, RunError
+from basins.execution import shard
+from basins.execution.run import run
 from basins.experiment import Experiment, load
-from basins.limits import Limits
-from basins.runners import run
-from basins.store import Run, layout, parquet
+from basins.integrators.base import Settings
+from basins.run_tables import Run
+from basins.store import layout, parquet
 
 TEXT = """
 name = "rows"

@@ -22,9 +22,10 @@ from servers import Store
 import basins
 from basins.cli import main
 from basins.errors import RunError
+from basins.execution.run import run
 from basins.progress import Event, ShardDone
-from basins.runners import run
-from basins.store import files_at, open_run
+from basins.run_tables import open_run
+from basins.store import files_at
 
 
 @pytest.fixture(scope="session")

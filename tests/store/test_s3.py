@@ -20,7 +20,7 @@ from servers import STORES, Store
 
 from basins.cli import main
 from basins.errors import RunError
-from basins.shard import work
+from basins.execution.shard import work
 from basins.store import create_or_resume, files_at, layout, s3, s3_client
 from basins.store.s3 import S3Files
 

@@ -19,21 +19,12 @@ import pyarrow.parquet as pq
 import pytest
 from one_shard import experiment, key, limits, part
 
+from basins.classification.verdict import CERTIFICATES, REASONS, VERDICTS
 from basins.errors import ArgumentError, BasinsError, RunError
-from basins.limits import CERTIFICATES, REASONS, VERDICTS
-from basins.problem import Problem
-from basins.shard import work
-from basins.store import (
-    Manifest,
-    check_shards,
-    commit,
-    create_or_resume,
-    files_at,
-    missing_shards,
-    open_run,
-    parquet,
-    schemas,
-)
+from basins.execution.shard import work
+from basins.landscapes.deep_linear.problem import Problem
+from basins.run_tables import open_run
+from basins.store import Manifest, check_shards, commit, create_or_resume, files_at, missing_shards, parquet, schemas
 from basins.store.local import LocalFiles
 from basins.store.manifest import canonical_json
 from basins.store.rows import tables_of

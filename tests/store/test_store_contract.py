@@ -22,7 +22,7 @@ from nfs import NFS
 from servers import Store
 
 from basins.errors import RunError
-from basins.runners.base import search_path
+from basins.execution.base import search_path
 from basins.store import Files, files_at, parquet
 
 TENANTS = ["folder", "nfs", "seaweedfs", pytest.param("swift", marks=pytest.mark.slow)]

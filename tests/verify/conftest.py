@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from basins import runners
+from basins.execution import run as run_module
 from basins.experiment import Experiment
 from basins.verify import Verification, verify
 
@@ -48,7 +48,7 @@ def originals(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """One finished run for each way to keep rows."""
     made = {rows: tmp_path_factory.mktemp("verify") / rows for rows in ROWS}
     for rows, path in made.items():
-        runners.run(experiment(rows), path, on="inline")
+        run_module.run(experiment(rows), path, on="inline")
     return made
 
 

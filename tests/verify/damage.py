@@ -9,10 +9,11 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from basins import runners
+from basins.classification.verdict import CERTIFICATES, REASONS, VERDICTS
+from basins.execution import run as run_module
 from basins.experiment import Experiment
-from basins.limits import CERTIFICATES, REASONS, VERDICTS
-from basins.store import commit_shard, files_at, open_run, parquet
+from basins.run_tables import open_run
+from basins.store import commit_shard, files_at, parquet
 from basins.store.digests import batch_text, read_batch
 from basins.store.layout import COMMIT_ORDER, part
 from basins.store.rows import ShardTables, _words
@@ -40,7 +41,7 @@ def flip(path: Path, at: int, bit: int) -> None:
 
 
 def again(run: Path, rows: str = "all") -> None:
-    runners.run(Experiment.from_toml((run / "experiment.toml").read_text(), Path()), run, on="inline")
+    run_module.run(Experiment.from_toml((run / "experiment.toml").read_text(), Path()), run, on="inline")
 
 
 def paths(found: Verification) -> set[str]:

@@ -15,9 +15,10 @@ from chosen_counts import experiment as of_spectrum
 from damage import key, row
 from damage import rewritten as written_again
 
-from basins.intervals import one_sided_upper
-from basins.limits import Verdict
-from basins.store import files_at, open_run
+from basins.classification.verdict import Verdict
+from basins.run_tables import open_run
+from basins.statistics.binomial import one_sided_upper
+from basins.store import files_at
 from basins.store.rows import ShardTables
 from basins.verify import Group, verify
 from basins.verify import labels as checking

@@ -10,9 +10,10 @@ from typing import Any
 import pytest
 from damage import data, flip, paths, row
 
-from basins import runners
+from basins.execution import run as run_module
 from basins.experiment import Experiment
-from basins.store import files_at, open_run
+from basins.run_tables import open_run
+from basins.store import files_at
 from basins.store.digests import batch_text, read_batch
 from basins.store.layers import read_layers
 from basins.store.layout import COMMIT_ORDER, part
@@ -40,9 +41,9 @@ class Extended(dict[str, Path]):
 
     def __missing__(self, rows: str) -> Path:
         self[rows] = self.folder / rows
-        runners.run(Experiment.from_toml(TEXT.format(rows=rows), Path()), self[rows], on="inline")
+        run_module.run(Experiment.from_toml(TEXT.format(rows=rows), Path()), self[rows], on="inline")
         for budget in BUDGETS:
-            runners.extend(self[rows], budget, on="inline")
+            run_module.extend(self[rows], budget, on="inline")
         return self[rows]
 
 
@@ -83,10 +84,10 @@ def test_every_layer_is_without_fault_and_computed_again(extended: dict[str, Pat
 
 def test_a_check_made_before_an_extension_is_of_other_labels(extended: dict[str, Path], tmp_path: Path) -> None:
     run = tmp_path / "run"
-    runners.run(Experiment.from_toml(TEXT.format(rows="all"), Path()), run, on="inline")
+    run_module.run(Experiment.from_toml(TEXT.format(rows="all"), Path()), run, on="inline")
     verify(run, sample=10, blocks=0)
     assert open_run(run).estimate().cases[0].label_error is not None
-    runners.extend(run, 5_000, on="inline")
+    run_module.extend(run, 5_000, on="inline")
     assert open_run(run).estimate().cases[0].label_error is None
 
 
@@ -101,7 +102,7 @@ def test_damage_in_a_layer_is_named_set_aside_and_computed_again(run: Path, kind
     assert (run / "set-aside/0001" / name).exists()
     assert bytes_of(run).findings == ()
     assert bytes_of(run).missing == 1
-    runners.extend(run, BUDGETS[1], on="inline")
+    run_module.extend(run, BUDGETS[1], on="inline")
     assert data(run) == whole
 
 
@@ -145,7 +146,7 @@ def test_wrong_rows_of_a_layer_are_named(
     said = [one for one in found.findings if words in one.what]
     assert [one.path for one in said] == [f"layer-0002/{part(kind, case_of(run), 0)}"]
     assert {one.trouble for one in found.findings} == {Trouble.content}
-    runners.extend(run, BUDGETS[1], on="inline")
+    run_module.extend(run, BUDGETS[1], on="inline")
     assert data(run) == whole
 
 

@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from basins.run_tables import open_run
 from basins.show import show
-from basins.store import open_run, schemas
+from basins.store import schemas
 from basins.verify import verify
 
 KEPT = Path(__file__).parents[1] / "runs"

@@ -1,0 +1,1 @@
+"""Where trajectories end: integration until a verdict, and the verdict."""

@@ -1,0 +1,1 @@
+"""Vector code: written as LLVM IR, compiled in the process."""

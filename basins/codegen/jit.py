@@ -1,0 +1,64 @@
+"""LLVM at work: from the kernel's IR to code for this CPU, or for a named one."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+import llvmlite.binding as llvm
+
+from basins.integrators.simd.step_code import Shape, source
+
+
+@dataclass(frozen=True)
+class Kernel:
+    """Compiled code of one shape: addresses of its functions, valid as long as this object lives."""
+
+    shape: Shape
+    lanes: int
+    attempt: int
+    first: int
+    trial: int
+    stage: int
+    engine: Any
+
+
+def target_machine(cpu: str | None = None, features: str | None = None, triple: str | None = None) -> Any:
+    """LLVM's target: this CPU, or the one named. Raises RuntimeError where LLVM has no such target."""
+    llvm.initialize_all_targets()
+    llvm.initialize_all_asmprinters()
+    target = llvm.Target.from_triple(triple or llvm.get_process_triple())
+    if cpu is None:
+        cpu, features = llvm.get_host_cpu_name(), llvm.get_host_cpu_features().flatten()
+    return target.create_target_machine(
+        cpu=cpu, features=features or "", opt=2, jit=triple is None, codemodel="default"
+    )
+
+
+def parsed(text: str, machine: Any) -> Any:
+    """The verified module of an IR text, as it was written.
+
+    None of LLVM's module passes runs: they find that a product reads what the one before it stored, keep it all in
+    registers, run out of them and spill (measured: half the speed). Selection and scheduling of instructions is all
+    that is left to do.
+    """
+    ir = llvm.parse_assembly(text)
+    ir.triple = machine.triple
+    ir.verify()
+    return ir
+
+
+def compiled(shape: Shape, lanes: int, cpu: str | None = None, features: str | None = None) -> Kernel:
+    """The kernel of a shape, compiled for this CPU or for a named one that it can run."""
+    machine = target_machine(cpu, features)
+    engine = llvm.create_mcjit_compiler(parsed(source(shape, lanes), machine), machine)
+    engine.finalize_object()
+    addresses = {name: engine.get_function_address(name) for name in ("attempt", "first", "trial", "stage")}
+    return Kernel(shape, lanes, engine=engine, **addresses)
+
+
+@lru_cache(maxsize=64)
+def kernel(shape: Shape, lanes: int) -> Kernel:
+    """`compiled` for this CPU, once a process."""
+    return compiled(shape, lanes)

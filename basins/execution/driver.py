@@ -1,0 +1,112 @@
+"""A driver's session: what is missing is done by a runner, events go to listeners, digests and telemetry are kept."""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from typing import Any
+
+from basins.errors import RunError
+from basins.execution.base import Runner
+from basins.execution.shard import Task
+from basins.execution.telemetry import TelemetryLog
+from basins.progress import Event, Listener, RunEnded, RunStarted, ShardDone
+from basins.store import Files, layout, missing_shards, parquet
+from basins.store.contents import Contents
+from basins.store.digests import DigestBook
+from basins.store.layers import Layer
+from basins.store.manifest import Manifest
+
+
+class Tasks(Sequence[Task]):
+    """Shards to be done, by case: eight bytes each, for there may be many."""
+
+    def __init__(self, shards: dict[str, list[int]]) -> None:
+        self.shards = {key: array("q", of_case) for key, of_case in shards.items()}
+
+    def __len__(self) -> int:
+        return sum(map(len, self.shards.values()))
+
+    def __iter__(self) -> Iterator[Task]:
+        for key, shards in self.shards.items():
+            for shard in shards:
+                yield Task(key, shard)
+
+    def __getitem__(self, index: Any) -> Any:
+        return list(self)[index]
+
+
+def carry_out(
+    files: Files,
+    contents: Manifest | Layer,
+    run_path: str,
+    runner: Runner,
+    workers: int | None,
+    listeners: list[Listener],
+) -> None:
+    """Have done what is missing of `contents` in `files`; run_path: what workers are told.
+
+    Raises RunError for a shard that fails, or is missing at the end whatever the runner believes.
+    """
+    tasks = Tasks({case.key: missing_shards(files, contents, case) for case in contents.cases})
+    shards = sum(len(contents.shards(case)) for case in contents.cases)
+    trajectories, done = _trajectories(files, contents, tasks)
+    book, log = DigestBook(files, contents), TelemetryLog(files)
+
+    def emit(event: Event) -> None:
+        if isinstance(event, ShardDone):
+            book.add(event.summary.task.case, event.summary.task.shard, event.summary.digests)
+        log(event)
+        for listener in listeners:
+            listener(event)
+
+    complete = False
+    emit(RunStarted(files.uri, runner.name, workers, trajectories, done, shards, shards - len(tasks)))
+    log.flush()  # `basins status` sees at once that somebody is at work
+    try:
+        try:
+            runner.run(tasks, run_path, workers, emit)
+        except BaseException:
+            # Keep the digests of what was done; what went wrong first is what is said.
+            with suppress(RunError):
+                book.close()
+            raise
+        book.close()
+        _refuse_if_missing(files, contents)
+        complete = True
+    finally:
+        try:
+            emit(RunEnded(complete))
+        finally:
+            log.flush()
+
+
+def _trajectories(files: Files, contents: Manifest | Layer, tasks: Tasks) -> tuple[int, int]:
+    """All trajectories, and those of shards that are done."""
+    if isinstance(contents, Manifest):
+        total = sum(case.trajectories for case in contents.cases)
+        return total, total - sum(len(contents.ids(contents.case(task.case), task.shard)) for task in tasks)
+    done = 0
+    for case in contents.cases:
+        missing = frozenset(tasks.shards[case.key])
+        for shard in contents.shards(case):
+            if shard not in missing:
+                done += int(parquet.footer(files, layout.part("blocks", case.key, shard)).keys["rows"])
+    return sum(contents.trajectories.values()), done
+
+
+def _refuse_if_missing(files: Files, contents: Contents) -> None:
+    """Raises RunError naming the shards that are not there, whatever the runner believes."""
+    gaps = []
+    for case in contents.cases:
+        missing = missing_shards(files, contents, case)
+        if missing:
+            few = ", ".join(map(str, missing[:8])) + (f", ... ({len(missing)})" if len(missing) > 8 else "")
+            gaps.append(f"shard {few} of case {case.name!r} ({case.key})")
+    if gaps:
+        raise RunError(
+            f"ended with shards missing: {'; '.join(gaps)}",
+            where=files.uri,
+            remedy="run again: only what is missing is computed",
+        )

@@ -1,0 +1,223 @@
+"""A run extended: rows whose budget was spent are integrated again, from t = 0, with a larger one, into a new layer.
+
+Steps do not depend on the budget (integrators/base.py, 2), so a row comes by where it stopped before, and a run that is
+extended to a budget has the rows of one that had it from the start (docs/design.md, Layers). Which rows: those
+`censored` for their `evaluation budget`, and those that rest beside a saddle (`settled`), since it is the budget that
+says how long they may be waited for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
+from functools import lru_cache
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from basins import laws
+from basins.classification.classify_batch import integrate_batch
+from basins.classification.verdict import REASONS, Reason
+from basins.errors import ArgumentError, RunError
+from basins.execution.shard import BATCH, MEMORY, Commit, ShardSummary, Task, Telemetry, open_manifest, timed
+from basins.experiment import Case, watched
+from basins.integrators.base import Array
+from basins.laws import BLOCK
+from basins.store import (
+    Files,
+    Kind,
+    Manifest,
+    ShardTables,
+    commit_shard,
+    committed_digests,
+    files_at,
+    is_committed,
+    layout,
+    missing_shards,
+    parquet,
+    rows,
+)
+from basins.store.block_recount import replaced
+from basins.store.layered_view import View
+from basins.store.layers import Layer, read_layer, read_layers
+from basins.store.manifest import refuse_read_only
+
+WORK = "basins.execution.extension:work"
+"""What a runner has done for each shard of a layer; its run_path is `path_of`."""
+
+SPENT = (REASONS[Reason.evaluation_budget], REASONS[Reason.settled])
+"""Reasons that a larger budget may change."""
+
+MOST_BUDGET = 4 * 10**9
+"""Evaluations of a row are kept in 32 bits."""
+
+Ids = NDArray[np.int64]
+
+
+# --- which rows ------------------------------------------------------------------------------------------------------
+
+
+def create_or_resume(
+    files: Files, manifest: Manifest, budget: int, told: Callable[[str], object] = str
+) -> Layer | None:
+    """The layer of this budget: the unfinished one, the last one if it has it already, or a new one.
+
+    None where no row that a larger budget may change is left. told: called with a line where it takes its time. Raises
+    ArgumentError for a budget that is not larger, RunError for a run or a layer that is not finished.
+    """
+    if isinstance(budget, bool) or not isinstance(budget, int) or not 1 <= budget <= MOST_BUDGET:
+        remedy = f"give evaluations, 1 to {MOST_BUDGET:,}"
+        raise ArgumentError(f"budget = {budget!r}", where="budget", remedy=remedy)
+    refuse_read_only(manifest, files.uri)
+    missing = sum(len(missing_shards(files, manifest, case)) for case in manifest.cases)
+    if missing:
+        raise RunError(
+            f"{missing:,} shards are not computed yet", where=files.uri, remedy="run it to its end, then extend it"
+        )
+    layers = read_layers(files, manifest)
+    if layers:
+        last = layers[-1]
+        if any(missing_shards(last.files(files), last, case) for case in last.cases) and last.budget != budget:
+            raise RunError(
+                f"layer {last.number}, with budget = {last.budget}, is not finished",
+                where=files.uri,
+                remedy=f"finish it first: --budget {last.budget}",
+            )
+        if last.budget == budget:
+            return last
+    cases = [case for case in manifest.cases if spent_so_far(case, layers) < budget]
+    if not cases:
+        least = min(spent_so_far(case, layers) for case in manifest.cases)
+        raise ArgumentError(
+            f"budget = {budget} is not above what the run had", where="budget", remedy=f"give more than {least}"
+        )
+    told("looking for the rows whose budget was spent ...")
+    found = {case.key: dict(_spent(files, manifest, layers, case)) for case in cases}
+    found = {key: shards for key, shards in found.items() if shards}
+    if not found:
+        return None
+    layer = Layer(
+        manifest=manifest,
+        number=len(layers) + 1,
+        budget=budget,
+        trajectories={key: sum(shards.values()) for key, shards in found.items()},
+        of_case={key: tuple(shards) for key, shards in found.items()},
+    )
+    files.put(layout.layer(layer.number) + layout.LAYER, layer.to_json())
+    # Read back: another driver may have begun another layer at the same moment.
+    there = read_layer(files, manifest, layer.number)
+    if there is None or there.budget != budget:
+        raise RunError("another driver extends this run", where=files.uri, remedy="wait for it, then try again")
+    return there
+
+
+def spent_so_far(case: Case, layers: list[Layer]) -> int:
+    """The budget that rows of the case have had at most."""
+    return max([case.settings.budget, *(layer.budget for layer in layers)])
+
+
+def _spent(files: Files, manifest: Manifest, layers: list[Layer], case: Case) -> Iterator[tuple[int, int]]:
+    """The shards of a case that have such rows, and how many."""
+    view = View(files, layers)
+    for shard in manifest.shards(case):
+        if pc.sum(view.part("blocks", case, shard, ["censored"])["censored"]).as_py():
+            count = len(view.part("trajectories", case, shard, ["id"], spent()))
+            if count:
+                yield shard, count
+
+
+def spent() -> pc.Expression:
+    """The rows that a larger budget may change."""
+    first, second = (pc.field("reason") == pa.scalar(reason) for reason in SPENT)
+    return first | second
+
+
+# --- one shard -------------------------------------------------------------------------------------------------------
+
+
+def compute_shard(view: View, layer: Layer, case: Case, shard: int) -> ShardTables:
+    """A layer's tables of one shard; view: the run under the layers below it."""
+    old = view.part("trajectories", case, shard, where=spent())
+    new = compute_rows(layer, case, old["id"].to_numpy())
+    return new._replace(blocks=replaced(view.part("blocks", case, shard), old, new.blocks))
+
+
+def compute_rows(layer: Layer, case: Case, ids: Ids) -> ShardTables:
+    """The tables of ascending ids with the layer's budget; of blocks the part that these rows are."""
+    manifest, settings = layer.manifest, replace(case.settings, budget=layer.budget)
+    together = max(1, min(BATCH * BLOCK, MEMORY // (8 * case.problem.n)))
+    parts = []
+    for first in range(0, len(ids), together):
+        some = ids[first : first + together]
+        watch = watched(some, manifest.visits_every)
+        limits = integrate_batch(case.problem, _starts(case, manifest.seed, some), settings, watch)
+        parts.append(rows.tables_of_ids(some, limits))
+    return rows.concatenated(parts)
+
+
+def _starts(case: Case, seed: int, ids: Ids) -> Array:
+    """Starts of ascending ids, (N, n), whole blocks being drawn."""
+    blocks = ids // BLOCK
+    drawn = [
+        laws.starts(case.problem, case.law, seed, int(block))[ids[blocks == block] % BLOCK]
+        for block in np.unique(blocks)
+    ]
+    return np.concatenate(drawn)
+
+
+def path_of(files: Files, layer: Layer) -> str:
+    """What `work` is told as the run's path: RUN#NUMBER."""
+    return f"{files.uri}#{layer.number}"
+
+
+def work(path: str, case: str, shard: int, attempt: int) -> Commit:
+    """Integrate a shard of a layer; where it is done already, do nothing. What is returned commits it, as shard.work's
+    does; the counts are of the rows that were integrated again."""
+    telemetry = timed()
+    run, _, number = path.rpartition("#")
+    files = files_at(run, patient=True)
+    manifest = open_manifest(files)
+    layer, *below = _layers(files, manifest, int(number))
+    folder, task, the_case = layer.files(files), Task(case, shard), manifest.case(case)
+    if is_committed(folder, case, shard):
+        done = parquet.read(folder, layout.part("trajectories", case, shard), ["verdict", "evaluations"])
+        summary = _summary(task, done, committed_digests(folder, case, shard), telemetry(False))
+        return lambda: summary
+    tables = compute_shard(View(files, below), layer, the_case, shard)
+
+    def commit() -> ShardSummary:
+        digests = commit_shard(folder, layer, the_case, shard, tables)
+        return _summary(task, tables.trajectories, digests, telemetry(True))
+
+    return commit
+
+
+def _summary(task: Task, done: pa.Table, digests: Mapping[Kind, str], telemetry: Telemetry) -> ShardSummary:
+    verdicts = done["verdict"].to_pylist()
+    return ShardSummary(
+        task=task,
+        trajectories=len(done),
+        minimum=verdicts.count("minimum"),
+        saddle=verdicts.count("saddle"),
+        censored=verdicts.count("censored"),
+        evaluations=int(pc.sum(done["evaluations"]).as_py() or 0),
+        digests=digests,
+        telemetry=telemetry,
+    )
+
+
+def _layers(files: Files, manifest: Manifest, number: int) -> list[Layer]:
+    """The layers up to this one, which comes first, then the lowest. Raises RunError where one is gone."""
+    try:
+        data = [files.get(layout.layer(n) + layout.LAYER) for n in range(1, number + 1)]
+    except FileNotFoundError as error:
+        raise RunError(f"{error} is gone", where=files.uri, remedy="give the command that extends it again") from None
+    layers = [_parsed(one, manifest, n, files.uri) for n, one in enumerate(data, start=1)]
+    return [layers[-1], *layers[:-1]]
+
+
+@lru_cache(maxsize=16)
+def _parsed(data: bytes, manifest: Manifest, number: int, where: str) -> Layer:
+    return Layer.from_json(data, manifest, number, where)  # parsed once a process

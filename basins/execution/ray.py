@@ -1,0 +1,178 @@
+"""Ray: an embedded one on this machine's cores, or the cluster at an address. The object store carries summaries only.
+
+Who works there, actors.py says. Token authentication is on and usage statistics are off; both must be so before Ray is
+imported, so it is imported late.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import os
+import secrets
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+from basins.errors import ArgumentError, RunError
+from basins.execution.base import ONE_THREAD, WORK, cores, search_path
+from basins.execution.ledger import Ledger
+from basins.execution.ray_head import Head
+from basins.execution.ray_workers import Actors, Bound, last_line
+from basins.execution.shard import Task
+from basins.progress import Listener
+
+EMBEDDED = "local"
+PROBE = 2.0
+"""Seconds within which the port of a cluster must answer: ray.init hangs past 100 s where nothing listens."""
+
+ANSWER = 8.0
+"""Seconds within which it must say whether it knows our token, a second import of Ray included."""
+
+OBJECT_STORE = 80_000_000
+"""Bytes; Ray asks for 75 MB at least, and summaries need none of it."""
+
+
+class Ray:
+    """Workers of Ray. address: HOST:PORT of a cluster, or None for RAY_ADDRESS, else an embedded Ray.
+
+    deadline: seconds after which a shard is given up where it is and given to another worker; None: by what shards
+    took so far (ledger.py).
+    """
+
+    name = "ray"
+
+    def __init__(self, address: str | None = None, work: str = WORK, deadline: float | None = None) -> None:
+        self.address = address or os.environ.get("RAY_ADDRESS") or EMBEDDED
+        self.work, self.deadline = work, deadline
+
+    def check(self) -> None:
+        if importlib.util.find_spec("ray") is None:
+            raise ArgumentError(
+                "Ray is not installed", where="on", remedy="pip install 'ray[default]', or --on processes"
+            )
+        if self.address != EMBEDDED:
+            _probe_port(self.address)
+            _prepare_environment()
+            _probe_token(self.address)
+
+    def run(self, tasks: Sequence[Task], run_path: str, workers: int | None, on_event: Listener) -> None:
+        if not tasks:
+            return
+        with _connection(self.address, workers) as (ray, options, own):
+            here = ray.get_runtime_context()
+            head = Head(here.gcs_address)
+            bound = Bound(ray, here.get_node_id(), workers or (cores() if own else None), head)
+            pool = Actors(ray, options, self.work, run_path, bound, len(tasks))
+            try:
+                pool.carry_out(Ledger(tasks, on_event, self.deadline))
+            except ray.exceptions.RayError as error:
+                raise RunError(
+                    f"lost the connection to Ray: {type(error).__name__}: {last_line(error)}",
+                    where=self.address,
+                    remedy="look after the cluster, then run again: only what is missing is computed",
+                ) from error
+            finally:
+                with suppress(ray.exceptions.RayError, RunError):
+                    if head.answers():  # a call to one that is gone would not return; it takes its actors along
+                        pool.close()
+
+
+@contextmanager
+def _connection(address: str, workers: int | None) -> Iterator[tuple[Any, dict[str, Any], bool]]:
+    """Ray, connected; what tasks must be told; whether it is our own, of this machine's cores.
+
+    A Ray that this process is connected to already is used as it is.
+    """
+    _prepare_environment()
+    import ray
+
+    if ray.is_initialized():
+        yield ray, {"runtime_env": {"env_vars": ONE_THREAD}}, False
+        return
+    environment = dict(ONE_THREAD)
+    options: dict[str, Any] = {"log_to_driver": False, "logging_level": "ERROR"}
+    if address == EMBEDDED:
+        # A plain ray.init() would join whatever /tmp/ray/ray_current_cluster names, even if it is dead.
+        options |= {
+            "num_cpus": workers or cores(),
+            "include_dashboard": False,
+            "object_store_memory": OBJECT_STORE,
+        }
+        environment["PYTHONPATH"] = search_path()
+    on_sigterm = signal.getsignal(signal.SIGTERM)
+    try:
+        ray.init(address=address, runtime_env={"env_vars": environment}, **options)
+    except (ConnectionError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
+        raise RunError(
+            f"cannot start or join Ray: {last_line(error)}",
+            where=address,
+            remedy="check the address and RAY_AUTH_TOKEN_PATH, or use --on processes",
+        ) from error
+    if callable(on_sigterm):  # Ray puts a handler of its own in its place, which exits on the spot
+        with suppress(ValueError):  # not the main thread
+            signal.signal(signal.SIGTERM, on_sigterm)
+    # Ray prints a paragraph to stdout for a worker's death, log_to_driver or not; the event says it in a line.
+    quiet = ray._private.worker
+    quiet._worker_logs_enabled = False
+    try:
+        yield ray, {}, address == EMBEDDED
+    finally:
+        ray.shutdown()  # ends an embedded Ray; only leaves a cluster
+        quiet._worker_logs_enabled = True
+
+
+def _prepare_environment() -> None:
+    """Authentication on, statistics off. Ray reads its token once a process, so ours is made once and stays."""
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    os.environ.setdefault("RAY_AUTH_MODE", "token")
+    given = "RAY_AUTH_TOKEN" in os.environ or "RAY_AUTH_TOKEN_PATH" in os.environ
+    if not given and not (Path.home() / ".ray" / "auth_token").exists():
+        os.environ["RAY_AUTH_TOKEN"] = secrets.token_hex(32)
+
+
+def _probe_port(address: str) -> None:
+    """Raises ArgumentError for an address that is none, RunError for one where nothing answers."""
+    host, _, port = address.rpartition(":")
+    if not host or not port.isdigit() or "/" in address:
+        raise ArgumentError(
+            f"{address!r} is no address of a Ray cluster",
+            where="address",
+            remedy="give HOST:PORT as `ray start --head` printed it, such as 10.0.0.1:6379",
+        )
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), timeout=PROBE).close()
+    except OSError as error:
+        raise RunError(
+            f"no Ray cluster answers ({error.strerror or error})",
+            where=address,
+            remedy="start it, mend the address, or leave --address and RAY_ADDRESS out for an embedded Ray",
+        ) from None
+
+
+def _probe_token(address: str) -> None:
+    """Raises RunError where what listens is no Ray, or one with another token: ray.init would try for 20 to 100 s.
+
+    In a process of its own, which can be ended; Ray's name for the client is private, so a Ray without it passes.
+    """
+    importlib.import_module("ray")  # the first import may be slow, and is needed anyway
+    code = "import sys; from ray._raylet import GcsClient; GcsClient(address=sys.argv[1])"
+    try:
+        asked = subprocess.run([sys.executable, "-c", code, address], capture_output=True, text=True, timeout=ANSWER)
+    except subprocess.TimeoutExpired:
+        raise RunError(
+            f"what listens there does not answer as Ray does within {ANSWER:g} s",
+            where=address,
+            remedy="give the address that `ray start --head` printed (its GCS port, 6379 by default)",
+        ) from None
+    if "AuthenticationError" in asked.stderr:
+        raise RunError(
+            "the Ray cluster there has another token",
+            where=address,
+            remedy="give the cluster's own in RAY_AUTH_TOKEN_PATH (a file) or RAY_AUTH_TOKEN",
+        )

@@ -1,0 +1,114 @@
+"""Who works: `run` carries out an experiment with one of the runners, `extend` gives some of its rows a larger budget.
+Start at base.py, the contract.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable
+from inspect import signature
+
+from basins.errors import ArgumentError, nearest
+from basins.execution.base import WORK, Runner
+from basins.execution.driver import carry_out
+from basins.execution.extension import WORK as EXTEND
+from basins.execution.extension import create_or_resume as create_or_resume_layer
+from basins.execution.extension import path_of
+from basins.execution.inline import Inline
+from basins.execution.processes import Processes
+from basins.execution.ray import Ray
+from basins.experiment import Experiment, load
+from basins.progress import Listener
+from basins.run_tables import Run
+from basins.store import check_shards, create_or_resume, files_at, read_manifest, refuse_other_versions
+
+RUNNERS: dict[str, Callable[..., Runner]] = {"inline": Inline, "processes": Processes, "ray": Ray}
+"""By name; each is made with the work, and with the address and the deadline if it takes them."""
+
+
+def run(
+    experiment: Experiment | str | os.PathLike[str],
+    out: str | os.PathLike[str],
+    *,
+    on: str | Runner = "ray",
+    workers: int | None = None,
+    address: str | None = None,
+    deadline: float | None = None,
+    listeners: Iterable[Listener] = (),
+) -> Run:
+    """Carry out an experiment (or the TOML file of one) into the run at `out`: all of it, or what is missing there.
+
+    on: "ray", "processes", "inline", or a Runner; workers: by default one a core, on a cluster as many as it has;
+    address: HOST:PORT of a Ray cluster (default: RAY_ADDRESS, else an embedded Ray); deadline: seconds after which a
+    shard is given up where it is and tried again (default: ten times the longest that a shard of its case took, a
+    minute at least; inline has none); listeners: called with each event of progress.py.
+
+    Everything is checked before `out` is touched. Raises ExperimentError, DataError, AssumptionError or ArgumentError
+    for what is asked; RunError for a place that holds something else or cannot be written, a damaged run, a shard
+    that fails or is missing at the end. KeyboardInterrupt stops it cleanly; the same call goes on from there.
+    """
+    if not isinstance(experiment, Experiment):
+        experiment = load(os.fspath(experiment))
+    runner = _ready(on, workers, address, deadline, WORK)
+    files = files_at(out)
+    manifest = create_or_resume(files, experiment)
+    files.sweep()
+    check_shards(files, manifest)
+    carry_out(files_at(out, patient=True), manifest, files.uri, runner, workers, list(listeners))
+    return Run(files)
+
+
+def extend(
+    path: str | os.PathLike[str],
+    budget: int,
+    *,
+    on: str | Runner = "ray",
+    workers: int | None = None,
+    address: str | None = None,
+    deadline: float | None = None,
+    listeners: Iterable[Listener] = (),
+    told: Callable[[str], object] = str,
+) -> Run:
+    """Integrate again, with `budget` evaluations, the rows of a finished run whose budget was spent: one new layer
+    over the run, or what is missing of one (extension.py). The run as it then reads.
+
+    told: called with a line before what takes its time without an event; the rest as in `run`. Raises RunError for a
+    place that is no run, a run or another layer that is not finished; ArgumentError for a budget that is not larger.
+    """
+    runner = _ready(on, workers, address, deadline, EXTEND)
+    files = files_at(path)
+    manifest = read_manifest(files)
+    refuse_other_versions(manifest, files.uri)
+    layer = create_or_resume_layer(files, manifest, budget, told)
+    if layer is not None:
+        files.sweep()
+        folder = layer.files(files)
+        check_shards(folder, layer)
+        carry_out(
+            layer.files(files_at(path, patient=True)), layer, path_of(files, layer), runner, workers, list(listeners)
+        )
+    return Run(files)
+
+
+def _ready(on: str | Runner, workers: int | None, address: str | None, deadline: float | None, work: str) -> Runner:
+    """The runner, and all that can be known beforehand looked at."""
+    if workers is not None and (isinstance(workers, bool) or not isinstance(workers, int) or workers < 1):
+        raise ArgumentError(f"workers = {workers!r}", where="workers", remedy="give a whole number of at least 1")
+    runner = runner_of(on, address, deadline, work) if isinstance(on, str) else on
+    runner.check()
+    return runner
+
+
+def runner_of(name: str, address: str | None = None, deadline: float | None = None, work: str = WORK) -> Runner:
+    """The runner of a name, for this work. Raises ArgumentError for one that is unknown, or what it has no use for."""
+    if name not in RUNNERS:
+        raise ArgumentError(f"unknown runner {name!r}", where="on", remedy=nearest(name, RUNNERS))
+    given = {key: value for key, value in (("address", address), ("deadline", deadline)) if value is not None}
+    for option in given:
+        others = [other for other, kind in RUNNERS.items() if option in signature(kind).parameters]
+        if name not in others:
+            remedy = f"leave it out, or use --on {others[0]}"
+            raise ArgumentError(f"runner {name!r} has no {option}", where=option, remedy=remedy)
+    if deadline is not None and not deadline > 0:
+        raise ArgumentError(f"deadline = {deadline!r}", where="deadline", remedy="give seconds, more than 0")
+    return RUNNERS[name](work=work, **given)

@@ -1,0 +1,183 @@
+"""A shard of work: blocks of ids -> their rows, pure; and the one function that every runner calls to have it
+done."""
+
+from __future__ import annotations
+
+import os
+import resource
+import socket
+import sys
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+import pyarrow as pa
+
+from basins import laws
+from basins.classification.classify_batch import integrate_batch
+from basins.classification.verdict import Verdict
+from basins.experiment import Case, watched
+from basins.experiment.document import Rows
+from basins.laws import BLOCK
+from basins.store import (
+    Files,
+    Kind,
+    Manifest,
+    ShardTables,
+    commit_shard,
+    committed_digests,
+    files_at,
+    is_committed,
+    layout,
+    parquet,
+    refuse_other_versions,
+    rows,
+)
+
+BATCH, MEMORY = 16, 1 << 21
+"""Blocks integrated together, fewer where their starts would take more than so many bytes: an engine's lanes run empty
+only at a batch's end. No byte depends on it."""
+
+
+@dataclass(frozen=True, order=True)
+class Task:
+    """One shard of one case, by its key."""
+
+    case: str
+    shard: int
+
+    def __str__(self) -> str:
+        return f"shard {self.shard} of case {self.case}"
+
+
+@dataclass(frozen=True)
+class Telemetry:
+    """How one shard came about: everything that may differ from one run to the next.
+
+    started: seconds since 1970; seconds: from there until it was committed; peak_memory: the process's largest resident
+    size so far, bytes; computed: False where the shard was found done.
+    """
+
+    started: float
+    seconds: float
+    peak_memory: int
+    host: str
+    pid: int
+    computed: bool
+
+
+def timed() -> Callable[[bool], Telemetry]:
+    """Begin now; what comes back, called with `computed`, says how the shard came about since."""
+    clock, started = time.perf_counter(), time.time()
+
+    def telemetry(computed: bool) -> Telemetry:
+        return Telemetry(
+            started=started,
+            seconds=time.perf_counter() - clock,
+            peak_memory=peak_memory(),
+            host=socket.gethostname(),
+            pid=os.getpid(),
+            computed=computed,
+        )
+
+    return telemetry
+
+
+@dataclass(frozen=True)
+class ShardSummary:
+    """What a worker sends back: counts, digests (SHA-256 by kind of file) and telemetry; never rows."""
+
+    task: Task
+    trajectories: int
+    minimum: int
+    saddle: int
+    censored: int
+    evaluations: int
+    digests: Mapping[Kind, str]
+    telemetry: Telemetry
+
+
+Commit = Callable[[], ShardSummary]
+"""Puts an integrated shard into the store, and says what is there."""
+
+
+def compute_shard(case: Case, seed: int, blocks: range, visits_every: int, keep: Rows = "all") -> ShardTables:
+    """The rows of consecutive blocks of a case: no store, no clock, the same arguments give the same tables.
+
+    Ids divisible by visits_every (0: none) are watched, and their visits kept. keep: which rows of trajectories:
+    "all", or "exceptions", those that are not `minimum` and those that are watched; of a planted case, whose minima are
+    the exceptions, all. The case's last block may be partial.
+    """
+    together = max(1, min(BATCH, MEMORY // (8 * BLOCK * case.problem.n)))
+    parts = []
+    for first in blocks[::together]:
+        batch = range(first, min(first + together, blocks.stop))
+        ids = np.arange(first * BLOCK, min(batch.stop * BLOCK, case.trajectories))
+        drawn = [laws.starts(case.problem, case.law, seed, block) for block in batch]
+        watch = watched(ids, visits_every)
+        limits = integrate_batch(case.problem, np.concatenate(drawn)[: len(ids)], case.settings, watch)
+        kept = None
+        if keep == "exceptions" and not isinstance(case.law, laws.Planted):
+            kept = watch | (limits.verdict != Verdict.minimum)
+        parts.append(rows.tables_of(int(ids[0]), limits, kept))
+    return rows.concatenated(parts)
+
+
+def work(run: str, case: str, shard: int, attempt: int) -> Commit:
+    """Integrate a shard of the run at this path or URI; where it is done already, do nothing. What is returned commits
+    it, and says what is there: it may be called beside the integration of the next.
+
+    Idempotent, so a runner may do it again. attempt (from 1) is for stand-ins that fail on purpose; the bytes do not
+    know it.
+    """
+    telemetry = timed()
+    files = files_at(run, patient=True)
+    manifest = open_manifest(files)
+    task, the_case = Task(case, shard), manifest.case(case)
+    if is_committed(files, case, shard):
+        counts = parquet.read(files, layout.part("blocks", case, shard))
+        summary = _summary(task, counts, committed_digests(files, case, shard), telemetry(False))
+        return lambda: summary
+    blocks = manifest.plan(the_case).shard(shard)
+    tables = compute_shard(the_case, manifest.seed, blocks, manifest.visits_every, manifest.rows)
+
+    def commit() -> ShardSummary:
+        digests = commit_shard(files, manifest, the_case, shard, tables)
+        return _summary(task, tables.blocks, digests, telemetry(True))
+
+    return commit
+
+
+def _summary(task: Task, counts: pa.Table, digests: Mapping[Kind, str], telemetry: Telemetry) -> ShardSummary:
+    total = {name: sum(counts[name].to_pylist()) for name in ("count", "minimum", "saddle", "censored", "evaluations")}
+    return ShardSummary(
+        task=task,
+        trajectories=total["count"],
+        minimum=total["minimum"],
+        saddle=total["saddle"],
+        censored=total["censored"],
+        evaluations=total["evaluations"],
+        digests=digests,
+        telemetry=telemetry,
+    )
+
+
+def open_manifest(files: Files) -> Manifest:
+    """The run's manifest, parsed once a process. Raises RunError if this process's packages are not the run's."""
+    return _parsed(files.get(layout.MANIFEST), files.uri)
+
+
+@lru_cache(maxsize=4)
+def _parsed(data: bytes, where: str) -> Manifest:
+    # Keyed by content: a process may outlive a run, and find another one at the same path.
+    manifest = Manifest.from_json(data, where)
+    refuse_other_versions(manifest, where)
+    return manifest
+
+
+def peak_memory() -> int:
+    """The largest resident size of this process so far, bytes."""
+    size = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return size if sys.platform == "darwin" else 1024 * size

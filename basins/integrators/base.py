@@ -1,0 +1,173 @@
+"""The contract of an engine: it carries states along the flow, and says where and why it stopped. It judges nothing.
+
+An engine provides `integrate(problem, leg, settings)` and may assume that every argument was validated at the door.
+1. It integrates dW/dt = -grad L of `problem` from each row of `leg.starts`, each row with its own time, step and error
+   control: a row's numbers never depend on its neighbours, on their order or on how many there are.
+2. After every accepted step it tests, in this order: state or loss not finite (NON_FINITE); loss below `leg.level`
+   (LEVEL); t = t_end (T_END); from `leg.rest_after` on, a gradient at rest (`at_rest`: RESTING); evaluations spent, or
+   too few left for the next step (BUDGET). Its steps do not depend on the budget: a row with a larger one comes by
+   where it stopped with a smaller one. Level and rest are tested at the start too: a start below its level never
+   moves. The last step ends at t_end exactly.
+3. Every row comes back: one stop each, with the state at the stop. A step too small for the time's last digit is
+   STEP_UNDERFLOW. Nothing is raised for a row's fate, nothing is dropped, nothing runs without end.
+4. It counts evaluations of the vector field, accepted steps, rejected steps (-1 where it cannot tell), and the
+   largest increase of the loss between accepted steps.
+5. For rows in `leg.watch` it reports visits: accepted steps at which the gradient norm has a local minimum.
+6. It knows no law, no store, no Ray; it prints nothing and reads no clock. The same leg gives the same bytes.
+Every engine passes tests/integrators/test_contract.py.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from enum import IntEnum
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from basins.errors import ArgumentError
+from basins.landscapes.deep_linear.problem import Problem
+from basins.rounding import EPS
+
+Array = NDArray[np.float64]
+
+SMALLEST_TOLERANCE = 100 * EPS
+"""Below this a step's error estimate is rounding; scipy would raise it in silence, basins refuses."""
+
+REST = 1e-6
+"""A gradient at rest: at most REST times the size its factors would give it (see `at_rest`)."""
+
+
+class Stop(IntEnum):
+    """Why an engine stopped a row."""
+
+    LEVEL = 0
+    RESTING = 1
+    T_END = 2
+    BUDGET = 3
+    STEP_UNDERFLOW = 4
+    NON_FINITE = 5
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How to integrate: part of a case, and of its key.
+
+    engine, method: who integrates; rtol, atol: a step's error in component i is held to atol + rtol |W_i| in the rms
+    over components; t_end: where the flow is read if nothing stops it before; certify: stop where the loss level
+    proves the limit; at_start: also try the certificates of theory.md 3b to 3d at t = 0; budget: evaluations of the
+    vector field a trajectory may spend; delta: the loss level's relative margin; compress: integrate compressed states
+    where that pays (compression/): exact, but other numbers are rounded and a step's error is taken over fewer
+    components, so other bytes.
+    """
+
+    engine: str = "lanes"
+    method: str = "DOP853-RKC"
+    rtol: float = 1e-8
+    atol: float = 1e-10
+    t_end: float = np.inf
+    certify: bool = True
+    at_start: bool = False
+    budget: int = 1_000_000
+    delta: float = 1e-6
+    compress: bool = True
+
+    def __post_init__(self) -> None:
+        for name in ("rtol", "atol"):
+            value = getattr(self, name)
+            if not value > 0 or not np.isfinite(value):
+                raise ArgumentError(f"{name} = {value!r}", where=name, remedy="tolerances are positive and finite")
+        if self.rtol < SMALLEST_TOLERANCE:
+            raise ArgumentError(
+                f"rtol = {self.rtol!r} is below 100 eps = {SMALLEST_TOLERANCE:.3g}",
+                where="rtol",
+                remedy="double precision cannot hold it: raise rtol",
+            )
+        if not self.t_end > 0:
+            raise ArgumentError(f"t_end = {self.t_end!r}", where="t_end", remedy="give a time above zero, or inf")
+        if not self.certify and np.isinf(self.t_end):
+            raise ArgumentError("certify = false without t_end never stops", where="t_end", remedy="give t_end")
+        if self.at_start and not self.certify:
+            raise ArgumentError("at_start = true needs certify = true", where="at_start", remedy="set one of the two")
+        if isinstance(self.budget, bool) or not isinstance(self.budget, int) or self.budget < 1:
+            raise ArgumentError(f"budget = {self.budget!r}", where="budget", remedy="give evaluations, at least 1")
+        if not 0 < self.delta < 1:
+            raise ArgumentError(f"delta = {self.delta!r}", where="delta", remedy="give a margin between 0 and 1")
+
+    def tighter(self, factor: float) -> Settings | None:
+        """The same with tolerances `factor` times tighter, or None where double precision cannot hold them."""
+        if self.rtol / factor < SMALLEST_TOLERANCE:
+            return None
+        return replace(self, rtol=self.rtol / factor, atol=self.atol / factor)
+
+
+@dataclass(frozen=True)
+class Leg:
+    """A stretch of integration for N rows.
+
+    starts (N, n); t_start (N,); level (N,): stop once L < level (-inf: never); rest_after (N,): look for rest from
+    this time on (inf: never); budget (N,): evaluations a row may still spend; t_end (N,); max_step (N,) (inf: free);
+    watch (N,): report visits.
+    """
+
+    starts: Array
+    t_start: Array
+    level: Array
+    rest_after: Array
+    budget: NDArray[np.int64]
+    t_end: Array
+    max_step: Array
+    watch: NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class Visits:
+    """Local minima of the gradient norm along watched rows: row (M,), t (M,), gradient_norm (M,), state (M, n)."""
+
+    row: NDArray[np.int64]
+    t: Array
+    gradient_norm: Array
+    state: Array
+
+
+@dataclass(frozen=True)
+class Ends:
+    """Where N rows stopped: state (N, n), t (N,), stop (N,) of `Stop`, counts (N,), loss_increase (N,) in units of
+    L.
+    """
+
+    state: Array
+    t: Array
+    stop: NDArray[np.int8]
+    steps: NDArray[np.int64]
+    rejected: NDArray[np.int64]
+    evaluations: NDArray[np.int64]
+    loss_increase: Array
+    visits: Visits
+
+
+class Engine(Protocol):
+    """Who integrates. See this module's docstring."""
+
+    name: str
+    methods: tuple[str, ...]
+
+    def integrate(self, problem: Problem, leg: Leg, settings: Settings) -> Ends:
+        """Carry every row of the leg to its stop."""
+        ...
+
+    def notes(self, problem: Problem) -> tuple[str, ...]:
+        """What a user should know about running this problem with this engine, a line each."""
+        ...
+
+
+def at_rest(H: int, gradient_norm: float, loss: float, gram_norm: float, norm: float) -> bool:
+    """Whether a gradient is at rest: |grad| <= REST sqrt(2 L) ||G|| (norm / sqrt(H + 1))^H.
+
+    norm: the larger of ||W|| and its value at the leg's start. The right side is REST times the size that the
+    gradient's factors E G^T and H layers have together, so a start of any small scale is not at rest, and one that
+    decays to W = 0 is. This opens the question whether a state has settled; verdict.py answers it.
+    """
+    size: float = np.sqrt(2 * loss) * gram_norm * (norm / np.sqrt(H + 1)) ** H
+    return gradient_norm <= REST * size

@@ -1,0 +1,176 @@
+"""The reference engine: scipy's adaptive solvers, one trajectory at a time.
+
+It drives the solver classes behind scipy.integrate.solve_ivp step by step and takes the steps solve_ivp takes. The
+loop is ours because solve_ivp's events see sign changes only: a start below the level would never stop, and no
+budget would hold.
+"""
+
+from __future__ import annotations
+
+import warnings
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from basins.integrators.base import Array, Ends, Leg, Settings, Stop, Visits, at_rest
+from basins.landscapes.deep_linear import gradient as gradient_module
+from basins.landscapes.deep_linear.problem import Problem
+
+if TYPE_CHECKING:
+    from scipy.integrate import OdeSolver
+
+STAGES = {"RK45": 6, "DOP853": 12}
+"""Evaluations that an attempted step of an explicit method takes: scipy's n_stages."""
+
+METHODS = (*STAGES, "Radau", "BDF", "LSODA")
+
+
+class Field:
+    """The vector field of one trajectory, counting its evaluations and keeping the last one."""
+
+    def __init__(self, problem: Problem) -> None:
+        self.problem = problem
+        self.evaluations = 0
+        self.state: Array | None = None
+        self.velocity: Array = np.empty(0)
+        self.loss = np.inf
+        self.slices: list[tuple[slice, tuple[int, int]]] = []
+        at = 0
+        for rows, columns in problem.shapes:
+            self.slices.append((slice(at, at + rows * columns), (rows, columns)))
+            at += rows * columns
+
+    def __call__(self, t: float, W: Array) -> Array:
+        self.evaluations += 1
+        layers = [W[part].reshape(shape) for part, shape in self.slices]
+        loss, gradient = gradient_module.loss_and_gradient(self.problem.target, self.problem.gram_root, layers)
+        velocity = np.concatenate([g.ravel() for g in gradient])
+        np.negative(velocity, out=velocity)
+        self.state, self.velocity, self.loss = W, velocity, float(loss)
+        return velocity
+
+    def at(self, W: Array) -> tuple[float, float]:
+        """Loss and gradient norm at an accepted state: for free where the step's last evaluation was there."""
+        if self.state is not W:
+            self(0.0, W)
+        return self.loss, float(np.sqrt(self.velocity @ self.velocity))
+
+
+class Reference:
+    """scipy.integrate's solvers behind the engine contract; methods RK45, DOP853, Radau, BDF, LSODA."""
+
+    name = "reference"
+    methods = METHODS
+
+    def notes(self, problem: Problem) -> tuple[str, ...]:
+        """Nothing: every shape runs alike."""
+        return ()
+
+    def integrate(self, problem: Problem, leg: Leg, settings: Settings) -> Ends:
+        """Carry every row to its stop, one after the other."""
+        N, n = leg.starts.shape
+        state, t = np.array(leg.starts), np.array(leg.t_start)
+        stop = np.empty(N, dtype=np.int8)
+        steps, rejected, evaluations = (np.zeros(N, dtype=np.int64) for _ in range(3))
+        loss_increase = np.zeros(N)
+        visits: list[tuple[int, float, float, Array]] = []
+        # A start may overflow, and LSODA may give up: a row's fate, with a stop of its own, and no reason to warn.
+        with np.errstate(over="ignore", invalid="ignore"), warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message="lsoda:", category=UserWarning)
+            for row in range(N):
+                one = _Trajectory(problem, leg, settings, row)
+                stop[row] = one.run()
+                state[row], t[row] = one.state, one.t
+                steps[row], rejected[row], evaluations[row] = one.steps, one.rejected(), one.field.evaluations
+                loss_increase[row] = one.loss_increase
+                visits.extend((row, *visit) for visit in one.visits)
+        return Ends(state, t, stop, steps, rejected, evaluations, loss_increase, _visits(visits, n))
+
+
+class _Trajectory:
+    """One row of a leg, on its way."""
+
+    def __init__(self, problem: Problem, leg: Leg, settings: Settings, row: int) -> None:
+        self.problem, self.settings = problem, settings
+        self.field = Field(problem)
+        self.state, self.t = np.array(leg.starts[row]), float(leg.t_start[row])
+        self.level, self.rest_after = float(leg.level[row]), float(leg.rest_after[row])
+        self.t_end, self.max_step = float(leg.t_end[row]), float(leg.max_step[row])
+        self.budget, self.watched = int(leg.budget[row]), bool(leg.watch[row])
+        self.gram_norm, self.first_norm = problem.gram_norm, float(np.sqrt(self.state @ self.state))
+        self.steps, self.solver_evaluations, self.loss_increase = 0, 0, 0.0
+        self.visits: list[tuple[float, float, Array]] = []
+
+    def run(self) -> Stop:
+        loss, gradient_norm = self.field.at(self.state)
+        stop = self.reason_to_stop(loss, gradient_norm)
+        if stop is not None:
+            return stop
+        try:
+            solver = self.solver()
+        except ValueError:  # scipy refuses a start whose field is not finite
+            return Stop.NON_FINITE
+        before = np.inf  # the gradient norm one step earlier, for visits
+        while True:
+            earlier = self.state, self.t, gradient_norm
+            evaluations = self.field.evaluations
+            try:
+                solver.step()
+            except ValueError:  # a Jacobian or stage that is not finite, in scipy's linear algebra
+                return Stop.NON_FINITE
+            self.solver_evaluations += self.field.evaluations - evaluations
+            if solver.status == "failed":
+                return Stop.STEP_UNDERFLOW if np.isfinite(self.field.velocity).all() else Stop.NON_FINITE
+            self.steps += 1
+            self.state, self.t = solver.y, float(solver.t)
+            last_loss = loss
+            loss, gradient_norm = self.field.at(self.state)
+            self.loss_increase = max(self.loss_increase, loss - last_loss)
+            if self.watched and earlier[2] < before and earlier[2] <= gradient_norm:
+                self.visits.append((earlier[1], earlier[2], earlier[0]))
+            before = earlier[2]
+            stop = self.reason_to_stop(loss, gradient_norm)
+            if stop is not None:
+                return stop
+
+    def reason_to_stop(self, loss: float, gradient_norm: float) -> Stop | None:
+        """The contract's tests, in its order."""
+        if not (np.isfinite(loss) and np.isfinite(gradient_norm) and np.isfinite(self.state).all()):
+            return Stop.NON_FINITE
+        if loss < self.level:
+            return Stop.LEVEL
+        if self.t >= self.t_end:
+            return Stop.T_END
+        if self.t >= self.rest_after:
+            norm = max(self.first_norm, float(np.sqrt(self.state @ self.state)))
+            if at_rest(self.problem.H, gradient_norm, loss, self.gram_norm, norm):
+                return Stop.RESTING
+        if self.field.evaluations >= self.budget:
+            return Stop.BUDGET
+        return None
+
+    def solver(self) -> OdeSolver[Any]:
+        from scipy import integrate  # as slow to import as all of basins: only who integrates waits for it
+
+        method, settings = self.settings.method, self.settings
+        options: dict[str, Any] = {"rtol": settings.rtol, "atol": settings.atol, "max_step": self.max_step}
+        if method not in STAGES:
+            options["jac"] = lambda t, W: -self.problem.hessian(W)
+        solver: OdeSolver[Any] = getattr(integrate, method)(self.field, self.t, self.state, self.t_end, **options)
+        return solver
+
+    def rejected(self) -> int:
+        """Rejected steps: an explicit attempt costs its stages in evaluations, so attempts are known; -1 for implicit
+        methods.
+        """
+        stages = STAGES.get(self.settings.method)
+        return -1 if stages is None else self.solver_evaluations // stages - self.steps
+
+
+def _visits(rows: list[tuple[int, float, float, Array]], n: int) -> Visits:
+    def column(k: int, kind: type) -> NDArray[np.float64]:
+        return np.array([visit[k] for visit in rows], dtype=kind)
+
+    states = np.array([visit[3] for visit in rows]).reshape(len(rows), n)
+    return Visits(np.array([visit[0] for visit in rows], dtype=np.int64), column(1, float), column(2, float), states)

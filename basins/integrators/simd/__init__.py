@@ -1,0 +1,1 @@
+"""Several trajectories side by side, one in each lane of the vector registers."""

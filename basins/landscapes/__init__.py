@@ -1,0 +1,1 @@
+"""What is descended: a loss and what is known of it."""

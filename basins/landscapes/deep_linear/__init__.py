@@ -1,0 +1,1 @@
+"""A deep linear network with the square loss: problem, gradient, strata, certificates."""

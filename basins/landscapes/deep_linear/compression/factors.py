@@ -1,0 +1,49 @@
+"""A Gaussian start drawn where the flow needs it: its compressed factors directly (theory.md 4).
+
+Lines of independent normals, written in the frame of what they span (states.py), are a triangle: line k has
+normals before the diagonal and on it a chi number of d - k degrees of freedom, the norm of what is left of it
+(Bartlett). So a start of n numbers takes n' of them. The point drawn is one of those that share this triangle: the
+one whose frame is the first axes. Its trajectory has the law of a full draw's in all that is recorded, but the same
+id is another point.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from basins.errors import ArgumentError
+from basins.landscapes.deep_linear.compression import Compression, chi
+from basins.landscapes.deep_linear.problem import Problem
+from basins.random.normals import Array, normals
+
+
+def compression_of(problem: Problem) -> Compression:
+    """The problem's compression. Raises ArgumentError where nothing shrinks."""
+    found = Compression.of(problem)
+    if found.problem.n == problem.n:
+        what = f"widths {problem.widths} have nothing to compress"
+        raise ArgumentError(what, where="draw", remedy='set draw = "full"')
+    return found
+
+
+def draws(problem: Problem) -> int:
+    """Uniforms that one start takes: one for each number of the compressed state, and those of the chi numbers."""
+    small = compression_of(problem)
+    return small.problem.n + sum(chi.draws(d - k) for d, m in small.triangles() for k in range(m))
+
+
+def sample(problem: Problem, scales: tuple[float, ...], q: Array) -> Array:
+    """Starts (N, n) of centred uniforms q (N, draws), entries of layer j of standard deviation scales[j - 1]."""
+    small = compression_of(problem)
+    n = small.problem.n
+    state = normals(np.ascontiguousarray(q[:, :n]))
+    at = n
+    for (d, m), lines in zip(small.triangles(), small.lines(state), strict=True):
+        line = [part[:, k] for part in lines for k in range(part.shape[1])]  # views (N, m) of state
+        for k in range(m):
+            taken = chi.draws(d - k)
+            line[k][:, k] = chi.chi(np.ascontiguousarray(q[:, at : at + taken]), d - k)
+            line[k][:, k + 1 :] = 0.0
+            at += taken
+    entries = [rows * columns for rows, columns in small.problem.shapes]
+    return small.embed(state * np.repeat(np.array(scales), entries))

@@ -1,0 +1,192 @@
+"""What is this state: the nearest exact critical point, its modes, ranks and kind.
+
+The test is theory.md 5's; kind.py says what it can and cannot decide, and what its tolerances are relative
+to.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from basins.errors import ArgumentError
+from basins.landscapes.deep_linear.critical.inertia import Inertia, inertia
+from basins.landscapes.deep_linear.critical.kind import ROUNDING, Kind, LayerPair, kind_of, layer_pairs
+from basins.landscapes.deep_linear.critical.polish import Polished, polish
+from basins.landscapes.deep_linear.critical.ranks import (
+    Cycle,
+    PartialProduct,
+    Path,
+    Segments,
+    codimension,
+    paper_layers,
+    segments,
+    state_of_paper_layers,
+)
+from basins.landscapes.deep_linear.problem import Problem
+
+Array = NDArray[np.float64]
+
+REACH = 1e-4
+"""How far, relative to the scale, an exact critical point is looked for."""
+
+
+@dataclass(frozen=True)
+class CriticalPoint:
+    """What `classify` found.
+
+    kind, why: the answer, and by which numbers; undecided: which gap is too small, else None; residual: the
+    gradient norm at W; relative_residual: it over sigma_1 ||G|| (scale / sqrt(H + 1))^H; state: the nearest
+    exact critical point found, (n,) (W itself where there is none); moved: its distance from W; scale:
+    max(||W||, sigma_1^{1/(H+1)}), both lengths in the paper's coordinates; polished_residual: the gradient
+    norm there; loss: L there; modes: S from D_W, r = |S|; fit_gap: how far the diagonal of D_W is from zeros
+    and ones at W; rank_Z: rank of W_H ... W_2 (None for H = 1, where Z = I); products: every path's rank with
+    its gap; segments: what they mean (ranks.py), None where not critical; dimension: of the critical points
+    of this rank pattern; pairs: every pair of layers, for a saddle with S = {1..r}; deciding: those that make
+    it strict (all, if it is not); inertia: the Hessian's at `state`, None where not critical or not asked
+    for.
+    """
+
+    kind: Kind
+    why: str
+    undecided: str | None
+    residual: float
+    relative_residual: float
+    state: Array
+    moved: float
+    scale: float
+    polished_residual: float
+    loss: float
+    modes: tuple[int, ...]
+    rank: int
+    fit_gap: float
+    rank_Z: int | None
+    products: tuple[PartialProduct, ...]
+    segments: Segments | None
+    dimension: int | None
+    pairs: tuple[LayerPair, ...]
+    deciding: tuple[tuple[int, int], ...]
+    inertia: Inertia | None
+
+    def product(self, name: str) -> PartialProduct:
+        """The partial product of this name, as in "W_2 W_1 Sigma_Y^T W_4"."""
+        return next(product for product in self.products if product.name == name)
+
+
+def classify(problem: Problem, W: ArrayLike, *, reach: float = REACH, hessian: bool = True) -> CriticalPoint:
+    """What the state W (n,) is: a global minimum, a strict or non-strict saddle, not critical, or undecided.
+
+    W is polished onto the nearest exact critical point that has its modes and, at some distance up to reach
+    times the scale, its ranks; there the block-rank test of theory.md 5 decides: r = d_y is a global minimum;
+    S != {1..r} is strict; otherwise it is strict iff some pair of layers has both its products of rank above
+    r. hessian=False leaves out the Hessian, which only confirms: were it to contradict, the answer would be
+    undecided. Cost: milliseconds for n < 100, seconds for n = 3,000. Raises ArgumentError for a batch, a
+    state not finite, or a reach outside (0, 1).
+    """
+    state = _one_finite_state(problem, W)
+    if not 0 < reach < 1:
+        raise ArgumentError(f"reach = {reach!r}", where="reach", remedy="a distance relative to the state, in (0, 1)")
+    layers = list(paper_layers(problem, state))
+    norm = float(np.sqrt(sum(np.sum(W_j**2) for W_j in layers)))
+    scale = max(norm, float(problem.sigma[0]) ** (1 / (problem.H + 1)))
+    goal = ROUNDING * scale * _raw_rounding(problem, state, scale)
+    residual = float(np.linalg.norm(problem.gradient(state)))
+    unit = float(problem.sigma[0]) * problem.gram_norm * (scale / np.sqrt(problem.H + 1)) ** problem.H
+    fit = problem.fitted(state)
+    modes = tuple(int(i) for i in np.flatnonzero(fit > 0.5))
+    found = nearest(problem, layers, modes, scale=scale, reach=reach * scale, goal=goal)
+    before = Cycle(layers, problem.sigma)
+    distance = goal if found is None else max(found[0].moved, goal)
+    ranks = before.ranks(distance) if found is None else found[1]
+    after = before if found is None else Cycle(found[0].layers, problem.sigma)
+    polished = state
+    if found is not None and found[0].steps:
+        polished = state_of_paper_layers(problem, found[0].layers)
+    critical = found is not None
+    pairs = layer_pairs(after, len(modes), distance) if critical and _is_open(problem, modes) else ()
+    pattern = segments(after.nodes, len(modes), ranks) if critical else None
+    # In raw coordinates W_1 is known less well: a length there is up to 1 / s_min(X) times the paper's.
+    own = goal * max(1.0, problem.gram_floor**-0.5)
+    curvature = inertia(problem, polished, distance=own) if critical and hessian else None
+    answer = kind_of(problem, fit, None if found is None else found[0].moved, goal, reach * scale, pairs, curvature)
+    return CriticalPoint(
+        kind=answer.kind,
+        why=answer.why,
+        undecided=answer.undecided,
+        residual=residual,
+        relative_residual=residual / unit,
+        state=polished,
+        moved=np.nan if found is None else found[0].moved,
+        scale=scale,
+        polished_residual=float(np.linalg.norm(problem.gradient(polished))),
+        loss=float(problem.loss(polished)),
+        modes=modes,
+        rank=len(modes),
+        fit_gap=float(np.max(np.abs(fit - np.round(fit)))),
+        rank_Z=ranks[Path(1, problem.H - 1)] if problem.H > 1 else None,
+        products=tuple(_product(before, after, path, rank, distance) for path, rank in ranks.items()),
+        segments=pattern,
+        dimension=None if pattern is None else problem.n - codimension(problem.widths, len(modes), pattern),
+        pairs=pairs,
+        deciding=answer.deciding,
+        inertia=curvature,
+    )
+
+
+def _one_finite_state(problem: Problem, W: ArrayLike) -> Array:
+    state = problem.state(W)
+    if state.ndim != 1 or not np.isfinite(state).all():
+        raise ArgumentError(
+            "not one finite state" if state.ndim == 1 else f"a batch of shape {state.shape}",
+            where="classify",
+            remedy=f"give one finite state, ({problem.n},)",
+        )
+    return state
+
+
+def nearest(
+    problem: Problem, layers: list[Array], modes: tuple[int, ...], *, scale: float, reach: float, goal: float
+) -> tuple[Polished, dict[Path, int]] | None:
+    """The nearest exact critical point with these modes, and its ranks; None where none is within reach.
+
+    Which singular values are zero there depends on how far it is, so distances are tried in factors of ten
+    from rounding up, each different rank pattern once; the first that leads to a point no more than ten times
+    as far is taken, else the nearest found.
+    """
+    cycle = Cycle(layers, problem.sigma)
+    tried: list[dict[Path, int]] = []
+    best: tuple[Polished, dict[Path, int]] | None = None
+    distance = goal
+    while True:
+        ranks = cycle.ranks(distance)
+        if ranks not in tried and min(ranks.values()) >= len(modes):
+            tried.append(ranks)
+            point = polish(layers, problem.sigma, modes, ranks, scale=scale, reach=reach, goal=goal)
+            if point is not None and (best is None or point.moved < best[0].moved):
+                best = point, ranks
+        if best is not None and best[0].moved <= 10 * distance:
+            return best
+        if distance >= reach:
+            return best
+        distance = min(10 * distance, reach)
+
+
+def _is_open(problem: Problem, modes: tuple[int, ...]) -> bool:
+    """Whether S = {1..r} with r < d_y, so that the pairs of layers decide."""
+    return len(modes) < problem.d_y and modes == tuple(range(len(modes)))
+
+
+def _product(before: Cycle, after: Cycle, path: Path, rank: int, distance: float) -> PartialProduct:
+    """Kept singular values where the point was polished to, dropped ones where it was."""
+    there, here = after.partial_product(path, rank, distance), before.partial_product(path, rank, distance)
+    return PartialProduct(path, there.name, rank, there.kept, here.dropped, there.tolerance)
+
+
+def _raw_rounding(problem: Problem, state: Array, scale: float) -> float:
+    """By how much rounding in raw W_1 is larger in the paper's coordinates: up to cond(X)."""
+    if problem.flow == "reduced":
+        return 1.0
+    W_1 = problem.unpack(state)[0]
+    return max(1.0, float(np.linalg.norm(W_1)) * problem.gram_norm / scale)

@@ -1,0 +1,169 @@
+"""Inertia of the Hessian: how many directions fall, stay and rise; and, for H = 1, what theory says of every
+stratum."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse.linalg import ArpackNoConvergence, LinearOperator, eigsh, lobpcg
+
+from basins.errors import ArgumentError
+from basins.landscapes.deep_linear.critical.polish import DENSE
+from basins.landscapes.deep_linear.problem import Problem
+from basins.rounding import U
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Inertia:
+    """Signs of the Hessian's eigenvalues at a state, in the problem's own flow.
+
+    negative, zero, positive: counts, None for a state too large to diagonalise (n > 600); lowest: the lowest
+    eigenvalue; error: how far it can be off; tolerance: eigenvalues within it count as zero; gap: smallest
+    |eigenvalue| counted as non-zero over the largest counted as zero or the tolerance, whichever is larger
+    (inf without one).
+    """
+
+    negative: int | None
+    zero: int | None
+    positive: int | None
+    lowest: float
+    error: float
+    tolerance: float
+    gap: float | None
+
+    @property
+    def has_negative(self) -> bool:
+        """Whether an eigenvalue is negative beyond doubt."""
+        return self.lowest < -max(self.tolerance, self.error)
+
+
+def hessian_size(problem: Problem, W: Array, distance: float = 0.0) -> float:
+    """A bound on the Hessian anywhere within `distance` of a critical point W: sum over pairs of layers of
+    sigma_1 ||G|| times the product of the H - 1 others, and the sum over layers of (||G|| times the product
+    of the H others)^2.
+
+    Operator norms, the largest layers in each product. ||Hessian|| itself will not do for what rounding is
+    relative to: at W = 0 and H >= 2 it vanishes, and what is left of it near there is rounding.
+    """
+    norms = np.sort([float(np.linalg.norm(W_j, 2)) + distance for W_j in problem.unpack(W)])[::-1]
+    H, gram = problem.H, problem.gram_norm
+    pairs = H * problem.sigma[0] * gram * np.prod(norms[: H - 1])
+    return float(pairs + (H + 1) * (gram * np.prod(norms[:H])) ** 2)
+
+
+def inertia(problem: Problem, W: Array, *, distance: float = 0.0) -> Inertia:
+    """The Hessian's inertia at a state (n,): all eigenvalues for n <= 600, else the lowest one by Lanczos on
+    Hessian products.
+
+    distance: how far W may be from the critical point that is meant. Eigenvalues within 8 n u `hessian_size`,
+    plus what that distance can change it by, are zero.
+    """
+    W = problem.state(W)
+    size, size_around = hessian_size(problem, W), hessian_size(problem, W, distance)
+    tolerance = 8 * problem.n * U * size_around + (size_around - size)
+    if problem.n > DENSE:
+        lowest, error = lowest_eigenvalue(problem, W)
+        return Inertia(None, None, None, lowest, error, tolerance, None)
+    eigenvalues = np.linalg.eigvalsh(problem.hessian(W))
+    small = np.abs(eigenvalues) <= tolerance
+    others = np.abs(eigenvalues[~small])
+    floor = max(float(np.max(np.abs(eigenvalues[small]), initial=0.0)), tolerance)
+    return Inertia(
+        negative=int(np.sum(eigenvalues < -tolerance)),
+        zero=int(np.sum(small)),
+        positive=int(np.sum(eigenvalues > tolerance)),
+        lowest=float(eigenvalues[0]),
+        error=tolerance,
+        tolerance=tolerance,
+        gap=float(np.min(others)) / floor if len(others) and floor > 0 else np.inf,
+    )
+
+
+def lowest_eigenvalue(problem: Problem, W: Array) -> tuple[float, float]:
+    """The Hessian's lowest eigenvalue at a state (n,) and how far it can be off, from Hessian products alone.
+
+    Lanczos (eigsh) on Hessian - c, c = `hessian_size`, so that convergence is measured against c and not against an
+    eigenvalue that may be zero; LOBPCG where it does not converge. The error is the residual ||Hessian v - lambda v||
+    of whatever vector came out: some eigenvalue is that near, and the lowest is no higher than lambda.
+    """
+    n, c = problem.n, hessian_size(problem, W)
+    if c == 0:  # W = 0 and H >= 2
+        return 0.0, 0.0
+    start = np.random.Generator(np.random.Philox(key=n)).standard_normal((n, 1))
+
+    def product(w: Array) -> Array:
+        image: Array = problem.hessian_product(W, w.ravel()) - c * w.ravel()
+        return image
+
+    operator = LinearOperator((n, n), matvec=product, dtype=np.float64)
+    vector: Array
+    try:
+        vector = eigsh(operator, k=1, which="SA", v0=start[:, 0], ncv=min(n, 64), tol=1e-8, maxiter=300)[1][:, 0]
+    except ArpackNoConvergence:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # its warning is the error that is returned here
+            found = lobpcg(operator, start, largest=False, tol=1e-8 * c, maxiter=2000)[1][:, 0]
+        vector = np.asarray(found, dtype=np.float64)
+    vector /= np.linalg.norm(vector)
+    image = problem.hessian_product(W, vector)
+    eigenvalue = float(vector @ image)
+    return eigenvalue, float(np.linalg.norm(image - eigenvalue * vector))
+
+
+@dataclass(frozen=True)
+class Indices:
+    """Dimensions of unstable, centre and stable directions at every point of a stratum, H = 1."""
+
+    unstable: int
+    zero: int
+    stable: int
+
+
+def indices(problem: Problem, modes: Iterable[int]) -> Indices:
+    """(m_u, m_0, m_s) of the stratum that fits these modes, for H = 1 (theory.md 2); ArgumentError for H >=
+    2.
+
+    m_u = (d_1 - r)(d_y - r) + #{i in S, j not in S: sigma_j > sigma_i}; m_0 = d(r), where the paper's eq.
+    (27) is in error (theory.md 1.2); m_s the rest. Both flows: they are congruent.
+    """
+    stratum = problem.strata().of(modes)
+    if stratum.unstable_index is None or stratum.dimension is None:
+        raise _one_hidden_layer(problem, "indices")
+    unstable, zero = stratum.unstable_index, stratum.dimension
+    return Indices(unstable, zero, problem.n - unstable - zero)
+
+
+def unstable_rates(problem: Problem, W: Array) -> Array:
+    """Rates at which the flow leaves a critical point W (n,) of H = 1, falling, shape (m_u,), in 1 / time.
+
+    Reduced flow: minus the negative eigenvalues of [[G2, -sigma_j I], [-sigma_j I, G1]], G2 = W_2^T W_2, G1 =
+    W_1 W_1^T, one for each j not in S (theory.md 2). In the raw flow rates are another thing and the modes do
+    not part: there they are read off the Hessian.
+    """
+    if problem.H != 1:
+        raise _one_hidden_layer(problem, "unstable_rates")
+    W = problem.state(W)
+    tolerance = 8 * problem.n * U * hessian_size(problem, W)
+    if problem.flow == "raw":
+        eigenvalues = np.linalg.eigvalsh(problem.hessian(W))
+    else:
+        W_1, W_2 = problem.unpack(W)
+        G1, G2, identity = W_1 @ W_1.T, W_2.T @ W_2, np.eye(problem.hidden[0])
+        unfitted = problem.sigma[np.abs(problem.fitted(W)) < 0.5]
+        blocks = [np.block([[G2, -s * identity], [-s * identity, G1]]) for s in unfitted]
+        eigenvalues = np.linalg.eigvalsh(np.array(blocks)).ravel() if blocks else np.empty(0)
+    return np.sort(-eigenvalues[eigenvalues < -tolerance])[::-1]
+
+
+def _one_hidden_layer(problem: Problem, where: str) -> ArgumentError:
+    return ArgumentError(
+        f"H = {problem.H}: a stratum has no one index",
+        where=where,
+        remedy="for H >= 2 ask for the inertia at a point, critical.inertia(problem, W)",
+    )

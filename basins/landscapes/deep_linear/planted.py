@@ -1,0 +1,51 @@
+"""Zeros that the reduced flow keeps: where a planted start has them, which modes they leave unfitted for ever, and how
+high the loss lies among them (theory.md 6.7).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+import numpy as np
+from numpy.typing import NDArray
+
+from basins.landscapes.deep_linear.problem import Problem
+
+Array = NDArray[np.float64]
+
+
+def planted_zeros(problem: Problem, modes: Collection[int]) -> NDArray[np.bool_]:
+    """Entries (n,) that a start planted on S = modes has zero: the S^c columns of W_1, among the first d_y, and the
+    S^c rows of W_{H+1}."""
+    unfitted = [i for i in range(problem.d_y) if i not in modes]
+    zeros = np.zeros(problem.n, dtype=bool)
+    columns, rows = zeros[: problem.hidden[0] * problem.d_x], zeros[-problem.d_y * problem.hidden[-1] :]
+    columns.reshape(-1, problem.d_x)[:, unfitted] = True
+    rows.reshape(problem.d_y, -1)[unfitted] = True
+    return zeros
+
+
+def invariant_modes(problem: Problem, W: Array) -> NDArray[np.bool_]:
+    """Modes that can never be fitted from W (N, n): their column of W_1 and row of W_{H+1} are zero bitwise; (N, d_y).
+
+    Only the reduced flow keeps such zeros (theory.md 6.7); in the raw flow no mode is.
+    """
+    if problem.flow == "raw" or W.all():
+        return np.zeros((len(W), problem.d_y), dtype=bool)
+    layers = problem.unpack(W)
+    columns = np.any(layers[0][..., : problem.d_y], axis=-2)
+    rows = np.any(layers[-1], axis=-1)
+    free: NDArray[np.bool_] = np.logical_not(np.logical_or(columns, rows))
+    return free
+
+
+def invariant_levels(problem: Problem, unfitted: NDArray[np.bool_], delta: float) -> tuple[Array, Array]:
+    """For S^c = unfitted (N, d_y): 1/2 sum_{S^c} sigma^2, and the level (1 - delta) 1/2 min_S sigma^2 above it, both
+    (N,).
+
+    Inside the invariant subspace the loss is the first plus the loss of the problem on S, whose level is the second;
+    for S empty there is nothing to fit and the level is inf.
+    """
+    squares = problem.sigma**2
+    floor = 0.5 * np.where(unfitted, squares, 0.0).sum(axis=-1)
+    return floor, (1 - delta) * 0.5 * np.where(unfitted, np.inf, squares).min(axis=-1)

@@ -1,0 +1,393 @@
+"""The problem: widths, singular values of the target, and which flow. Everything that is asked of one state starts
+here.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from basins.errors import ArgumentError, AssumptionError, AssumptionWarning
+from basins.landscapes.deep_linear import gradient as gradient_flow
+from basins.landscapes.deep_linear.reduction import reduce
+from basins.landscapes.deep_linear.strata import Strata
+from basins.rounding import EPS
+
+Array = NDArray[np.float64]
+Flow = Literal["reduced", "raw"]
+FLOWS: tuple[Flow, ...] = ("reduced", "raw")
+
+
+@dataclass(frozen=True)
+class Assumption:
+    """One of the paper's assumptions on a problem: its number, what it says, whether it holds (None: not looked at)."""
+
+    number: int
+    statement: str
+    holds: bool | None
+    evidence: str
+
+
+@dataclass(frozen=True, eq=False)
+class Problem:
+    """A deep linear network and its target.
+
+    widths: (d_x, d_1, ..., d_H, d_y); sigma: (d_y,) falling; flow: "reduced" (the paper's GDD: target Sigma_Y) or "raw"
+    (target Ybar, Gram root U_X S_X); target: T (d_y, d_x); gram_root: G (d_x, d_x) or None for the identity; U_Y, V_Y:
+    Ybar's singular vectors, None in the reduced flow, where the coordinates are already aligned; gram_norm: ||G||, 1
+    there.
+
+    Use `Problem.from_data` or `Problem.from_spectrum`. A state is one flat float64 vector of size `n`: W_1, ...,
+    W_{H+1} one after the other, each row-major; a batch of states is (N, n). Methods take either.
+    """
+
+    widths: tuple[int, ...]
+    sigma: Array
+    flow: Flow
+    target: Array
+    gram_root: Array | None
+    U_Y: Array | None
+    V_Y: Array | None
+    digest: str
+    notes: tuple[str, ...] = ()
+    condition: float | None = None
+    least_squares_loss: float | None = None
+    gram_norm: float = 1.0
+    shapes: tuple[tuple[int, int], ...] = field(init=False)
+
+    def __post_init__(self) -> None:
+        d = self.widths
+        object.__setattr__(self, "shapes", tuple((d[j + 1], d[j]) for j in range(len(d) - 1)))
+
+    # --- making one ---------------------------------------------------------------------------------------------
+
+    @classmethod
+    def from_data(
+        cls,
+        X: ArrayLike,
+        Y: ArrayLike,
+        *,
+        hidden: Sequence[int],
+        flow: Flow = "reduced",
+        standardise: bool = False,
+        intercept: bool = False,
+    ) -> Problem:
+        """The problem of fitting Y (n_samples, d_y) from X (n_samples, d_x), as scikit-learn has them.
+
+        hidden: (d_1, ..., d_H). Rank-deficient X is reduced (Remark 1) and noted in `notes`. Raises DataError, and
+        AssumptionError where Assumption 1, 2 or 3 fails; warns AssumptionWarning for tied subset sums (Assumption 4).
+        """
+        reduction = reduce(np.asarray(X), np.asarray(Y), standardise=standardise, intercept=intercept)
+        d_y, d_x = reduction.target.shape
+        widths = _check_widths(d_x, hidden, d_y)
+        _check_spectrum(reduction.sigma, "Ybar")
+        raw = _check_flow(flow) == "raw"
+        problem = cls(
+            widths=widths,
+            sigma=reduction.sigma,
+            flow=flow,
+            target=reduction.target if raw else _sigma_matrix(reduction.sigma, d_x),
+            gram_root=reduction.gram_root if raw else None,
+            U_Y=reduction.U_Y if raw else None,
+            V_Y=reduction.V_Y if raw else None,
+            digest=_digest(flow, widths, reduction.digest),
+            notes=reduction.notes,
+            condition=reduction.condition,
+            least_squares_loss=reduction.least_squares_loss,
+            gram_norm=reduction.gram_norm if raw else 1.0,
+        )
+        problem._warn_tied_sums()
+        return problem
+
+    @classmethod
+    def from_spectrum(cls, sigma: ArrayLike, *, d_x: int, hidden: Sequence[int]) -> Problem:
+        """The reduced problem with target [diag(sigma) 0], sigma (d_y,) positive and strictly falling, d_x >= d_y.
+
+        Raises ArgumentError and AssumptionError (1, 3); warns AssumptionWarning for tied subset sums.
+        """
+        try:
+            values = np.array(sigma, dtype=np.float64).ravel()
+        except (TypeError, ValueError):
+            raise ArgumentError("not a list of numbers", where="sigma", remedy="give singular values") from None
+        if len(values) == 0 or not np.isfinite(values).all() or (values <= 0).any():
+            raise ArgumentError(
+                f"singular values {values.tolist()} are not all positive and finite",
+                where="sigma",
+                remedy="give at least one, each above zero",
+            )
+        if (np.diff(values) > 0).any():
+            raise ArgumentError(
+                f"singular values {values.tolist()} do not fall",
+                where="sigma",
+                remedy=f"write them in order: {sorted(values.tolist(), reverse=True)}",
+            )
+        _check_spectrum(values, "sigma")
+        widths = _check_widths(d_x, hidden, len(values))
+        spectrum = hashlib.sha256(values.tobytes()).hexdigest()
+        problem = cls(
+            widths=widths,
+            sigma=values,
+            flow="reduced",
+            target=_sigma_matrix(values, d_x),
+            gram_root=None,
+            U_Y=None,
+            V_Y=None,
+            digest=_digest("reduced", widths, spectrum),
+        )
+        problem._warn_tied_sums()
+        return problem
+
+    def to_dict(self) -> dict[str, Any]:
+        """The problem's numbers for a manifest, exact: Python's float repr survives JSON unchanged."""
+        numbers: dict[str, Any] = {
+            "widths": list(self.widths),
+            "sigma": self.sigma.tolist(),
+            "flow": self.flow,
+            "digest": self.digest,
+            "notes": list(self.notes),
+            "condition": self.condition,
+            "least_squares_loss": self.least_squares_loss,
+            "gram_norm": self.gram_norm,
+        }
+        if self.flow == "raw":
+            for name in ("target", "gram_root", "U_Y", "V_Y"):
+                numbers[name] = getattr(self, name).tolist()
+        return numbers
+
+    @classmethod
+    def from_dict(cls, numbers: dict[str, Any]) -> Problem:
+        """The problem that `to_dict` wrote; nothing is decomposed again."""
+        raw = numbers["flow"] == "raw"
+        sigma = np.array(numbers["sigma"])
+
+        def matrix(name: str) -> Array | None:
+            return np.array(numbers[name]) if raw else None
+
+        target = matrix("target")
+        return cls(
+            widths=tuple(numbers["widths"]),
+            sigma=sigma,
+            flow=numbers["flow"],
+            target=_sigma_matrix(sigma, numbers["widths"][0]) if target is None else target,
+            gram_root=matrix("gram_root"),
+            U_Y=matrix("U_Y"),
+            V_Y=matrix("V_Y"),
+            digest=numbers["digest"],
+            notes=tuple(numbers["notes"]),
+            condition=numbers["condition"],
+            least_squares_loss=numbers["least_squares_loss"],
+            gram_norm=numbers["gram_norm"],
+        )
+
+    # --- sizes --------------------------------------------------------------------------------------------------
+
+    @property
+    def d_x(self) -> int:
+        return self.widths[0]
+
+    @property
+    def d_y(self) -> int:
+        return self.widths[-1]
+
+    @property
+    def hidden(self) -> tuple[int, ...]:
+        return self.widths[1:-1]
+
+    @property
+    def H(self) -> int:
+        """Number of hidden layers."""
+        return len(self.widths) - 2
+
+    @cached_property
+    def n(self) -> int:
+        """Size of a state: sum of d_j d_{j-1}."""
+        return sum(rows * columns for rows, columns in self.shapes)
+
+    def __repr__(self) -> str:
+        sigma = ", ".join(f"{s:.6g}" for s in self.sigma[:6]) + (", ..." if self.d_y > 6 else "")
+        return f"Problem(widths={self.widths}, flow={self.flow!r}, sigma=[{sigma}])"
+
+    # --- states -------------------------------------------------------------------------------------------------
+
+    def unpack(self, W: ArrayLike) -> tuple[Array, ...]:
+        """Layers (W_1, ..., W_{H+1}), each (..., d_j, d_{j-1}), as views of a state (n,) or a batch (N, n)."""
+        state = self.state(W)
+        return self._split(state)
+
+    def _split(self, state: Array) -> tuple[Array, ...]:
+        layers, at = [], 0
+        for rows, columns in self.shapes:
+            layers.append(state[..., at : at + rows * columns].reshape(*state.shape[:-1], rows, columns))
+            at += rows * columns
+        return tuple(layers)
+
+    def pack(self, layers: Sequence[ArrayLike]) -> Array:
+        """The flat state (..., n) of layers (W_1, ..., W_{H+1}). Raises ArgumentError for a layer of another shape."""
+        arrays = [np.asarray(W_j, dtype=np.float64) for W_j in layers]
+        shapes = tuple(W_j.shape[-2:] for W_j in arrays)
+        if shapes != self.shapes:
+            raise ArgumentError(f"layers of shapes {shapes}", where="pack", remedy=f"this problem has {self.shapes}")
+        return np.concatenate([W_j.reshape(*W_j.shape[:-2], -1) for W_j in arrays], axis=-1)
+
+    def state(self, W: ArrayLike) -> Array:
+        """W as float64 of shape (n,) or (N, n). Raises ArgumentError for another shape."""
+        try:
+            state = np.asarray(W, dtype=np.float64)
+        except (TypeError, ValueError):
+            raise ArgumentError("not an array of numbers", where="W", remedy="give a float64 state") from None
+        if state.ndim not in (1, 2) or state.shape[-1] != self.n:
+            raise ArgumentError(
+                f"a state of shape {state.shape}", where="W", remedy=f"this problem's is ({self.n},) or (N, {self.n})"
+            )
+        return state
+
+    # --- the flow, of one state (n,) or a batch (N, n) ------------------------------------------------------------
+
+    def loss(self, W: ArrayLike) -> Array:
+        """The effective loss L (eq. (3)), shape () or (N,)."""
+        return gradient_flow.loss(self.target, self.gram_root, self.unpack(W))
+
+    def gradient(self, W: ArrayLike) -> Array:
+        """The gradient of L, shape of W; the flow is dW/dt = -gradient (eq. (6))."""
+        return self.loss_and_gradient(W)[1]
+
+    def loss_and_gradient(self, W: ArrayLike) -> tuple[Array, Array]:
+        """L and its gradient at the cost of one."""
+        L, layers = gradient_flow.loss_and_gradient(self.target, self.gram_root, self.unpack(W))
+        return L, np.concatenate([g.reshape(*g.shape[:-2], -1) for g in layers], axis=-1)
+
+    def invariants(self, W: ArrayLike) -> list[Array]:
+        """[C_1, ..., C_H], each (..., d_j, d_j), constant along the flow (Lemma 2.3)."""
+        return gradient_flow.invariants(self.unpack(W))
+
+    def hessian(self, W: ArrayLike) -> Array:
+        """The Hessian of L, (n, n) or (N, n, n), symmetric to rounding."""
+        state = self.state(W)
+        if state.ndim == 2:
+            return np.array([self.hessian(one) for one in state]).reshape(len(state), self.n, self.n)
+        directions = self._split(np.eye(self.n))
+        layers = gradient_flow.hessian_product(self.target, self.gram_root, self._split(state), directions)
+        matrix = np.concatenate([g.reshape(self.n, -1) for g in layers], axis=-1)
+        symmetric: Array = 0.5 * (matrix + matrix.T)
+        return symmetric
+
+    def hessian_product(self, W: ArrayLike, w: ArrayLike) -> Array:
+        """The Hessian at W (n,) applied to w, (n,) or (k, n)."""
+        layers = gradient_flow.hessian_product(self.target, self.gram_root, self.unpack(W), self.unpack(w))
+        return np.concatenate([g.reshape(*g.shape[:-2], -1) for g in layers], axis=-1)
+
+    def fitted(self, W: ArrayLike) -> Array:
+        """Diagonal of D_W = S_Y^{-1} R W_{1,1} (Lemma 3.2), shape (..., d_y): 1 for a fitted mode, 0 for one that is
+        not.
+
+        Meaningful at a critical point, where D_W is diagonal with zeros and ones even if subset sums tie.
+        """
+        P = gradient_flow.network(self.unpack(W))
+        if self.flow == "raw":
+            assert self.gram_root is not None and self.U_Y is not None and self.V_Y is not None
+            P = self.U_Y.T @ P @ self.gram_root @ self.V_Y
+        diagonal: Array = np.diagonal(P, axis1=-2, axis2=-1)
+        return diagonal / self.sigma
+
+    # --- what is known before any integration ---------------------------------------------------------------------
+
+    @property
+    def sigma_min(self) -> float:
+        return float(self.sigma[-1])
+
+    @property
+    def gram_floor(self) -> float:
+        """lam_min(X X^T) in the raw flow, 1 in the reduced one: the factor on certificate rates (theory.md 1.1)."""
+        return 1.0 if self.gram_root is None or self.condition is None else (self.gram_norm / self.condition) ** 2
+
+    @cached_property
+    def _strata(self) -> Strata:
+        return Strata(self.sigma, self.widths)
+
+    def strata(self) -> Strata:
+        """The critical strata I(1), I(2), ... by falling loss; see basins.landscapes.deep_linear.strata.Strata."""
+        return self._strata
+
+    def assumptions(self) -> tuple[Assumption, ...]:
+        """The paper's four assumptions, each with whether it holds here and by which numbers."""
+        gap = f"smallest gap {np.min(-np.diff(self.sigma)):.4g}" if self.d_y > 1 else "only one"
+        condition = "spectrum given" if self.condition is None else f"cond(X) = {self.condition:.4g}"
+        ties = self._strata.tied_values() if self._strata.listable else None
+        if ties is None:
+            tied = "2^d_y subset sums are too many to compare"
+        elif ties:
+            tied = f"tied: {' and '.join(str(set(S) or '{}') for S in ties[0])}; the conjecture does not need it"
+        else:
+            tied = "no two subset sums of sigma^2 are equal to rounding"
+        return (
+            Assumption(1, "d_x >= d_y and every hidden width >= d_y", True, f"widths {self.widths}"),
+            Assumption(2, "X and Ybar of full row rank", True, f"sigma_min = {self.sigma_min:.4g}, {condition}"),
+            Assumption(3, "distinct singular values of Ybar", True, gap),
+            Assumption(4, "distinct critical values", None if ties is None else not ties, tied),
+        )
+
+    def _warn_tied_sums(self) -> None:
+        fourth = self.assumptions()[3]
+        if fourth.holds is False:
+            warnings.warn(f"Assumption 4 fails: {fourth.evidence}", AssumptionWarning, stacklevel=3)
+
+
+def _sigma_matrix(sigma: Array, d_x: int) -> Array:
+    """Sigma_Y = [diag(sigma) 0], shape (d_y, d_x)."""
+    matrix = np.zeros((len(sigma), d_x))
+    np.fill_diagonal(matrix, sigma)
+    return matrix
+
+
+def _digest(flow: str, widths: tuple[int, ...], source: str) -> str:
+    """Names the problem by what it was made from, not by SVD floats, which may differ in the last bit between CPUs."""
+    return hashlib.sha256(f"{flow} {widths} {source}".encode()).hexdigest()
+
+
+def _check_flow(flow: str) -> Flow:
+    if flow not in FLOWS:
+        raise ArgumentError(f"unknown flow {flow!r}", where="flow", remedy=f"choose one of {', '.join(FLOWS)}")
+    return flow
+
+
+def _check_widths(d_x: int, hidden: Sequence[int], d_y: int) -> tuple[int, ...]:
+    for width in (d_x, *hidden):
+        if isinstance(width, bool) or not isinstance(width, (int, np.integer)) or width < 1:
+            raise ArgumentError(f"width {width!r}", where="hidden", remedy="widths are whole numbers of at least 1")
+    if len(hidden) == 0:
+        raise ArgumentError("no hidden layer", where="hidden", remedy="give at least one width (H >= 1)")
+    if d_y > 64:
+        raise ArgumentError(
+            f"d_y = {d_y} targets", where="Y", remedy="modes are kept as 64 bits: give at most 64 targets"
+        )
+    if d_x < d_y:
+        raise AssumptionError(
+            f"Assumption 1: d_x = {d_x} is below d_y = {d_y}", where="d_x", remedy=f"give d_x >= {d_y}"
+        )
+    narrow = [int(d) for d in hidden if d < d_y]
+    if narrow:
+        raise AssumptionError(
+            f"Assumption 1: hidden width(s) {narrow} below d_y = {d_y}",
+            where="hidden",
+            remedy=f"make every hidden width at least {d_y}",
+        )
+    return (int(d_x), *(int(d) for d in hidden), int(d_y))
+
+
+def _check_spectrum(sigma: Array, where: str) -> None:
+    gaps = -np.diff(sigma)
+    tied = np.flatnonzero(gaps <= 8 * EPS * sigma[0])
+    if len(tied):
+        i = int(tied[0])
+        raise AssumptionError(
+            f"Assumption 3: singular values {i} and {i + 1} are tied to rounding: {sigma[i]!s} and {sigma[i + 1]!s}",
+            where=where,
+            remedy="perturb the targets, or drop one of the two",
+        )

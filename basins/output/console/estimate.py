@@ -1,0 +1,127 @@
+"""What a run shows: every case with its strata, the bound and the sentence, then the pool."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from rich.console import Console
+from rich.table import Table
+
+from basins.classification.verdict import REASONS, Reason
+from basins.estimate import CaseEstimate, Estimate, Measure, PooledEstimate
+from basins.estimate.sentences import (
+    at_least,
+    at_most,
+    number,
+    pairs_sentence,
+    pooled_sentence,
+    sentence,
+    widths_text,
+)
+from basins.output.console.screen import columns, counted, heading, indented, paragraph, shortened
+
+FEW = 20
+"""Up to so many cases are each printed in full."""
+
+
+def print_estimate(out: Console, estimate: Estimate) -> None:
+    """Every case, then the pool where it adds something. Of more than FEW cases those that are as the conjecture has
+    them, and controls that read as they should, are said in a line each."""
+    plain = [case for case in estimate.cases if case.planned == case.trajectories and _plain(case)]
+    right = [case for case in estimate.cases if case.planted is not None and not _alarm(case) and case.trajectories]
+    folded = {case.case for case in (*plain, *right)} if len(estimate.cases) > FEW else set()
+    for case in estimate.cases:
+        if case.case not in folded:
+            print_case(out, case)
+    if folded:
+        _folded(out, plain, right)
+    if len(estimate.pooled.cases) + len(estimate.pooled.twins) > 1:
+        print_pool(out, estimate.pooled)
+
+
+def _plain(case: CaseEstimate) -> bool:
+    """A law with a density, no saddle and none censored."""
+    return not case.null and not case.saddle and not case.censored and case.trajectories > 0
+
+
+def _folded(out: Console, plain: Sequence[CaseEstimate], right: Sequence[CaseEstimate]) -> None:
+    heading(out, f"{len(plain) + len(right)} cases", "as they should be; --case shows one in full")
+    if plain:
+        bounds = [case.saddle_measure.upper for case in plain]
+        many = sum(case.trajectories for case in plain)
+        paragraph(
+            out,
+            f"{counted(len(plain), 'case')}, {many:,} trajectories: no saddle, none censored. Each alone bounds its "
+            f"saddle basins at {100 * plain[0].level:g} %, one-sided: the tightest below {at_most(min(bounds))}, the "
+            f"loosest below {at_most(max(bounds))}.",
+        )
+    if right:
+        paragraph(out, f"{counted(len(right), 'control')}: 100 % saddle where they were planted.")
+    out.print()
+
+
+def print_left(out: Console, estimate: Estimate, budget: int) -> None:
+    """What an extension to this budget left undecided, and how to go on."""
+    spent = sum(case.reasons.get(REASONS[Reason.evaluation_budget], 0) for case in estimate.cases)
+    if spent:
+        rows = counted(spent, "trajectory", "trajectories")
+        said = f"{rows} spent all of them: give more, or leave them censored."
+    else:
+        said = "No trajectory that ended at its budget is left."
+    out.print(f"extended to {budget:,} evaluations. {said}", soft_wrap=True)
+
+
+def print_case(out: Console, case: CaseEstimate) -> None:
+    """Heading, strata, the bound, and the sentence."""
+    part = "" if case.trajectories == case.planned else f" of {case.planned:,}"
+    null = ", null" if case.null else ""
+    heading(out, case.name, f"{widths_text(case.widths)}, {case.law}{null}, {case.trajectories:,}{part} trajectories")
+    if case.trajectories:
+        indented(out, _strata(case))
+        share = number(case.saddle_measure.estimate or 0.0)
+        bounds = _one_sided(case, case.saddle_measure)
+        said = f"saddle share {share}" if case.null else f"saddle-basin measure {share}, {bounds}"
+        paragraph(out, f"{case.minimum:,} minimum, {case.saddle:,} saddle, {case.censored:,} censored; {said}")
+        if case.label_error is not None and not case.null:
+            paragraph(out, f"with label error counted in: {_one_sided(case, case.label_error.saddle_measure)}")
+    paragraph(out, sentence(case), style=_alarm(case))
+    out.print()
+
+
+def print_pool(out: Console, pooled: PooledEstimate) -> None:
+    heading(out, "pooled", f"laws with a density, {pooled.trajectories:,} trajectories")
+    paragraph(out, pooled_sentence(pooled))
+    for pairs in pooled.pairs:
+        paragraph(out, pairs_sentence(pairs))
+    out.print()
+
+
+def _strata(case: CaseEstimate) -> Table:
+    table = columns("j", "modes S", "rank", "loss", "count", "measure", "95 % interval, jointly")
+    for stratum in case.strata:
+        is_minimum = stratum.rank == case.widths[-1]
+        style = "" if not stratum.count else "green" if is_minimum or case.planned is not None else ""
+        if stratum.count and not is_minimum:
+            style = "green" if stratum.modes == case.planted else "bold red"
+        table.add_row(
+            "" if stratum.index is None else str(stratum.index),
+            shortened(stratum.modes),
+            str(stratum.rank),
+            f"{stratum.loss:.6g}",
+            f"{stratum.count:,}",
+            number(stratum.count / case.trajectories),
+            f"[{at_least(stratum.lower)}, {at_most(stratum.upper)}]",
+            style=style,
+        )
+    return table
+
+
+def _one_sided(case: CaseEstimate, measure: Measure) -> str:
+    said = [f"above {at_least(measure.lower)}"] * (measure.lower > 0) + [f"below {at_most(measure.upper)}"]
+    return f"{' and '.join(said)}{', each' * (len(said) > 1)} at {100 * case.level:g} %, one-sided"
+
+
+def _alarm(case: CaseEstimate) -> str:
+    if case.planted is not None:
+        return "" if case.saddle == case.trajectories else "bold red"
+    return "bold red" if case.saddle and not case.null else "bold"

@@ -1,0 +1,88 @@
+"""One row: why it got its verdict, its numbers and visits, and what it is when it is integrated again."""
+
+from __future__ import annotations
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from basins.estimate import law_text
+from basins.estimate.sentences import stratum_text, widths_text
+from basins.experiment import Case
+from basins.landscapes.deep_linear.strata import mask_to_modes
+from basins.output.console.screen import columns, heading, indented, paragraph, shortened
+from basins.show import Again, Row, Shown, compared, why
+
+
+def print_row(out: Console, shown: Shown) -> None:
+    """One row: why, every number, and its visits."""
+    case, row = shown.case, shown.row
+    heading(out, f"id {row['id']}", f"case {case.name}, {widths_text(case.problem.widths)}, {law_text(case.law)}")
+    if not shown.kept:
+        paragraph(out, 'This row was not kept (rows = "exceptions"): the trajectory was integrated again just now.')
+    if shown.layer:
+        paragraph(
+            out, f"Of layer {shown.layer}: integrated again with a budget of {case.settings.budget:,} evaluations."
+        )
+    paragraph(out, why(case, row), style="bold")
+    out.print()
+    table = Table.grid(padding=(0, 3, 0, 0))
+    for name, value in row.items():
+        if name != "id":
+            table.add_row(Text(name, style="dim"), _value(name, value))
+    indented(out, table)
+    if shown.visits is None:
+        paragraph(out, "no visits: this id was not watched (visits_every)")
+    elif not shown.visits:
+        paragraph(out, "no visits: its gradient norm had no local minimum on the way")
+    else:
+        out.print()
+        paragraph(out, "visits: closest approaches, where the gradient norm has a local minimum")
+        table = columns("number", "t", "loss", "gradient norm", "nearest stratum", text=(4,))
+        for visit in shown.visits:
+            table.add_row(
+                str(visit["number"]),
+                f"{visit['t']:.6g}",
+                _value("loss", visit["loss"]),
+                _value("gradient_norm", visit["gradient_norm"]),
+                _nearest(case, visit),
+            )
+        indented(out, table)
+    out.print()
+
+
+def print_again(out: Console, shown: Shown, first: Again, second: Again | None) -> None:
+    """The re-integrations, side by side with the stored row, and what they say."""
+    table = columns(
+        "", "stored" if shown.kept else "just now", "again", *(["tighter"] if second else []), text=(0, 1, 2, 3)
+    )
+    for name, value in shown.row.items():
+        if name == "id":
+            continue
+        others = [again.row[name] for again in (first, second) if again is not None]
+        table.add_row(
+            name,
+            *(_value(name, one) for one in (value, *others)),
+            style="" if value == others[0] else "bold red",
+        )
+    indented(out, table)
+    for said in compared(shown, first, second):
+        paragraph(out, said, style="bold red" if "ANOTHER" in said else "bold")
+    out.print()
+
+
+def _value(name: str, value: object) -> str:
+    if value is None:
+        return "unknown" if name in ("modes", "rank", "rejected") else "none"
+    if name == "modes":
+        return shortened(mask_to_modes(int(str(value))))
+    if isinstance(value, float):
+        return f"{value:.10g}" if name in ("loss", "t") else f"{value:.4g}"
+    return f"{value:,}" if isinstance(value, int) else str(value)
+
+
+def _nearest(case: Case, visit: Row) -> str:
+    if visit["modes"] is None:
+        return "unknown"
+    stratum = case.problem.strata().of(int(visit["modes"]))
+    return stratum_text(stratum.index, stratum.modes)

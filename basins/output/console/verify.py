@@ -1,0 +1,118 @@
+"""What `basins verify` prints."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+
+from rich.console import Console
+
+from basins.errors import RunError
+from basins.estimate.sentences import at_most, modes_text
+from basins.landscapes.deep_linear.strata import mask_to_modes
+from basins.output.console.screen import columns, counted, heading, indented, paragraph
+from basins.store import Manifest
+from basins.verify import Trouble, Verification
+from basins.verify.labels import CheckedRow, LabelCheck
+
+LISTED = 20
+"""Lines of damage, and of rows, that are printed; --json has all."""
+
+
+def print_verification(out: Console, manifest: Manifest, found: Verification) -> None:
+    """What was looked at, what is damaged, and what became of the labels."""
+    heading(out, "verify", found.run)
+    if not any(one.trouble is Trouble.manifest for one in found.findings):
+        _bytes(out, found)
+        if found.labels is not None:
+            _labels(out, manifest, found.labels)
+    for one in found.findings[:LISTED]:
+        aside = found.set_aside is not None and one not in found.left
+        paragraph(out, f"{'set aside' if aside else 'DAMAGED'}: {one}", style="" if aside else "bold red")
+    if len(found.findings) > LISTED:
+        paragraph(out, f"... and {counted(len(found.findings) - LISTED, 'more line')}")
+    if found.set_aside is not None:
+        paragraph(
+            out,
+            f"What is damaged was moved to {found.set_aside} in the run, nothing was deleted; give the run's command "
+            "again, and what is missing is computed again.",
+        )
+    out.print()
+
+
+def _bytes(out: Console, found: Verification) -> None:
+    paragraph(
+        out,
+        f"{counted(found.good, 'shard')} of {found.shards:,} without fault, {found.trajectories:,} trajectories: "
+        "digests, footers, pages, rows, blocks",
+    )
+    if found.missing:
+        paragraph(out, f"{counted(found.missing, 'shard')} not there (yet): give the run's command to go on")
+    if found.without_digests:
+        paragraph(out, f"{counted(found.without_digests, 'shard')} without digests (yet): checked by their own footers")
+    again = found.again
+    if again is not None and again.skipped:
+        paragraph(out, f"no block was computed again: {again.skipped}")
+    elif again is not None:
+        same = "bit for bit the same" if not again.findings else "NOT ALL THE SAME"
+        may = f", but for {counted(again.outside, 'row')} outside the promise of bytes" * (again.outside > 0)
+        paragraph(out, f"{counted(again.blocks, 'block')} computed again: {same}{may}")
+
+
+def _labels(out: Console, manifest: Manifest, labels: LabelCheck) -> None:
+    for name, why in labels.skipped.items():
+        paragraph(out, f"labels of case {name} were not checked: {why}")
+    if not labels.rows:
+        paragraph(out, "no label was checked")
+        return
+    out.print()
+    table = columns("verdict", "law", "checked", "agree", "disagree", "undecided", "wrong, at most (95 %)", text=(0, 1))
+    for group, rows in labels.groups.items():
+        if isinstance(rows, Counter):
+            resolved = [f"{rows[word]:,} {word}" for word in ("minimum", "saddle") if rows[word]]
+            said = f"now {', '.join(resolved)}" if resolved else "all undecided again"
+            table.add_row(group.verdict, group.law, f"{rows.total():,}", "", "", f"{rows['undecided']:,}", said)
+        else:
+            agreed = rows.checked - rows.disagreed - rows.undecided
+            numbers = [f"{k:,}" for k in (rows.checked, agreed, rows.disagreed, rows.undecided)]
+            table.add_row(group.verdict, group.law, *numbers, at_most(rows.upper(0.95)))
+    indented(out, table)
+    for line in [*_others(manifest, labels)][:LISTED]:
+        paragraph(out, line, style="bold red" if "DISAGREES" in line else "")
+    paragraph(out, f"kept in {labels.path}, for `basins estimate`")
+
+
+def _others(manifest: Manifest, labels: LabelCheck) -> Iterator[str]:
+    """The rows that do not agree, those that disagree first."""
+    order = {"disagreed": 0, "undecided": 1}
+    rows = [one for one in labels.rows if one.found in order and one.row.verdict != "censored"]
+    for one in sorted(rows, key=lambda one: order[one.found]):
+        case = manifest.case(one.row.case)
+        word = "DISAGREES" if one.found == "disagreed" else "undecided"
+        yield (
+            f"{word}: id {one.row.id} of case {case.name} is {_limit(one.row.verdict, one.row.modes)}; 100 times "
+            f"tighter it is {_tighter(one)} (basins show RUN --case {case.key} --id {one.row.id} --reintegrate)"
+        )
+
+
+def _tighter(one: CheckedRow) -> str:
+    return f"censored ({one.reason})" if one.verdict == "censored" else _limit(one.verdict, one.modes)
+
+
+def _limit(verdict: str, modes: int | None) -> str:
+    return verdict if verdict == "minimum" or modes is None else f"{verdict} S = {modes_text(mask_to_modes(modes))}"
+
+
+def refusal(found: Verification) -> RunError | None:
+    """The line with which a damaged run is refused, if it still is."""
+    if not found.left:
+        return None
+    first, more = found.left[0], len(found.left) - 1
+    troubles = {one.trouble for one in found.left}
+    if Trouble.manifest in troubles:
+        remedy = "put back a copy of it, or run the experiment into another --out: no shard can be judged before"
+    elif troubles == {Trouble.computed}:
+        remedy = "keep this run and report it: the same run must give the same bytes"
+    else:
+        remedy = "`basins verify RUN --repair` sets damage aside, and the run's command computes it again"
+    return RunError(f"damaged: {first}{f'; and {more} more' * (more > 0)}", where=found.run, remedy=remedy)

@@ -1,0 +1,64 @@
+"""One trajectory: its loss between the critical values, and the network's singular values as modes are fitted."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from basins.landscapes.deep_linear.problem import Problem
+from basins.output.figures.staircase import draw_levels, lined
+from basins.output.figures.style import BLACK, BLUE, COLOURS, GREY, HEIGHT, ORANGE, STYLES, WIDTH, decades, styled
+from basins.trajectory import Trajectory
+
+MOST = 7
+
+
+@styled
+def trajectory(
+    problem: Problem,
+    one: Trajectory,
+    title: str,
+    stop: float | None = None,
+    visits: Sequence[tuple[float, float]] = (),
+) -> Figure:
+    """Two panels over the same times. stop: the time at which the run stopped it; visits: (t, loss) of each."""
+    figure = Figure(figsize=(WIDTH + 1.0, 2 * HEIGHT - 0.6), layout="constrained")
+    above, below = figure.subplots(2, 1, sharex=True, height_ratios=(3, 2))
+    after = one.t > 0
+    levels = lined(problem)
+    draw_levels(above, levels, max(float(one.loss.max()), levels[0].loss))
+    above.plot(one.t[after], one.loss[after], color=BLUE, label=f"loss, {one.steps:,} steps")
+    if visits:
+        t, loss = zip(*visits, strict=True)
+        above.plot(t, loss, color=ORANGE, marker="s", linestyle="", markersize=5, label=f"visits ({len(visits)})")
+    for k in range(min(problem.d_y, MOST)):
+        label = f"sigma[{k}] = {problem.sigma[k]:.4g}"
+        below.axhline(problem.sigma[k], color=COLOURS[k], linewidth=0.6, linestyle=(0, (1, 2)), zorder=0)
+        below.plot(one.t[after], one.singular[after, k], color=COLOURS[k], linestyle=STYLES[k], label=label)
+    fitted = (one.fitted > 0.5).sum(axis=1)
+    rank = below.twinx()
+    rank.step(one.t[after], fitted[after], where="post", color=BLACK, linewidth=0.9, linestyle=(0, (1, 1)))
+    rank.set(ylim=(-0.1, problem.d_y + 0.1), ylabel="modes fitted (dotted)")
+    rank.set_yticks(range(0, problem.d_y + 1, max(1, problem.d_y // 5)))
+    rank.spines["right"].set_visible(True)
+    if stop:
+        for axes in (above, below):
+            axes.axvline(stop, color=GREY, linewidth=0.9, linestyle=(0, (4, 2, 1, 2)), zorder=0)
+        above.plot([], [], color=GREY, linewidth=0.9, linestyle=(0, (4, 2, 1, 2)), label=f"its stop, t = {stop:.4g}")
+    above.set(ylabel="loss L", title=title)
+    below.set(xlabel="time t of the gradient flow", ylabel="singular values of the network")
+    first = min([_begins(one), *(0.7 * t for t, _ in visits)])
+    decades(above, first, float(one.t[-1]))
+    above.legend(loc="lower left", bbox_to_anchor=(0, 0.04))
+    said = f", the first {MOST} of {problem.d_y}" if problem.d_y > MOST else ""
+    below.legend(loc="upper left", title=f"dotted: sigma{said}", title_fontsize=8, fontsize=8)
+    return figure
+
+
+def _begins(one: Trajectory) -> float:
+    """Where the loss has fallen by a hundredth, or a thousandth of the end."""
+    fallen = np.flatnonzero(one.loss < 0.99 * one.loss[0])
+    first = float(one.t[max(int(fallen[0]) - 1, 1)]) if len(fallen) else float(one.t[-1]) / 1000
+    return max(min(first, float(one.t[-1]) / 10), float(one.t[1]))

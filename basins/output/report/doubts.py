@@ -1,0 +1,154 @@
+"""What could be wrong with what a run says: alarms, which stand at the top of the page, and doubts, which end it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, NamedTuple
+
+from basins.estimate import CaseEstimate, Estimate
+from basins.estimate.sentences import number, sentence
+from basins.summary import CaseSummary
+
+if TYPE_CHECKING:
+    from basins.run_tables import Run
+
+DRIFT = 100.0
+"""A drift of so many times rtol is worth a word."""
+
+
+class Alarm(NamedTuple):
+    """What a reader must know before anything else."""
+
+    title: str
+    text: str
+
+
+def failed_controls(estimate: Estimate) -> list[CaseEstimate]:
+    """Planted cases that are counted and do not read 100 % saddle on the stratum they were planted on."""
+    return [case for case in estimate.cases if case.planted is not None and case.trajectories and not _as_planted(case)]
+
+
+def _as_planted(case: CaseEstimate) -> bool:
+    return any(s.modes == case.planted and s.count == case.trajectories for s in case.strata)
+
+
+def alarms(run: Run, estimate: Estimate) -> list[Alarm]:
+    """A control that failed; saddles where there should be none; a run that is not done, or has nothing yet."""
+    found = [Alarm("A control failed.", f"{case.name}: {sentence(case)}") for case in failed_controls(estimate)]
+    saddles = [case for case in estimate.cases if not case.null and case.saddle]
+    if saddles:
+        names = ", ".join(f"{case.name} ({case.saddle:,} of {case.trajectories:,})" for case in saddles[:6])
+        found.append(Alarm("Saddles were met.", f"{names}. Look at them one by one before anything is concluded."))
+    if all(case.trajectories == 0 for case in estimate.cases):
+        found.append(Alarm("Nothing is counted yet.", "No case has its first shard; what follows is the plan alone."))
+        return found
+    missing = sum(len(shards) for shards in run.missing().values())
+    if missing:
+        shards = sum(run.manifest.plan(case).shards for case in run.manifest.cases)
+        text = f"{missing:,} of {shards:,} shards are missing; each case is counted up to its first gap."
+        found.append(Alarm("This run is not finished.", text))
+    empty = [case.name for case in estimate.cases if case.trajectories == 0]
+    if empty:
+        more = f" and {len(empty) - 6} more" if len(empty) > 6 else ""
+        found.append(Alarm("Cases without trajectories:", ", ".join(empty[:6]) + more + "."))
+    only_censored = [c.name for c in estimate.cases if c.trajectories and c.censored == c.trajectories]
+    if only_censored:
+        text = f"{', '.join(only_censored[:6])}: these decide nothing, and bound nothing."
+        found.append(Alarm("Only censored rows:", text))
+    return found
+
+
+def doubts(estimate: Estimate, summaries: Sequence[CaseSummary]) -> list[str]:
+    """One entry for each way in which the verdict could mislead, most serious first."""
+    return [
+        *_control(estimate),
+        *_labels(estimate),
+        *_censored(estimate),
+        *_shapes(estimate),
+        *_drift(summaries),
+        "A certificate speaks of the state that was computed, not of the exact flow from the start: an integration "
+        "error may carry a trajectory across a basin's boundary. The label error, where it was measured, is what such "
+        "errors come to.",
+        "A bound is of the law that was drawn from. A set of starts of measure zero, or one that this law hardly ever "
+        "draws, is not seen, and a bound above zero never proves that a measure is zero.",
+        "Certification times are ends of steps: the flow passed the level up to a step earlier. Survival is late by "
+        "that much, exponents of tails hardly so.",
+        "A trajectory is stopped once its limit is proved. Which saddles it passed is known up to there alone, and of "
+        "watched trajectories only.",
+    ]
+
+
+def _control(estimate: Estimate) -> list[str]:
+    planted = [case for case in estimate.cases if case.planted is not None and case.trajectories]
+    if not planted:
+        return [
+            "No control: no case of this run starts on a saddle's stable manifold, so nothing here shows that the "
+            "detector would see a saddle."
+        ]
+    if failed_controls(estimate):
+        return ["A control failed (see the top): until that is explained, no count of this run can be trusted."]
+    n = sum(case.trajectories for case in planted)
+    return [
+        f"The control: {n:,} planted starts all read saddle, so a saddle that is reached is seen. They are kept there "
+        "by exact zeros; saddles reached otherwise are harder to see (docs/verdicts.md)."
+    ]
+
+
+def _labels(estimate: Estimate) -> list[str]:
+    checked = [case for case in estimate.cases if case.label_error is not None and not case.null]
+    if not checked:
+        return [
+            "Label error: not measured. The bounds take every label for right; `basins verify` integrates a sample "
+            "again, 100 times tighter, and says what that leaves of them."
+        ]
+    rows = sum(case.label_error.minimum.checked for case in checked if case.label_error)
+    wrong = sum(case.label_error.minimum.disagreed for case in checked if case.label_error)
+    return [
+        f"Label error: of {rows:,} minima integrated again, {wrong:,} came out otherwise. The tighter integration is "
+        "taken for the truth. Each case says what its bound is with that counted in."
+    ]
+
+
+def _censored(estimate: Estimate) -> list[str]:
+    free = [case for case in estimate.cases if not case.null]
+    N, censored = sum(case.trajectories for case in free), sum(case.censored for case in free)
+    if not N:
+        return []
+    if not censored:
+        return ["Censored: none, so no trajectory is undecided."]
+    worst = max(free, key=lambda case: case.censored / max(case.trajectories, 1))
+    share = number(censored / N)
+    return [
+        f"Censored: {censored:,} of {N:,} trajectories ({share}), most in {worst.name} ({worst.censored:,} of "
+        f"{worst.trajectories:,}). Each counts as a saddle in the bounds. A budget censors exactly the slow ones, "
+        "which are those that passed closest to a saddle: they must not be left out, nor taken for lost at random."
+    ]
+
+
+def _shapes(estimate: Estimate) -> list[str]:
+    said = []
+    proved = [case for case in estimate.cases if not case.null and not case.can_test]
+    if proved:
+        names = ", ".join(case.name for case in proved[:6]) + (", ..." if len(proved) > 6 else "")
+        said.append(f"Shapes for which the conjecture is a theorem: {names}. Their zero is no evidence for it.")
+    null = [case.name for case in estimate.cases if case.null]
+    if null:
+        names = ", ".join(null[:6]) + (", ..." if len(null) > 6 else "")
+        said.append(f"Null laws, whose starts fill no volume: {names}. They enter no bound.")
+    return said
+
+
+def _drift(summaries: Sequence[CaseSummary]) -> list[str]:
+    beyond = [one for one in summaries if one.worst_drift > DRIFT * one.case.settings.rtol]
+    known = [one for one in summaries if one.worst_drift == one.worst_drift]
+    if not known:
+        return []
+    worst = max(known, key=lambda one: one.worst_drift / one.case.settings.rtol)
+    ratio = worst.worst_drift / worst.case.settings.rtol
+    said = (
+        f"Drift of the invariants, which the flow keeps exactly: at most {worst.worst_drift:.3g} relative, in "
+        f"{worst.case.name}, {ratio:.3g} times rtol"
+    )
+    if beyond:
+        return [f"{said}. That is more than {DRIFT:g} times: look at the slowest rows of that case."]
+    return [f"{said}: the integration keeps what it should."]

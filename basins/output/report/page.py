@@ -1,0 +1,33 @@
+"""A run -> the page, as text."""
+
+from __future__ import annotations
+
+from importlib.resources import files as resources
+from typing import TYPE_CHECKING
+
+from basins.errors import ArgumentError
+from basins.output.report.content import content
+from basins.summary.reading import Reading
+
+if TYPE_CHECKING:
+    from basins.run_tables import Run
+
+
+def report(run: Run) -> str:
+    """The page of a run, whole or in progress. Raises RunError for a damaged run, ArgumentError without the extra."""
+    return page(Reading(run))
+
+
+def page(read: Reading) -> str:
+    """The page of a run that others read too."""
+    try:
+        from jinja2 import Environment, StrictUndefined
+    except ImportError:  # pragma: no cover: an extra
+        raise ArgumentError(
+            "a report needs jinja2", where="basins.output.report", remedy='install it: pip install "ovf-basins[report]"'
+        ) from None
+    here = resources("basins.output.report")
+    css = here.joinpath("style.css").read_text("utf-8")
+    template = here.joinpath("report.html.jinja").read_text("utf-8")
+    environment = Environment(autoescape=True, undefined=StrictUndefined, keep_trailing_newline=True)
+    return environment.from_string(template).render(page=content(read), css=css)

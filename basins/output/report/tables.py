@@ -1,0 +1,258 @@
+"""The page's tables: cells are text, as they are read."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from basins.estimate import CaseEstimate, Estimate
+from basins.estimate.sentences import at_least, at_most, modes_text, number, widths_text
+from basins.summary import CaseSummary
+from basins.summary.survival import Survival
+from basins.summary.tails import Fit, Tails
+from basins.summary.transitions import Transitions
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from basins.landscapes.deep_linear.problem import Problem
+    from basins.run_tables import Run
+
+LISTED = 24
+"""Rows of a table of transitions or strata."""
+
+
+@dataclass(frozen=True)
+class Table:
+    """A caption, columns and rows of text. text: columns that are flush left; wrap: those that may break; marked:
+    column -> which of its cells are alarming."""
+
+    caption: str
+    columns: Sequence[str]
+    rows: Sequence[Sequence[str]]
+    text: Sequence[int] = (0,)
+    wrap: Sequence[int] = ()
+    marked: Mapping[int, Callable[[str], bool]] = field(default_factory=dict)
+
+
+def some(cell: str) -> bool:
+    """A count that is not zero."""
+    return cell != "0"
+
+
+def case_table(estimate: Estimate, read: Sequence[CaseSummary]) -> Table:
+    """A row a case: counts, bound, what is certified at the start, drift and cost."""
+    rows = []
+    for case, summary in zip(estimate.cases, read, strict=True):
+        N = case.trajectories
+        bound = "null law" if case.null else at_most(case.saddle_measure.upper) if N else "1"
+        with_error = "" if case.null or case.label_error is None else at_most(case.label_error.saddle_measure.upper)
+        rows.append(
+            (
+                case.name,
+                widths_text(case.widths),
+                case.law,
+                f"{N:,}" if case.planned == N else f"{N:,} of {case.planned:,}",
+                f"{case.minimum:,}",
+                f"{case.saddle:,}",
+                f"{case.censored:,}",
+                bound,
+                with_error or ("" if case.null else "not measured"),
+                f"{summary.worst_drift:.2g}" if np.isfinite(summary.worst_drift) else "",
+                f"{summary.total_evaluations / N:,.0f}" if N else "",
+            )
+        )
+    columns = (
+        "case", "widths", "law", "trajectories", "minimum", "saddle", "censored", "bound", "with label error",
+        "worst drift", "evaluations",
+    )  # fmt: skip
+    caption = (
+        "Cases. Bound: on the measure of the saddle basins, one-sided at 95 %, a censored row counted as a saddle; "
+        "evaluations: of the vector field, mean of a trajectory."
+    )
+    return Table(caption, columns, rows, text=(0, 1, 2), wrap=(0, 2))
+
+
+def strata_table(case: CaseEstimate) -> Table:
+    """Where a case's trajectories end."""
+    rows = [
+        (
+            "" if stratum.index is None else str(stratum.index),
+            modes_text(stratum.modes),
+            str(stratum.rank),
+            f"{stratum.loss:.6g}",
+            f"{stratum.count:,}",
+            number(stratum.count / case.trajectories),
+            f"[{at_least(stratum.lower)}, {at_most(stratum.upper)}]",
+        )
+        for stratum in case.strata
+    ]
+    columns = ("j", "modes S", "rank", "loss", "count", "measure", "95 % interval, jointly")
+    return Table("Strata I(j), by falling loss, and how many trajectories end there", columns, rows, text=(1,))
+
+
+def survival_sentence(curve: Survival) -> str:
+    """What survival adds, with its least value; the bound itself is the estimate's, and not said again."""
+    if curve.never == 0:
+        return f"Survival falls to 0: all {curve.N:,} trajectories are certified."
+    said = (
+        f"Survival falls to (saddle + censored) / N = {curve.never:,} / {curve.N:,}, the share behind the bound above: "
+        "every saddle basin lies inside what is not certified by t, for every t."
+    )
+    if np.isfinite(curve.first_censored):
+        said += (
+            f" From t = {curve.first_censored:.4g} on, the first censored stop, S is an upper end: a censored row "
+            "counts as not certified. (An estimator that takes censoring for random, Kaplan and Meier's, would be too "
+            "low: a budget stops exactly the slow ones.)"
+        )
+    return said
+
+
+def exact_sentence(curve: Survival, t: NDArray[np.float64], S: NDArray[np.float64]) -> str:
+    """The exact law beside what was counted."""
+    lower, upper = curve.band("dkw")
+    at = np.searchsorted(curve.t, t)
+    below = int(np.count_nonzero(upper[at] >= S))
+    inside = int(np.count_nonzero((upper[at] >= S) & (lower[at] <= S)))
+    return (
+        f"The exact law of the times at which the level is passed is known (rare/truth.py). Of {len(t)} times looked "
+        f"at, it is below the upper end of the joint 95 % band (DKW) at {below} and inside the band at {inside}. It "
+        "should be below everywhere: a row's time is the end of the step that passed the level, so rows come late by "
+        "part of a step."
+    )
+
+
+def tail_sentences(fitted: Tails) -> list[str]:
+    """The tail in words: the range, which law it is, and what is predicted."""
+    tail = fitted.tail
+    if not fitted.fits:
+        return [f"The tail of the certification times: too few to fit. Predicted, {fitted.prediction.text}."]
+    said = (
+        f"The tail of the certification times, from t = {tail.edges[0]:.4g} (where {number(tail.share)} of the law is "
+        f"left) to {tail.edges[-1]:.4g}: {tail.certified:,} certified, {tail.later:,} later or never. "
+    )
+    if fitted.better is None:
+        said += f"Neither law fits better (Vuong's test, p = {fitted.vuong:.2g}). "
+    else:
+        said += f"Of the two laws the {fitted.better} fits better (Vuong's test, p = {fitted.vuong:.2g}). "
+    said += f"Predicted, {fitted.prediction.text}"
+    exponent, law = fitted.prediction.exponent, fitted.power_law
+    if exponent is not None and law is not None:
+        inside = law.lower <= exponent <= law.upper
+        said += f"; that is {'inside' if inside else 'outside'} the interval of this range"
+        if not inside:
+            said += (
+                ". A prediction is of t to infinity and slow to be reached: see how the exponent moves with the range"
+            )
+    return [said + "."]
+
+
+def tail_table(fitted: Tails, exponents: pd.DataFrame) -> list[Table]:
+    """The two fits, and the exponent over ever later ranges."""
+    if not fitted.fits:
+        return []
+    rows = [_fit(one) for one in fitted.fits]
+    columns = ("law", "rate or exponent", "95 % interval", "distance", "p, goodness of fit")
+    found = [Table("Tail: maximum likelihood on the range stated below", columns, rows)]
+    if len(exponents) > 1:
+        found.append(
+            Table(
+                "Tail: the power law's exponent, from ever later starts",
+                ("share left", "from t", "to t", "certified", "exponent", "95 % interval", "p"),
+                [
+                    (
+                        f"{row['share']:g}",
+                        f"{row['start']:.4g}",
+                        f"{row['end']:.4g}",
+                        f"{row['certified']:,}",
+                        f"{row['exponent']:.4g}",
+                        f"[{row['lower']:.4g}, {row['upper']:.4g}]",
+                        f"{row['p_value']:.2g}",
+                    )
+                    for row in _records(exponents)
+                ],
+                text=(),
+            )
+        )
+    return found
+
+
+def _fit(one: Fit) -> tuple[str, ...]:
+    interval = f"[{one.lower:.4g}, {one.upper:.4g}]"
+    return one.kind, f"{one.rate:.4g}", interval, f"{one.distance:.3g}", f"{one.p_value:.2g}"
+
+
+def transition_tables(graph: Transitions) -> list[Table]:
+    """Strata on the way, and the steps between them; nothing where no id was watched."""
+    if not graph.watched:
+        return []
+    strata, edges = graph.strata_table(), graph.table()
+    found: list[Table] = []
+    if not strata.empty:
+        met = [
+            (
+                row["stratum"],
+                f"{row['trajectories']:,}",
+                number(row["share"]),
+                f"{row['stays']:,}",
+                f"{row['cut']:,}",
+                f"{_time(row['dwell_5'])}, {_time(row['dwell_50'])}, {_time(row['dwell_95'])}",
+                f"{row['closest']:.3g}",
+                f"{row['closest_median']:.3g}",
+                f"{row['excess_median']:.3g}",
+            )
+            for row in _records(strata.head(LISTED))
+        ]
+        columns = (
+            "stratum", "trajectories", "share", "stays", "cut by censoring", "dwell time: 5, 50, 95 %",
+            "least |grad L|",
+            "median", "median excess loss",
+        )  # fmt: skip
+        caption = "Strata on the way. Excess loss: |L - L(S)| at the closest approach, in units of ½ Σ σ²"
+        found.append(Table(caption, columns, met))
+    increments = ", ".join(f"{step:+d}: {count:,}" for step, count in graph.rank_increments.items())
+    steps = [
+        (
+            row["source"],
+            row["target"],
+            f"{row['count']:,}",
+            f"{number(row['share'])} [{row['lower']:.3g}, {row['upper']:.3g}]",
+        )
+        for row in _records(edges.head(LISTED))
+    ]
+    caption = f"Steps, by falling count. Rank rises from stratum to stratum by {increments or 'nothing: no such step'}"
+    if len(edges) > LISTED:
+        caption += f". The first {LISTED} of {len(edges)}"
+    leaving = ("from", "to", "count", "share of those that leave, 95 %")
+    return [*found, Table(caption, leaving, steps, text=(0, 1))]
+
+
+def _records(table: pd.DataFrame) -> list[dict[str, Any]]:
+    return table.to_dict("records")  # type: ignore[return-value]
+
+
+def _time(t: float) -> str:
+    return "" if np.isnan(t) else f"{t:.3g}"
+
+
+def assumptions(run: Run) -> list[Table]:
+    """The paper's assumptions for each problem of the run: number, statement, whether it holds, by what."""
+    found: dict[str, tuple[Problem, list[str]]] = {}
+    for case in run.manifest.cases:
+        found.setdefault(case.problem.digest, (case.problem, []))[1].append(case.name)
+    tables = []
+    for problem, names in list(found.values())[:6]:
+        rows = [
+            (str(one.number), one.statement, {True: "yes", False: "no", None: "not looked at"}[one.holds], one.evidence)
+            for one in problem.assumptions()
+        ]
+        cases = ", ".join(names[:6]) + (", ..." if len(names) > 6 else "")
+        caption = f"Assumptions: {problem.flow} flow, widths {'-'.join(map(str, problem.widths))} ({cases})"
+        if len(found) > 6:
+            caption += f"; the first 6 of {len(found)} problems are shown"
+        tables.append(Table(caption, ("", "assumption", "holds", "by"), rows, text=(0, 1, 2, 3), wrap=(1, 3)))
+    return tables

@@ -1,0 +1,1 @@
+"""Random numbers with the same bits on any machine."""

@@ -1,0 +1,239 @@
+"""One level of splitting: who is inside the next set, copies of them, and chains that spread the copies out.
+
+A population is N points z inside a coordinate's set (coordinate.py), such as {T > t}. The share of those that are
+inside the next one, {T > t'}, estimates P(T > t' | T > t); they are copied up to N again, evenly, and every copy makes
+`sweeps` moves (proposals.py) that keep the law given T > t' (resample and move: Cerou, Del Moral, Furon, Guyader,
+Stat. Comput. 22, 2012). Where thresholds and moves are fixed beforehand, the product of the shares is an unbiased
+estimate of P(T > t), whatever the chains' mixing.
+
+Here T and t stand for the coordinate and its threshold.
+
+What moves are made of, partners and sizes, is therefore learned from another run, the pilot (`Learned`). The pilot has
+none, and learns from itself: halves take turns, one moves, the other is what is learned from, and a size follows its
+share of acceptance over the whole population, towards ACCEPT. Halves have the same ancestors, so moves and chains
+depend on each other and P comes out too large: 1.8 times at 1e-7 for the difference move alone, 200 chains and width 4
+(tests/rare/test_splitting.py). Nothing but thresholds and moves is taken from the pilot.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from basins.integrators.base import Array
+from basins.rare import linearised, proposals
+from basins.rare.coordinate import Coordinate, Flags, Flight
+from basins.rare.linearised import Found, Linearised
+from basins.rare.proposals import Move
+from basins.rare.streams import Stream
+from basins.rare.whitening import Whitening
+
+Indices = NDArray[np.int64]
+
+MOVES: dict[str, Move] = {
+    "pcn": proposals.pcn,
+    "population": proposals.population,
+    "difference": proposals.difference,
+}
+"""In equal shares; a share of moves may be LINEARISED instead."""
+LINEARISED = "linearised"
+KINDS = (*MOVES, LINEARISED)
+LARGEST = {"pcn": 1.0, "population": 3.0, "difference": 2.0, LINEARISED: 3.0}
+FIRST_SIZE = 0.5
+ACCEPT = 0.25
+"""The share of acceptance that sizes are driven to (0.234 is best for a random walk in many dimensions)."""
+
+GAIN = 2.0
+"""A size is multiplied by exp(GAIN (share - ACCEPT) / sqrt(sweep)) after each sweep."""
+
+
+class Reaction:
+    """A coordinate, seen from the normal z of a law."""
+
+    def __init__(self, whitening: Whitening, coordinate: Coordinate) -> None:
+        self.whitening, self.coordinate = whitening, coordinate
+
+    @property
+    def n(self) -> int:
+        return self.whitening.problem.n
+
+    def at(self, z: Array, threshold: float) -> Flight:
+        """Which of the starts of z (N, n) are inside."""
+        return self.coordinate.starts(self.whitening.weights(z), threshold)
+
+    def frames(self, z: Array, threshold: float) -> Found:
+        """The flow's linearisation at z (N, n)."""
+        return linearised.frames(self.whitening, self.coordinate, z, threshold)
+
+
+@dataclass
+class Population:
+    """z (N, n), each inside the level's set; parent (N,): whose copy it was, in the population before; ancestor
+    (N,): in the first one; moved (N,): how many of the level's moves were taken; sizes: of the moves, by name.
+    """
+
+    z: Array
+    parent: Indices
+    ancestor: Indices
+    moved: Indices
+    sizes: dict[str, float] = field(default_factory=lambda: dict.fromkeys(KINDS, FIRST_SIZE))
+
+    def __len__(self) -> int:
+        return len(self.z)
+
+
+@dataclass(frozen=True)
+class Learned:
+    """What the moves of a level are made of: partners z (M, n), inside its set, and sizes by name."""
+
+    partners: Array
+    sizes: Mapping[str, float]
+
+
+@dataclass(frozen=True)
+class Tried:
+    """How often a move was proposed and taken in a level, and its size at the level's end."""
+
+    proposed: int
+    accepted: int
+    size: float
+
+
+@dataclass(frozen=True)
+class Climb:
+    """What came of a level: the share p of the population before that is inside; spread, the variance of p by families
+    (`share`); autocorrelation, of the chains' positions between their first and their last sweep; undecided, of those
+    that were asked; trajectories and evaluations spent; moves by name.
+    """
+
+    p: float
+    spread: float
+    autocorrelation: float
+    undecided: int
+    trajectories: int
+    evaluations: int
+    moves: Mapping[str, Tried]
+
+
+def first_population(reaction: Reaction, N: int, stream: Stream) -> Population:
+    """N independent draws of the law."""
+    own = np.arange(N)
+    return Population(stream.normals(N, reaction.n), own, own, np.zeros(N, dtype=np.int64))
+
+
+def climb(
+    reaction: Reaction,
+    before: Population,
+    t: float,
+    sweeps: int,
+    stream: Stream,
+    learned: Learned | None,
+    share_linearised: float = 0.0,
+) -> tuple[Population, Climb]:
+    """From the population of a level to that of the next, whose threshold is t; empty where nobody is inside.
+
+    learned: what another run learned at this level; None: learn from this one. share_linearised: of the moves.
+    """
+    N = len(before)
+    flight = reaction.at(before.z, t)
+    p, spread = share(flight.inside, before.parent)
+    undecided, evaluations, trajectories = int(flight.undecided.sum()), flight.evaluations, N
+    survivors = np.flatnonzero(flight.inside)
+    if not len(survivors):
+        none = np.zeros(0, dtype=np.int64)
+        empty = Population(np.zeros((0, reaction.n)), none, none, none, dict(before.sizes))
+        return empty, Climb(0.0, spread, float("nan"), undecided, trajectories, evaluations, {})
+    parent = copies(survivors, N, stream)
+    sizes = dict(before.sizes if learned is None else learned.sizes)
+    after = Population(before.z[parent], parent, before.ancestor[parent], np.zeros(N, dtype=np.int64), sizes)
+    guided = Linearised(lambda z: reaction.frames(z, t), share_linearised, *after.z.shape)
+    kinds = KINDS if share_linearised else tuple(MOVES)
+    proposed, accepted = dict.fromkeys(kinds, 0), dict.fromkeys(kinds, 0)
+    for sweep in range(1, sweeps + 1):
+        tried = {name: np.zeros(2, dtype=np.int64) for name in kinds}
+        for rows in (np.arange(0, N, 2), np.arange(1, N, 2)) if learned is None else (np.arange(N),):
+            partners = np.delete(after.z, rows, axis=0) if learned is None else learned.partners
+            flight = _move(reaction, after, rows, partners, t, stream, tried, guided)
+            undecided += int(flight.undecided.sum())
+            evaluations += flight.evaluations
+            trajectories += len(flight.inside)
+        for name, (asked, taken) in tried.items():
+            proposed[name] += int(asked)
+            accepted[name] += int(taken)
+            if asked and learned is None:
+                change = GAIN * (taken / asked - ACCEPT) / np.sqrt(sweep)
+                after.sizes[name] = min(after.sizes[name] * float(np.exp(change)), LARGEST[name])
+    trajectories, evaluations = trajectories + guided.trajectories, evaluations + guided.evaluations
+    moves = {name: Tried(proposed[name], accepted[name], after.sizes[name]) for name in kinds}
+    still = autocorrelation(before.z[parent], after.z)
+    return after, Climb(p, spread, still, undecided, trajectories, evaluations, moves)
+
+
+def autocorrelation(first: Array, last: Array) -> float:
+    """Correlation between where N chains began (N, n) and where they are (N, n), of all coordinates together: 1 where
+    none has moved, 0 where they have forgotten. nan where all are at one place."""
+    a, b = first - first.mean(axis=0), last - last.mean(axis=0)
+    size = float(np.linalg.norm(a) * np.linalg.norm(b))
+    return float(np.vdot(a, b)) / size if size > 0 else float("nan")
+
+
+def _move(
+    reaction: Reaction,
+    after: Population,
+    rows: Indices,
+    partners: Array,
+    t: float,
+    stream: Stream,
+    tried: Mapping[str, Indices],
+    guided: Linearised,
+) -> Flight:
+    """One move of each of the chains `rows`, of a kind drawn for each; `tried` counts (proposed, accepted)."""
+    kind = stream.integers(len(MOVES), len(rows))
+    if guided.share:
+        kind[stream.uniforms(len(rows)) < guided.share] = len(MOVES)
+    z = after.z[rows]
+    z_new, log_ratio = np.empty_like(z), np.empty(len(rows))
+    for number, (name, move) in enumerate(MOVES.items()):
+        mine = np.flatnonzero(kind == number)
+        z_new[mine], log_ratio[mine] = move(z[mine], partners, after.sizes[name], stream)
+    own = np.flatnonzero(kind == len(MOVES))
+    z_new[own], s = guided.propose(rows[own], z[own], after.sizes[LINEARISED], stream)
+    flight = reaction.at(z_new, t)
+    inside = flight.inside[own]
+    own, s = own[inside], s[inside]
+    log_ratio[own] = guided.log_ratio(rows[own], z[own], z_new[own], s)
+    taken: Flags = flight.inside & (np.log(stream.uniforms(len(rows))) < log_ratio)
+    after.z[rows[taken]] = z_new[taken]
+    after.moved[rows[taken]] += 1
+    guided.moved(rows[taken])
+    for number, name in enumerate(tried):
+        tried[name][:] += np.count_nonzero(kind == number), np.count_nonzero(taken & (kind == number))
+    return flight
+
+
+def copies(survivors: Indices, N: int, stream: Stream) -> Indices:
+    """Whose copy each of N is: every survivor as often as any other, but for one, drawn; in random order, so that
+    copies of one are spread over a pilot's halves."""
+    shuffled = survivors[stream.permutation(len(survivors))]
+    repeated: Indices = np.resize(shuffled, N)[stream.permutation(N)]
+    return repeated
+
+
+def share(inside: Flags, parent: Indices) -> tuple[float, float]:
+    """(p, its variance): the share that is inside, and what families, the copies of one parent, say of its variance.
+
+    sum_i (sum over family i of (I - p))^2 / N^2 F / (F - 1), F families: p (1 - p) (1 + gamma) / N with the factor
+    gamma of Au and Beck (2001) for chains from one seed, here estimated from all pairs of a family. Families of one are
+    independent draws. It sees no dependence between families, which is why it never stands alone.
+    """
+    N = len(inside)
+    p = np.count_nonzero(inside) / N
+    _, family = np.unique(parent, return_inverse=True)
+    sums = np.bincount(family, weights=inside - p)
+    families = len(sums)
+    if families < 2:
+        return p, float("inf")
+    return p, float(sums @ sums) / N**2 * families / (families - 1)

@@ -1,0 +1,188 @@
+"""A run opened for reading: its cases, rows, visits and blocks as pandas tables, whole or in progress."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from basins.classification.verdict import VERDICTS
+from basins.errors import ArgumentError, nearest
+from basins.experiment import Case
+from basins.store import schemas
+from basins.store.commit import cases_table, missing_shards, read_manifest, shards_there
+from basins.store.files import Files, files_at
+from basins.store.layered_view import View
+from basins.store.layers import Layer, read_layers
+from basins.store.layout import Kind
+from basins.store.manifest import Manifest
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from basins.estimate import Estimate
+
+
+def open_run(path: str | os.PathLike[str], layers: int | None = None) -> Run:
+    """The run at a path, finished or in progress, under all of its layers (layers.py) or the first so many; 0: as it
+    was before it was extended. Raises RunError where there is none."""
+    return Run(files_at(path), layers)
+
+
+class Run:
+    """A run on disk. What others commit of it meanwhile is seen by the next call; its layers are read as they were when
+    they were first looked at, so that counts and rows agree."""
+
+    def __init__(self, files: Files, layers: int | None = None) -> None:
+        self.files = files
+        self.manifest: Manifest = read_manifest(files)
+        self.layers: list[Layer] = read_layers(files, self.manifest)[:layers]
+
+    def __repr__(self) -> str:
+        return f"Run({self.files.uri!r})"
+
+    @property
+    def path(self) -> str:
+        return self.files.uri
+
+    # --- tables ---------------------------------------------------------------------------------------------------
+
+    def cases(self) -> pd.DataFrame:
+        """One row a case: key (`case`), name, problem, law, settings, plan."""
+        return _frame(cases_table(self.manifest))
+
+    def trajectories(
+        self,
+        case: str | None = None,
+        columns: list[str] | None = None,
+        *,
+        verdict: str | None = None,
+        contiguous: bool = False,
+    ) -> pd.DataFrame:
+        """The rows of committed shards, by case and id; `case` is a key or a name, None for all.
+
+        Rows are missing from an experiment with rows = "exceptions": there are those that are not `minimum`, and those
+        of watched ids (divisible by visits_every). All of them are counted in `blocks`.
+
+        columns: only these (and `case`); verdict: only rows with this one; contiguous: only the contiguous prefix of
+        ids, the rows an estimate may count while the run is in progress.
+        """
+        return self._table("trajectories", case, columns, _with_verdict(verdict), contiguous)
+
+    def visits(self, case: str | None = None, *, contiguous: bool = False) -> pd.DataFrame:
+        """The visits of committed shards, by case, id and number."""
+        return self._table("visits", case, None, None, contiguous)
+
+    def blocks(self, case: str | None = None, *, contiguous: bool = False) -> pd.DataFrame:
+        """One row a block of committed shards: counts by verdict and stratum, costs, histogram of log t."""
+        return self._table("blocks", case, None, None, contiguous)
+
+    def stream(
+        self,
+        kind: Kind,
+        case: str,
+        columns: list[str] | None = None,
+        *,
+        shards: Iterable[int] | None = None,
+        verdict: str | None = None,
+    ) -> Iterator[pd.DataFrame]:
+        """A case's "trajectories", "visits" or "blocks" shard by shard, so that a run of any size fits in memory.
+
+        columns: only these are read; shards: only these, by default the contiguous prefix, which an estimate may count;
+        verdict: only rows with this one. The rows of one shard, without the column `case`, are held at a time.
+        """
+        the_case, where = self.case(case), _with_verdict(verdict)
+        _refuse_unknown(kind, columns)
+        for shard in range(self.contiguous_prefix(case)) if shards is None else shards:
+            yield _frame(self.view.part(kind, the_case, shard, columns, where))
+
+    def estimate(self) -> Estimate:
+        """The measure of the saddles' basins with exact intervals, of the contiguous prefix of every case."""
+        from basins.estimate import estimate_run
+
+        return estimate_run(self)
+
+    # --- progress ---------------------------------------------------------------------------------------------------
+
+    def committed(self, case: str) -> list[int]:
+        """The shards of a case that are done, ascending."""
+        return shards_there(self.files, "trajectories", self.case(case).key)
+
+    def missing(self) -> dict[str, list[int]]:
+        """The shards that are not there, by the key of their case; a case that has all is left out."""
+        found = {case.key: missing_shards(self.files, self.manifest, case) for case in self.manifest.cases}
+        return {key: shards for key, shards in found.items() if shards}
+
+    def contiguous_prefix(self, case: str) -> int:
+        """How many shards of a case are done without a gap, counted from the first.
+
+        An estimate counts these alone: the fastest shards finish first, so that counting what is finished is biased.
+        """
+        done = self.committed(case)
+        return next((k for k, shard in enumerate(done) if shard != k), len(done))
+
+    def case(self, name: str) -> Case:
+        """The case of a key or a name. Raises ArgumentError for one that is not there."""
+        by_name = {case.name: case for case in self.manifest.cases} | {case.key: case for case in self.manifest.cases}
+        if name not in by_name:
+            raise ArgumentError(f"no case {name!r}", where=self.files.uri, remedy=nearest(name, by_name))
+        return by_name[name]
+
+    # --- reading ------------------------------------------------------------------------------------------------------
+
+    @cached_property
+    def view(self) -> View:
+        """The shards as the layers leave them."""
+        return View(self.files, self.layers)
+
+    @cached_property
+    def _keys(self) -> list[str]:
+        return [case.key for case in self.manifest.cases]
+
+    def _table(
+        self, kind: Kind, case: str | None, columns: list[str] | None, where: Any, contiguous: bool
+    ) -> pd.DataFrame:
+        schema = schemas.SCHEMAS[kind]
+        wanted = None if columns is None else [column for column in columns if column != "case"]
+        _refuse_unknown(kind, wanted)
+        tables = []
+        for one in self.manifest.cases if case is None else [self.case(case)]:
+            shards = self.committed(one.key)
+            if contiguous:
+                shards = [shard for k, shard in enumerate(shards) if shard == k]
+            parts = [self.view.part(kind, one, shard, wanted, where) for shard in shards]
+            empty = schema.empty_table() if wanted is None else schema.empty_table().select(wanted)
+            table = pa.concat_tables([empty, *parts])
+            keys = pa.DictionaryArray.from_arrays(
+                pa.array([self._keys.index(one.key)] * len(table), pa.int32()), pa.array(self._keys, pa.string())
+            )
+            tables.append(table.add_column(0, "case", keys))
+        return _frame(pa.concat_tables(tables))
+
+
+def _with_verdict(verdict: str | None) -> Any:
+    if verdict is None:
+        return None
+    if verdict not in VERDICTS:
+        raise ArgumentError(f"no verdict {verdict!r}", where="verdict", remedy=nearest(verdict, VERDICTS))
+    return pc.field("verdict") == pa.scalar(verdict)
+
+
+def _refuse_unknown(kind: Kind, columns: list[str] | None) -> None:
+    names = schemas.SCHEMAS[kind].names
+    for column in columns or ():
+        if column not in names:
+            raise ArgumentError(f"no column {column!r}", where=kind, remedy=nearest(column, names))
+
+
+def _frame(table: pa.Table) -> pd.DataFrame:
+    """As pandas: unsigned integers become nullable ones (a bitmask of 64 bits does not survive a float)."""
+    import pandas as pd
+
+    nullable = {pa.uint64(): pd.UInt64Dtype(), pa.uint32(): pd.UInt32Dtype(), pa.uint8(): pd.UInt8Dtype()}
+    frame: pd.DataFrame = table.to_pandas(types_mapper=nullable.get)
+    return frame

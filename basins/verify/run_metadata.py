@@ -1,0 +1,131 @@
+"""What the run is: manifest, experiment and table of cases against each other; and files that are none of the run's."""
+
+from __future__ import annotations
+
+import hashlib
+import tomllib
+from collections.abc import Iterator
+from typing import Any
+
+from basins.errors import RunError
+from basins.experiment.experiment import spelt_out
+from basins.store import Files, Manifest, layout, parquet
+from basins.store.commit import cases_table
+from basins.store.layers import Layer
+from basins.store.layout import COMMIT_ORDER
+from basins.verify.finding import Finding, Trouble
+from basins.verify.shard_source import Place
+
+
+def check_what_it_is(files: Files, manifest: Manifest) -> list[Finding]:
+    """What is wrong with manifest.json and experiment.toml: nothing of the run can be judged by them then."""
+    found = [Finding(layout.MANIFEST, what, Trouble.manifest) for what in _not_as_written(files, manifest)]
+    try:
+        text = files.get(layout.EXPERIMENT).decode()
+        values = tomllib.loads(text)
+        differ = [*_disagreements(manifest, values)]
+    except FileNotFoundError:
+        return [*found, Finding(layout.EXPERIMENT, "gone", Trouble.manifest)]
+    except (UnicodeDecodeError, tomllib.TOMLDecodeError, KeyError, TypeError, AttributeError) as error:
+        return [*found, Finding(layout.EXPERIMENT, f"damaged ({error})", Trouble.manifest)]
+    if differ:
+        what = f"it and {layout.EXPERIMENT} disagree: {'; '.join(differ[:3])}"
+        found.append(Finding(layout.MANIFEST, what, Trouble.manifest))
+    elif not found:
+        content = "\n".join([text, *(case.key for case in manifest.cases)])
+        if hashlib.sha256(content.encode()).hexdigest() != manifest.digest:
+            what = f"its experiment digest is not that of {layout.EXPERIMENT} and the cases' numbers"
+            found.append(Finding(layout.MANIFEST, what, Trouble.manifest))
+    return found
+
+
+def _not_as_written(files: Files, manifest: Manifest) -> Iterator[str]:
+    """The manifest has one spelling, with keys and plan that follow from its numbers: where it differs from it."""
+    there, written = files.get(layout.MANIFEST), manifest.to_json()
+    if there != written:
+        lines = zip(there.decode(errors="replace").splitlines(), written.decode().splitlines(), strict=False)
+        first = next(((a.strip(), b.strip()) for a, b in lines if a != b), ("its end", "nothing"))
+        yield f"edited: it says {first[0][:60]} where {first[1][:60]} follows from the rest"
+
+
+def _disagreements(manifest: Manifest, values: dict[str, Any]) -> Iterator[str]:
+    """Where the experiment's words and the manifest differ, but for the problems' numbers."""
+    pairs = [(name, values[name], getattr(manifest, name)) for name in ("name", "seed", "blocks_per_shard")]
+    pairs = [one for one in pairs if one[:2] != ("blocks_per_shard", "auto")]  # the manifest alone knows
+    pairs += [(name, values[name], getattr(manifest, name)) for name in ("visits_every", "rows")]
+    pairs.append(("number of cases", len(values["case"]), len(manifest.cases)))
+    for table, case in zip(values["case"], manifest.cases, strict=False):
+        engine = spelt_out(case.settings)
+        engine["name"] = engine.pop("engine")
+        pairs += [
+            (f"case {table['name']!r}: {key}", table[key], value)
+            for key, value in (
+                ("name", case.name),
+                ("trajectories", case.trajectories),
+                ("law", {"name": case.law.name, **case.law.parameters()}),
+                ("engine", engine),
+            )
+        ]
+        hidden = list(case.problem.widths[1:-1])
+        pairs.append((f"case {table['name']!r}: network.hidden", list(table["network"]["hidden"]), hidden))
+    for name, said, there in pairs:
+        if said != there:
+            yield f"{name} = {said} in {layout.EXPERIMENT}, {there} in {layout.MANIFEST}"
+
+
+def check_cases(files: Files, manifest: Manifest, same_writer: bool) -> list[Finding]:
+    """What is wrong with cases.parquet. same_writer: the bytes too must be those written here.
+
+    A table that is itself as it was written and yet has other numbers speaks against the manifest: those of the
+    problems, which experiment.toml only says how to compute, are nowhere else.
+    """
+    wanted = cases_table(manifest)
+    keys = {"schema": str(manifest.schema), "experiment": manifest.digest}
+    try:
+        content, table = files.get(layout.CASES), parquet.read(files, layout.CASES)
+        there = parquet.footer(files, layout.CASES).keys
+        rows = table.replace_schema_metadata(None).cast(wanted.schema)
+        intact = there == keys and (not same_writer or content == parquet.encode(rows, keys).to_pybytes())
+    except FileNotFoundError:
+        return [Finding(layout.CASES, "gone", Trouble.cases)]
+    except Exception as error:  # whatever a flipped bit makes a decoder do, it is this file's damage
+        return [Finding(layout.CASES, f"damaged ({_reason(error)})", Trouble.cases)]
+    if not intact:
+        return [Finding(layout.CASES, "not the bytes that its rows are written as", Trouble.cases)]
+    if rows.equals(wanted):
+        return []
+    differ = [name for name in wanted.schema.names if not rows[name].equals(wanted[name])]
+    what = f"it and {layout.CASES} disagree on {', '.join(differ) or 'the cases'}"
+    return [Finding(layout.MANIFEST, what, Trouble.manifest)]
+
+
+def _reason(error: Exception) -> str:
+    text = error.what if isinstance(error, RunError) else str(error)
+    return " ".join(text.split())[:200]
+
+
+def check_layers(files: Files, layers: list[Layer]) -> list[Finding]:
+    """Layers whose layer.json is not as it was written: what their shards are compared with."""
+    found = []
+    for layer in layers:
+        path = layout.layer(layer.number) + layout.LAYER
+        if files.get(path) != layer.to_json():
+            found.append(Finding(path, "edited: it is not as it was written", Trouble.manifest))
+    return found
+
+
+def check_strays(place: Place) -> list[Finding]:
+    """Files among the shards' that are none: a reader of the whole folder would take their rows for the run's."""
+    shards = {case.key: set(place.contents.shards(case)) for case in place.contents.cases}
+    found = []
+    for path in (path for kind in COMMIT_ORDER for path in place.files.paths(f"{kind}/")):
+        try:
+            case, shard = layout.case_of(path), layout.file_of(path)[1]
+        except ValueError:
+            found.append(place.finding(path, "no file of a shard", Trouble.stray))
+            continue
+        if case not in shards:
+            found.append(place.finding(path, "of a case that is not planned here", Trouble.stray))
+        elif shard not in shards[case]:
+            found.append(place.finding(path, f"none of the {len(shards[case])} shards that are planned", Trouble.stray))
+    return found

@@ -1,0 +1,51 @@
+"""Where shards lie in a run: its base, or one of its layers; each a folder of files, with what it is to hold."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import partial
+
+import pyarrow as pa
+
+from basins.experiment import Case
+from basins.store import Files, Kind, Manifest, layout
+from basins.store.contents import Contents
+from basins.store.layered_view import View
+from basins.store.layers import Layer
+from basins.verify.contents import wrong_layer_rows, wrong_rows
+from basins.verify.finding import Finding, Trouble
+
+Tables = Mapping[Kind, pa.Table]
+
+
+@dataclass(frozen=True)
+class Place:
+    """files: of this folder; layer: its number, 0 the base; wrong_rows: what contradicts what in a shard's tables."""
+
+    files: Files
+    contents: Contents
+    layer: int
+    wrong_rows: Callable[[Case, int, Tables], Iterator[tuple[Kind, str]]]
+
+    def path(self, inside: str) -> str:
+        """A path in this folder as one in the run."""
+        return f"{layout.layer(self.layer)}{inside}" if self.layer else inside
+
+    def finding(
+        self, inside: str, what: str, trouble: Trouble, case: str | None = None, shard: int | None = None
+    ) -> Finding:
+        """A finding about a file of this folder."""
+        return Finding(self.path(inside), what, trouble, case, shard, self.layer)
+
+
+def places(files: Files, manifest: Manifest, layers: list[Layer]) -> list[Place]:
+    """The base and the layers over it, the lowest first."""
+    base = Place(files, manifest, 0, partial(wrong_rows, manifest))
+    return [
+        base,
+        *(
+            Place(layer.files(files), layer, layer.number, partial(wrong_layer_rows, layer, View(files, layers[:k])))
+            for k, layer in enumerate(layers)
+        ),
+    ]
