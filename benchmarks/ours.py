@@ -11,13 +11,14 @@ from numba import njit
 from peers.common import best
 
 from basins import Problem
-from basins.codegen.jit import compiled
 from basins.integrators.base import Ends, Leg, Settings
 from basins.integrators.scipy import Reference
 from basins.integrators.simd.dop853 import dop853
-from basins.integrators.simd.integrator import Lanes, _aligned, shape_of
-from basins.integrators.simd.step_code import OUT, Shape
+from basins.integrators.simd.integrator import Lanes, _aligned
+from basins.integrators.simd.kernel import compiled
+from basins.integrators.simd.step_code import OUT, scratch_of
 from basins.integrators.simd.stopping import call
+from basins.landscapes.deep_linear.gradient_code import DeepLinearCode
 
 
 def spectrum_problem(widths: tuple[int, ...]) -> Problem:
@@ -81,7 +82,7 @@ def states_at(problem: Problem, starts: np.ndarray, t: float, tol: float, engine
     return who.integrate(problem, leg(problem, starts, t), settings).state
 
 
-def work(shape: Shape) -> float:
+def work(shape: DeepLinearCode) -> float:
     """Multiply-adds of an attempted step, a lane: twelve evaluations, the tableau's sums, the norms."""
     tableau = dop853()
     terms = sum(len(part) for part in (*tableau.rows, tableau.weights, tableau.fifth, tableau.third))
@@ -97,10 +98,10 @@ def repeat(step: int, where: tuple[int, ...], count: int) -> None:
 
 def step_rate(problem: Problem) -> Callable[[], float]:
     """A measurement of the bare step's GF/s, compiled already."""
-    shape, lanes = shape_of(problem), Lanes().lanes
+    shape, lanes = problem.gradient_code(), Lanes().lanes
     code, n = compiled(shape, lanes), shape.n
     # order of the arguments of kernel.attempt: old, slope, new, new_slope, h, scratch, shared, out
-    memory = [_aligned(size * lanes) for size in (n, n, n, n, 1, shape.scratch, shape.parameters, len(OUT))]
+    memory = [_aligned(size * lanes) for size in (n, n, n, n, 1, scratch_of(shape), 2 + shape.parameters, len(OUT))]
     memory[0][:] = np.random.default_rng(0).normal(size=n * lanes) * 0.3
     memory[4][:] = 0.01
     memory[6][:] = 1e-8
@@ -125,5 +126,5 @@ def dgemm_rate() -> float:
 def compile_seconds(problem: Problem) -> float:
     """A kernel's compile time, measured once: call it before anything else compiles the shape."""
     start = time.process_time()
-    compiled(shape_of(problem), Lanes().lanes)
+    compiled(problem.gradient_code(), Lanes().lanes)
     return time.process_time() - start

@@ -7,16 +7,15 @@ from __future__ import annotations
 import json
 import sys
 
-from basins.codegen import jit
 from basins.execution.shard import compute_shard
-from basins.integrators.simd import integrator
+from basins.integrators.simd import integrator, kernel
 from basins.store import files_at
 from basins.store.commit import commit_shard, read_manifest
 
 
 def main(run: str, cpu: str, features: str) -> None:
     if cpu != "host":
-        integrator.kernel = lambda shape, width: jit.compiled(shape, width, cpu, features)
+        integrator.kernel = lambda shape, width: kernel.compiled(shape, width, cpu, features)
     files = files_at(run)
     manifest = read_manifest(files)
     found = {}

@@ -14,7 +14,8 @@ import pytest
 
 from basins.execution.shard import compute_shard
 from basins.experiment import Experiment
-from basins.integrators.simd.step_code import Shape, source
+from basins.integrators.simd.step_code import source
+from basins.landscapes.deep_linear.gradient_code import DeepLinearCode
 from basins.store import Manifest, files_at
 from basins.store.commit import commit_shard
 
@@ -23,12 +24,12 @@ MANIFEST = Path(__file__).with_name("frozen-manifest.json")
 """The cases of the shards with their numbers: an SVD's last bit depends on the CPU, so it is not done again."""
 
 SHAPES = [
-    Shape((2, 2, 2, 2)),
-    Shape((4, 4, 3)),
-    Shape((5, 4, 4, 3)),
-    Shape((16, 20, 10)),
-    Shape((3, 2, 2, 2, 2)),
-    Shape((4, 4, 3), raw=True),
+    DeepLinearCode((2, 2, 2, 2)),
+    DeepLinearCode((4, 4, 3)),
+    DeepLinearCode((5, 4, 4, 3)),
+    DeepLinearCode((16, 20, 10)),
+    DeepLinearCode((3, 2, 2, 2, 2)),
+    DeepLinearCode((4, 4, 3), raw=True),
 ]
 WIDTHS = (1, 2, 4, 8, 16)
 
@@ -75,11 +76,11 @@ law = { name = "planted", modes = [0], scale = 0.5 }
 """
 
 
-def code_of(shape: Shape, lanes: int) -> str:
+def code_of(shape: DeepLinearCode, lanes: int) -> str:
     return hashlib.sha256(source(shape, lanes).encode()).hexdigest()
 
 
-def name_of(shape: Shape) -> str:
+def name_of(shape: DeepLinearCode) -> str:
     return "-".join(map(str, shape.widths)) + (" raw" if shape.raw else "")
 
 
@@ -101,7 +102,7 @@ def frozen() -> dict[str, dict[str, dict[str, str]]]:
 
 
 @pytest.mark.parametrize("shape", SHAPES, ids=name_of)
-def test_generated_code_is_frozen(shape: Shape) -> None:
+def test_generated_code_is_frozen(shape: DeepLinearCode) -> None:
     assert {str(lanes): code_of(shape, lanes) for lanes in WIDTHS} == frozen()["code"][name_of(shape)]
 
 

@@ -17,11 +17,13 @@ PACKAGE = Path(basins.__file__).parent
 DEEP_LINEAR = "landscapes.deep_linear"
 FLOORS = [
     ["errors", "rounding", "versions", "later"],
-    ["random", "statistics", "codegen", "landscapes"],
-    [f"{DEEP_LINEAR}.{name}" for name in ("gradient", "strata", "reduction", "compression.frames", "compression.chi")],
+    ["random", "statistics", "codegen"],
+    ["landscapes"],
+    [f"{DEEP_LINEAR}.{name}" for name in ("gradient", "gradient_code", "strata", "reduction", "compression.frames")],
+    [f"{DEEP_LINEAR}.compression.chi"],
     [f"{DEEP_LINEAR}.problem"],
     [DEEP_LINEAR, "laws"],
-    ["integrators", "codegen.jit"],
+    ["integrators"],
     ["classification.verdict"],
     ["classification", "trajectory"],
     ["experiment"],

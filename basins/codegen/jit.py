@@ -1,27 +1,11 @@
-"""LLVM at work: from the kernel's IR to code for this CPU, or for a named one."""
+"""Just-in-time compilation: from LLVM IR to code for this CPU, or for a named one."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from functools import lru_cache
+from collections.abc import Sequence
 from typing import Any
 
 import llvmlite.binding as llvm
-
-from basins.integrators.simd.step_code import Shape, source
-
-
-@dataclass(frozen=True)
-class Kernel:
-    """Compiled code of one shape: addresses of its functions, valid as long as this object lives."""
-
-    shape: Shape
-    lanes: int
-    attempt: int
-    first: int
-    trial: int
-    stage: int
-    engine: Any
 
 
 def target_machine(cpu: str | None = None, features: str | None = None, triple: str | None = None) -> Any:
@@ -49,16 +33,12 @@ def parsed(text: str, machine: Any) -> Any:
     return ir
 
 
-def compiled(shape: Shape, lanes: int, cpu: str | None = None, features: str | None = None) -> Kernel:
-    """The kernel of a shape, compiled for this CPU or for a named one that it can run."""
+def load(text: str, names: Sequence[str], cpu: str | None = None, features: str | None = None) -> tuple[Any, list[int]]:
+    """Compile an IR text for this CPU, or for a named one that it can run: the engine, and the functions' addresses.
+
+    The addresses are valid as long as the engine lives.
+    """
     machine = target_machine(cpu, features)
-    engine = llvm.create_mcjit_compiler(parsed(source(shape, lanes), machine), machine)
+    engine = llvm.create_mcjit_compiler(parsed(text, machine), machine)
     engine.finalize_object()
-    addresses = {name: engine.get_function_address(name) for name in ("attempt", "first", "trial", "stage")}
-    return Kernel(shape, lanes, engine=engine, **addresses)
-
-
-@lru_cache(maxsize=64)
-def kernel(shape: Shape, lanes: int) -> Kernel:
-    """`compiled` for this CPU, once a process."""
-    return compiled(shape, lanes)
+    return engine, [engine.get_function_address(name) for name in names]

@@ -1,8 +1,8 @@
 """The contract of an engine: it carries states along the flow, and says where and why it stopped. It judges nothing.
 
-An engine provides `integrate(problem, leg, settings)` and may assume that every argument was validated at the door.
-1. It integrates dW/dt = -grad L of `problem` from each row of `leg.starts`, each row with its own time, step and error
-   control: a row's numbers never depend on its neighbours, on their order or on how many there are.
+An engine provides `integrate(landscape, leg, settings)` and may assume that its arguments were validated.
+1. It integrates dW/dt = -grad L of `landscape` from each row of `leg.starts`, each row with its own time, step and
+   error control: a row's numbers never depend on its neighbours, on their order or on how many there are.
 2. After every accepted step it tests, in this order: state or loss not finite (NON_FINITE); loss below `leg.level`
    (LEVEL); t = t_end (T_END); from `leg.rest_after` on, a gradient at rest (`at_rest`: RESTING); evaluations spent, or
    too few left for the next step (BUDGET). Its steps do not depend on the budget: a row with a larger one comes by
@@ -27,7 +27,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from basins.errors import ArgumentError
-from basins.landscapes.deep_linear.problem import Problem
+from basins.landscapes.base import Landscape, RestScale
 from basins.rounding import EPS
 
 Array = NDArray[np.float64]
@@ -153,21 +153,22 @@ class Engine(Protocol):
     name: str
     methods: tuple[str, ...]
 
-    def integrate(self, problem: Problem, leg: Leg, settings: Settings) -> Ends:
+    def integrate(self, landscape: Landscape, leg: Leg, settings: Settings) -> Ends:
         """Carry every row of the leg to its stop."""
         ...
 
-    def notes(self, problem: Problem) -> tuple[str, ...]:
-        """What a user should know about running this problem with this engine, a line each."""
+    def notes(self, landscape: Landscape) -> tuple[str, ...]:
+        """What a user should know about integrating this landscape with this engine, a line each."""
         ...
 
 
-def at_rest(H: int, gradient_norm: float, loss: float, gram_norm: float, norm: float) -> bool:
-    """Whether a gradient is at rest: |grad| <= REST sqrt(2 L) ||G|| (norm / sqrt(H + 1))^H.
+def at_rest(rest: RestScale, gradient_norm: float, loss: float, norm: float) -> bool:
+    """Whether a gradient is at rest: |grad| <= REST sqrt(2 L) scale (norm / sqrt(degree + 1))^degree.
 
     norm: the larger of ||W|| and its value at the leg's start. The right side is REST times the size that the
-    gradient's factors E G^T and H layers have together, so a start of any small scale is not at rest, and one that
-    decays to W = 0 is. This opens the question whether a state has settled; verdict.py answers it.
+    gradient's factors have together (of a deep linear network E G^T and H layers), so a start of any small scale is not
+    at rest, and one that decays to W = 0 is. This opens the question whether a state has settled; classification/
+    answers it.
     """
-    size: float = np.sqrt(2 * loss) * gram_norm * (norm / np.sqrt(H + 1)) ** H
+    size: float = np.sqrt(2 * loss) * rest.scale * (norm / np.sqrt(rest.degree + 1)) ** rest.degree
     return gradient_norm <= REST * size

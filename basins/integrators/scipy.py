@@ -14,8 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from basins.integrators.base import Array, Ends, Leg, Settings, Stop, Visits, at_rest
-from basins.landscapes.deep_linear import gradient as gradient_module
-from basins.landscapes.deep_linear.problem import Problem
+from basins.landscapes.base import Landscape
 
 if TYPE_CHECKING:
     from scipy.integrate import OdeSolver
@@ -29,24 +28,17 @@ METHODS = (*STAGES, "Radau", "BDF", "LSODA")
 class Field:
     """The vector field of one trajectory, counting its evaluations and keeping the last one."""
 
-    def __init__(self, problem: Problem) -> None:
-        self.problem = problem
+    def __init__(self, landscape: Landscape) -> None:
+        self.landscape = landscape
         self.evaluations = 0
         self.state: Array | None = None
         self.velocity: Array = np.empty(0)
         self.loss = np.inf
-        self.slices: list[tuple[slice, tuple[int, int]]] = []
-        at = 0
-        for rows, columns in problem.shapes:
-            self.slices.append((slice(at, at + rows * columns), (rows, columns)))
-            at += rows * columns
 
     def __call__(self, t: float, W: Array) -> Array:
         self.evaluations += 1
-        layers = [W[part].reshape(shape) for part, shape in self.slices]
-        loss, gradient = gradient_module.loss_and_gradient(self.problem.target, self.problem.gram_root, layers)
-        velocity = np.concatenate([g.ravel() for g in gradient])
-        np.negative(velocity, out=velocity)
+        loss, gradient = self.landscape.loss_and_gradient(W)
+        velocity = np.negative(gradient)
         self.state, self.velocity, self.loss = W, velocity, float(loss)
         return velocity
 
@@ -63,11 +55,11 @@ class Reference:
     name = "reference"
     methods = METHODS
 
-    def notes(self, problem: Problem) -> tuple[str, ...]:
+    def notes(self, landscape: Landscape) -> tuple[str, ...]:
         """Nothing: every shape runs alike."""
         return ()
 
-    def integrate(self, problem: Problem, leg: Leg, settings: Settings) -> Ends:
+    def integrate(self, landscape: Landscape, leg: Leg, settings: Settings) -> Ends:
         """Carry every row to its stop, one after the other."""
         N, n = leg.starts.shape
         state, t = np.array(leg.starts), np.array(leg.t_start)
@@ -79,7 +71,7 @@ class Reference:
         with np.errstate(over="ignore", invalid="ignore"), warnings.catch_warnings():
             warnings.filterwarnings("ignore", message="lsoda:", category=UserWarning)
             for row in range(N):
-                one = _Trajectory(problem, leg, settings, row)
+                one = _Trajectory(landscape, leg, settings, row)
                 stop[row] = one.run()
                 state[row], t[row] = one.state, one.t
                 steps[row], rejected[row], evaluations[row] = one.steps, one.rejected(), one.field.evaluations
@@ -91,14 +83,14 @@ class Reference:
 class _Trajectory:
     """One row of a leg, on its way."""
 
-    def __init__(self, problem: Problem, leg: Leg, settings: Settings, row: int) -> None:
-        self.problem, self.settings = problem, settings
-        self.field = Field(problem)
+    def __init__(self, landscape: Landscape, leg: Leg, settings: Settings, row: int) -> None:
+        self.landscape, self.settings = landscape, settings
+        self.field = Field(landscape)
         self.state, self.t = np.array(leg.starts[row]), float(leg.t_start[row])
         self.level, self.rest_after = float(leg.level[row]), float(leg.rest_after[row])
         self.t_end, self.max_step = float(leg.t_end[row]), float(leg.max_step[row])
         self.budget, self.watched = int(leg.budget[row]), bool(leg.watch[row])
-        self.gram_norm, self.first_norm = problem.gram_norm, float(np.sqrt(self.state @ self.state))
+        self.first_norm = float(np.sqrt(self.state @ self.state))
         self.steps, self.solver_evaluations, self.loss_increase = 0, 0, 0.0
         self.visits: list[tuple[float, float, Array]] = []
 
@@ -144,7 +136,7 @@ class _Trajectory:
             return Stop.T_END
         if self.t >= self.rest_after:
             norm = max(self.first_norm, float(np.sqrt(self.state @ self.state)))
-            if at_rest(self.problem.H, gradient_norm, loss, self.gram_norm, norm):
+            if at_rest(self.landscape.rest, gradient_norm, loss, norm):
                 return Stop.RESTING
         if self.field.evaluations >= self.budget:
             return Stop.BUDGET
@@ -156,7 +148,7 @@ class _Trajectory:
         method, settings = self.settings.method, self.settings
         options: dict[str, Any] = {"rtol": settings.rtol, "atol": settings.atol, "max_step": self.max_step}
         if method not in STAGES:
-            options["jac"] = lambda t, W: -self.problem.hessian(W)
+            options["jac"] = lambda t, W: -self.landscape.hessian(W)
         solver: OdeSolver[Any] = getattr(integrate, method)(self.field, self.t, self.state, self.t_end, **options)
         return solver
 

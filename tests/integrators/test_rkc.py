@@ -5,15 +5,16 @@ import pytest
 from lanes_cases import everything, gaussian, leg
 
 from basins import Problem, integrate
-from basins.codegen.jit import compiled, kernel
 from basins.experiment.data import sklearn_data
 from basins.integrators.base import Settings, Stop
 from basins.integrators.scipy import Reference
 from basins.integrators.simd import integrator as lanes_engine
 from basins.integrators.simd import rkc as rkc_module
 from basins.integrators.simd import rkc_coefficients
-from basins.integrators.simd.integrator import Lanes, _aligned, run, shape_of
+from basins.integrators.simd.integrator import Lanes, _aligned, run
+from basins.integrators.simd.kernel import compiled, kernel
 from basins.integrators.simd.row_states import ROW
+from basins.integrators.simd.step_code import scratch_of
 from basins.landscapes.deep_linear.exact import balanced
 
 PROBLEM = Problem.from_spectrum([2.0, 1.0], d_x=2, hidden=(2, 2))
@@ -36,10 +37,10 @@ def beside_a_non_strict_saddle(N, distance, problem=PROBLEM, fitted=(0,), seed=0
 
 def rkc(problem, start, h, t_end, rtol=1e3):
     """RKC alone with steps of h, from `start`: (state, t, stop, steps, evaluations)."""
-    code, n, state, row = kernel(shape_of(problem), 1), problem.n, start[None].copy(), np.zeros(1, dtype=ROW)
+    code, n, state, row = kernel(problem.gradient_code(), 1), problem.n, start[None].copy(), np.zeros(1, dtype=ROW)
     row["size"], row["level"], row["rest_after"], row["budget"], row["t_end"] = h, -np.inf, np.inf, 10**6, t_end
     row["max_step"], row["first_norm"], row["before"] = h, 1.0, np.inf
-    scratch = _aligned(code.shape.scratch + 8)
+    scratch = _aligned(scratch_of(code.code) + 8)
     rkc_module.drive(
         code.stage, 2000, False, problem.H, problem.gram_norm, rtol, rtol, _aligned(7 * n).reshape(7, n, 1), scratch,
         np.array([rtol, rtol, *problem.target.flat]), scratch[: problem.target.size].reshape(-1, 1),
@@ -136,8 +137,8 @@ def test_bytes_do_not_depend_on_lanes_order_or_batches():
 
 def test_bytes_do_not_depend_on_the_cpu():
     task = leg(mixed(), LEVEL)
-    plain = compiled(shape_of(PROBLEM), 4, "x86-64", "")
-    native = kernel(shape_of(PROBLEM), 4)
+    plain = compiled(PROBLEM.gradient_code(), 4, "x86-64", "")
+    native = kernel(PROBLEM.gradient_code(), 4)
     assert everything(run(plain, PROBLEM, task, SWITCHING)) == everything(run(native, PROBLEM, task, SWITCHING))
 
 

@@ -9,11 +9,13 @@ from lanes_cases import SHAPES, everything, gaussian, leg, problem_of
 from scipy.integrate import DOP853
 
 from basins.codegen import matrix_product
-from basins.codegen.jit import compiled, parsed, target_machine
+from basins.codegen.jit import parsed, target_machine
 from basins.integrators.base import Settings
 from basins.integrators.simd.dop853 import dop853
-from basins.integrators.simd.integrator import _aligned, run, shape_of
-from basins.integrators.simd.step_code import OUT, Shape, source
+from basins.integrators.simd.integrator import _aligned, run
+from basins.integrators.simd.kernel import compiled
+from basins.integrators.simd.step_code import OUT, scratch_of, source
+from basins.landscapes.deep_linear.gradient_code import DeepLinearCode
 
 U = 2.0**-53
 SETTINGS = Settings(engine="lanes", method="DOP853")
@@ -24,11 +26,11 @@ class Bench:
     """One kernel with memory of its own, its functions callable from Python."""
 
     def __init__(self, problem, lanes=4, **target):
-        shape = shape_of(problem)
+        shape = problem.gradient_code()
         self.code, self.n, self.lanes = compiled(shape, lanes, **target), shape.n, lanes
         sizes = {"old": shape.n, "slope": shape.n, "new": shape.n, "new_slope": shape.n, "h": 1, "out": len(OUT)}
         self.memory = {name: _aligned(size * lanes).reshape(size, lanes) for name, size in sizes.items()}
-        self.memory["scratch"] = _aligned(shape.scratch * lanes)
+        self.memory["scratch"] = _aligned(scratch_of(shape) * lanes)
         root = () if problem.gram_root is None else problem.gram_root.ravel()
         self.memory["shared"] = np.array([SETTINGS.atol, SETTINGS.rtol, *problem.target.ravel(), *root])
 
@@ -136,9 +138,9 @@ def test_bytes_do_not_depend_on_the_cpu(widths, raw, cpu, features, needs):
         pytest.skip(f"this CPU cannot run code for {cpu}; test_emits_for_other_cpus compiles it")
     problem = problem_of(widths, raw)
     task = leg(gaussian(problem, 21), level=problem.loss(gaussian(problem, 21)) * 0.02, watch=True, t_end=30.0)
-    expected = everything(run(compiled(shape_of(problem), 4), problem, task, SETTINGS))
+    expected = everything(run(compiled(problem.gradient_code(), 4), problem, task, SETTINGS))
     for lanes in (1, 2, 4, 8, 16):
-        code = compiled(shape_of(problem), lanes, cpu=cpu, features=features)
+        code = compiled(problem.gradient_code(), lanes, cpu=cpu, features=features)
         assert everything(run(code, problem, task, SETTINGS)) == expected, lanes
 
 
@@ -146,12 +148,12 @@ def test_bytes_do_not_depend_on_the_cpu(widths, raw, cpu, features, needs):
 def test_bytes_do_not_depend_on_tiles_or_loops(widths, monkeypatch):
     problem = problem_of(widths)
     task = leg(gaussian(problem, 9, 0.2), t_end=0.5)
-    expected = everything(run(compiled(shape_of(problem), 4), problem, task, SETTINGS))
+    expected = everything(run(compiled(problem.gradient_code(), 4), problem, task, SETTINGS))
     for tile, written_out, long in (((1, 1), 0, 2), ((2, 3), 10**6, 100), ((4, 3), 0, 2), ((3, 1), 100, 4)):
         monkeypatch.setattr(matrix_product, "tile_of", lambda r, c, tile=tile: (min(r, tile[0]), min(c, tile[1])))
         monkeypatch.setattr(matrix_product, "WRITTEN_OUT", written_out)
         monkeypatch.setattr(matrix_product, "LONG", long)
-        assert everything(run(compiled(shape_of(problem), 4), problem, task, SETTINGS)) == expected, tile
+        assert everything(run(compiled(problem.gradient_code(), 4), problem, task, SETTINGS)) == expected, tile
 
 
 @pytest.mark.parametrize(
@@ -167,13 +169,13 @@ def test_bytes_do_not_depend_on_tiles_or_loops(widths, monkeypatch):
 )
 def test_emits_for_other_cpus(triple, cpu, features, lanes, words):
     machine = target_machine(cpu, features, triple)
-    assembly = machine.emit_assembly(parsed(source(Shape((5, 4, 4, 3), raw=True), lanes), machine))
+    assembly = machine.emit_assembly(parsed(source(DeepLinearCode((5, 4, 4, 3), raw=True), lanes), machine))
     for word in words:
         assert word in assembly
 
 
 def test_nothing_may_round_differently():
-    text = source(Shape((4, 4, 3)), 4)
+    text = source(DeepLinearCode((4, 4, 3)), 4)
     for flag in ("fast", "contract", "reassoc", "nnan", "ninf", "nsz", "arcp", "afn"):
         assert f" {flag} " not in text
     assert "llvm.fma" in text
@@ -187,6 +189,6 @@ def test_no_such_target():
 
 def test_work_is_counted():
     """theory.md 7: three products of d_y x |W_j| a layer, less those with the identity."""
-    assert Shape((4, 4, 3)).multiply_adds == 3 * 3 * 16
-    assert Shape((5, 4, 4, 3)).multiply_adds == 3 * 3 * (20 + 16)
-    assert Shape((4, 4, 3), raw=True).multiply_adds == 3 * 3 * 16 + 2 * 3 * 16
+    assert DeepLinearCode((4, 4, 3)).multiply_adds == 3 * 3 * 16
+    assert DeepLinearCode((5, 4, 4, 3)).multiply_adds == 3 * 3 * (20 + 16)
+    assert DeepLinearCode((4, 4, 3), raw=True).multiply_adds == 3 * 3 * 16 + 2 * 3 * 16

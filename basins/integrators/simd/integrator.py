@@ -16,12 +16,12 @@ import llvmlite.binding as llvm
 import numpy as np
 from numpy.typing import NDArray
 
-from basins.codegen.jit import Kernel, kernel
 from basins.integrators.base import Array, Ends, Leg, Settings, Stop, Visits
 from basins.integrators.scipy import Reference
+from basins.integrators.simd.kernel import Kernel, kernel
 from basins.integrators.simd.row_states import BACK, RESISTS, ROW, STIFF, Rows
-from basins.integrators.simd.step_code import Shape
-from basins.landscapes.deep_linear.problem import Problem
+from basins.integrators.simd.step_code import scratch_of
+from basins.landscapes.base import GradientCode, Landscape
 
 WIDTHS = (("avx512f", 8), ("avx", 4))
 """Doubles in a vector register, by the CPU feature that brings them; 2 without any."""
@@ -37,11 +37,6 @@ class EngineWarning(UserWarning):
     """The engine asked for cannot run here, and another does its work."""
 
 
-def shape_of(problem: Problem) -> Shape:
-    """What of a problem the generated code depends on."""
-    return Shape(problem.widths, raw=problem.gram_root is not None)
-
-
 @cache
 def native_lanes() -> int:
     """Doubles in this CPU's vector registers."""
@@ -50,10 +45,10 @@ def native_lanes() -> int:
 
 
 @cache
-def compiled_or_none(shape: Shape, lanes: int) -> Kernel | None:
-    """The kernel of a shape, or None, with a warning, where LLVM cannot compile for this CPU."""
+def compiled_or_none(code: GradientCode, lanes: int) -> Kernel | None:
+    """The kernel of a landscape's code, or None, with a warning, where LLVM cannot compile for this CPU."""
     try:
-        return kernel(shape, lanes)
+        return kernel(code, lanes)
     except RuntimeError as error:
         warnings.warn(
             f"no LLVM target for this CPU ({error}): the reference engine integrates instead",
@@ -77,25 +72,28 @@ class Lanes:
         """Lanes of a group: one vector register's, so that all stages stay in cache. It changes speed and no byte."""
         return native_lanes() if self._lanes is None else self._lanes
 
-    def notes(self, problem: Problem) -> tuple[str, ...]:
-        """What a user should know about running this problem here, a line each; none for shapes that fit."""
-        shape = shape_of(problem)
-        size = 8 * self.lanes * (4 * shape.n + shape.scratch)
+    def notes(self, landscape: Landscape) -> tuple[str, ...]:
+        """What a user should know about integrating this landscape here, a line each; none for states that fit."""
+        code = landscape.gradient_code()
+        if code is None:
+            return ("it has no generated code: scipy's solvers integrate it, one trajectory at a time",)
+        size = 8 * self.lanes * (4 * code.n + scratch_of(code))
         if size <= CACHE:
             return ()
         return (
-            f"widths {problem.widths}: a group's step takes {size / 2**20:.1f} MiB, "
+            f"{landscape.size_text}: a group's step takes {size / 2**20:.1f} MiB, "
             f"more than a core's {CACHE / 2**20:.1f} MiB of cache, so it runs from memory",
         )
 
-    def integrate(self, problem: Problem, leg: Leg, settings: Settings) -> Ends:
+    def integrate(self, landscape: Landscape, leg: Leg, settings: Settings) -> Ends:
         """Carry every row to its stop, `lanes` rows at a time."""
-        code = compiled_or_none(shape_of(problem), self.lanes)
+        gradient_code = landscape.gradient_code()
+        code = None if gradient_code is None else compiled_or_none(gradient_code, self.lanes)
         if code is None:
             # LSODA, too, changes its method where a row is stiff.
             method = "LSODA" if settings.method == SWITCHING else settings.method
-            return Reference().integrate(problem, leg, replace(settings, engine=Reference.name, method=method))
-        return run(code, problem, leg, settings)
+            return Reference().integrate(landscape, leg, replace(settings, engine=Reference.name, method=method))
+        return run(code, landscape, leg, settings)
 
 
 ASKED = ("level", "rest_after", "budget", "t_end", "max_step", "watch")
@@ -114,7 +112,7 @@ DENSE = 256
 """Radau factors matrices of the state's size: a larger state stays with RKC, whatever it takes."""
 
 
-def run(code: Kernel, problem: Problem, leg: Leg, settings: Settings) -> Ends:
+def run(code: Kernel, landscape: Landscape, leg: Leg, settings: Settings) -> Ends:
     """Carry every row to its stop with a compiled kernel: DOP853, RKC on plateaus, Radau beyond."""
     from basins.integrators.simd import (  # bring numba, which takes its time: only who integrates waits for it
         driver,
@@ -122,16 +120,14 @@ def run(code: Kernel, problem: Problem, leg: Leg, settings: Settings) -> Ends:
     )
 
     n, lanes = leg.starts.shape[1], code.lanes
-    shared = [np.array([settings.atol, settings.rtol]), problem.target.ravel()]
-    if problem.gram_root is not None:
-        shared.append(problem.gram_root.ravel())
-    parameters = np.concatenate(shared)
+    parameters = np.concatenate([[settings.atol, settings.rtol], landscape.parameters])
+    rest, residuals = landscape.rest, code.code.residuals
     explicit: Any = driver.drive
     stabilised: Any = rkc.drive
-    scratch = _aligned((code.shape.scratch + 8) * lanes)
-    residual = scratch[: problem.target.size * lanes].reshape(-1, lanes)
+    scratch = _aligned((scratch_of(code.code) + 8) * lanes)
+    residual = scratch[: (residuals or 0) * lanes].reshape(-1, lanes)
     groups, prepared = (_aligned(4 * n * lanes) for _ in range(2))
-    switches = settings.method == SWITCHING
+    switches = settings.method == SWITCHING and residuals is not None
     course = _Course(leg, PATIENCE if switches else np.iinfo(np.int64).max)
     dense = n <= DENSE
     stages = rkc.most_stages(settings.rtol)
@@ -140,7 +136,7 @@ def run(code: Kernel, problem: Problem, leg: Leg, settings: Settings) -> Ends:
     while len(rows) or not course.visits:
         state, part = course.phase(rows)
         visits = explicit(
-            code.attempt, code.first, code.trial, problem.H, problem.gram_norm,
+            code.attempt, code.first, code.trial, rest.degree, rest.scale,
             groups.reshape(2, 2, n, lanes), prepared.reshape(4, n, lanes), scratch, parameters, state, part,
         )  # fmt: skip
         course.add(rows, state, part, visits)
@@ -149,7 +145,7 @@ def run(code: Kernel, problem: Problem, leg: Leg, settings: Settings) -> Ends:
             break
         state, part = course.phase(rows, PLATEAU if dense else None)
         visits = stabilised(
-            code.stage, stages, dense, problem.H, problem.gram_norm, settings.atol, settings.rtol,
+            code.stage, stages, dense, rest.degree, rest.scale, settings.atol, settings.rtol,
             _aligned(7 * n * lanes).reshape(7, n, lanes), scratch, parameters, residual,
             _aligned(4 * lanes).reshape(4, lanes), state, part,
         )  # fmt: skip
@@ -161,7 +157,7 @@ def run(code: Kernel, problem: Problem, leg: Leg, settings: Settings) -> Ends:
     rows = np.sort(np.concatenate(resist))
     if len(rows):
         implicit = replace(settings, engine=Reference.name, method="Radau")
-        course.take(rows, Reference().integrate(problem, course.leg(rows), implicit))
+        course.take(rows, Reference().integrate(landscape, course.leg(rows), implicit))
     return course.ends()
 
 

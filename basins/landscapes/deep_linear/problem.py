@@ -15,7 +15,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from basins.errors import ArgumentError, AssumptionError, AssumptionWarning
+from basins.landscapes.base import RestScale
 from basins.landscapes.deep_linear import gradient as gradient_flow
+from basins.landscapes.deep_linear.gradient_code import DeepLinearCode
 from basins.landscapes.deep_linear.reduction import reduce
 from basins.landscapes.deep_linear.strata import Strata
 from basins.rounding import EPS
@@ -213,6 +215,28 @@ class Problem:
     def __repr__(self) -> str:
         sigma = ", ".join(f"{s:.6g}" for s in self.sigma[:6]) + (", ..." if self.d_y > 6 else "")
         return f"Problem(widths={self.widths}, flow={self.flow!r}, sigma=[{sigma}])"
+
+    # --- the contract of a landscape (landscapes/base.py) ----------------------------------------------------------
+
+    @property
+    def size_text(self) -> str:
+        """How large it is, in a few words."""
+        return f"widths {self.widths}"
+
+    @cached_property
+    def rest(self) -> RestScale:
+        """The gradient's factors: E, G^T and H layers."""
+        return RestScale(self.H, self.gram_norm)
+
+    @cached_property
+    def parameters(self) -> Array:
+        """What the generated code shares between lanes: the target, then the Gram root."""
+        root = () if self.gram_root is None else self.gram_root.ravel()
+        return np.concatenate([self.target.ravel(), root])
+
+    def gradient_code(self) -> DeepLinearCode:
+        """The gradient as vector code."""
+        return DeepLinearCode(self.widths, raw=self.gram_root is not None)
 
     # --- states -------------------------------------------------------------------------------------------------
 
