@@ -16,7 +16,7 @@ PACKAGE = Path(basins.__file__).parent
 # From the ground up; a room may import rooms on lower floors, and its neighbours on its own floor.
 DEEP_LINEAR = "landscapes.deep_linear"
 FLOORS = [
-    ["errors", "rounding", "versions", "later"],
+    ["errors", "home", "jit_cache", "later", "notes", "rounding", "versions"],
     ["random", "statistics", "codegen"],
     ["landscapes"],
     [f"{DEEP_LINEAR}.{name}" for name in ("gradient", "gradient_code", "strata", "reduction", "compression.frames")],

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Sequence
 
 from basins.errors import BasinsError, RunError
 from basins.execution.shard import ShardSummary, Task
+from basins.notes import pass_on
 from basins.progress import AttemptLost, Listener, ShardDone
 
 ATTEMPTS = 5
@@ -75,6 +76,7 @@ class Ledger:
         self.finished += 1
         for kept in (self.blamed, self.last_loss):
             kept.pop(task, None)
+        pass_on(summary.telemetry.notes)
         self.on_event(ShardDone(summary, self.attempts.pop(task)))
 
     def lost(self, tasks: Sequence[Task], cause: str) -> None:

@@ -15,12 +15,14 @@ def main(descriptor: int, work: str, run_path: str) -> None:
     closes: the driver is done, or dead, and what is integrated is committed all the same."""
     import pyarrow
 
+    from basins import notes
     from basins.execution.base import portable, work_of
     from basins.execution.pool import Committed, Failed, Integrated, Ready, Word
     from basins.execution.shard import Commit, Task
 
     pyarrow.set_cpu_count(1)
     pyarrow.set_io_thread_count(1)
+    notes.keep()
     pipe: Connection[Any, Any] = Connection(descriptor)
     one_at_a_time = Lock()
 

@@ -16,7 +16,6 @@ import subprocess
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from pathlib import Path
 from typing import Any
 
 from basins.errors import ArgumentError, RunError
@@ -25,6 +24,7 @@ from basins.execution.ledger import Ledger
 from basins.execution.ray_head import Head
 from basins.execution.ray_workers import Actors, Bound, last_line
 from basins.execution.shard import Task
+from basins.home import in_home, is_there
 from basins.progress import Listener
 
 EMBEDDED = "local"
@@ -132,7 +132,7 @@ def _prepare_environment() -> None:
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     os.environ.setdefault("RAY_AUTH_MODE", "token")
     given = "RAY_AUTH_TOKEN" in os.environ or "RAY_AUTH_TOKEN_PATH" in os.environ
-    if not given and not (Path.home() / ".ray" / "auth_token").exists():
+    if not given and not is_there(in_home(".ray", "auth_token")):
         os.environ["RAY_AUTH_TOKEN"] = secrets.token_hex(32)
 
 

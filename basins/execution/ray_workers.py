@@ -13,6 +13,7 @@ from contextlib import suppress
 from threading import Thread
 from typing import Any, Literal
 
+from basins import notes
 from basins.errors import RunError
 from basins.execution.base import portable, work_of
 from basins.execution.ledger import MOST_ATTEMPTS, Ledger
@@ -38,6 +39,7 @@ class ShardWorker:
 
         pyarrow.set_cpu_count(1)
         pyarrow.set_io_thread_count(1)
+        notes.keep()
         self.run_path = run_path
         self.integrated: dict[tuple[str, int], Commit] = {}
         try:

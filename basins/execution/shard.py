@@ -21,6 +21,7 @@ from basins.classification.verdict import Verdict
 from basins.experiment import Case, watched
 from basins.experiment.document import Rows
 from basins.laws import BLOCK
+from basins.notes import Note, kept
 from basins.store import (
     Files,
     Kind,
@@ -57,7 +58,7 @@ class Telemetry:
     """How one shard came about: everything that may differ from one run to the next.
 
     started: seconds since 1970; seconds: from there until it was committed; peak_memory: the process's largest resident
-    size so far, bytes; computed: False where the shard was found done.
+    size so far, bytes; computed: False where the shard was found done; notes: what this worker has to say (notes.py).
     """
 
     started: float
@@ -66,6 +67,7 @@ class Telemetry:
     host: str
     pid: int
     computed: bool
+    notes: tuple[Note, ...] = ()
 
 
 def timed() -> Callable[[bool], Telemetry]:
@@ -80,6 +82,7 @@ def timed() -> Callable[[bool], Telemetry]:
             host=socket.gethostname(),
             pid=os.getpid(),
             computed=computed,
+            notes=kept(),
         )
 
     return telemetry

@@ -43,6 +43,8 @@ class TelemetryLog:
 def _record(event: Event) -> dict[str, Any]:
     if isinstance(event, ShardDone):
         summary = event.summary
+        came_about = asdict(summary.telemetry)
+        came_about["notes"] = [text for _, text in came_about["notes"]]
         return {
             "event": "ShardDone",
             **asdict(summary.task),
@@ -52,7 +54,7 @@ def _record(event: Event) -> dict[str, Any]:
             "saddle": summary.saddle,
             "censored": summary.censored,
             "evaluations": summary.evaluations,
-            **asdict(summary.telemetry),
+            **{name: value for name, value in came_about.items() if name != "notes" or value},
         }
     if isinstance(event, AttemptLost):
         return {"event": "AttemptLost", **asdict(event.task), "attempt": event.attempt, "cause": event.cause}

@@ -18,6 +18,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from basins.errors import ArgumentError, RunError
+from basins.home import in_home
 
 CONNECT, ANSWER = 2.0, 5.0
 """Seconds within which the dashboard must accept a connection, and answer."""
@@ -228,7 +229,9 @@ def _token() -> str | None:
     if os.environ.get("RAY_AUTH_TOKEN"):
         return os.environ["RAY_AUTH_TOKEN"].strip()
     path = os.environ.get("RAY_AUTH_TOKEN_PATH")
-    file = Path(path) if path else Path.home() / ".ray" / "auth_token"
+    file = Path(path) if path else in_home(".ray", "auth_token")
+    if file is None:
+        return None
     try:
         return file.read_text().strip() or None
     except OSError as error:

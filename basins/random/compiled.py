@@ -11,10 +11,11 @@ from typing import Any
 
 import numpy as np
 from llvmlite import ir
-from numba import njit, types
+from numba import types
 from numba.extending import intrinsic
 from numpy.typing import NDArray
 
+from basins.jit_cache import njit
 from basins.random.normals import ATANH, CENTRE, FAR_TAIL, LN2_HIGH, LN2_LOW, NEAR_TAIL, Array
 
 COMPILED_IN = "ce96834e6c1e"

@@ -17,8 +17,9 @@ where T(v, b) > t cuts off the size of b at one radius for each v and each set o
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
+
+from basins.jit_cache import njit
 
 Array = NDArray[np.float64]
 

@@ -11,12 +11,12 @@ import os
 import re
 from dataclasses import dataclass
 from functools import lru_cache
-from pathlib import Path
 from typing import Any
 
 from pyarrow import fs
 
 from basins.errors import RunError
+from basins.home import in_home, is_there
 
 Environment = tuple[tuple[str, str], ...]
 
@@ -160,4 +160,4 @@ def _said(text: str) -> str:
 def _any_credentials() -> bool:
     """Whether there is anything to show: a machine's own role is not seen from here."""
     names = ("AWS_ACCESS_KEY_ID", "AWS_PROFILE", "AWS_WEB_IDENTITY_TOKEN_FILE")
-    return any(os.environ.get(name) for name in names) or (Path.home() / ".aws" / "credentials").exists()
+    return any(os.environ.get(name) for name in names) or is_there(in_home(".aws", "credentials"))

@@ -15,16 +15,16 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numba import njit
 
 from basins.integrators.base import Array
 from basins.integrators.simd.rkc_coefficients import begin_stages, cube_root, next_stage, reach, stages_for
 from basins.integrators.simd.row_states import BACK, GOES_ON, RESISTS, Rows
 from basins.integrators.simd.stopping import BUDGET, call, reason, stop, too_small
 from basins.integrators.simd.visits import doubled, first_of, is_visit, note, room_for
+from basins.jit_cache import njit
 from basins.rounding import U
 
-COMPILED_IN = "6bb6cde6e619"
+COMPILED_IN = "d"
 """Digest of what other files give to this code: numba's cache looks at this one alone; see
 tests/integrators/test_cache.py."""
 

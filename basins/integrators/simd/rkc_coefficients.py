@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numba import njit
 
 from basins.integrators.base import Array
+from basins.jit_cache import njit
 
 DAMPING = 2.0 / 13.0
 

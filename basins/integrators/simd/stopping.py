@@ -10,11 +10,12 @@ from typing import Any
 
 import numpy as np
 from llvmlite import ir
-from numba import njit, types
+from numba import types
 from numba.extending import intrinsic
 
 from basins.integrators.base import REST, Array, Stop
 from basins.integrators.simd.row_states import GOES_ON
+from basins.jit_cache import njit
 
 COMPILED_IN = "32ef20f4e0c4"
 """Digest of what other files give to this code: numba's cache looks at this one alone; see

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 from basins.integrators.base import Array
+from basins.jit_cache import njit
 
 
 class Visited(NamedTuple):

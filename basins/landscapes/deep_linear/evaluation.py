@@ -15,10 +15,11 @@ from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
-from basins.landscapes.deep_linear.problem import Array, Problem
+from basins.integrators.base import Array
+from basins.jit_cache import njit
+from basins.landscapes.deep_linear.problem import Problem
 
 Integers = NDArray[np.int64]
 

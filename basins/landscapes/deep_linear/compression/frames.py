@@ -15,10 +15,12 @@ from typing import Any
 
 import numpy as np
 from llvmlite import ir
-from numba import float64, njit, types, void
+from numba import float64, types, void
 from numba.core import cgutils
 from numba.extending import intrinsic
 from numpy.typing import NDArray
+
+from basins.jit_cache import njit
 
 Array = NDArray[np.float64]
 

@@ -1,0 +1,208 @@
+"""numba's compiler with a cache on disk that is no condition: what cannot be read or written is compiled again.
+
+`njit(..., cache=True)` here is numba's own but for the cache. numba trusts its files: an emptied index ends the
+program, a flipped bit in machine code is run, and two hosts that save at once may each find the other's code under
+their own key. Here every file begins with the SHA-256 of what follows, a file of code carries the key that it was
+compiled for and is named by it, and whatever goes wrong is a miss, said once (notes.py). An installation that cannot
+be written is still read, so that an image may bring its compiled code along.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import os
+import pickle
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import numba
+import numba.core.caching
+import numba.core.config
+
+from basins.notes import note
+
+caching: Any = numba.core.caching  # half typed
+config: Any = numba.core.config
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+SET = "set NUMBA_CACHE_DIR to a folder that can be written"
+SIZE = hashlib.sha256().digest_size
+
+
+def njit(*signatures: Any, cache: bool = False, **options: Any) -> Callable[[F], F]:
+    """numba.njit, whose cache is this module's. signatures: compiled at once, and no others then."""
+
+    def decorate(function: F) -> F:
+        dispatcher: Any = numba.njit(**options)(function)
+        if cache and not config.DISABLE_JIT:
+            _attach_cache(dispatcher)
+        if signatures and not config.DISABLE_JIT:
+            for signature in signatures:
+                dispatcher.compile(signature)
+            dispatcher.disable_compile()
+        compiled: F = dispatcher
+        return compiled
+
+    return decorate
+
+
+def _attach_cache(dispatcher: Any) -> None:
+    """Give it a cache on disk, where there is a place for one."""
+    try:
+        dispatcher._cache = _Cache(dispatcher.py_func)
+    except (RuntimeError, OSError):  # no place; the source is gone
+        note(
+            "no cache",
+            "no place to keep compiled code: neither the installation nor a home can be written, so every process "
+            f"compiles it anew, which takes a minute; {SET}",
+        )
+
+
+class Damaged(Exception):
+    """A file of the cache that is not what was written."""
+
+
+# --- where it lies ---------------------------------------------------------------------------------------------------
+
+
+class _UserWide(caching.UserWideCacheLocator):  # type: ignore[misc]
+    """In the user's home, if there is one: without it numba would make a folder called ~ where it is started."""
+
+    @classmethod
+    def from_function(cls, py_func: Any, py_file: str) -> Any:
+        there = os.path.isabs(cls(py_func, py_file).get_cache_path())
+        return super().from_function(py_func, py_file) if there else None
+
+
+class _ReadOnly(caching.InTreeCacheLocator):  # type: ignore[misc]
+    """Beside the source, where that can be read and not written."""
+
+    @classmethod
+    def from_function(cls, py_func: Any, py_file: str) -> Any:
+        self = cls(py_func, py_file)
+        try:
+            compiled = any(name.endswith(".nbi") for name in os.listdir(self.get_cache_path()))
+        except OSError:
+            return None
+        return self if compiled else None
+
+
+class _Implementation(caching.CompileResultCacheImpl):  # type: ignore[misc]
+    _locator_classes = (
+        caching.UserProvidedCacheLocator,
+        caching.InTreeCacheLocator,
+        _UserWide,
+        _ReadOnly,
+        caching.ZipCacheLocator,
+    )
+
+    def __init__(self, py_func: Any) -> None:
+        super().__init__(py_func)
+        if config.CACHE_DIR and not isinstance(self.locator, caching.UserProvidedCacheLocator):
+            folder = self.locator.get_cache_path()
+            note("other cache", f"NUMBA_CACHE_DIR={config.CACHE_DIR} cannot be written; {folder} is used; {SET}")
+
+    def get_filename_base(self, fullname: str, abiflags: str) -> str:
+        """Not numba's own name, whose files have no digest."""
+        return f"{super().get_filename_base(fullname, abiflags)}.checked"
+
+
+# --- its files -------------------------------------------------------------------------------------------------------
+
+
+class _Files(caching.IndexDataCacheFile):  # type: ignore[misc]
+    """An index and files of code, each with its digest in front."""
+
+    def save(self, key: Any, data: Any) -> None:
+        # Named by signature and CPU, not numbered: hosts that save at once do not take each other's file.
+        name = self._data_name(hashlib.sha256(repr(key[:2]).encode()).hexdigest()[:16])
+        self._write(self._data_path(name), (self._version, self._source_stamp, key, data))
+        try:
+            known = self._load_index()
+        except Damaged:
+            known = {}
+        if known.get(key) != name:
+            self._save_index({**known, key: name})
+
+    def load(self, key: Any) -> Any:
+        name = self._load_index().get(key)
+        if name is None:
+            return None
+        try:
+            found = self._read(self._data_path(name), of=3)
+        except FileNotFoundError:
+            return None
+        return found[-1] if found[:-1] == (self._version, self._source_stamp, key) else None
+
+    def _data_name(self, digest: str) -> str:
+        return f"{self._index_name.removesuffix('.nbi')}.{digest}.nbc"
+
+    def _load_index(self) -> dict[Any, str]:
+        try:
+            version, stamp, known = self._read(self._index_path)
+        except FileNotFoundError:
+            return {}
+        return known if (version, stamp) == (self._version, self._source_stamp) else {}
+
+    def _save_index(self, known: dict[Any, str]) -> None:
+        self._write(self._index_path, (self._version, self._source_stamp, known))
+
+    def _write(self, path: str, parts: tuple[Any, ...]) -> None:
+        data = b"".join(map(self._dump, parts))  # apart: of another version only the first can be read
+        with self._open_for_write(path) as file:
+            file.write(hashlib.sha256(data).digest() + data)
+
+    def _read(self, path: str, of: int = 2) -> tuple[Any, ...]:
+        """What was written: `of` parts that say whose it is, then the rest if it is this version's.
+
+        Raises Damaged, FileNotFoundError.
+        """
+        with open(path, "rb") as file:
+            content = file.read()
+        data = content[SIZE:]
+        if hashlib.sha256(data).digest() != content[:SIZE]:
+            raise Damaged(path)
+        stream = io.BytesIO(data)
+        version = pickle.load(stream)
+        if version != self._version:
+            return (version, *(None for _ in range(of)))
+        return (version, *(pickle.load(stream) for _ in range(of)))
+
+
+class _Cache(caching.FunctionCache):  # type: ignore[misc]
+    """A function's cache: what goes wrong in it is a miss."""
+
+    _impl_class = _Implementation
+
+    def __init__(self, py_func: Any) -> None:
+        super().__init__(py_func)
+        implementation = self._impl
+        self._cache_file = _Files(
+            self._cache_path, implementation.filename_base, implementation.locator.get_source_stamp()
+        )
+
+    def load_overload(self, sig: Any, target_context: Any) -> Any:
+        try:
+            return super().load_overload(sig, target_context)
+        except Damaged:
+            note("damaged cache", f"compiled code in {self._cache_path} is damaged: it is compiled again; if this "
+                 f"comes again, {SET}")  # fmt: skip
+        except Exception as error:  # whatever a file that is no cache makes of its reader
+            note("unread cache", f"compiled code in {self._cache_path} cannot be read ({_said(error)}): it is "
+                 f"compiled again; if this comes again, {SET}")  # fmt: skip
+        return None
+
+    def save_overload(self, sig: Any, data: Any) -> None:
+        try:
+            super().save_overload(sig, data)
+        except Exception as error:
+            note("unsaved cache", f"compiled code cannot be kept in {self._cache_path} ({_said(error)}), so every "
+                 f"process compiles it anew, which takes a minute; {SET}")  # fmt: skip
+
+
+def _said(error: Exception) -> str:
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
+    return f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
