@@ -9,11 +9,13 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import os
+import re
 import secrets
 import signal
 import socket
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any
@@ -90,8 +92,7 @@ def _connection(address: str, workers: int | None) -> Iterator[tuple[Any, dict[s
     A Ray that this process is connected to already is used as it is.
     """
     _prepare_environment()
-    import ray
-
+    ray = _imported()
     if ray.is_initialized():
         yield ray, {"runtime_env": {"env_vars": ONE_THREAD}}, False
         return
@@ -106,14 +107,7 @@ def _connection(address: str, workers: int | None) -> Iterator[tuple[Any, dict[s
         }
         environment["PYTHONPATH"] = search_path()
     on_sigterm = signal.getsignal(signal.SIGTERM)
-    try:
-        ray.init(address=address, runtime_env={"env_vars": environment}, **options)
-    except (ConnectionError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
-        raise RunError(
-            f"cannot start or join Ray: {last_line(error)}",
-            where=address,
-            remedy="check the address and RAY_AUTH_TOKEN_PATH, or use --on processes",
-        ) from error
+    _begin(ray, address, runtime_env={"env_vars": environment}, **options)
     if callable(on_sigterm):  # Ray puts a handler of its own in its place, which exits on the spot
         with suppress(ValueError):  # not the main thread
             signal.signal(signal.SIGTERM, on_sigterm)
@@ -125,6 +119,52 @@ def _connection(address: str, workers: int | None) -> Iterator[tuple[Any, dict[s
     finally:
         ray.shutdown()  # ends an embedded Ray; only leaves a cluster
         quiet._worker_logs_enabled = True
+
+
+def _imported() -> Any:
+    """Ray. Raises RunError where what is installed cannot be imported."""
+    try:
+        return importlib.import_module("ray")
+    except (ImportError, OSError) as error:
+        raise RunError(
+            f"Ray cannot be imported: {last_line(error)}", remedy="install it anew, or use --on processes"
+        ) from error
+
+
+def _begin(ray: Any, address: str, **options: Any) -> None:
+    """Start or join Ray; where that timed out, as it may on a busy machine, once more.
+
+    Raises RunError for whatever Ray raises: beside its own kinds that is OSError, and bare Exception.
+    """
+    for last in (False, True):
+        try:
+            ray.init(address=address, **options)
+        except Exception as error:
+            with suppress(Exception):
+                ray.shutdown()  # what had started by then
+            if _timed_out(error) and not last:
+                continue
+            raise _no_start(error, address) from error
+        return
+
+
+def _timed_out(error: Exception) -> bool:
+    return isinstance(error, TimeoutError) or re.search("timed out|timeout", str(error), re.IGNORECASE) is not None
+
+
+def _no_start(error: Exception, address: str) -> RunError:
+    """The RunError of a start or a join that failed."""
+    said = last_line(error)
+    if "AF_UNIX path length" in str(error):
+        said = f"the names of its sockets get too long in {tempfile.gettempdir()}"
+        remedy = "set TMPDIR to a shorter path, such as /tmp, or use --on processes"
+    elif _timed_out(error):
+        remedy = "give the same command again when the machine is less busy, or use --on processes"
+    elif address == EMBEDDED:
+        remedy = "use --on processes"
+    else:
+        remedy = "check the address and RAY_AUTH_TOKEN_PATH, or use --on processes"
+    return RunError(f"cannot start or join Ray: {said}", where=address, remedy=remedy)
 
 
 def _prepare_environment() -> None:
@@ -160,7 +200,7 @@ def _probe_token(address: str) -> None:
 
     In a process of its own, which can be ended; Ray's name for the client is private, so a Ray without it passes.
     """
-    importlib.import_module("ray")  # the first import may be slow, and is needed anyway
+    _imported()  # the first import may be slow, and is needed anyway
     code = "import sys; from ray._raylet import GcsClient; GcsClient(address=sys.argv[1])"
     try:
         asked = subprocess.run([sys.executable, "-c", code, address], capture_output=True, text=True, timeout=ANSWER)
