@@ -17,9 +17,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from basins.integrators.base import Array
 from basins.jit_cache import njit
-from basins.landscapes.deep_linear.problem import Problem
+from basins.landscapes.deep_linear.problem import Array, Problem
 
 Integers = NDArray[np.int64]
 
