@@ -2,8 +2,9 @@
 
 All exact, by the intervals that `estimate` will use: with k of the N trajectories expected to be saddles or censored,
 N is the least for which the bound is met. A censored share c counts as c N saddles: a bound below c is out of reach.
-The bound with label error counted in is u + (1 - u) E <= u + E, of which half is allowed to the count and half to the
-labels, each at 1 - alpha/2 (estimate/labels.py).
+The bound with label error counted in is u(k + W of N), with W the bound on the wrong ones among the N - k minima, each
+at 1 - alpha/2 (estimate/labels.py). N is the least that meets half of the bound with W = 0, and what is then left of
+the bound is allowed to W: so many minima are checked as make it no larger, never more than there are.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from basins.describe import sample_cost
 from basins.errors import ArgumentError
 from basins.estimate.pairs import SEEN, smallest_seen
 from basins.experiment import Case, Experiment
+from basins.statistics import hypergeometric
 from basins.statistics.binomial import LEVEL, one_sided_upper, trials
 from basins.verify.labels import tighter_settings
 
@@ -107,6 +109,7 @@ def needed(
         raise ArgumentError(f"saddles = {saddles}", where="saddles", remedy="give a number of at least 0")
     half = 1 - (1 - level) / 2
     trajectories = _trajectories(bound, level, saddles, censored_share)
+    labelled = _trajectories(bound / 2, half, saddles, censored_share)
     pairs = None if share is None else trials(min(share * SEEN, 1 - 1e-9), 0, level)
     return Needed(
         bound=bound,
@@ -114,8 +117,8 @@ def needed(
         saddles=saddles,
         censored_share=censored_share,
         trajectories=trajectories,
-        labelled=_trajectories(bound / 2, half, saddles, censored_share),
-        checked=trials(bound / 2, 0, half),
+        labelled=labelled,
+        checked=_checks(bound, half, saddles + ceil(censored_share * labelled), labelled),
         share=share,
         pairs=pairs,
         eps=None if pairs is None else smallest_seen(max(1, ceil(trajectories / pairs))),
@@ -145,6 +148,15 @@ def _trajectories(bound: float, level: float, saddles: int, censored_share: floa
         middle = (low + high) // 2
         low, high = (low, middle) if enough(middle) else (middle, high)
     return high
+
+
+def _checks(bound: float, level: float, k: int, N: int) -> int:
+    """Minima to check, none wrong, so that N trajectories, k of them saddles or censored, are bounded by `bound`."""
+    low, high = k, N  # the bound rises with the count, to 1 at N
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (middle, high) if one_sided_upper(middle, N, level) <= bound else (low, middle)
+    return hypergeometric.draws(low - k, N - k, level)
 
 
 def costs(experiment: Experiment) -> tuple[CaseCost, ...]:

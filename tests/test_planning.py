@@ -54,14 +54,21 @@ def test_censored_rows_count_against_it() -> None:
             needed(1e-3, censored_share=share)
 
 
-def test_with_label_error_the_estimate_meets_the_bound() -> None:
-    found = needed(0.01)
-    error = label_error(counts(found.labelled), {("minimum", "agreed"): found.checked})
+@pytest.mark.parametrize(
+    ("bound", "saddles", "share"), [(0.01, 0, 0.0), (1e-4, 2, 0.0), (0.02, 0, 0.002), (0.9, 0, 0.0)]
+)
+def test_with_label_error_the_estimate_meets_the_bound(bound: float, saddles: int, share: float) -> None:
+    found = needed(bound, saddles=saddles, censored_share=share)
+    N, n, losses = found.labelled, found.checked, [9.0] * ceil(share * found.labelled)
+    seen = counts(N - saddles - len(losses), {0: saddles}, losses)
+    assert 0 < n <= seen.minimum  # there are no more to check
+    error = label_error(seen, {("minimum", "agreed"): n})
     assert error is not None
-    assert error.saddle_measure.upper <= 0.01
-    assert error.saddle_measure.upper > 0.0099  # half and half wastes next to nothing
-    for count, rows in ((found.labelled - 1, found.checked), (found.labelled, found.checked - 1)):
-        assert max(one_sided_upper(0, count, 0.975), one_sided_upper(0, rows, 0.975)) > 0.005
+    assert error.saddle_measure.upper <= bound
+    fewer = label_error(seen, {("minimum", "agreed"): n - 1})
+    assert fewer is None or fewer.saddle_measure.upper > bound
+    assert saddle_measure(seen, 0.975).upper <= bound / 2
+    assert one_sided_upper(saddles + ceil(share * (N - 1)), N - 1, 0.975) > bound / 2
 
 
 def test_pairs_and_what_makes_one_bad() -> None:

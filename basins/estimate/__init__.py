@@ -13,7 +13,7 @@ with the label error counted in; over random data, pairs.py bounds the share of 
 
 from basins.estimate.case import CaseEstimate, case_estimate, law_text
 from basins.estimate.counts import Counts, Measure, StratumMeasure, saddle_measure, strata_measures
-from basins.estimate.labels import LabelError, label_error
+from basins.estimate.labels import Frame, LabelError, label_error
 from basins.estimate.of_run import Estimate, estimate_run
 from basins.estimate.pairs import PairsEstimate
 from basins.estimate.pool import PooledEstimate, pool
@@ -22,6 +22,7 @@ __all__ = [
     "CaseEstimate",
     "Counts",
     "Estimate",
+    "Frame",
     "LabelError",
     "Measure",
     "PairsEstimate",

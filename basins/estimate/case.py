@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from basins.estimate.counts import Counts, Measured, saddle_measure, strata_measures
-from basins.estimate.labels import Outcomes, label_error
+from basins.estimate.labels import Frames, Outcomes, label_error
 from basins.estimate.sentences import sentence
 from basins.landscapes.deep_linear.certificates import can_test
 from basins.laws import Law, Planted
@@ -65,9 +65,11 @@ def case_estimate(
     counts: Counts,
     reasons: Mapping[str, int] | None = None,
     doubtful: Sequence[int] = (),
-    outcomes: Outcomes | None = None,
+    outcomes: Outcomes | Frames | None = None,
 ) -> CaseEstimate:
-    """The measures of one case from its counts; outcomes: of its labels that were checked (labels.py)."""
+    """The measures of one case from its counts; outcomes: of its labels that were checked, drawn at random from all of
+    its own, or frames (labels.py). Raises ArgumentError for more checks than labels.
+    """
     problem = case.problem
     shape = can_test(problem.widths)
     return CaseEstimate(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -12,6 +12,7 @@ from basins.classification.verdict import REASONS, Reason
 from basins.errors import RunError
 from basins.estimate.case import CaseEstimate, case_estimate, planted_modes
 from basins.estimate.counts import Counts
+from basins.estimate.frames import Tally, frames_of_run
 from basins.estimate.pairs import drawn_data
 from basins.estimate.pool import PooledEstimate, pool
 from basins.landscapes.deep_linear.strata import modes_to_mask
@@ -46,16 +47,19 @@ def estimate_run(run: Run) -> Estimate:
     from basins.store.verified import read_checks
 
     check_shards(run.files, run.manifest)
-    counted = {case.key: (case, *_count(run, case)) for case in run.manifest.cases}
-    checks = read_checks(run.files, run.manifest, run.view.committed)
-    outcomes = {key: checks.outcomes(key, counts.trajectories) for key, (_, counts, _, _) in counted.items()}
+    counted = {case.key: _count(run, case) for case in run.manifest.cases}
+    samples = read_checks(run.files, run.manifest)
+    frames = frames_of_run(run, samples, {key: one.tally for key, one in counted.items()})
     by_name = drawn_data(experiment_text(run.files))
     return Estimate(
         experiment=run.manifest.name,
-        cases=tuple(case_estimate(*one, outcomes[key]) for key, one in counted.items()),
+        cases=tuple(
+            case_estimate(one.case, one.counts, one.reasons, one.doubtful, frames.get(key))
+            for key, one in counted.items()
+        ),
         pooled=pool(
-            [(case, counts) for case, counts, _, _ in counted.values()],
-            outcomes,
+            [(one.case, one.counts) for one in counted.values()],
+            frames,
             {case.key: by_name[case.name] for case in run.manifest.cases if case.name in by_name},
         ),
     )
@@ -64,25 +68,37 @@ def estimate_run(run: Run) -> Estimate:
 BLOCKS = ["first_id", "count", "minimum", "censored", "strata"]
 
 
-def _count(run: Run, case: Case) -> tuple[Counts, dict[str, int], list[int]]:
-    """Counts over the contiguous prefix of ids, censored rows by reason, and the first ids worth a look; shard by
-    shard, so that a case of any size fits in memory."""
+class _Counted(NamedTuple):
+    """A case over the contiguous prefix of ids: counts, censored rows by reason, the first ids worth a look, and labels
+    by shard."""
+
+    case: Case
+    counts: Counts
+    reasons: dict[str, int]
+    doubtful: list[int]
+    tally: Tally
+
+
+def _count(run: Run, case: Case) -> _Counted:
+    """Count shard by shard, so that a case of any size fits in memory."""
     shards = range(run.contiguous_prefix(case.key))  # what others commit meanwhile is not looked at
-    N = minimum = censored = 0
+    N = censored = 0
     saddles: Counter[int] = Counter()
-    for blocks in run.stream("blocks", case.key, BLOCKS, shards=shards):
+    minima, at_saddles = np.zeros((2, len(shards)), dtype=np.int64)
+    for shard, blocks in enumerate(run.stream("blocks", case.key, BLOCKS, shards=shards)):
         ends = N + blocks["count"].cumsum()
         if not (blocks["first_id"] == ends - blocks["count"]).all():
             raise RunError(
                 "ids are missing between blocks", where=f"{run.path}, case {case.key}", remedy="run it again"
             )
         N = int(ends.iloc[-1])
-        minimum += int(blocks["minimum"].sum())
+        minima[shard] = blocks["minimum"].sum()
         censored += int(blocks["censored"].sum())
         for row in blocks["strata"]:
             for stratum in row:
                 if stratum["verdict"] == "saddle":
                     saddles[int(stratum["modes"])] += int(stratum["count"])
+                    at_saddles[shard] += stratum["count"]
 
     losses, reasons = np.empty(0), Counter[str]()
     if censored:
@@ -93,14 +109,15 @@ def _count(run: Run, case: Case) -> tuple[Counts, dict[str, int], list[int]]:
             found.append(loss)
             reasons.update(map(str, rows["reason"]))
         losses = np.concatenate(found)
-    counts = Counts(minimum, dict(saddles), losses)
+    counts = Counts(int(minima.sum()), dict(saddles), losses)
     if counts.trajectories != N:
         raise RunError(
             f"verdicts of {counts.trajectories:,} trajectories are counted, of {N:,} that are there",
             where=f"{run.path}, case {case.key}",
             remedy="a file was changed: move the case's shards away and run again",
         )
-    return counts, dict(sorted(reasons.items())), _doubtful(run, case, counts, shards)
+    doubtful = _doubtful(run, case, counts, shards)
+    return _Counted(case, counts, dict(sorted(reasons.items())), doubtful, Tally(minima, at_saddles))
 
 
 def _doubtful(run: Run, case: Case, counts: Counts, shards: range) -> list[int]:

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from basins.estimate.counts import Counts, Measured, StratumMeasure, saddle_measure, strata_measures
-from basins.estimate.labels import Outcomes, label_error
+from basins.estimate.labels import Frames, Outcomes, frames_of, label_error, together, unchecked
 from basins.estimate.pairs import Draw, PairsEstimate, pairs_estimates
 from basins.estimate.sentences import pooled_sentence
 from basins.landscapes.deep_linear.certificates import can_test
@@ -29,13 +28,15 @@ class PooledEstimate(Measured):
     cases: keys; twins: keys left out because their starts are those of a pooled case (same problem, law and
     seed, another engine), so that they are no further evidence; untestable: pooled cases whose shape cannot test
     the conjecture; strata: only where all have the same singular values, else empty; pairs: of random data, the share
-    of bad pairs (pairs.py). The rest is `Measured`'s.
+    of bad pairs (pairs.py); unchecked: names, by key, of pooled cases with labels of which no check could draw any,
+    where others were checked: the pool's label error is then not known (None). The rest is `Measured`'s.
     """
 
     cases: tuple[str, ...]
     twins: tuple[str, ...]
     untestable: int
     pairs: tuple[PairsEstimate, ...] = ()
+    unchecked: Mapping[str, str] = field(default_factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
         return {
@@ -43,6 +44,7 @@ class PooledEstimate(Measured):
             "twins": list(self.twins),
             "untestable": self.untestable,
             **self.measures(),
+            "unchecked": dict(self.unchecked),
             "pairs": [pairs.to_dict() for pairs in self.pairs],
             "sentence": pooled_sentence(self),
         }
@@ -50,11 +52,12 @@ class PooledEstimate(Measured):
 
 def pool(
     counted: Sequence[tuple[Case, Counts]],
-    outcomes: Mapping[str, Outcomes] | None = None,
+    outcomes: Mapping[str, Outcomes | Frames] | None = None,
     drawn: Mapping[str, Draw] | None = None,
 ) -> PooledEstimate:
-    """The pool; a null law never enters it. By case key, outcomes: of the labels that were checked; drawn: the random
-    data.
+    """The pool; a null law never enters it. By case key, outcomes: of the labels that were checked, drawn at random
+    from that case's alone, or frames, of which those that cases share were drawn from all of these alike (labels.py);
+    drawn: the random data. Raises ArgumentError for more checks than labels.
     """
     kept: dict[int, tuple[Case, Counts]] = {}
     twins = []
@@ -75,9 +78,9 @@ def pool(
     strata: tuple[StratumMeasure, ...] = ()
     if cases and all(np.array_equal(case.problem.sigma, cases[0].problem.sigma) for case in cases):
         strata = strata_measures(cases[0].problem.strata(), counts, max(case.settings.delta for case in cases))
-    checked: Counter[tuple[str, str]] = Counter()
-    for case in cases:
-        checked.update((outcomes or {}).get(case.key, {}))
+    frames = {case.key: frames_of(case.key, one, (outcomes or {}).get(case.key)) for case, one in kept.values()}
+    some = any(frame.outcomes for of_case in frames.values() for frame in of_case.values())
+    out_of_reach = {case.key: case.name for case in cases if some and unchecked(frames[case.key])}
     testing = [one for one in kept.values() if can_test(one[0].problem.widths).can_test]
     return PooledEstimate(
         cases=tuple(case.key for case in cases),
@@ -90,6 +93,7 @@ def pool(
         level=LEVEL,
         saddle_measure=saddle_measure(counts),
         strata=strata,
-        label_error=label_error(counts, checked),
+        label_error=None if out_of_reach else label_error(counts, together(frames.values())),
+        unchecked=out_of_reach,
         pairs=pairs_estimates(testing, drawn or {}),
     )

@@ -6,7 +6,7 @@ label. Where `basins verify` measured that, the bound with it counted in follows
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from decimal import ROUND_CEILING, ROUND_FLOOR, ROUND_HALF_EVEN, Decimal
 from typing import TYPE_CHECKING
 
@@ -15,7 +15,7 @@ from basins.classification.verdict import REASONS, Reason
 if TYPE_CHECKING:
     from basins.estimate import CaseEstimate, PairsEstimate, PooledEstimate
     from basins.estimate.counts import Measured
-    from basins.estimate.labels import Checked
+    from basins.estimate.labels import Checked, LabelError
 
 LABELS = "label error: not measured"
 """Said wherever a bound is and no label was checked."""
@@ -74,7 +74,8 @@ def pooled_sentence(pooled: PooledEstimate) -> str:
     said = [
         f"Pooled, {m} case{'s' * (m > 1)}: {pooled.saddle:,} saddles and {pooled.censored:,} censored among "
         f"{pooled.trajectories:,} trajectories. The saddle basins hold less than "
-        f"{at_most(pooled.saddle_measure.upper)} of {laws}, at {_percent(pooled.level)} confidence; {labels(pooled)}."
+        f"{at_most(pooled.saddle_measure.upper)} of {laws}, at {_percent(pooled.level)} confidence; "
+        f"{labels(pooled, pooled.unchecked)}."
     ]
     if m > 1:
         said.append("This bounds no single case.")
@@ -98,29 +99,48 @@ def pairs_sentence(pairs: PairsEstimate) -> str:
         f"{pairs.with_saddle:,} {'has' if pairs.with_saddle == 1 else 'have'} a saddle{censored}. So {above}less than "
         f"{at_most(share.upper)} of all pairs are bad, at {_percent(pairs.level)} confidence: bad is a pair whose "
         f"saddle basins hold at least {at_least(pairs.eps)} of the law, what {N:,} trajectories show. Hits cluster by "
-        "pair: more trajectories lower that figure, more pairs alone lower the share."
+        "pair: more trajectories lower that figure, more pairs alone lower the share. This takes every label for right."
     )
 
 
-def labels(measured: Measured) -> str:
-    """What is known of the labels that a bound rests on, and the bound with their error counted in (labels.py)."""
+def labels(measured: Measured, unchecked: Mapping[str, str] | None = None) -> str:
+    """What is known of the labels that a bound rests on, and the bound with their error counted in (labels.py);
+    unchecked: names of a pool's cases that make it unknown, by key.
+    """
     error = measured.label_error
+    if error is None and unchecked:
+        names = [f"'{name}'" for name in unchecked.values()]
+        which = f"case {names[0]}" if len(names) == 1 else f"{len(names):,} cases ({', '.join(names[:4])}"
+        more = "" if len(names) == 1 else ", ...)" if len(names) > 4 else ")"
+        return f"label error: unknown, for no label of {which}{more} could be drawn to be checked"
     if error is None:
         return LABELS
     rows = [_checked("minima", error.minimum)] + [_checked("saddles", error.saddle)] * (measured.saddle > 0)
     within = error.saddle_measure
     above = f"more than {at_least(within.lower)} and " if within.lower > 0 else ""
-    enough = error.minimum.checked >= error.needed
-    more = f" ({error.needed:,} minima checked and none wrong would make their error as small as the bound)"
     return (
         f"label error: {', '.join(rows)}, which counted in leaves {above}less than {at_most(within.upper)}, at the "
-        f"same confidence{'' if enough else more}"
+        f"same confidence{_more(error)}"
     )
 
 
 def _checked(what: str, rows: Checked) -> str:
     undecided = f" and {rows.undecided:,} are undecided" if rows.undecided else ""
-    return f"of {rows.checked:,} {what} checked {rows.disagreed:,} disagree{undecided}"
+    every = "all " if rows.checked and rows.checked == rows.rows else ""
+    return f"of {every}{rows.checked:,} {what} checked {rows.disagreed:,} disagree{undecided}"
+
+
+def _more(error: LabelError) -> str:
+    """What would make the label error smaller."""
+    rows = error.minimum
+    if rows.uncovered:
+        return (
+            f" ({rows.uncovered:,} minima count as wrong, for no check that is kept was drawn from them: basins verify "
+            "RUN again)"
+        )
+    if rows.checked >= error.needed:
+        return ""
+    return f" ({error.needed:,} minima checked and none wrong would make their error as small as the bound)"
 
 
 def _control(case: CaseEstimate) -> str:

@@ -10,7 +10,7 @@ had in memory.
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from itertools import groupby
 
 from basins.errors import RunError
@@ -55,6 +55,28 @@ def batch_text(case: str, shards: Mapping[int, Digests]) -> str:
         for kind in COMMIT_ORDER
     )
     return "".join(lines)
+
+
+def trajectory_digests(files: Files, case: str, shards: Iterable[int]) -> list[str]:
+    """SHA-256 of the rows of these shards as their writers had them: of the digests, or of the block files where those
+    lack one or are damaged; "" of a shard that is gone."""
+    found = []
+    for number, of_batch in groupby(shards, key=lambda shard: shard // DIGEST_BATCH):
+        try:
+            batch = read_batch(files, case, number)
+        except RunError:
+            batch = {}
+        found += [
+            batch[shard]["trajectories"] if shard in batch else _of_blocks(files, case, shard) for shard in of_batch
+        ]
+    return found
+
+
+def _of_blocks(files: Files, case: str, shard: int) -> str:
+    try:
+        return committed_digests(files, case, shard)["trajectories"]
+    except FileNotFoundError:
+        return ""
 
 
 def covered(files: Files, case: str) -> set[int]:

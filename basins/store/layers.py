@@ -63,7 +63,7 @@ class Layer:
                 "over": self.number - 1,  # 0 is the run's base
                 "budget": self.budget,
                 "cases": {
-                    key: {"trajectories": self.trajectories[key], "shards": _ranges(shards)}
+                    key: {"trajectories": self.trajectories[key], "shards": ranges(shards)}
                     for key, shards in self.of_case.items()
                 },
             }
@@ -83,7 +83,7 @@ class Layer:
                 number=number,
                 budget=int(content["budget"]),
                 trajectories={key: int(cases[key]["trajectories"]) for key in cases},
-                of_case={manifest.case(key).key: tuple(_numbers(cases[key]["shards"])) for key in cases},
+                of_case={manifest.case(key).key: tuple(numbers(cases[key]["shards"])) for key in cases},
             )
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise RunError(
@@ -115,7 +115,7 @@ def read_layers(files: Files, manifest: Manifest) -> list[Layer]:
     return layers
 
 
-def _ranges(shards: Iterable[int]) -> str:
+def ranges(shards: Iterable[int]) -> str:
     """Ascending numbers as text: 0-5,7,9-12."""
     parts: list[list[int]] = []
     for shard in shards:
@@ -126,7 +126,7 @@ def _ranges(shards: Iterable[int]) -> str:
     return ",".join(str(a) if a == b else f"{a}-{b}" for a, b in parts)
 
 
-def _numbers(ranges: str) -> Iterable[int]:
+def numbers(ranges: str) -> Iterable[int]:
     for part in ranges.split(",") if ranges else ():
         first, _, last = part.partition("-")
         yield from range(int(first), int(last or first) + 1)

@@ -1,26 +1,33 @@
 """RUN/verified: rows whose labels were checked by a tighter re-integration, and what it found; kept for `estimate`.
 
 A file is what one sample of rows gave, named by its seed and a digest of the sampled ids: the same command on the same
-run writes the same file, another seed another one, and nothing that was found is lost by looking again. `read_checks`
-takes all files together. They lie outside the promise about bytes: they depend on the versions that checked.
+run writes the same file, another seed another one, and nothing that was found is lost by looking again. They lie
+outside the promise about bytes: they depend on the versions that checked.
 
 What a re-integration found of a row labelled `minimum` or `saddle` is `agreed` (the same verdict, for a saddle the
 same stratum), `disagreed`, or `undecided` (itself censored). Of a `censored` row it is `minimum`, `saddle` or
 `undecided`.
+
+A sample says what it was drawn from, so that it is counted for that and no more: of each case the shards, which layers
+lay over them, and a SHA-256 over the digests of all these. Rows that came later, were decided by a later layer or were
+computed again to other bytes had no chance to be drawn. Files of earlier versions do not say it: what such a sample was
+drawn from is not known.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections import Counter
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from basins.errors import RunError
 from basins.store import layout
+from basins.store.digests import trajectory_digests
 from basins.store.files import Files
+from basins.store.folder import Folder
+from basins.store.layers import numbers, ranges
 from basins.store.manifest import Manifest, canonical_json
 
 FOUND = {
@@ -31,22 +38,72 @@ FOUND = {
 """What may be found, by verdict; where files differ over a row, what stands last here is taken, and a row that was
 censored once (extended since) counts by its later verdict."""
 
-Rows = Mapping[str, Mapping[int, tuple[str, str]]]
-"""Case key -> id -> (verdict, what was found)."""
+Outcome = tuple[str, str]
+"""Verdict, and what was found."""
+
+Rows = Mapping[str, Mapping[int, Outcome]]
+"""Case key -> id -> outcome."""
 
 
 @dataclass(frozen=True)
-class Checks:
-    """All rows that were ever checked."""
+class DrawnFrom:
+    """What a sample was drawn from in one case: its shards, ascending; layers: number of each layer that lay over
+    some of them -> those; sha256: of the digests of their rows, base first.
+    """
 
-    rows: dict[str, dict[int, tuple[str, str]]] = field(default_factory=dict)
+    shards: tuple[int, ...]
+    layers: Mapping[int, tuple[int, ...]]
+    sha256: str
 
-    def outcomes(self, case: str, trajectories: int) -> Counter[tuple[str, str]]:
-        """(verdict, found) -> rows, of a case's ids below `trajectories`."""
-        return Counter(outcome for id, outcome in self.rows.get(case, {}).items() if id < trajectories)
+    @classmethod
+    def of(cls, shards: Sequence[int], layers: Mapping[int, Sequence[int]], digests: Iterable[str]) -> DrawnFrom:
+        """digests: SHA-256 of the trajectories' files of the base, then of each layer, in order."""
+        over = {number: tuple(layers[number]) for number in sorted(layers) if layers[number]}
+        return cls(tuple(shards), over, hashlib.sha256("\n".join(digests).encode()).hexdigest())
+
+    def still(self, files: Files, case: str) -> bool:
+        """Whether the bytes that the sample was drawn from are those that are there."""
+        digests = trajectory_digests(files, case, self.shards)
+        for number, shards in self.layers.items():
+            digests += trajectory_digests(Folder(files, layout.layer(number)), case, shards)
+        return self == DrawnFrom.of(self.shards, self.layers, digests)
+
+    def where(self) -> dict[str, Any]:
+        """Shards and layers as JSON has them."""
+        layers = {str(number): ranges(shards) for number, shards in self.layers.items()}
+        return {"shards": ranges(self.shards), "layers": layers}
+
+    def to_dict(self) -> dict[str, Any]:
+        return self.where() | {"sha256": self.sha256}
+
+    @classmethod
+    def from_dict(cls, content: Mapping[str, Any]) -> DrawnFrom:
+        layers = {int(number): tuple(numbers(shards)) for number, shards in content["layers"].items()}
+        return cls(tuple(numbers(content["shards"])), layers, str(content["sha256"]))
 
 
-def write_checks(files: Files, manifest: Manifest, seed: int, rows: Rows, said: Mapping[str, Any]) -> str:
+@dataclass(frozen=True)
+class Sample:
+    """One file. layers: shards that the run's layers had between them; drawn_from: by case key, None where the file
+    does not say; sizes: rows of each verdict among which it was drawn, of the laws with a density.
+    """
+
+    path: str
+    layers: int
+    rows: Rows
+    drawn_from: Mapping[str, DrawnFrom] | None
+    sizes: Mapping[str, int]
+
+
+def write_checks(
+    files: Files,
+    manifest: Manifest,
+    seed: int,
+    rows: Rows,
+    said: Mapping[str, Any],
+    drawn_from: Mapping[str, DrawnFrom] | None = None,
+    sizes: Mapping[str, int] | None = None,
+) -> str:
     """Keep what a sample gave; its path. said: what else is worth keeping of it, JSON; "layers" must be there."""
     cases: dict[str, dict[str, dict[str, list[int]]]] = {}
     for case, found in rows.items():
@@ -54,40 +111,50 @@ def write_checks(files: Files, manifest: Manifest, seed: int, rows: Rows, said: 
             cases.setdefault(case, {}).setdefault(verdict, {}).setdefault(outcome, []).append(id)
     ids = canonical_json({case: sorted(found) for case, found in rows.items()})
     path = layout.verified(seed, hashlib.sha256(ids).hexdigest()[:12])
-    files.put(path, canonical_json({**said, "experiment": manifest.digest, "seed": seed, "cases": cases}))
+    content = {**said, "experiment": manifest.digest, "seed": seed, "cases": cases}
+    if drawn_from is not None:
+        content["drawn_from"] = {case: one.to_dict() for case, one in drawn_from.items()}
+        content["sizes"] = dict(sizes or {})
+    files.put(path, canonical_json(content))
     return path
 
 
-def read_checks(files: Files, manifest: Manifest, layers: int = 0, paths: Iterable[str] | None = None) -> Checks:
-    """What was ever checked of this run's rows, or what these files say. Raises RunError for a damaged file.
-
-    layers: shards that the run's layers have. What was checked under fewer is left out: the rows that were decided
-    since, slow ones, had no chance to be drawn.
-    """
-    checks = Checks()
+def read_checks(files: Files, manifest: Manifest, paths: Iterable[str] | None = None) -> list[Sample]:
+    """The samples that were ever checked of this run, or these files. Raises RunError for a damaged file."""
+    found = []
     for path in files.paths(layout.VERIFIED) if paths is None else paths:
         try:
-            content = json.loads(files.get(path))
-            if content["experiment"] != manifest.digest:
-                raise ValueError("it is of another experiment")
-            if content["layers"] != layers:
-                continue
-            for case, by_verdict in content["cases"].items():
-                rows = checks.rows.setdefault(case, {})
-                for verdict, by_outcome in by_verdict.items():
-                    for outcome, ids in by_outcome.items():
-                        FOUND[verdict].index(outcome)  # a word that means something
-                        for id in ids:
-                            rows[id] = max(rows.get(id, (verdict, outcome)), (verdict, outcome), key=_weight)
+            found.append(_read(path, json.loads(files.get(path)), manifest))
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise RunError(
                 f"{path} is damaged ({error})",
                 where=files.uri,
                 remedy="move it away; `basins verify` writes it again",
             ) from None
-    return checks
+    return found
 
 
-def _weight(found: tuple[str, str]) -> tuple[bool, int]:
+def _read(path: str, content: Any, manifest: Manifest) -> Sample:
+    if content["experiment"] != manifest.digest:
+        raise ValueError("it is of another experiment")
+    rows: dict[str, dict[int, Outcome]] = {}
+    for case, by_verdict in content["cases"].items():
+        for verdict, by_outcome in by_verdict.items():
+            for outcome, ids in by_outcome.items():
+                FOUND[verdict].index(outcome)  # a word that means something
+                rows.setdefault(case, {}).update(dict.fromkeys(map(int, ids), (verdict, outcome)))
+    drawn_from = None
+    if "drawn_from" in content:
+        drawn_from = {case: DrawnFrom.from_dict(one) for case, one in content["drawn_from"].items()}
+    sizes = {verdict: int(rows) for verdict, rows in content.get("sizes", {}).items()}
+    return Sample(path, int(content["layers"]), rows, drawn_from, sizes)
+
+
+def worse(one: Outcome, other: Outcome) -> Outcome:
+    """What counts of a row that was checked twice."""
+    return max(one, other, key=_weight)
+
+
+def _weight(found: Outcome) -> tuple[bool, int]:
     verdict, outcome = found
     return verdict != "censored", FOUND[verdict].index(outcome)

@@ -134,7 +134,8 @@ def verify(
     if again is not None:
         findings += again.findings
     sure = [under(view, manifest, one) for one in _sure(good, findings)]
-    labels = check_labels(files, manifest, view, sure, sample, seed, step) if sample else None
+    digests = {(one.layer, one.case, one.shard): one.sha256 for one in good}
+    labels = check_labels(files, manifest, view, sure, digests, sample, seed, step) if sample else None
     wrong = {(one.layer, one.case, one.shard) for one in findings if one.trouble is Trouble.computed}
     verification = Verification(
         run=files.uri,

@@ -1,9 +1,13 @@
 """A random sample of rows, integrated again by another solver at tolerances 100 times tighter: are their labels right?
 
 Rows are drawn within each verdict, of the laws with a density and of the null ones apart, each row of such a group with
-the same chance, so that the share of wrong labels in a group has an exact binomial bound. The minima and the saddles
-of laws with a density, on which the bounds on the saddle basins rest, have eight times the weight of the other groups;
-a group with fewer rows than its part leaves the rest to the others. The same seed draws the same rows of the same run.
+the same chance and none twice, so that the number of wrong labels in a group has an exact hypergeometric bound. The
+minima and the saddles of laws with a density, on which the bounds on the saddle basins rest, have eight times the
+weight of the other groups; a group with fewer rows than its part leaves the rest to the others. The same seed draws the
+same rows of the same run. Of a run that has grown since, and for another size, it draws others, and these do not depend
+on the first: samples can be taken together (estimate/frames.py).
+
+What a sample was drawn from is kept with it: good shards of cases that can be checked, and the layers over them.
 
 The re-integration takes no certificate of t = 0, no t_end and no engine from the run: it is scipy's LSODA (DOP853 where
 the run's own is LSODA), from the start to a certificate of its own. What comes out censored decides nothing: the row
@@ -12,6 +16,7 @@ is `undecided`, and counts as wrong in the bound.
 
 from __future__ import annotations
 
+import hashlib
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -23,7 +28,7 @@ from numpy.typing import NDArray
 from basins import laws
 from basins.classification.classify_batch import integrate_batch
 from basins.classification.verdict import REASONS, VERDICTS, Verdict
-from basins.estimate.labels import Checked, checked
+from basins.estimate.labels import Checked, Frame, checked
 from basins.experiment import Case
 from basins.integrators.base import Settings
 from basins.laws import BLOCK
@@ -31,7 +36,8 @@ from basins.show import TIGHTER
 from basins.statistics.binomial import LEVEL
 from basins.store import Files, Manifest
 from basins.store.layered_view import View
-from basins.store.verified import FOUND, write_checks
+from basins.store.manifest import canonical_json
+from basins.store.verified import FOUND, DrawnFrom, write_checks
 from basins.verify.shards import ShardCheck, Step
 
 WEIGHT = 8
@@ -87,17 +93,25 @@ class LabelCheck:
         """
         return [
             {"law": group.law, "verdict": group.verdict}
-            | (dict(found) if isinstance(found, Counter) else found.to_dict(LEVEL))
+            | (dict(found) if isinstance(found, Counter) else found.to_dict())
             for group, found in self.groups.items()
         ]
 
 
 def check_labels(
-    files: Files, manifest: Manifest, view: View, good: Sequence[ShardCheck], sample: int, seed: int, step: Step
+    files: Files,
+    manifest: Manifest,
+    view: View,
+    good: Sequence[ShardCheck],
+    digests: Mapping[tuple[int, str, int], str],
+    sample: int,
+    seed: int,
+    step: Step,
 ) -> LabelCheck:
     """Draw rows of good shards, as the view's layers leave them, integrate them again, and keep what was found.
 
-    good: shards of the base, with their counts under the layers (`under`).
+    good: shards of the base, with their counts under the layers (`under`); digests: SHA-256 of the rows' files, by
+    layer (0 the base), case and shard.
     """
     tighter, skipped = {}, {}
     for case in manifest.cases:
@@ -106,12 +120,14 @@ def check_labels(
             skipped[case.name] = f"rtol = {case.settings.rtol:g} cannot be {TIGHTER} times tighter in double precision"
         else:
             tighter[case.key] = settings
-    drawn = sorted(draw(view, manifest, [one for one in good if one.case in tighter], sample, seed))
+    reached = [one for one in good if one.case in tighter]
+    drawn = sorted(draw(view, manifest, reached, sample, seed))
     found = []
     for done, row in enumerate(drawn):
         step("labels checked", done, len(drawn))
         found.append(_check(manifest, row, tighter[row.case]))
-    groups = _groups(manifest, found)
+    sizes = sizes_of(manifest, reached)
+    groups = _groups(manifest, found, sizes)
     check = LabelCheck(tuple(found), groups, None, skipped)
     if not found:
         return check
@@ -119,10 +135,21 @@ def check_labels(
     for one in found:
         rows.setdefault(one.row.case, {})[one.row.id] = one.row.verdict, one.found
     said = {"sample": sample, "layers": view.committed, "tighter": TIGHTER, "level": LEVEL, "rates": check.rates()}
-    return replace(check, path=write_checks(files, manifest, seed, rows, said))
+    drawn_from = {
+        key: DrawnFrom.of(
+            shards,
+            layers,
+            [digests.get((number, key, shard), "") for number, of in ((0, shards), *layers.items()) for shard in of],
+        )
+        for key, (shards, layers) in _population(view, manifest, reached).items()
+    }
+    density = {group.verdict: size for group, size in sizes.items() if group.law == DENSITY}
+    return replace(check, path=write_checks(files, manifest, seed, rows, said, drawn_from, density))
 
 
-def _groups(manifest: Manifest, found: Sequence[CheckedRow]) -> dict[Group, Checked | Counter[str]]:
+def _groups(
+    manifest: Manifest, found: Sequence[CheckedRow], sizes: Mapping[Group, int]
+) -> dict[Group, Checked | Counter[str]]:
     by_group: dict[Group, Counter[tuple[str, str]]] = {}
     for one in found:
         group = Group(_law(manifest, one.row.case), one.row.verdict)
@@ -130,7 +157,7 @@ def _groups(manifest: Manifest, found: Sequence[CheckedRow]) -> dict[Group, Chec
     return {
         group: Counter({word: outcomes["censored", word] for word in FOUND["censored"]})
         if group.verdict == "censored"
-        else checked(outcomes, group.verdict)
+        else checked([Frame({group.verdict: sizes[group]}, outcomes)], group.verdict, LEVEL)
         for group, outcomes in sorted(by_group.items(), key=_order)
     }
 
@@ -155,20 +182,48 @@ def under(view: View, manifest: Manifest, one: ShardCheck) -> ShardCheck:
     return replace(one, counts=tuple(sum(blocks[verdict].to_pylist()) for verdict in VERDICTS))
 
 
-def draw(view: View, manifest: Manifest, good: Sequence[ShardCheck], sample: int, seed: int) -> Iterator[Row]:
-    """So many rows of these shards, or all there are."""
+def _counts(manifest: Manifest, good: Sequence[ShardCheck]) -> dict[Group, NDArray[np.int64]]:
+    """Rows of each group, shard by shard."""
     counts: dict[Group, NDArray[np.int64]] = {}
     for law in (DENSITY, NULL):
         of_law = np.array([_law(manifest, one.case) == law for one in good], dtype=bool)
         for code, verdict in enumerate(VERDICTS):
             each = [one.counts[code] if one.counts is not None else 0 for one in good]
             counts[Group(law, verdict)] = np.where(of_law, np.array(each, dtype=np.int64), 0)
+    return counts
+
+
+def sizes_of(manifest: Manifest, good: Sequence[ShardCheck]) -> dict[Group, int]:
+    """Rows of each group in these shards."""
+    return {group: int(each.sum()) for group, each in _counts(manifest, good).items()}
+
+
+def _population(
+    view: View, manifest: Manifest, good: Sequence[ShardCheck]
+) -> dict[str, tuple[list[int], dict[int, list[int]]]]:
+    """By case key, these shards ascending, and by number of each layer those it lies over."""
+    found: dict[str, tuple[list[int], dict[int, list[int]]]] = {}
+    for one in sorted(good, key=lambda one: one.shard):
+        shards, layers = found.setdefault(one.case, ([], {}))
+        shards.append(one.shard)
+        for layer in view.over(manifest.case(one.case), one.shard):
+            layers.setdefault(layer.number, []).append(one.shard)
+    return {key: (shards, dict(sorted(layers.items()))) for key, (shards, layers) in found.items()}
+
+
+def draw(view: View, manifest: Manifest, good: Sequence[ShardCheck], sample: int, seed: int) -> Iterator[Row]:
+    """So many rows of these shards, or all there are."""
+    counts = _counts(manifest, good)
     parts = parts_of({group: int(each.sum()) for group, each in counts.items()}, sample)
-    for number, (group, part) in enumerate(parts.items()):
+    said = {key: DrawnFrom.of(*there, ()).where() for key, there in _population(view, manifest, good).items()}
+    for group, part in parts.items():
         if not part:
             continue
         ends = np.cumsum(counts[group])
-        rng = np.random.Generator(np.random.Philox(key=[seed, 1 + number]))
+        # A stream for each population and size: samples must not depend on each other (frames.py).
+        content = canonical_json({"seed": seed, "group": [*group], "rows": part, "from": said})
+        key = np.frombuffer(hashlib.sha256(content).digest()[:16], dtype="<u8")
+        rng = np.random.Generator(np.random.Philox(key=key))
         chosen = np.sort(rng.choice(int(ends[-1]), part, replace=False))
         at = np.searchsorted(ends, chosen, side="right")
         for k in np.unique(at):

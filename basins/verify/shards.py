@@ -39,7 +39,7 @@ R = TypeVar("R")
 @dataclass(frozen=True)
 class ShardCheck:
     """What a look at one committed shard gave. counts: trajectories by verdict, as its blocks have them; None where
-    something is wrong with it; blocks: their numbers; layer: 0 the base.
+    something is wrong with it; blocks: their numbers; layer: 0 the base; sha256: of its rows' file, "" if unread.
     """
 
     case: str
@@ -48,6 +48,7 @@ class ShardCheck:
     counts: tuple[int, ...] | None
     blocks: Sequence[int] = ()
     layer: int = 0
+    sha256: str = ""
 
 
 def check_shards(
@@ -123,7 +124,7 @@ def check_shard(place: Place, case: Case, shard: int, digests: Digests | None, s
     good = all(one.trouble is Trouble.digests for one in found)
     counts = tuple(sum(tables["blocks"][verdict].to_pylist()) for verdict in VERDICTS) if good else None
     blocks = tuple(tables["blocks"]["block"].to_pylist()) if good else ()
-    return ShardCheck(case.key, shard, tuple(found), counts, blocks, place.layer)
+    return ShardCheck(case.key, shard, tuple(found), counts, blocks, place.layer, shas.get("trajectories", ""))
 
 
 def _wrong_footer(keys: Mapping[str, str], wanted: Mapping[str, str]) -> str | None:

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-import json
+from functools import cache
 from pathlib import Path
 
 import numpy as np
 import pytest
 from chosen_counts import CONTROL, GAUSSIAN, counts, experiment, made, one
+from scipy.stats import binom, hypergeom
 
-from basins.errors import RunError
-from basins.estimate import Counts, estimate_run, label_error, pool, saddle_measure
+from basins.errors import ArgumentError, RunError
+from basins.estimate import Counts, Measure, estimate_run, label_error, pool, saddle_measure
 from basins.estimate.labels import Checked
 from basins.estimate.sentences import LABELS, pooled_sentence, sentence
+from basins.statistics import hypergeometric
 from basins.statistics.binomial import one_sided_lower, one_sided_upper, trials
 from basins.store import Manifest, files_at
 from basins.store.verified import read_checks, write_checks
@@ -33,22 +35,57 @@ def test_the_bounds_are_those_of_the_formula() -> None:
         },
     )
     assert found is not None
-    assert found.minimum == Checked(200, 1, 2)
-    assert found.level == 0.975  # half of alpha for each of the two facts
-    u, E_m = one_sided_upper(10, 10_000, 0.975), one_sided_upper(3, 200, 0.975)  # an undecided row agrees with nothing
-    assert found.saddle_measure.upper == u + (1 - u) * E_m
-    assert found.saddle_measure.lower == one_sided_lower(4, 10_000, 0.975) * (1 - one_sided_upper(1, 4, 0.975))
+    W = hypergeometric.upper(3, 200, 9_990, 0.975)  # an undecided row agrees with nothing; half of alpha for each fact
+    assert found.minimum == Checked(200, 1, 2, rows=9_990, uncovered=0, wrong=W, level=0.975)
+    assert found.saddle_measure.upper == one_sided_upper(10 + W, 10_000, 0.975)
+    assert found.saddle == Checked(4, 1, 0, rows=4, uncovered=0, wrong=1, level=1.0)  # all are checked: a fact
+    assert found.saddle_measure.lower == one_sided_lower(3, 10_000)
     assert found.censored == {"minimum": 5}
 
 
 def test_200_rows_bound_far_less_than_the_count() -> None:
     found = label_error(counts(400_000), AGREED)
     assert found is not None
-    assert found.minimum.upper(0.95) == pytest.approx(0.01487, rel=1e-3)  # 0 of 200: 1.5 %
-    assert found.saddle_measure.upper == pytest.approx(0.01829, rel=1e-3)
+    assert found.minimum.upper == pytest.approx(0.01827, rel=1e-3)  # 0 of 200: 1.8 % at 1 - alpha/2
+    assert found.saddle_measure.upper == one_sided_upper(found.minimum.wrong, 400_000, 0.975)
+    assert found.saddle_measure.upper == pytest.approx(0.0187, rel=2e-3)
     headline = one_sided_upper(0, 400_000)
-    assert one_sided_upper(0, found.needed, 0.975) <= headline < one_sided_upper(0, found.needed - 1, 0.975)
-    assert found.needed == pytest.approx(400_000 * np.log(40) / np.log(20), rel=1e-4)
+    few, fewer = (hypergeometric.upper(0, n, 400_000, 0.975) for n in (found.needed, found.needed - 1))
+    assert few / 400_000 <= headline < fewer / 400_000
+    assert found.needed == pytest.approx(400_000 * (1 - 0.025 ** (1 / 3)), rel=1e-4)  # 71 % of them, not 123 %
+
+
+def test_a_census_leaves_the_bound_as_it_was() -> None:
+    """Of 4,000 rows, all checked and none wrong: 7.5e-4, as of the labels as computed, and no more are asked for."""
+    found = label_error(counts(4_000), {("minimum", "agreed"): 4_000})
+    assert found is not None
+    assert found.saddle_measure.upper == one_sided_upper(0, 4_000) == pytest.approx(7.486e-4, rel=1e-3)
+    assert (found.minimum.wrong, found.minimum.level) == (0, 1.0)
+    assert found.needed <= 4_000
+    said = sentence(one(experiment(), counts(4_000), outcomes={("minimum", "agreed"): 4_000}))
+    assert "of all 4,000 minima checked 0 disagree, which counted in leaves less than 7.487e-4, at the same" in said
+    assert "would make" not in said
+    for wrong in (1, 7):  # known exactly, so counted like saddles
+        known = label_error(counts(4_000), {("minimum", "agreed"): 4_000 - wrong, ("minimum", "undecided"): wrong})
+        assert known is not None
+        assert known.saddle_measure.upper == one_sided_upper(wrong, 4_000)
+    with_censored = label_error(counts(3_990, {}, [1.0] * 10), {("minimum", "agreed"): 3_990})
+    assert with_censored is not None
+    assert with_censored.saddle_measure.upper == one_sided_upper(10, 4_000)
+
+
+def test_the_bound_falls_with_every_check_to_that_of_a_census() -> None:
+    bounds = [label_error(counts(400), {("minimum", "agreed"): n}) for n in range(1, 401)]
+    upper = [one.saddle_measure.upper for one in bounds if one is not None]
+    assert len(upper) == 400
+    assert upper == sorted(upper, reverse=True)
+    assert upper[-1] == one_sided_upper(0, 400) < upper[0]
+
+
+@pytest.mark.parametrize("outcomes", [{("minimum", "agreed"): 11}, {("saddle", "disagreed"): 1}])
+def test_more_checks_than_labels_are_refused(outcomes: dict[tuple[str, str], int]) -> None:
+    with pytest.raises(ArgumentError, match="were checked of"):
+        label_error(counts(10), outcomes)
 
 
 def test_without_checked_rows_nothing_is_said_of_labels() -> None:
@@ -77,22 +114,27 @@ def misses(mean: float, unseen: float, invented: float, counted_in: bool = True)
     p = mean / N
     joint = [(1 - unseen) * p, unseen * p, invented * (1 - p), (1 - invented) * (1 - p)]
     above = below = 0
-    for ss, ms, sm, mm in rng.multinomial(N, joint, size=DRAWS):  # label and truth: ms is called minimum, and is none
-        to_check = min(50, int(ss + sm))
-        wrong_m = int(rng.hypergeometric(ms, mm, 150))
-        wrong_s = int(rng.hypergeometric(sm, ss, to_check)) if to_check else 0
+
+    @cache
+    def measure(minima: int, saddles: int, wrong_m: int, wrong_s: int, to_check: int) -> Measure:
+        seen = counts(minima, {0: saddles})
         outcomes = {
             ("minimum", "disagreed"): wrong_m,
             ("minimum", "agreed"): 150 - wrong_m,
             ("saddle", "disagreed"): wrong_s,
             ("saddle", "agreed"): to_check - wrong_s,
         }
-        seen = counts(int(ms + mm), {0: int(ss + sm)})
         error = label_error(seen, outcomes)
         assert error is not None
-        measure = error.saddle_measure if counted_in else saddle_measure(seen)
-        above += measure.upper < p
-        below += measure.lower > p
+        return error.saddle_measure if counted_in else saddle_measure(seen)
+
+    for ss, ms, sm, mm in rng.multinomial(N, joint, size=DRAWS):  # label and truth: ms is called minimum, and is none
+        to_check = min(50, int(ss + sm))
+        wrong_m = int(rng.hypergeometric(ms, mm, 150))
+        wrong_s = int(rng.hypergeometric(sm, ss, to_check)) if to_check else 0
+        found = measure(int(ms + mm), int(ss + sm), wrong_m, wrong_s, to_check)
+        above += found.upper < p
+        below += found.lower > p
     return above / DRAWS, below / DRAWS
 
 
@@ -108,6 +150,32 @@ def test_bounds_of_the_labels_alone_would_miss() -> None:
     """The guard guards: at these rates the bounds that take labels for right miss nearly always."""
     assert misses(100.0, 0.6, 0.0, counted_in=False)[0] > 0.9
     assert misses(0.1, 0.0, 0.01, counted_in=False)[1] > 0.9
+
+
+@pytest.mark.parametrize("checks", [4, 9, 11, 12])
+def test_the_level_is_kept_exactly_where_the_minima_may_or_may_not_all_be_checked(checks: int) -> None:
+    """By enumeration: N = 12, each truly a saddle with probability p, a saddle called minimum with probability h. How
+    many minima there are decides whether `checks` are all of them, and so which part of alpha the count has."""
+    N = 12
+
+    @cache
+    def bound(minima: int, n: int, k: int) -> float:
+        outcomes = {("minimum", "agreed"): n - k, ("minimum", "disagreed"): k}
+        error = label_error(counts(minima, {0: N - minima}), outcomes) if n else None
+        return 1.0 if error is None else error.saddle_measure.upper
+
+    for p in (0.05, 0.1, 0.2, 0.22, 0.23, 0.3, 0.4, 0.5, 0.7):
+        for h in (0.0, 0.3, 0.7, 1.0):
+            missed = 0.0
+            for saddles in range(N + 1):
+                for wrong in range(saddles + 1):
+                    minima = N - saddles + wrong
+                    n = min(checks, minima)
+                    chance = binom.pmf(saddles, N, p) * binom.pmf(wrong, saddles, h)
+                    k = np.arange(max(0, n + wrong - minima), min(n, wrong) + 1)
+                    drawn = hypergeom.pmf(k, minima, wrong, n)
+                    missed += chance * sum(drawn[[bound(minima, n, int(one)) < p for one in k]])
+            assert missed <= 0.05 + 1e-9, (p, h)
 
 
 @pytest.mark.parametrize("mean", MEANS)
@@ -133,30 +201,6 @@ def test_trials_are_the_least_that_do(bound: float, k: int, level: float) -> Non
 # --- what was kept in the run ----------------------------------------------------------------------------------------
 
 
-def test_checks_are_kept_and_taken_together(tmp_path: Path) -> None:
-    run = made(tmp_path, experiment(trajectories=50))
-    key = run.manifest.cases[0].key
-    write_checks(
-        run.files, run.manifest, 0, {key: {3: ("minimum", "agreed"), 4: ("minimum", "undecided")}}, {"layers": 0}
-    )
-    write_checks(
-        run.files, run.manifest, 1, {key: {4: ("minimum", "agreed"), 60: ("minimum", "agreed")}}, {"layers": 0}
-    )
-    write_checks(run.files, run.manifest, 2, {key: {9: ("minimum", "disagreed")}}, {"layers": 3})
-    assert len(run.files.paths("verified/")) == 3
-    checks = read_checks(run.files, run.manifest)  # row 9 was checked under layers that this run does not have
-    assert checks.outcomes(key, 50) == {("minimum", "agreed"): 1, ("minimum", "undecided"): 1}  # the worse of row 4
-    found = estimate_run(run)
-    read = json.loads(json.dumps(found.to_dict(), allow_nan=False))["cases"][0]
-    assert read["label_error"]["checked"] == 2
-    assert read["label_error"]["undecided"] == 1
-    assert set(read["label_error"]) == {
-        "checked", "disagreed", "undecided", "upper", "level", "saddle", "censored", "saddle_measure", "needed",
-    }  # fmt: skip
-    assert read["saddle_measure"]["upper"] == one_sided_upper(0, 50)  # the headline stays what it was
-    assert read["label_error"]["saddle_measure"]["upper"] > read["saddle_measure"]["upper"]
-
-
 @pytest.mark.parametrize(
     "content", ["{", '{"experiment": "another", "cases": {}}', '{"cases": {}}', '{"experiment": "", "cases": 3}']
 )
@@ -179,11 +223,11 @@ def test_an_unknown_word_in_a_record_is_damage(tmp_path: Path) -> None:
 def test_the_sentence_says_both_bounds() -> None:
     clean = sentence(one(experiment(), counts(3_000), outcomes=AGREED))
     assert "hold less than 9.981e-4" in clean
-    assert "label error: of 200 minima checked 0 disagree, which counted in leaves less than 0.01949" in clean
-    assert "3,695 minima checked and none wrong" in clean
+    assert "label error: of 200 minima checked 0 disagree, which counted in leaves less than 0.02267" in clean
+    assert "2,123 minima checked and none wrong" in clean
     assert LABELS not in clean
     found = sentence(one(experiment(), counts(2_999, {1: 1}), outcomes={**AGREED, ("saddle", "undecided"): 1}))
-    assert "of 1 saddles checked 0 disagree and 1 are undecided" in found
+    assert "of all 1 saddles checked 0 disagree and 1 are undecided" in found
     assert LABELS in sentence(one(experiment(), counts(3_000)))
 
 
@@ -195,6 +239,7 @@ def test_the_pool_takes_the_checks_of_its_own_cases() -> None:
         {gaussian.key: AGREED, control.key: {("saddle", "disagreed"): 3}},
     )
     assert pooled.label_error is not None
-    assert pooled.label_error.minimum == Checked(200)
-    assert pooled.label_error.saddle == Checked()
+    W = hypergeometric.upper(0, 200, 1_000, 0.975)
+    assert pooled.label_error.minimum == Checked(200, 0, 0, rows=1_000, uncovered=0, wrong=W, level=0.975)
+    assert pooled.label_error.saddle.rows == 0
     assert "of 200 minima checked 0 disagree" in pooled_sentence(pooled)

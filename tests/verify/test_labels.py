@@ -17,7 +17,7 @@ from damage import rewritten as written_again
 
 from basins.classification.verdict import Verdict
 from basins.run_tables import open_run
-from basins.statistics.binomial import one_sided_upper
+from basins.statistics import hypergeometric
 from basins.store import files_at
 from basins.store.rows import ShardTables
 from basins.verify import Group, verify
@@ -105,7 +105,8 @@ def test_right_labels_agree_and_are_kept(copied: Callable[..., Path]) -> None:
     checked = rates["with a density", "minimum"]["checked"]
     assert rates["with a density", "minimum"] == {
         "law": "with a density", "verdict": "minimum", "checked": checked, "disagreed": 0, "undecided": 0,
-        "upper": one_sided_upper(0, checked), "level": 0.95,
+        "rows": 26, "uncovered": 0, "wrong": hypergeometric.upper(0, checked, 26, 0.95),
+        "upper": hypergeometric.upper(0, checked, 26, 0.95) / 26, "level": 0.95,
     }  # fmt: skip
     assert rates["null", "saddle"]["disagreed"] == 0
     resolved = rates["with a density", "censored"]  # H = 1: a larger budget brings each to its minimum

@@ -13,10 +13,12 @@ from damage import data, flip, paths, row
 from basins.execution import run as run_module
 from basins.experiment import Experiment
 from basins.run_tables import open_run
+from basins.statistics import hypergeometric
 from basins.store import files_at
 from basins.store.digests import batch_text, read_batch
 from basins.store.layers import read_layers
 from basins.store.layout import COMMIT_ORDER, part
+from basins.store.verified import read_checks
 from basins.verify import Trouble, verify
 
 TEXT = """
@@ -82,13 +84,38 @@ def test_every_layer_is_without_fault_and_computed_again(extended: dict[str, Pat
     assert estimated.minimum.checked == 30
 
 
-def test_a_check_made_before_an_extension_is_of_other_labels(extended: dict[str, Path], tmp_path: Path) -> None:
+def test_a_check_made_before_an_extension_counts_for_the_labels_of_then(tmp_path: Path) -> None:
     run = tmp_path / "run"
     run_module.run(Experiment.from_toml(TEXT.format(rows="all"), Path()), run, on="inline")
-    verify(run, sample=10, blocks=0)
-    assert open_run(run).estimate().cases[0].label_error is not None
+    verify(run, sample=9, blocks=0)
+    before = open_run(run).estimate().cases[0]
+    assert before.label_error is not None
+    checked, then = before.label_error.minimum.checked, before.minimum
+    assert 0 < checked < then < 30
     run_module.extend(run, 5_000, on="inline")
-    assert open_run(run).estimate().cases[0].label_error is None
+
+    def minima(layers: int | None = None) -> tuple[int, int, int, int]:
+        error = open_run(run, layers).estimate().cases[0].label_error
+        assert error is not None
+        return error.minimum.checked, error.minimum.rows, error.minimum.uncovered, error.minimum.wrong
+
+    wrong = hypergeometric.upper(0, checked, then, 0.975)
+    assert minima(0) == (checked, then, 0, wrong)  # of the base nothing has changed
+    later = 30 - then  # decided since, which no check could draw
+    assert minima() == (checked, 30, later, wrong + later)
+    verify(run, sample=9, blocks=0)
+    samples = sorted(read_checks(open_run(run).files, open_run(run).manifest), key=lambda one: one.layers)
+    old, new = (set(sample.rows[case_of(run)]) for sample in samples)
+    old -= censored_in_base(run)  # what was checked of these was another label
+    kept, n = len(old), len(new - old)
+    assert minima() == (kept + n, 30, 0, hypergeometric.upper(0, n, 30 - kept, 0.975))
+    verify(run, sample=100, blocks=0)
+    assert minima() == (30, 30, 0, 0)
+
+
+def censored_in_base(run: Path) -> set[int]:
+    rows = open_run(run, layers=0).trajectories(columns=["id", "verdict"])
+    return set(rows.loc[rows["verdict"] == "censored", "id"])
 
 
 @pytest.mark.parametrize("kind", ["trajectories", *(pytest.param(k, marks=pytest.mark.slow) for k in COMMIT_ORDER[:2])])

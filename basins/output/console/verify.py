@@ -75,7 +75,7 @@ def _labels(out: Console, manifest: Manifest, labels: LabelCheck) -> None:
         else:
             agreed = rows.checked - rows.disagreed - rows.undecided
             numbers = [f"{k:,}" for k in (rows.checked, agreed, rows.disagreed, rows.undecided)]
-            table.add_row(group.verdict, group.law, *numbers, at_most(rows.upper(0.95)))
+            table.add_row(group.verdict, group.law, *numbers, at_most(rows.upper))
     indented(out, table)
     for line in [*_others(manifest, labels)][:LISTED]:
         paragraph(out, line, style="bold red" if "DISAGREES" in line else "")

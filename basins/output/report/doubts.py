@@ -95,18 +95,28 @@ def _control(estimate: Estimate) -> list[str]:
 
 
 def _labels(estimate: Estimate) -> list[str]:
-    checked = [case for case in estimate.cases if case.label_error is not None and not case.null]
-    if not checked:
+    free = [case for case in estimate.cases if not case.null and case.trajectories]
+    errors = [case.label_error.minimum for case in free if case.label_error is not None]
+    if not errors:
         return [
             "Label error: not measured. The bounds take every label for right; `basins verify` integrates a sample "
             "again, 100 times tighter, and says what that leaves of them."
         ]
-    rows = sum(case.label_error.minimum.checked for case in checked if case.label_error)
-    wrong = sum(case.label_error.minimum.disagreed for case in checked if case.label_error)
-    return [
-        f"Label error: of {rows:,} minima integrated again, {wrong:,} came out otherwise. The tighter integration is "
-        "taken for the truth. Each case says what its bound is with that counted in."
-    ]
+    rows, wrong, undecided, uncovered = (
+        sum(getattr(one, name) for one in errors) for name in ("checked", "disagreed", "undecided", "uncovered")
+    )
+    said = (
+        f"Label error: of {rows:,} minima integrated again, {wrong:,} came out otherwise and {undecided:,} undecided, "
+        "which counts as wrong. The tighter integration is taken for the truth. Each case says what its bound is with "
+        "that counted in."
+    )
+    if uncovered:
+        said += f" {uncovered:,} minima that no check could draw count as wrong."
+    without = [case.name for case in free if case.label_error is None]
+    if without:
+        names = ", ".join(without[:6]) + (", ..." if len(without) > 6 else "")
+        said += f" No label was checked of: {names}. There the bounds take every label for right."
+    return [said]
 
 
 def _censored(estimate: Estimate) -> list[str]:
