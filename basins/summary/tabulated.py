@@ -118,7 +118,7 @@ def tail_fits(
             )
     names = [
         "case", "name", "start", "end", "share", "certified", "later", "kind", "rate", "lower", "upper", "distance",
-        "p_value", "log_likelihood", "better", "vuong", "predicted", "predicted_exponent",
+        "p_value", "p_at_floor", "log_likelihood", "better", "vuong", "predicted", "predicted_exponent",
     ]  # fmt: skip
     return pd.DataFrame(rows, columns=names)
 

@@ -45,8 +45,9 @@ LEAST, BINS = 50, 3
 SHARE = 0.01
 """By default the range begins where so much of the law is left, or earlier, where that is fewer than 2 LEAST."""
 
-SAMPLES, SEED = 200, 20220110
-"""Samples of the fitted law for the goodness of fit, and the seed they are drawn with."""
+SAMPLES, SEED = 100, 20220110
+"""Samples of the fitted law for the goodness of fit, in tables, figures and report alike, and the seed they are drawn
+with. No p-value is below 1 / (SAMPLES + 1): where none of the samples is as far, it is said to be less than that."""
 
 
 # --- what is fitted --------------------------------------------------------------------------------------------------
@@ -104,7 +105,8 @@ class Fit:
     """A law fitted to a range.
 
     kind; rate: theta, an exponent for the power law, 1/time for the exponential law; lower, upper: 95 %; distance:
-    the largest between the distribution functions; p_value: share of samples of the fitted law that are as far;
+    the largest between the distribution functions; p_value: (1 + samples of the fitted law that are as far) / (1 +
+    samples); p_at_floor: whether none is, so that the p-value is less than this, and how much is not known;
     log_likelihood: of the range's counts.
     """
 
@@ -114,6 +116,7 @@ class Fit:
     upper: float
     distance: float
     p_value: float
+    p_at_floor: bool
     log_likelihood: float
 
     def survival(self, t: Array, tail: Tail) -> Array:
@@ -137,7 +140,7 @@ def fit(tail: Tail, kind: Kind, samples: int = SAMPLES) -> Fit | None:
     peak = _log_likelihood(rate, x, tail.counts, tail.later)
     lower, upper = _within(x, tail.counts, tail.later, rate, peak - 1.920729)
     distance = _distance(rate, x, tail.counts, tail.later)
-    p_value = np.nan
+    p_value, at_floor = np.nan, False
     if samples:
         rng = np.random.default_rng(SEED)
         total = tail.certified + tail.later
@@ -148,8 +151,24 @@ def fit(tail: Tail, kind: Kind, samples: int = SAMPLES) -> Fit | None:
             for one in drawn
             if one[:-1].any()
         ]
-        p_value = (1 + sum(far)) / (1 + len(far))
-    return Fit(kind, rate, lower, upper, distance, p_value, peak)
+        p_value, at_floor = (1 + sum(far)) / (1 + len(far)), bool(far) and not any(far)
+    return Fit(kind, rate, lower, upper, distance, p_value, at_floor, peak)
+
+
+def p_text(p_value: float, at_floor: bool = False) -> str:
+    """A p-value in two figures; at the floor of its samples, or of what a double can be, what it is less than."""
+    from decimal import ROUND_CEILING, Decimal
+
+    if not at_floor and p_value != 0:
+        return f"{p_value:.2g}"
+    least = Decimal(p_value if at_floor else float(np.finfo(np.float64).tiny))
+    return f"< {float(least.quantize(Decimal(1).scaleb(least.adjusted()), ROUND_CEILING)):g}"
+
+
+def p_said(p_value: float, at_floor: bool = False) -> str:
+    """The same in a sentence: p = 0.32, p < 0.01."""
+    text = p_text(p_value, at_floor)
+    return f"p {text}" if text.startswith("<") else f"p = {text}"
 
 
 def _x(kind: Kind, t: Array, a: float) -> Array:
@@ -268,7 +287,7 @@ SHARES = (0.1, 0.01, 1e-3, 1e-4, 1e-5)
 
 def exponents(summary: CaseSummary, shares: Sequence[float] = SHARES, samples: int = SAMPLES) -> pd.DataFrame:
     """The power law fitted from ever later starts, where these shares of the law are left: share, start, end,
-    certified, exponent, lower, upper, p_value. Shares with too few certified times are left out."""
+    certified, exponent, lower, upper, p_value, p_at_floor. Shares with too few certified times are left out."""
     import pandas as pd
 
     rows = []
@@ -284,12 +303,12 @@ def exponents(summary: CaseSummary, shares: Sequence[float] = SHARES, samples: i
         found = fit(later, "power law", samples)
         if found is not None:
             rows.append((share, later.edges[0], later.edges[-1], later.certified, *_numbers(found)))
-    names = ["share", "start", "end", "certified", "exponent", "lower", "upper", "p_value"]
+    names = ["share", "start", "end", "certified", "exponent", "lower", "upper", "p_value", "p_at_floor"]
     return pd.DataFrame(rows, columns=names).drop_duplicates(["start", "end"], ignore_index=True)
 
 
-def _numbers(found: Fit) -> tuple[float, float, float, float]:
-    return found.rate, found.lower, found.upper, found.p_value
+def _numbers(found: Fit) -> tuple[float, float, float, float, bool]:
+    return found.rate, found.lower, found.upper, found.p_value, found.p_at_floor
 
 
 # --- what is predicted -----------------------------------------------------------------------------------------------

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import re
 import subprocess
 import sys
@@ -9,6 +10,7 @@ from collections.abc import Iterator
 from html.parser import HTMLParser
 from pathlib import Path
 
+import matplotlib as mpl
 import numpy as np
 import pytest
 from browser import browsing, chromium, look
@@ -117,6 +119,26 @@ def test_it_has_the_verdict_with_its_bound_and_everything_else(run: Run, page: s
         "made with numpy",
     ):
         assert wanted in said, wanted
+
+
+def test_report_figure_and_tables_have_one_p_value(run: Run, page: str) -> None:
+    """One number of samples everywhere, and at its floor the same words."""
+    from basins.output.figures.of_run import figure_of
+    from basins.summary import summaries, tabulated
+    from basins.summary.tails import SAMPLES, p_said, p_text
+
+    fits = tabulated.tail_fits(summaries(run))
+    assert len(fits)
+    cells = [(row.kind, p_text(row.p_value, row.p_at_floor)) for row in fits.itertuples()]
+    rows = re.findall(r"<tr>.*?</tr>", page, re.DOTALL)
+    for kind, text in cells:
+        assert [row for row in rows if kind in row and html.escape(text) in row], (kind, text)
+    figure = figure_of(run, "survival", fits["case"].iloc[0])
+    legend = " ".join(text.get_text() for text in figure.findobj(mpl.text.Text))
+    for row in fits.itertuples():
+        assert p_said(row.p_value, row.p_at_floor) in legend
+        assert round(row.p_value * (SAMPLES + 1), 6) % 1 == 0
+        assert row.p_at_floor == (row.p_value == 1 / (SAMPLES + 1))
 
 
 def test_the_bound_behind_survival_is_printed_once(page: str) -> None:

@@ -13,7 +13,7 @@ from basins import Problem
 from basins.errors import ArgumentError
 from basins.summary import CaseSummary, summarise
 from basins.summary.histogram import log_edges
-from basins.summary.tails import Tail, exponents, fit, prediction, tail, tails
+from basins.summary.tails import SAMPLES, Tail, exponents, fit, p_said, p_text, prediction, tail, tails
 
 EDGES = log_edges(0, 20, 16)
 
@@ -81,6 +81,33 @@ def test_the_wrong_law_is_seen(law: str) -> None:
         found = fit(of, kind, 40)  # type: ignore[arg-type]
         assert found is not None
         assert (found.p_value > 0.05) == (kind == law)
+
+
+def test_at_the_floor_of_its_samples_a_p_value_is_said_to_be_less() -> None:
+    """100 samples and none as far: 1/101, of which no more is known than that it is below 0.01."""
+    wrong = fit(binned(pareto(np.random.default_rng(10), 3.0, 3000)), "exponential")
+    assert wrong is not None
+    assert (wrong.p_value, wrong.p_at_floor) == (1 / (SAMPLES + 1), True)
+    assert p_said(wrong.p_value, wrong.p_at_floor) == "p < 0.01"
+    right = fit(binned(pareto(np.random.default_rng(10), 3.0, 3000)), "power law")
+    assert right is not None
+    assert not right.p_at_floor
+    assert p_said(right.p_value) == f"p = {right.p_value:.2g}"
+    untested = fit(binned(pareto(np.random.default_rng(10), 3.0, 3000)), "power law", 0)
+    assert untested is not None
+    assert (np.isnan(untested.p_value), untested.p_at_floor) == (True, False)
+
+
+@pytest.mark.parametrize(
+    ("p_value", "at_floor", "text"),
+    [
+        (1 / 101, True, "< 0.01"), (1 / 201, True, "< 0.005"), (1 / 3, True, "< 0.4"), (2 / 101, False, "0.02"),
+        (1.0, False, "1"), (float("nan"), False, "nan"), (0.0, False, "< 3e-308"), (3e-40, False, "3e-40"),
+    ],
+)  # fmt: skip
+def test_what_is_said_of_a_p_value_is_true(p_value: float, at_floor: bool, text: str) -> None:
+    assert p_text(p_value, at_floor) == text
+    assert p_said(p_value, at_floor) in (f"p = {text}", f"p {text}")
 
 
 def summary_of(path: Path, t: np.ndarray, censored: tuple[int, ...] = ()) -> CaseSummary:

@@ -37,7 +37,7 @@ from basins.summary import CaseSummary
 from basins.summary.reading import Reading
 from basins.summary.survival import exact_points
 from basins.summary.survival import survival as survival_of
-from basins.summary.tails import exponents, tails
+from basins.summary.tails import SAMPLES, exponents, tails
 from basins.summary.transitions import Transitions
 
 if TYPE_CHECKING:
@@ -47,9 +47,6 @@ if TYPE_CHECKING:
 
 DETAILED = 8
 """Cases that have a section of their own: those with saddles or censored rows first."""
-
-SAMPLES = 100
-"""For the goodness of fit of tails."""
 
 QUESTION = (
     "A deep linear network trained by gradient flow converges to a critical point. The overfitting conjecture says "

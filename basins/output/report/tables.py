@@ -13,7 +13,7 @@ from basins.estimate import CaseEstimate, Estimate
 from basins.estimate.sentences import at_least, at_most, modes_text, number, widths_text
 from basins.summary import CaseSummary
 from basins.summary.survival import Survival
-from basins.summary.tails import Fit, Tails
+from basins.summary.tails import Fit, Tails, p_said, p_text
 from basins.summary.transitions import Transitions
 
 if TYPE_CHECKING:
@@ -136,9 +136,9 @@ def tail_sentences(fitted: Tails) -> list[str]:
         f"left) to {tail.edges[-1]:.4g}: {tail.certified:,} certified, {tail.later:,} later or never. "
     )
     if fitted.better is None:
-        said += f"Neither law fits better (Vuong's test, p = {fitted.vuong:.2g}). "
+        said += f"Neither law fits better (Vuong's test, {p_said(fitted.vuong)}). "
     else:
-        said += f"Of the two laws the {fitted.better} fits better (Vuong's test, p = {fitted.vuong:.2g}). "
+        said += f"Of the two laws the {fitted.better} fits better (Vuong's test, {p_said(fitted.vuong)}). "
     said += f"Predicted, {fitted.prediction.text}"
     exponent, law = fitted.prediction.exponent, fitted.power_law
     if exponent is not None and law is not None:
@@ -171,7 +171,7 @@ def tail_table(fitted: Tails, exponents: pd.DataFrame) -> list[Table]:
                         f"{row['certified']:,}",
                         f"{row['exponent']:.4g}",
                         f"[{row['lower']:.4g}, {row['upper']:.4g}]",
-                        f"{row['p_value']:.2g}",
+                        p_text(row["p_value"], row["p_at_floor"]),
                     )
                     for row in _records(exponents)
                 ],
@@ -183,7 +183,7 @@ def tail_table(fitted: Tails, exponents: pd.DataFrame) -> list[Table]:
 
 def _fit(one: Fit) -> tuple[str, ...]:
     interval = f"[{one.lower:.4g}, {one.upper:.4g}]"
-    return one.kind, f"{one.rate:.4g}", interval, f"{one.distance:.3g}", f"{one.p_value:.2g}"
+    return one.kind, f"{one.rate:.4g}", interval, f"{one.distance:.3g}", p_text(one.p_value, one.p_at_floor)
 
 
 def transition_tables(graph: Transitions) -> list[Table]:
