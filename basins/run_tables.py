@@ -20,6 +20,7 @@ from basins.store.layered_view import View
 from basins.store.layers import Layer, read_layers
 from basins.store.layout import Kind
 from basins.store.manifest import Manifest
+from basins.store.passed import with_passages
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -74,7 +75,10 @@ class Run:
         return self._table("trajectories", case, columns, _with_verdict(verdict), contiguous)
 
     def visits(self, case: str | None = None, *, contiguous: bool = False) -> pd.DataFrame:
-        """The visits of committed shards, by case, id and number."""
+        """The visits of committed shards, by case, id and number: closest approaches, where the gradient norm has a
+        local minimum. `distance`: of each from the nearest stratum, relative to the weights about to be grown;
+        `passes`: whether that is near enough to pass a saddle, else it is a slow-down (passage.py). Neither is on
+        disk."""
         return self._table("visits", case, None, None, contiguous)
 
     def blocks(self, case: str | None = None, *, contiguous: bool = False) -> pd.DataFrame:
@@ -92,13 +96,15 @@ class Run:
     ) -> Iterator[pd.DataFrame]:
         """A case's "trajectories", "visits" or "blocks" shard by shard, so that a run of any size fits in memory.
 
-        columns: only these are read; shards: only these, by default the contiguous prefix, which an estimate may count;
-        verdict: only rows with this one. The rows of one shard, without the column `case`, are held at a time.
+        columns: only these are read (where all are, visits have `distance` and `passes` too); shards: only these, by
+        default the contiguous prefix, which an estimate may count; verdict: only rows with this one. The rows of one
+        shard, without the column `case`, are held at a time.
         """
         the_case, where = self.case(case), _with_verdict(verdict)
         _refuse_unknown(kind, columns)
         for shard in range(self.contiguous_prefix(case)) if shards is None else shards:
-            yield _frame(self.view.part(kind, the_case, shard, columns, where))
+            part = self.view.part(kind, the_case, shard, columns, where)
+            yield _frame(with_passages(the_case.problem, part) if kind == "visits" and columns is None else part)
 
     def estimate(self) -> Estimate:
         """The measure of the saddles' basins with exact intervals, of the contiguous prefix of every case."""
@@ -157,6 +163,8 @@ class Run:
             parts = [self.view.part(kind, one, shard, wanted, where) for shard in shards]
             empty = schema.empty_table() if wanted is None else schema.empty_table().select(wanted)
             table = pa.concat_tables([empty, *parts])
+            if kind == "visits":
+                table = with_passages(one.problem, table)
             keys = pa.DictionaryArray.from_arrays(
                 pa.array([self._keys.index(one.key)] * len(table), pa.int32()), pa.array(self._keys, pa.string())
             )

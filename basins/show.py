@@ -20,6 +20,7 @@ from basins.landscapes.deep_linear.strata import mask_to_modes
 from basins.laws import BLOCK
 from basins.run_tables import Run
 from basins.store import layout, parquet, rows
+from basins.store.passed import with_passages
 
 TIGHTER = 100
 """The second re-integration takes tolerances this many times tighter."""
@@ -43,9 +44,9 @@ class Again:
 
 @dataclass(frozen=True)
 class Shown:
-    """One row of a run, its case, and its visits where it was watched (else None). kept: whether the row is in the run;
-    one that is not was integrated again for this; layer: the layer that the row is of, 0 for the base (the case's
-    settings then have the layer's budget)."""
+    """One row of a run, its case, and its visits where it was watched (else None), with the columns of store/passed.py.
+    kept: whether the row is in the run; one that is not was integrated again for this; layer: the layer that the row is
+    of, 0 for the base (the case's settings then have the layer's budget)."""
 
     case: Case
     row: Row
@@ -107,7 +108,8 @@ def one_case(run: Run, name: str | None) -> Case:
 
 
 def _rows(run: Run, kind: layout.Kind, case: Case, shard: int, id: int) -> list[Row]:
-    found: list[Row] = run.view.part(kind, case, shard, where=pc.field("id") == id).to_pylist()
+    table = run.view.part(kind, case, shard, where=pc.field("id") == id)
+    found: list[Row] = (with_passages(case.problem, table) if kind == "visits" else table).to_pylist()
     return found
 
 

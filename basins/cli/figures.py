@@ -43,7 +43,7 @@ def plot(name: str, run: str, case: str | None, number: int | None, out: str | N
     loss        loss against time of its first trajectories, between the critical values
     occupancy   where trajectories end, with intervals; of many cases the bound of each
     survival    the share not certified by t, with its tail and what is predicted of it
-    visits      from saddle to saddle
+    visits      the saddles passed on the way, and the steps between them
     certified   the share of starts whose limit is proved at t = 0
     drift       drift of the invariants against the tolerance
     cost        evaluations a trajectory takes

@@ -1,17 +1,18 @@
-"""Saddle to saddle, from the visits: which strata trajectories pass on their way, how close, how long, in which order.
+"""Saddle to saddle, from the visits: which saddles trajectories pass on their way, how close, how long, in which order.
 
-A visit is a local minimum of the gradient norm; it is counted for the stratum nearest by D_W, however far that is, so
-the closest approaches stand beside the counts. Visits of one stratum that follow each other are one stay. Between
-two stays is a transition, and the last one leads to the limit: a minimum's stratum, a saddle's, or "censored". A visit
-has no duration, so the dwell time of a stay is the time from its first visit to the first of the next stay, or to the
-stop: what lies between a trajectory's arrivals.
+A visit is a local minimum of the gradient norm. It passes the saddle nearest by D_W where its distance is at most NEAR
+(passage.py); the others are slow-downs, which are counted and take no part in what follows. Visits that pass the same
+saddle one after the other are one stay. Between two stays is a transition, and the last one leads to the limit: a
+minimum's stratum, a saddle's, or "censored". A visit has no duration, so the dwell time of a stay is the time from its
+first visit to the first of the next stay, or to the stop: what lies between a trajectory's arrivals. A start near a
+saddle that the flow leaves at once is a visit at t = 0.
 
 A trajectory is stopped where its limit is proved, most often when its loss falls below 1/2 sigma_min^2. What it passes
 later is not seen: neither the slow end at the minimum itself, nor the approach to the saddles whose critical value is
 that level (S all modes but the least), where it comes after the crossing.
 
 Only watched ids have visits (every `visits_every`-th); shares are of these. Of them
-- one without a visit went from its start to its limit by itself: a transition from "start";
+- one that passes no saddle went from its start to its limit by itself: a transition from "start";
 - one that is censored ends in the node "censored": its transitions so far count, what would have followed is unknown,
   and its last dwell time, cut by the budget, is a lower end: such stays are counted apart.
 """
@@ -28,6 +29,7 @@ from numpy.typing import NDArray
 
 from basins.errors import ArgumentError, RunError
 from basins.estimate.sentences import stratum_text
+from basins.passage import NEAR
 from basins.statistics.binomial import ALPHA, LEVEL, one_sided_upper, two_sided
 from basins.summary.histogram import LogHistogram, log_edges
 
@@ -49,39 +51,37 @@ MODES = 62
 @dataclass
 class Stays:
     """The stays of all watched trajectories at one stratum. trajectories: that have one; stays; cut: those that ended
-    by censoring; dwell: of the others, units of time; gradient_norm: closest approach of each stay; excess: |L - L(S)|
-    there, in units of 1/2 ||sigma||^2."""
+    by censoring; dwell: of the others, units of time; distance: closest approach of each stay, relative (passage.py);
+    closest: the least of them; least_norm: the least |grad L|, units of L over those of weights."""
 
     trajectories: int
     stays: int
     cut: int
     dwell: LogHistogram
-    gradient_norm: LogHistogram
-    excess: LogHistogram
+    distance: LogHistogram
     closest: float
+    least_norm: float
 
     @classmethod
     def none(cls) -> Stays:
-        small = log_edges(-140, 40, 4)
-        return cls(
-            0, 0, 0, LogHistogram(log_edges(-20, 44, 16)), LogHistogram(small), LogHistogram(log_edges(-60, 10, 4)),
-            np.inf,
-        )  # fmt: skip
+        dwell, near = LogHistogram(log_edges(-20, 44, 16)), LogHistogram(log_edges(-140, 1, 4))
+        return cls(0, 0, 0, dwell, near, np.inf, np.inf)
 
 
 @dataclass(frozen=True)
 class Transitions:
     """The transition graph of a case.
 
-    case; visits_every; watched: trajectories that were watched; visits: of all of them; without: watched ones without a
-    visit; censored: watched ones; counts: (from, to) -> count; rank_increments: rank(to) - rank(from) -> count,
-    over transitions between strata; stays: bitmask -> Stays.
+    case; visits_every; watched: trajectories that were watched; visits: of all of them; slow_downs: those of the visits
+    that pass no saddle; without: watched trajectories that pass no saddle; censored: watched ones; counts: (from, to)
+    -> count; rank_increments: rank(to) - rank(from) -> count, over transitions between strata; stays: bitmask -> Stays.
     """
 
     case: Case
     visits_every: int
     watched: int
     visits: int
+    slow_downs: int
     without: int
     censored: int
     counts: Mapping[tuple[Node, Node], int]
@@ -89,8 +89,13 @@ class Transitions:
     stays: Mapping[int, Stays]
 
     @property
+    def passed(self) -> int:
+        """Saddles passed by all watched trajectories: stays that were left, for all that is known."""
+        return sum(count for (source, target), count in self.counts.items() if source >= 0 and target != CENSORED)
+
+    @property
     def never_met(self) -> tuple[int, ...]:
-        """Saddle strata that no watched trajectory visited or ended on, by falling loss; for d_y <= 20."""
+        """Saddle strata that no watched trajectory passed or ended on, by falling loss; for d_y <= 20."""
         strata = self.case.problem.strata()
         if not strata.listable or not self.watched:
             return ()
@@ -99,7 +104,7 @@ class Transitions:
 
     @property
     def bound(self) -> float | None:
-        """Upper bound, one-sided at 95 %, on the share of the law that visits a given stratum which none did."""
+        """Upper bound, one-sided at 95 %, on the share of the law that passes a given stratum which none did."""
         return one_sided_upper(0, self.watched, LEVEL) if self.watched else None
 
     def sentence(self) -> str:
@@ -108,8 +113,10 @@ class Transitions:
             return "No id is watched (visits_every = 0), so nothing is known of the saddles passed on the way."
         if not self.watched:
             return "No watched id is counted yet."
-        said = f"{self.watched:,} trajectories watched (every {self.visits_every}-th id), {self.visits:,} visits"
-        said += f"; {self.without:,} went to their limits without one" if self.without else ""
+        said = f"{self.watched:,} trajectories watched (every {self.visits_every}-th id), "
+        said += f"{self.passed:,} saddles passed at a relative distance of at most {NEAR:g}"
+        said += f"; {self.without:,} passed none" if self.without else ""
+        said += f"; {self.slow_downs:,} slow-downs near no saddle" if self.slow_downs else ""
         said += f"; {self.censored:,} censored, whose way on is not known" if self.censored else ""
         return f"{said}."
 
@@ -128,8 +135,9 @@ class Transitions:
         return pd.DataFrame(rows, columns=["source", "target", "count", "share", "lower", "upper"])
 
     def strata_table(self) -> pd.DataFrame:
-        """A row a stratum that was visited, by falling loss: stratum, rank, loss, trajectories, share of those watched,
-        stays, cut, dwell times at three quantiles, closest approach, its median, and the median excess loss."""
+        """A row a saddle stratum that was passed, by falling loss: stratum, rank, loss, trajectories, share of those
+        watched, stays, cut, dwell times at three quantiles, closest approach (relative) and its median, and the least
+        gradient norm."""
         import pandas as pd
 
         strata = self.case.problem.strata()
@@ -147,13 +155,13 @@ class Transitions:
                     "cut": there.cut,
                     **{f"dwell_{100 * q:g}": there.dwell.quantile(q) for q in (0.05, 0.5, 0.95)},
                     "closest": there.closest,
-                    "closest_median": there.gradient_norm.quantile(0.5),
-                    "excess_median": there.excess.quantile(0.5),
+                    "closest_median": there.distance.quantile(0.5),
+                    "least_norm": there.least_norm,
                 }
             )
         names = [
             "stratum", "rank", "loss", "trajectories", "share", "stays", "cut", "dwell_5", "dwell_50", "dwell_95",
-            "closest", "closest_median", "excess_median",
+            "closest", "closest_median", "least_norm",
         ]  # fmt: skip
         return pd.DataFrame(rows, columns=names)
 
@@ -182,7 +190,7 @@ class _Graph:
             raise ArgumentError(
                 f"{self.case.problem.d_y} modes", where="transitions", remedy=f"it is made for d_y <= {MODES}"
             )
-        self.watched = self.visits = self.without = self.censored = 0
+        self.watched = self.visits = self.slow_downs = self.without = self.censored = 0
         self.counts: Counter[tuple[Node, Node]] = Counter()
         self.stays: dict[int, Stays] = {}
 
@@ -198,12 +206,12 @@ class _Graph:
             if source >= 0 and target >= 0:
                 ranks[target.bit_count() - source.bit_count()] += count
         return Transitions(
-            self.case, self.every, self.watched, self.visits, self.without, self.censored, dict(self.counts),
-            dict(sorted(ranks.items())), self.stays,
+            self.case, self.every, self.watched, self.visits, self.slow_downs, self.without, self.censored,
+            dict(self.counts), dict(sorted(ranks.items())), self.stays,
         )  # fmt: skip
 
     def shard(self, rows: pd.DataFrame, visits: pd.DataFrame) -> None:
-        """Add the watched trajectories of a shard: for each its start, its visits by time, its limit."""
+        """Add the watched trajectories of a shard: for each its start, the saddles it passed by time, its limit."""
         ids, of_visit = rows["id"].to_numpy(), visits["id"].to_numpy()
         if not np.isin(of_visit, ids).all():
             raise RunError(
@@ -213,8 +221,10 @@ class _Graph:
             )
         censored = (rows["verdict"] == "censored").to_numpy()
         self.watched += len(ids)
-        self.visits += len(of_visit)
-        self.without += int(np.count_nonzero(~np.isin(ids, of_visit)))
+        self.visits += len(visits)
+        visits = visits[visits["passes"]]
+        self.slow_downs += len(of_visit) - len(visits)
+        of_visit = visits["id"].to_numpy()
         self.censored += int(np.count_nonzero(censored))
 
         limit = np.where(censored, CENSORED, _nodes(rows["modes"]))
@@ -224,8 +234,8 @@ class _Graph:
             "order": np.concatenate([np.full(len(ids), -1), visits["number"].to_numpy(dtype=np.int64), last]),
             "node": np.concatenate([np.full(len(ids), START), _nodes(visits["modes"]), limit]),
             "t": np.concatenate([np.zeros(len(ids)), visits["t"].to_numpy(), rows["t"].to_numpy()]),
+            "distance": np.concatenate([nothing, _floats(visits["distance"]), nothing]),
             "norm": np.concatenate([nothing, _floats(visits["gradient_norm"]), nothing]),
-            "loss": np.concatenate([nothing, _floats(visits["loss"]), nothing]),
         }
         order = np.lexsort((way["order"], way["id"]))
         self.add({name: values[order] for name, values in way.items()})
@@ -244,33 +254,23 @@ class _Graph:
         edges, counts = np.unique(np.column_stack([source, target]), axis=0, return_counts=True)
         for (a, b), count in zip(edges.tolist(), counts.tolist(), strict=True):
             self.counts[a, b] += count
+        steps = np.unique(id[at][leaves], return_counts=True)[1]
+        self.without += int(np.count_nonzero(steps == 1))
 
-        norm = np.fmin.reduceat(way["norm"], at)
-        nearest = _position_of_least(way["norm"], at, ends)
+        distance, norm = (np.fmin.reduceat(way[name], at) for name in ("distance", "norm"))
         until = np.where(leaves, way["t"][np.append(at[1:], at[-1])], way["t"][ends - 1])
         cut = leaves & (np.append(node[at][1:], START) == CENSORED)
-        strata = self.case.problem.strata()
-        whole = 0.5 * float(np.sum(self.case.problem.sigma**2))
-        for mask in np.unique(node[at][(node[at] >= 0) & ~np.isnan(norm)]):
-            here = (node[at] == mask) & ~np.isnan(norm)
+        for mask in np.unique(node[at][(node[at] >= 0) & ~np.isnan(distance)]):
+            here = (node[at] == mask) & ~np.isnan(distance)
             there = self.stays.setdefault(int(mask), Stays.none())
             there.trajectories += len(np.unique(id[at][here]))
             there.stays += int(np.count_nonzero(here))
             there.cut += int(np.count_nonzero(here & cut))
             whole_stay = here & ~cut
             there.dwell.add(until[whole_stay] - way["t"][at][whole_stay])
-            there.gradient_norm.add(norm[here])
-            there.closest = min(there.closest, float(norm[here].min()))
-            there.excess.add(np.abs(way["loss"][nearest[here]] - strata.loss(int(mask))) / whole)
-
-
-def _position_of_least(
-    values: NDArray[np.float64], at: NDArray[np.int64], ends: NDArray[np.int64]
-) -> NDArray[np.int64]:
-    """The position of the least value of each stretch [at, ends); its first where all are nan."""
-    stretch = np.repeat(np.arange(len(at)), ends - at)
-    order = np.lexsort((np.nan_to_num(values, nan=np.inf), stretch))
-    return order[at]
+            there.distance.add(distance[here])
+            there.closest = min(there.closest, float(distance[here].min()))
+            there.least_norm = min(there.least_norm, float(norm[here].min()))
 
 
 def _nodes(modes: pd.Series[int]) -> NDArray[np.int64]:

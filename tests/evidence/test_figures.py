@@ -49,7 +49,7 @@ def words(figure: Figure) -> str:
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
     rng = np.random.default_rng(1)
-    visits = {id: [(0.1, 0, 0.2), (0.4, 1, 0.01)] for id in range(0, N, 3)}
+    visits = {id: [(0.1, 0, 0.02), (0.2, 1, 0.3), (0.4, 1, 0.01)] for id in range(0, N, 3)}
     t = 0.2 * rng.uniform(size=N) ** -0.5
     t[[7, 8]] = 100.0
     free = Fates(t, {5: 1}, (7, 8), visits, drift=1e-9, evaluations=rng.integers(50, 900, N))
@@ -86,7 +86,7 @@ def test_every_figure_says_how_many_it_is_of(run: Run) -> None:
     for name, wanted in {
         "loss": "gaussian, scale 0.5 (12)",
         "occupancy": "where 2,000 trajectories end",
-        "visits": "2,000 watched trajectories, 1,334 visits",
+        "visits": "2,000 watched trajectories, 1,334 saddles passed",
         "survival": "gaussian (N = 2,000)",
     }.items():
         assert wanted in words(of_run.figure_of(run, name, "gaussian")), name
@@ -137,7 +137,7 @@ def test_what_is_drawn_is_what_is_counted(run: Run) -> None:
 
 def test_a_graph_has_its_nodes_and_shares(run: Run) -> None:
     said = words(transitions(transitions_of(run, "gaussian")))
-    for wanted in ("start", "censored", "I(1) {}", "I(3) {0}", "I(4) {0,1}", "33.4 %"):
+    for wanted in ("start", "censored", "I(1) {}", "I(3) {0}", "I(4) {0,1}", "33.4 %", "667 slow-downs"):
         assert wanted in said
 
 
@@ -290,7 +290,8 @@ def test_one_trajectory_is_integrated_again(run: Run, tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     said = words(of_run.of_trajectory(run, 3, "gaussian"))
     assert "gaussian, id 3: minimum" in said
-    assert "visits (2)" in said
+    assert "passes a saddle (2)" in said
+    assert "slow-down (1)" in said
     assert "sigma[0] = 2" in said
     assert "gaussian, id 7: censored (evaluation budget)" in words(of_run.of_trajectory(run, 7, "gaussian"))
 

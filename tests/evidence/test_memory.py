@@ -59,7 +59,7 @@ def made_large(out: Path, rows: int) -> None:
     manifest = create_or_resume(files, of)
     size = BLOCKS * BLOCK
     t = 2 ** (np.arange(size) % 97 / 8 - 2)
-    visits = {id: [(0.25, 0, 0.5), (0.5, 1, 0.1)] for id in range(0, size, 100)}
+    visits = {id: [(0.25, 0, 0.05), (0.5, 1, 0.01)] for id in range(0, size, 100)}
     fates = Fates(np.resize(t, rows), {11: 1}, (12, 13), visits)
     first = tables(case, of, range(size), fates)
     for shard in range(manifest.plan(case).shards):

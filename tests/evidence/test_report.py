@@ -52,7 +52,7 @@ class Text(HTMLParser):
 
 
 def fates(rng: np.random.Generator, saddles: dict[int, int] | None = None, censored: tuple[int, ...] = ()) -> Fates:
-    visits = {id: [(0.05, 0, 0.2), (0.15, 1, 0.01)] for id in range(0, N, 3)}
+    visits = {id: [(0.05, 0, 0.02), (0.15, 1, 0.01)] for id in range(0, N, 3)}
     t = 0.2 * rng.uniform(size=N) ** -0.5
     t[list(censored)] = 50.0
     return Fates(t, saddles or {}, censored, visits, drift=1e-9, evaluations=rng.integers(50, 900, N))
@@ -108,7 +108,7 @@ def test_it_has_the_verdict_with_its_bound_and_everything_else(run: Run, page: s
         "(saddle + censored) / N = 2 / 1,500",
         "Kaplan and Meier's, would be too low",
         "Predicted, H = 2: power law of exponent kappa = 3, a heuristic (theory.md 5)",
-        "1,500 trajectories watched (every 1-th id), 1,000 visits",
+        "1,500 trajectories watched (every 1-th id), 1,000 saddles passed",
         "What could be wrong",
         "Censored: 2 of 1,500 trajectories (0.001333)",
         "Null laws, whose starts fill no volume: control.",

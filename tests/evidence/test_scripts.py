@@ -23,7 +23,7 @@ N = 1200
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
     t = 0.2 * np.random.default_rng(6).uniform(size=N) ** -0.5
-    visits = {id: [(0.05, 0, 0.2)] for id in range(0, N, 2)}
+    visits = {id: [(0.05, 0, 0.02)] for id in range(0, N, 2)}
     by_name = {"gaussian": Fates(t, {5: 1}, (), visits), "control": Fates(1.0, dict.fromkeys(range(N), 1))}
     return made(tmp_path_factory.mktemp("scripts"), experiment(N, GAUSSIAN + CONTROL), by_name)
 

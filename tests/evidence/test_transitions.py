@@ -14,19 +14,31 @@ from basins.store import layout
 from basins.summary.transitions import CENSORED, START, transitions
 
 FULL = 3
+# sigma = (2, 1), H = 2: near {} and {1} where |grad L| <= 0.01 sqrt(3) 2^(5/3) = 0.0550, near {0} where <= 0.0173
 VISITS = {
-    0: [(1.0, 0, 0.5), (2.0, 0, 0.25), (4.0, 1, 0.1)],  # {} twice: one stay; then {0}
+    0: [(1.0, 0, 0.05), (1.5, 1, 0.02), (2.0, 0, 0.025), (4.0, 1, 0.01)],  # {} twice, a slow-down between; then {0}
     1: [(3.0, 2, 0.01)],
-    3: [(1.0, 0, 0.125)],
-    4: [(1.0, 1, 0.5), (2.0, 0, 0.5), (3.0, 1, 0.5)],  # back and forth
+    2: [(1.0, 0, 0.06), (2.0, 1, 0.02), (3.0, 2, 12.4)],  # slow-downs alone
+    3: [(1.0, 0, 0.0125)],
+    4: [(1.0, 1, 0.005), (2.0, 0, 0.05), (3.0, 1, 0.005)],  # back and forth
     1030: [(5.0, 0, 2.0**-10)],
 }
+
+
+def relative(gradient_norm: float, sigma: float = 2.0) -> float:
+    """The distance at a stratum whose largest unfitted singular value is sigma, for H = 2."""
+    return (gradient_norm / (3**0.5 * sigma ** (5 / 3))) ** 0.5
+
+
 FATES = Fates(t=8.0, saddles={4: 1}, censored=(3,), visits=VISITS)
 
 
 def test_transitions_and_stays(tmp_path: Path) -> None:
     found = transitions(made(tmp_path, experiment(1100), {"gaussian": FATES}), "gaussian")
-    assert (found.watched, found.visits, found.without, found.censored) == (1100, 9, 1095, 1)
+    assert (found.watched, found.visits, found.without, found.censored) == (1100, 13, 1095, 1)
+    assert found.slow_downs == 4  # one of 0, three of 2
+    # 0 passes {} and {0}; 1 passes {1}; 4 passes {0} and {}, and stays at {0}; 1030 passes {}; 3 may yet stay at {}
+    assert found.passed == 6
     assert found.counts == {
         (START, FULL): 1095,
         (START, 0): 3,
@@ -45,7 +57,8 @@ def test_transitions_and_stays(tmp_path: Path) -> None:
     # 0 stays from t = 1 to its arrival at {0}; 4 from 2 to 3; 1030 from 5 to the stop; 3 was cut
     assert at_origin.dwell.total == 3
     assert at_origin.dwell.below()[np.searchsorted(at_origin.dwell.edges, [1.0, 2.0, 4.0])].tolist() == [0, 1, 3]
-    assert at_origin.closest == 2.0**-10
+    assert at_origin.closest == pytest.approx(relative(2.0**-10))
+    assert at_origin.least_norm == 2.0**-10
     assert found.stays[1].trajectories == 2  # 0, and 4 whose limit it is
     assert found.stays[1].stays == 3
 
@@ -57,15 +70,14 @@ def test_tables(tmp_path: Path) -> None:
     assert edges.groupby("source")["share"].sum().tolist() == pytest.approx([1.0] * 4)
     assert strata["stratum"].tolist() == ["I(1), S = {}", "I(2), S = {1}", "I(3), S = {0}"]
     assert strata["share"].tolist() == pytest.approx([4 / 1100, 1 / 1100, 2 / 1100])
-    assert strata["closest"].tolist() == pytest.approx([2.0**-10, 0.01, 0.1])
-    assert (strata["excess_median"] < 1e-15).all()
+    assert strata["closest"].tolist() == pytest.approx([relative(2.0**-10), relative(0.01), relative(0.005, 1.0)])
+    assert strata["least_norm"].tolist() == pytest.approx([2.0**-10, 0.01, 0.005])
 
 
 def test_strata_never_met_are_bounded(tmp_path: Path) -> None:
-    found = transitions(
-        made(tmp_path, experiment(500), {"gaussian": Fates(8.0, visits={7: [(1.0, 0, 0.5)]})}), "gaussian"
-    )
-    assert found.never_met == (2, 1)
+    fates = Fates(8.0, visits={7: [(1.0, 0, 0.05), (2.0, 2, 0.5)]})
+    found = transitions(made(tmp_path, experiment(500), {"gaussian": fates}), "gaussian")
+    assert found.never_met == (2, 1)  # what only a slow-down was nearest to is not passed
     assert found.bound == one_sided_upper(0, 500)
 
 

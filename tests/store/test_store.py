@@ -273,7 +273,7 @@ def test_a_run_gives_its_tables(run: Path) -> None:
     assert set(rows["case"]) == {key()}
     assert rows["modes"].dtype == "UInt64"
     assert list(opened.blocks()["count"]) == [1024, 1024, 452]
-    assert list(opened.visits().columns) == ["case", *schemas.VISITS.names]
+    assert list(opened.visits().columns) == ["case", *schemas.VISITS.names, "distance", "passes"]
     assert list(opened.cases()["case"]) == [key()]
     assert list(opened.trajectories("store", ["t", "id"]).columns) == ["case", "t", "id"]
     minima = opened.trajectories(verdict="minimum", columns=["verdict"])

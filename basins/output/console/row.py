@@ -11,6 +11,7 @@ from basins.estimate.sentences import stratum_text, widths_text
 from basins.experiment import Case
 from basins.landscapes.deep_linear.strata import mask_to_modes
 from basins.output.console.screen import columns, heading, indented, paragraph, shortened
+from basins.passage import NEAR
 from basins.show import Again, Row, Shown, compared, why
 
 
@@ -37,8 +38,12 @@ def print_row(out: Console, shown: Shown) -> None:
         paragraph(out, "no visits: its gradient norm had no local minimum on the way")
     else:
         out.print()
-        paragraph(out, "visits: closest approaches, where the gradient norm has a local minimum")
-        table = columns("number", "t", "loss", "gradient norm", "nearest stratum", text=(4,))
+        paragraph(
+            out,
+            "visits: closest approaches, where the gradient norm has a local minimum. One passes a saddle where its "
+            f"distance, relative to the weights about to be grown, is at most {NEAR:g}; the others are slow-downs",
+        )
+        table = columns("number", "t", "loss", "gradient norm", "nearest stratum", "distance", "", text=(4, 6))
         for visit in shown.visits:
             table.add_row(
                 str(visit["number"]),
@@ -46,6 +51,8 @@ def print_row(out: Console, shown: Shown) -> None:
                 _value("loss", visit["loss"]),
                 _value("gradient_norm", visit["gradient_norm"]),
                 _nearest(case, visit),
+                "" if visit["distance"] is None else f"{visit['distance']:.3g}",
+                "passes it" if visit["passes"] else "slow-down",
             )
         indented(out, table)
     out.print()

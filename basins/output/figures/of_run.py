@@ -152,6 +152,7 @@ def of_trajectory(run: Run, id: int, case: str | None = None) -> Figure:
     start = laws.starts(the_case.problem, the_case.law, run.manifest.seed, id // BLOCK)[id % BLOCK]
     end = max(4 * float(row["t"]), 10 / the_case.problem.sigma_min)
     one = trajectory(the_case.problem, start, end, the_case.settings, row["certificate"] == "invariant")
-    visits = [(float(v["t"]), float(v["loss"])) for v in shown.visits or () if v["loss"] is not None]
+    known = [v for v in shown.visits or () if v["loss"] is not None]
+    visits = [(float(v["t"]), float(v["loss"]), bool(v["passes"])) for v in known]
     title = f"{shortened(the_case.name)}, id {id}: {row['verdict']}" + (f" ({row['reason']})" if row["reason"] else "")
     return draw_trajectory(the_case.problem, one, title, float(row["t"]) or None, visits)

@@ -21,18 +21,24 @@ def trajectory(
     one: Trajectory,
     title: str,
     stop: float | None = None,
-    visits: Sequence[tuple[float, float]] = (),
+    visits: Sequence[tuple[float, float, bool]] = (),
 ) -> Figure:
-    """Two panels over the same times. stop: the time at which the run stopped it; visits: (t, loss) of each."""
+    """Two panels over the same times. stop: the time at which the run stopped it; visits: (t, loss, whether it passes a
+    saddle) of each."""
     figure = Figure(figsize=(WIDTH + 1.0, 2 * HEIGHT - 0.6), layout="constrained")
     above, below = figure.subplots(2, 1, sharex=True, height_ratios=(3, 2))
     after = one.t > 0
+    first = min([_begins(one), *(0.7 * t for t, _, _ in visits if t > 0)])
     levels = lined(problem)
     draw_levels(above, levels, max(float(one.loss.max()), levels[0].loss))
     above.plot(one.t[after], one.loss[after], color=BLUE, label=f"loss, {one.steps:,} steps")
-    if visits:
-        t, loss = zip(*visits, strict=True)
-        above.plot(t, loss, color=ORANGE, marker="s", linestyle="", markersize=5, label=f"visits ({len(visits)})")
+    for passes, name, face in ((True, "passes a saddle", ORANGE), (False, "slow-down", "white")):
+        at = [(max(t, first), loss) for t, loss, passing in visits if passing == passes]  # one of t = 0 at the edge
+        if at:
+            above.plot(
+                *zip(*at, strict=True), color=ORANGE, marker="s", linestyle="", markersize=5, markerfacecolor=face,
+                label=f"{name} ({len(at)})",
+            )  # fmt: skip
     for k in range(min(problem.d_y, MOST)):
         label = f"sigma[{k}] = {problem.sigma[k]:.4g}"
         below.axhline(problem.sigma[k], color=COLOURS[k], linewidth=0.6, linestyle=(0, (1, 2)), zorder=0)
@@ -49,7 +55,6 @@ def trajectory(
         above.plot([], [], color=GREY, linewidth=0.9, linestyle=(0, (4, 2, 1, 2)), label=f"its stop, t = {stop:.4g}")
     above.set(ylabel="loss L", title=title)
     below.set(xlabel="time t of the gradient flow", ylabel="singular values of the network")
-    first = min([_begins(one), *(0.7 * t for t, _ in visits)])
     decades(above, first, float(one.t[-1]))
     above.legend(loc="lower left", bbox_to_anchor=(0, 0.04))
     said = f", the first {MOST} of {problem.d_y}" if problem.d_y > MOST else ""

@@ -1,4 +1,4 @@
-"""From saddle to saddle: the strata that trajectories visit, and the steps between them."""
+"""From saddle to saddle: the saddles that trajectories pass, and the steps between them."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ MARKERS = {START: ">", CENSORED: "X", UNKNOWN: "X"}
 def transitions(graph: Transitions) -> Figure:
     """The graph: ranks from left to right, critical values from top to bottom; an arrow is as wide as its share of the
     watched trajectories, which stands beside it."""
-    title = f"{shortened(graph.case.name)}: {graph.watched:,} watched trajectories, {graph.visits:,} visits"
+    title = f"{shortened(graph.case.name)}: {graph.watched:,} watched trajectories, {graph.passed:,} saddles passed"
     if not graph.watched:
         return nothing(graph.sentence(), shortened(graph.case.name))
     nodes, edges, left_out = _chosen(graph)
@@ -46,6 +46,7 @@ def transitions(graph: Transitions) -> Figure:
     axes.set(xlim=(xs.min() - 0.45, xs.max() + 0.45), ylim=(ys.min() - 0.2, ys.max() + 0.12))
     said = "rank rises to the right, the loss falls downwards; shares of those watched"
     said += f"; {left_out} rarer steps left out" if left_out else ""
+    said += f"\n{graph.slow_downs:,} slow-downs near no saddle are not shown" if graph.slow_downs else ""
     axes.set_title(title)
     figure.text(0.5, 0.005, said, ha="center", va="bottom", fontsize=8, color=GREY)
     return figure

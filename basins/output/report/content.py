@@ -32,6 +32,7 @@ from basins.output.report.tables import (
     tail_table,
     transition_tables,
 )
+from basins.passage import NEAR
 from basins.store.commit import experiment_text
 from basins.summary import CaseSummary
 from basins.summary.reading import Reading
@@ -208,8 +209,9 @@ def _never_met(graph: Transitions) -> str:
     more = f" and {len(graph.never_met) - 8:,} more" if len(graph.never_met) > 8 else ""
     assert graph.bound is not None
     return (
-        f"Strata that no watched trajectory visited: {'; '.join(names)}{more}. Each is visited by less than "
-        f"{graph.bound:.3g} of the law, at 95 % confidence, as far as visits see."
+        f"Saddle strata that no watched trajectory passed: {'; '.join(names)}{more}. Each is passed, at a relative "
+        f"distance of at most {NEAR:g}, by less than {graph.bound:.3g} of the law, at 95 % confidence, as far as "
+        "visits show."
     )
 
 
@@ -236,8 +238,8 @@ def _case_figures(case: CaseEstimate, line: Line, graph: Transitions, flows: Flo
         found.append(
             picture(
                 transitions(graph),
-                "From saddle to saddle: which strata watched trajectories pass, by the nearest stratum at each local "
-                "minimum of the gradient norm.",
+                "From saddle to saddle: which strata watched trajectories pass, at local minima of the gradient norm "
+                f"whose distance is at most {NEAR:g} of the weights about to be grown; the others are slow-downs.",
                 "A graph of strata with arrows between them; the shares are in the table above.",
             )
         )

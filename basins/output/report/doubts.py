@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from basins.estimate import CaseEstimate, Estimate
 from basins.estimate.sentences import number, sentence
+from basins.passage import NEAR
 from basins.summary import CaseSummary
 
 if TYPE_CHECKING:
@@ -74,7 +75,7 @@ def doubts(estimate: Estimate, summaries: Sequence[CaseSummary]) -> list[str]:
         "Certification times are ends of steps: the flow passed the level up to a step earlier. Survival is late by "
         "that much, exponents of tails hardly so.",
         "A trajectory is stopped once its limit is proved. Which saddles it passed is known up to there alone, and of "
-        "watched trajectories only.",
+        f"watched trajectories only; what counts as passing, a distance of at most {NEAR:g}, is a convention.",
     ]
 
 

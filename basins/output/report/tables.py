@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from basins.estimate import CaseEstimate, Estimate
 from basins.estimate.sentences import at_least, at_most, modes_text, number, widths_text
+from basins.passage import NEAR
 from basins.summary import CaseSummary
 from basins.summary.survival import Survival
 from basins.summary.tails import Fit, Tails, p_said, p_text
@@ -203,16 +204,15 @@ def transition_tables(graph: Transitions) -> list[Table]:
                 f"{_time(row['dwell_5'])}, {_time(row['dwell_50'])}, {_time(row['dwell_95'])}",
                 f"{row['closest']:.3g}",
                 f"{row['closest_median']:.3g}",
-                f"{row['excess_median']:.3g}",
+                f"{row['least_norm']:.3g}",
             )
             for row in _records(strata.head(LISTED))
         ]
         columns = (
             "stratum", "trajectories", "share", "stays", "cut by censoring", "dwell time: 5, 50, 95 %",
-            "least |grad L|",
-            "median", "median excess loss",
+            "least distance", "median", "least |grad L|",
         )  # fmt: skip
-        caption = "Strata on the way. Excess loss: |L - L(S)| at the closest approach, in units of ½ Σ σ²"
+        caption = f"Saddles passed on the way: distances relative to the weights about to be grown, at most {NEAR:g}"
         found.append(Table(caption, columns, met))
     increments = ", ".join(f"{step:+d}: {count:,}" for step, count in graph.rank_increments.items())
     steps = [
