@@ -15,12 +15,9 @@ from basins.classification.verdict import VERDICTS, Verdict
 from basins.experiment import Case, Experiment
 from basins.experiment.pilot import timed_batches
 from basins.integrators import engine_of
-from basins.landscapes.deep_linear.certificates import ShapeVerdict, can_test, certify
+from basins.landscapes.deep_linear.certificates import CertifiedShare, ShapeVerdict, can_test, certified_share
 from basins.landscapes.deep_linear.strata import Stratum
 from basins.store import parquet, rows
-
-STARTS = 1_000
-"""Starts on which the certificates of t = 0 are tried."""
 
 SAMPLE = (1, 4, 15)
 """Trajectories integrated for the cost: 20, in batches, so that slow ones can be cut short."""
@@ -50,17 +47,15 @@ class Cost:
 
 @dataclass(frozen=True)
 class Description:
-    """One case. certified: of `starts` starts, those certified global at t = 0 (theory.md 3b to 3d); testing: those
-    to which a saddle without negative curvature is left (3a to 3e), so that their limits test the conjecture.
+    """One case. at_start: how many of its first starts are certified global at t = 0, and by which argument; its
+    `testing` are those to which a saddle without negative curvature is left, so that their limits test the conjecture.
 
     notes: the engine's, on this shape.
     """
 
     case: Case
     strata: tuple[Stratum, ...]
-    starts: int
-    certified: int
-    testing: int
+    at_start: CertifiedShare
     shape: ShapeVerdict
     notes: tuple[str, ...]
     cost: Cost
@@ -69,16 +64,12 @@ class Description:
 def describe(experiment: Experiment, case: Case) -> Description:
     """All that is known of a case of the experiment without running it."""
     problem = case.problem
-    starts = laws.starts(problem, case.law, experiment.seed, 0)[:STARTS]
     strata = problem.strata()
     listed = tuple(strata[:STRATA]) if strata.listable else ()
-    proved = certify(problem, starts)
     return Description(
         case=case,
         strata=listed,
-        starts=len(starts),
-        certified=int(proved.start.global_minimum.sum()),
-        testing=int(proved.nonstrict_ranks.any(axis=-1).sum()),
+        at_start=certified_share(problem, case.law, experiment.seed, delta=case.settings.delta),
         shape=can_test(problem.widths),
         notes=_notes(case),
         cost=sample_cost(experiment, case),

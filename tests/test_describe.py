@@ -5,13 +5,14 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from basins import describe as described
 from basins.describe import Cost, PlannedCase, describe, plan, sample_cost
 from basins.experiment import Experiment
 from basins.integrators import engine_of
-from basins.landscapes.deep_linear.certificates import at_start
+from basins.landscapes.deep_linear.certificates import certify
 from basins.landscapes.deep_linear.problem import Problem
 from basins.laws import starts
 from basins.output.console.description import wall
@@ -35,22 +36,23 @@ def tiny(hidden: list[int], sigma: list[float], trajectories: int = 3000) -> Exp
 
 def test_the_share_certified_at_t_0_is_that_of_the_first_starts() -> None:
     of = tiny([2, 2], [2.0, 1.0])
-    found = describe(of, of.cases[0])
-    first = starts(of.cases[0].problem, of.cases[0].law, 3, 0)[:1000]
-    assert found.starts == 1000
-    assert found.certified == int(at_start(of.cases[0].problem, first).global_minimum.sum())
-    assert 0 < found.certified < 1000
+    found, problem, law = describe(of, of.cases[0]), of.cases[0].problem, of.cases[0].law
+    first = np.concatenate([starts(problem, law, 3, block) for block in range(10)])[:10_000]
+    proved = certify(problem, first)
+    assert found.at_start.starts == 10_000
+    assert found.at_start.certified == int(proved.global_minimum.sum())
+    assert 0 < found.at_start.certified < 1000
     assert found.shape.can_test
-    # 63 % of Gaussian draws have both C_j indefinite (theory.md 3e); the level excludes nothing more of these.
-    assert found.testing == int((at_start(of.cases[0].problem, first).nonstrict_least_rank < 2).sum())
-    assert 580 < found.testing < 690
+    # 63 % of Gaussian draws have both C_j indefinite (theory.md 3e); the level excludes few of these.
+    assert found.at_start.testing == int(proved.nonstrict_ranks.any(axis=-1).sum())
+    assert 6200 < found.at_start.testing < 6500
 
 
 def test_a_wide_layer_is_certified_and_cannot_test() -> None:
     of = tiny([3], [2.0, 1.0])  # H = 1, d_1 = d_x + d_y - 1 (theory.md 3c)
     found = describe(of, of.cases[0])
-    assert found.certified == 1000
-    assert found.testing == 0
+    assert found.at_start.certified == found.at_start.rank == 10_000
+    assert found.at_start.testing == 0
     assert not found.shape.can_test
 
 

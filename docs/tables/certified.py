@@ -6,18 +6,15 @@ python docs/tables/certified.py        (a few minutes; sklearn:digits needs the 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-
-from basins import Problem, certify
+from basins import Problem
 from basins.experiment import load
-from basins.landscapes.deep_linear.certificates import can_test, paper_rate
-from basins.laws import BLOCK, Gaussian, starts
+from basins.landscapes.deep_linear.certificates import STARTS, CertifiedShare, can_test, certified_share
+from basins.laws import Gaussian
 
 ROOT = Path(__file__).parents[2]
-DRAWS, SEED = 10_000, 1
+DRAWS, SEED = STARTS, 1
 SCALES = (0.1, 0.5, 1.0, 2.0)
 RATIOS = (4.0, 2.0, 0.5, 0.25)
 SIGMA = (2.0, 1.1, 0.4)
@@ -30,40 +27,9 @@ SHAPES = [
 EXAMPLES = ("iris", "wine", "diabetes", "digits")
 
 
-@dataclass
-class Counts:
-    """Of `draws` starts, those certified by Proposition 2, by the rate, by the ranks, by rate or ranks, with the level
-    as well; and those to which no non-strict saddle is left."""
-
-    draws: int = 0
-    paper: int = 0
-    rate: int = 0
-    rank: int = 0
-    invariants: int = 0
-    total: int = 0
-    no_nonstrict: int = 0
-
-
-def count(problem: Problem, scale: float | tuple[float, ...], draws: int = DRAWS) -> Counts:
+def count(problem: Problem, scale: float | tuple[float, ...], draws: int = DRAWS) -> CertifiedShare:
     """What is certified of a law's first draws."""
-    counts = Counts()
-    for block in range(-(-draws // BLOCK)):
-        W = starts(problem, Gaussian(scale), SEED, block)[: draws - block * BLOCK]
-        found = certify(problem, W)
-        counts.draws += len(W)
-        counts.paper += int((paper_rate(problem, W) > 0).sum())
-        counts.rate += int(found.start.by_rate.sum())
-        counts.rank += int(found.start.by_rank.sum())
-        counts.invariants += int(found.start.global_minimum.sum())
-        counts.total += int(found.global_minimum.sum())
-        counts.no_nonstrict += int((found.start.global_minimum | ~nonstrict_left(found)).sum())
-    return counts
-
-
-def nonstrict_left(found) -> np.ndarray:
-    """Starts to which the invariants leave a rank at which saddles may be non-strict."""
-    left: np.ndarray = found.start.nonstrict_least_rank < found.d_y
-    return left
+    return certified_share(problem, Gaussian(scale), SEED, draws)
 
 
 def problem_of(widths: Sequence[int]) -> Problem:
@@ -86,7 +52,8 @@ def percent(part: int, of: int) -> str:
 def row_by_scale(problem: Problem, name: str, draws: int = DRAWS) -> str:
     """A line of the first table."""
     by_scale = [count(problem, scale, draws) for scale in SCALES]
-    of = sum(counts.draws for counts in by_scale)
+    of = sum(counts.starts for counts in by_scale)
+    strict = sum(counts.starts - counts.testing for counts in by_scale)
 
     def pooled(field: str) -> str:
         return percent(sum(getattr(counts, field) for counts in by_scale), of)
@@ -97,8 +64,9 @@ def row_by_scale(problem: Problem, name: str, draws: int = DRAWS) -> str:
         pooled("rate"),
         pooled("rank"),
         pooled("invariants"),
-        *(percent(counts.total, counts.draws) for counts in by_scale),
-        "all strict" if problem.H == 1 else pooled("no_nonstrict") if problem.H == 2 else "",
+        *(percent(counts.level, counts.starts) for counts in by_scale),
+        *(percent(counts.certified, counts.starts) for counts in by_scale),
+        "all strict" if problem.H == 1 else percent(strict, of) if problem.H == 2 else "",
         "yes" if can_test(problem.widths).can_test else "no",
     ]
     return line(cells)
@@ -109,7 +77,7 @@ def row_by_ratio(problem: Problem, name: str, draws: int = DRAWS) -> str:
     cells = [name]
     for ratio in RATIOS:
         counts = count(problem, layer_scales(problem, ratio), draws)
-        cells += [percent(counts.paper, counts.draws), percent(counts.invariants, counts.draws)]
+        cells += [percent(counts.paper, counts.starts), percent(counts.invariants, counts.starts)]
     return line(cells)
 
 
@@ -126,8 +94,9 @@ def problems() -> list[tuple[Problem, str]]:
 
 TEXT = """# What is certified at t = 0
 
-Shares in per cent of Gaussian draws whose limit `basins.certify` proves to be a global minimum before any integration.
-Made by
+Shares in per cent of Gaussian draws whose limit `basins.certify` proves to be a global minimum before any integration:
+the numbers of `certificates.certified_share`, from which `basins describe`, `basins plot certified` and the report take
+theirs. Made by
 
     python docs/tables/certified.py
 
@@ -138,21 +107,21 @@ in the pooled columns and 0.5 in the others; 0 and 100 stand for none and all of
 ## By shape and scale
 All layers have the same scale. The invariants are of degree two in W, so a common scale changes no sign of an
 eigenvalue: what they prove has the same share at every scale (a rate goes like scale^(2 H)), and the columns up to
-"3b-3d" are pooled over the four scales. The loss level knows the scale, and adds what the columns by scale show: much
-for d_y = 1, where any fit of the right sign is below it, and nearly nothing for more targets.
+"3b-3d" are pooled over the four scales. The loss level knows the scale: it proves much for d_y = 1, where any fit of
+the right sign is below it, and nearly nothing for more targets. Each argument is counted whatever the others say.
 
 - **Prop. 2**: the paper's product of lam_d(C_j) is positive. **3b**: the two-sided rate ([theory.md](theory.md)).
 - **3c, 3d**: the ranks that the C_j force exclude every rank below d_y. **3b-3d**: either.
-- **0.1 to 2**: 3b-3d or the loss level (3a), at this scale.
-- **no non-strict**: certified, or for H = 2 every rank at which a saddle may be non-strict is excluded (3e). Of these
-  almost every one goes to a global minimum, since strict saddles attract almost none. The rest are the draws with which
-  such a shape tests the conjecture.
+- **3a at 0.1 to 2**: the loss level alone, at this scale. **all at 0.1 to 2**: certified, by any of these.
+- **no non-strict**: certified, or for H = 2 every rank at which a saddle may be non-strict is excluded (3e), pooled. Of
+  these almost every one goes to a global minimum, since strict saddles attract almost none. The rest are the draws with
+  which such a shape tests the conjecture.
 - **open**: whether runs of this shape can test the conjecture (`certificates.can_test`).
 
 ![Share certified at t = 0 by scale, for six shapes](pictures/certified.png)
 
-| widths | Prop. 2 | 3b | 3c, 3d | 3b-3d | 0.1 | 0.5 | 1 | 2 | no non-strict | open |
-|---|---|---|---|---|---|---|---|---|---|---|
+| widths | Prop. 2 | 3b | 3c, 3d | 3b-3d | 3a at 0.1 | 0.5 | 1 | 2 | all at 0.1 | 0.5 | 1 | 2 | no non-strict | open |
+|---|---|---|---|---|---|---|---|---|---|---|---|---|---|---|
 {by_scale}
 
 ## By the ratio of scales from layer to layer

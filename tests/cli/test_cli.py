@@ -210,7 +210,8 @@ def test_describe(home: Path) -> None:
         "distinct singular values of Ybar yes smallest gap 1",
         "1 {} 0 2.5 2 {1} 1 2 3 {0} 1 0.5 4 {0,1} 2 0",
         "This shape can test the conjecture",
-        "certified global at t = 0 (theory.md 3b to 3d): ",
+        "certified global at t = 0: ",
+        "by the rate (theory.md 3b) ",
         "left to test the conjecture, a saddle without negative curvature not being excluded (3a to 3e): ",
         "evaluations (mean of 20: 20 minimum, 0 saddle, 0 censored)",
         "the case: 40 trajectories in 1 shard, about",
@@ -231,7 +232,7 @@ def test_one_hidden_layer_has_dimensions_and_indices(tmp_path: Path) -> None:
     assert result.exit_code == 0
     flat = " ".join(result.stdout.split())
     assert "j modes S rank loss dimension unstable 1 {} 0 2.5 0 6" in flat  # d(0) = 0, m_u = d_1 d_y (theory.md 2)
-    assert "1,000 of 1,000 starts, 100 %" in flat
+    assert "10,000 of 10,000 starts, 100 %" in flat
     assert "cannot test the conjecture" in flat
 
 

@@ -24,7 +24,7 @@ from basins.execution.run import run as run_experiment
 from basins.experiment import Experiment
 from basins.integrators.base import Settings
 from basins.output.figures import encoded, form_of, of_run, svg
-from basins.output.figures.certified import certified
+from basins.output.figures.certified import ARGUMENTS, certified
 from basins.output.figures.occupancy import bounds, occupancy
 from basins.output.figures.staircase import Flows, lined, spread, staircase
 from basins.output.figures.style import COLOURS, MARKERS, STYLES, legend_below, page, power_of_ten, shortened
@@ -80,7 +80,7 @@ def test_every_figure_says_how_many_it_is_of(run: Run) -> None:
         "survival": "gaussian (N = 2,000)",
         "drift": "gaussian (2,000)",
         "cost": "gaussian (2,000; mean",
-        "certified": "1,000 draws",
+        "certified": "10,000 draws",
     }.items():
         assert wanted in words(of_run.figure_of(run, name)), name
     for name, wanted in {
@@ -219,12 +219,20 @@ def test_the_raw_flow_is_drawn_in_the_targets_coordinates() -> None:
 
 
 def test_certified_shares_have_lines_or_points() -> None:
-    rows = [(shape, scale, 0.5, 100) for shape in ("(2, 2)", "(3, 3)") for scale in (0.1, 1.0)]
-    table = pd.DataFrame(rows, columns=["shape", "scale", "share", "draws"])
-    assert "100 draws a point" in words(certified(table))
+    rows = [(shape, scale, 0.5, 0.3, 0.1, 0.2, 100) for shape in ("(2, 2)", "(3, 3)") for scale in (0.1, 1.0)]
+    table = pd.DataFrame(rows, columns=["shape", "scale", *ARGUMENTS, "draws"])
+    drawn = certified(table)
+    assert "100 draws a point" in words(drawn)
+    assert [axes.get_title(loc="left") for axes in drawn.axes] == list(ARGUMENTS.values())
+    heights = [float(axes.lines[0].get_ydata()[0]) for axes in drawn.axes]
+    assert heights == [0.5, 0.3, 0.1, 0.2]
     assert "no shape" in words(certified(table.head(0)))
     table["scale"] = [f"gaussian, scale {scale}, draw full" for scale in table["scale"]]  # words make points
-    assert "(100 draws, 95 %)" in words(certified(table))
+    drawn = certified(table, left_out=3)
+    assert "(100 draws, 95 %)" in words(drawn)
+    assert "the first 4 of 7 cases" in words(drawn)
+    for name in ARGUMENTS.values():
+        assert name in words(drawn)
 
 
 def test_a_sweep_over_scales_makes_lines_whatever_the_cases_are_called(tmp_path: Path) -> None:
@@ -238,10 +246,11 @@ def test_a_sweep_over_scales_makes_lines_whatever_the_cases_are_called(tmp_path:
     sweep = { "network.hidden" = [[2], [3]], "law.scale" = [0.1, 0.5] }
     """
     run = basins.run(Experiment.from_toml(text, tmp_path), tmp_path / "run", on="inline")
-    shares = of_run.certified_shares(run)
+    shares, left_out = of_run.certified_shares(run)
+    assert left_out == 0
     assert shares["shape"].tolist() == ["2-2-2"] * 2 + ["2-3-2"] * 2
     assert shares["scale"].tolist() == [0.1, 0.5] * 2
-    assert "1,000 draws a point" in words(certified(shares))
+    assert "10,000 draws a point" in words(certified(shares))
 
 
 def test_nothing_to_draw_is_said(tmp_path: Path) -> None:

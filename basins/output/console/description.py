@@ -10,6 +10,7 @@ from basins.describe import Description, PlannedCase
 from basins.estimate import law_text
 from basins.estimate.sentences import widths_text
 from basins.experiment import Experiment
+from basins.landscapes.deep_linear.certificates import CertifiedShare
 from basins.output.console.screen import columns, counted, duration, heading, indented, paragraph, shortened, size
 
 
@@ -102,6 +103,10 @@ def _problem(out: Console, experiment: Experiment, one: Description) -> None:
     out.print()
 
 
+def _of(part: int, found: CertifiedShare) -> str:
+    return f"{part:,} of {found.starts:,} starts, {100 * part / found.starts:.3g} %"
+
+
 def _case(out: Console, experiment: Experiment, one: Description, workers: int) -> None:
     case, cost = one.case, one.cost
     heading(out, case.name, f"case {case.key}, {law_text(case.law)}{', null' if case.law.null else ''}")
@@ -113,16 +118,17 @@ def _case(out: Console, experiment: Experiment, one: Description, workers: int) 
     )
     for note in one.notes:
         paragraph(out, note)
+    found = one.at_start
     paragraph(
         out,
-        f"certified global at t = 0 (theory.md 3b to 3d): {one.certified:,} of {one.starts:,} starts, "
-        f"{100 * one.certified / one.starts:.3g} %",
+        f"certified global at t = 0: {_of(found.certified, found)}; by the rate (theory.md 3b) {found.rate:,}, by the "
+        f"ranks (3c, 3d) {found.rank:,}, by the loss level (3a) {found.level:,}, each whatever the others say",
     )
     if one.shape.can_test and not case.law.null:
         paragraph(
             out,
             "left to test the conjecture, a saddle without negative curvature not being excluded (3a to 3e): "
-            f"{one.testing:,} of {one.starts:,} starts, {100 * one.testing / one.starts:.3g} %",
+            f"{_of(found.testing, found)}",
         )
     verdicts = ", ".join(f"{count} {name}" for name, count in cost.verdicts.items())
     paragraph(

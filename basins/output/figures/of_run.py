@@ -12,9 +12,9 @@ from basins import laws
 from basins.errors import ArgumentError
 from basins.estimate import law_text
 from basins.estimate.sentences import widths_text
-from basins.landscapes.deep_linear.certificates import certify
+from basins.landscapes.deep_linear.certificates import certified_share
 from basins.laws import BLOCK
-from basins.output.figures.certified import certified
+from basins.output.figures.certified import ARGUMENTS, ROWS, certified
 from basins.output.figures.health import cost, drift
 from basins.output.figures.occupancy import bounds, occupancy
 from basins.output.figures.staircase import Flows, staircase
@@ -37,9 +37,6 @@ if TYPE_CHECKING:
 
 SAMPLE = 12
 """Trajectories of a case that are integrated again for the staircase: its first."""
-
-STARTS = 1000
-"""Starts on which the certificates of t = 0 are tried."""
 
 
 def of_loss(read: Reading, case: str | None = None) -> Figure:
@@ -90,11 +87,12 @@ def of_visits(read: Reading, case: str | None = None) -> Figure:
 
 def of_certified(read: Reading, case: str | None = None) -> Figure:
     """The share of each case's starts that is certified at t = 0."""
-    return certified(certified_shares(read.run, case))
+    return certified(*certified_shares(read.run, case))
 
 
-def certified_shares(run: Run, case: str | None = None) -> pd.DataFrame:
-    """By case whose law has a density: shape, scale, share and draws, of its first starts.
+def certified_shares(run: Run, case: str | None = None) -> tuple[pd.DataFrame, int]:
+    """By case whose law has a density: shape, scale, the shares certified by any argument and by each, and draws, of
+    its first starts; and how many cases are left out of that, beyond those that a figure has room for.
 
     Where the cases are Gaussian and told apart by widths and scale, shape is the widths and scale a number, so that a
     sweep over scales makes lines; else shape is the case's name with them, and scale the law in words.
@@ -105,12 +103,14 @@ def certified_shares(run: Run, case: str | None = None) -> pd.DataFrame:
     lines = len(set(widths)) < len(cases) == len(set(zip(widths, scales, strict=True)))
     lines = lines and all(isinstance(scale, float) for scale in scales)
     rows = []
-    for one, shape, scale in zip(cases, widths, scales, strict=True):
-        starts = laws.starts(one.problem, one.law, run.manifest.seed, 0)[:STARTS]
-        share = float(certify(one.problem, starts).global_minimum.mean())
+    room = len(cases) if lines else ROWS
+    for one, shape, scale in list(zip(cases, widths, scales, strict=True))[:room]:
+        found = certified_share(one.problem, one.law, run.manifest.seed, delta=one.settings.delta)
         named = (shape, scale) if lines else (f"{shortened(one.name)} {shape}", law_text(one.law))
-        rows.append((*named, share, len(starts)))
-    return pd.DataFrame(rows, columns=["shape", "scale", "share", "draws"])
+        counts = (found.certified, found.rate, found.rank, found.level)
+        rows.append((*named, *(count / found.starts for count in counts), found.starts))
+    table = pd.DataFrame(rows, columns=["shape", "scale", *ARGUMENTS, "draws"])
+    return table, len(cases) - len(rows)
 
 
 def of_drift(read: Reading, case: str | None = None) -> Figure:

@@ -77,6 +77,12 @@ class Certified:
         proved: NDArray[np.bool_] = self.least_rank >= self.d_y
         return proved
 
+    @property
+    def by_level(self) -> NDArray[np.bool_]:
+        """Rows whose limit is a global minimum because the loss is below every saddle's (3a), (N,)."""
+        proved: NDArray[np.bool_] = self.loss_at_most < (1 - self.delta) * (0.5 * self.strata.sigma[-1] ** 2)
+        return proved
+
     def excluded(self, modes: Iterable[int] | int) -> NDArray[np.bool_]:
         """Rows that cannot end on the stratum that fits these modes (positions, or a bitmask), (N,).
 
