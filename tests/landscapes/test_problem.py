@@ -116,7 +116,7 @@ def test_assumptions_are_listed_with_their_numbers():
         ({"sigma": [2.0, -1.0]}, ArgumentError, "above zero"),
         ({"sigma": [np.nan, 1.0]}, ArgumentError, "finite"),
         ({"sigma": [np.inf, 1.0]}, ArgumentError, "finite"),
-        ({"sigma": ["big", "small"]}, ArgumentError, "not a list of numbers"),
+        ({"sigma": ["big", "small"]}, ArgumentError, "not an array of numbers but of text"),
         ({"d_x": 1}, AssumptionError, "Assumption 1: d_x = 1 is below d_y = 2"),
         ({"hidden": (1,)}, AssumptionError, r"Assumption 1: hidden width\(s\) \[1\] below d_y = 2"),
         ({"hidden": (3, 1, 2)}, AssumptionError, "Assumption 1"),

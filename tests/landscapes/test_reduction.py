@@ -152,7 +152,7 @@ def spoiled(array, value):
     [
         (lambda X, Y: (spoiled(X, np.nan), Y), r"X: 1 value\(s\) not finite, the first at row 2, column 1: nan"),
         (lambda X, Y: (X, spoiled(Y, -np.inf)), r"Y: 1 value\(s\) not finite, the first at row 2, column 1: -inf"),
-        (lambda X, Y: (spoiled(X, "red"), Y), "X: not an array of numbers; encode text"),
+        (lambda X, Y: (spoiled(X, "red"), Y), r"X: not an array of numbers: 'red' at \[2, 1\]; encode text"),
         (lambda X, Y: (X, Y[:5]), "X has 9 samples and Y has 5"),
         (lambda X, Y: (X[:1], Y[:1]), "1 sample is no data set"),
         (lambda X, Y: (X[:0], Y[:0]), r"X: shape \(0, 4\)"),

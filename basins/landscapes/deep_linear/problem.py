@@ -9,22 +9,21 @@ import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from basins.errors import ArgumentError, AssumptionError, AssumptionWarning
+from basins.arrays import floats
+from basins.errors import ArgumentError, AssumptionWarning
 from basins.landscapes.base import RestScale
 from basins.landscapes.deep_linear import gradient as gradient_flow
 from basins.landscapes.deep_linear.gradient_code import DeepLinearCode
 from basins.landscapes.deep_linear.reduction import reduce
 from basins.landscapes.deep_linear.strata import Strata
-from basins.rounding import EPS
+from basins.shapes import Flow, check_flow, check_gram, check_spectrum, check_widths, given_spectrum
 
 Array = NDArray[np.float64]
-Flow = Literal["reduced", "raw"]
-FLOWS: tuple[Flow, ...] = ("reduced", "raw")
 
 
 @dataclass(frozen=True)
@@ -86,11 +85,13 @@ class Problem:
         hidden: (d_1, ..., d_H). Rank-deficient X is reduced (Remark 1) and noted in `notes`. Raises DataError, and
         AssumptionError where Assumption 1, 2 or 3 fails; warns AssumptionWarning for tied subset sums (Assumption 4).
         """
-        reduction = reduce(np.asarray(X), np.asarray(Y), standardise=standardise, intercept=intercept)
+        reduction = reduce(X, Y, standardise=standardise, intercept=intercept)
         d_y, d_x = reduction.target.shape
-        widths = _check_widths(d_x, hidden, d_y)
-        _check_spectrum(reduction.sigma, "Ybar")
-        raw = _check_flow(flow) == "raw"
+        widths = check_widths(d_x, hidden, d_y)
+        check_spectrum(reduction.sigma, "Ybar")
+        raw = check_flow(flow) == "raw"
+        if raw:
+            check_gram(reduction.gram_norm, reduction.condition)
         problem = cls(
             widths=widths,
             sigma=reduction.sigma,
@@ -114,24 +115,8 @@ class Problem:
 
         Raises ArgumentError and AssumptionError (1, 3); warns AssumptionWarning for tied subset sums.
         """
-        try:
-            values = np.array(sigma, dtype=np.float64).ravel()
-        except (TypeError, ValueError):
-            raise ArgumentError("not a list of numbers", where="sigma", remedy="give singular values") from None
-        if len(values) == 0 or not np.isfinite(values).all() or (values <= 0).any():
-            raise ArgumentError(
-                f"singular values {values.tolist()} are not all positive and finite",
-                where="sigma",
-                remedy="give at least one, each above zero",
-            )
-        if (np.diff(values) > 0).any():
-            raise ArgumentError(
-                f"singular values {values.tolist()} do not fall",
-                where="sigma",
-                remedy=f"write them in order: {sorted(values.tolist(), reverse=True)}",
-            )
-        _check_spectrum(values, "sigma")
-        widths = _check_widths(d_x, hidden, len(values))
+        values = given_spectrum(sigma)
+        widths = check_widths(d_x, hidden, len(values))
         spectrum = hashlib.sha256(values.tobytes()).hexdigest()
         problem = cls(
             widths=widths,
@@ -254,7 +239,7 @@ class Problem:
 
     def pack(self, layers: Sequence[ArrayLike]) -> Array:
         """The flat state (..., n) of layers (W_1, ..., W_{H+1}). Raises ArgumentError for a layer of another shape."""
-        arrays = [np.asarray(W_j, dtype=np.float64) for W_j in layers]
+        arrays = [floats(W_j, f"pack, layer {j}", remedy="give float64 layers") for j, W_j in enumerate(layers, 1)]
         shapes = tuple(W_j.shape[-2:] for W_j in arrays)
         if shapes != self.shapes:
             raise ArgumentError(f"layers of shapes {shapes}", where="pack", remedy=f"this problem has {self.shapes}")
@@ -262,10 +247,7 @@ class Problem:
 
     def state(self, W: ArrayLike) -> Array:
         """W as float64 of shape (n,) or (N, n). Raises ArgumentError for another shape."""
-        try:
-            state = np.asarray(W, dtype=np.float64)
-        except (TypeError, ValueError):
-            raise ArgumentError("not an array of numbers", where="W", remedy="give a float64 state") from None
+        state = floats(W, "W", remedy="give a float64 state")
         if state.ndim not in (1, 2) or state.shape[-1] != self.n:
             raise ArgumentError(
                 f"a state of shape {state.shape}", where="W", remedy=f"this problem's is ({self.n},) or (N, {self.n})"
@@ -365,7 +347,11 @@ class Problem:
 
 def _sigma_matrix(sigma: Array, d_x: int) -> Array:
     """Sigma_Y = [diag(sigma) 0], shape (d_y, d_x)."""
-    matrix = np.zeros((len(sigma), d_x))
+    try:
+        matrix = np.zeros((len(sigma), d_x))
+    except MemoryError:
+        what = f"a target of {len(sigma)} x {d_x} numbers does not fit in this machine's memory"
+        raise ArgumentError(what, where="d_x", remedy="give smaller widths") from None
     np.fill_diagonal(matrix, sigma)
     return matrix
 
@@ -373,45 +359,3 @@ def _sigma_matrix(sigma: Array, d_x: int) -> Array:
 def _digest(flow: str, widths: tuple[int, ...], source: str) -> str:
     """Names the problem by what it was made from, not by SVD floats, which may differ in the last bit between CPUs."""
     return hashlib.sha256(f"{flow} {widths} {source}".encode()).hexdigest()
-
-
-def _check_flow(flow: str) -> Flow:
-    if flow not in FLOWS:
-        raise ArgumentError(f"unknown flow {flow!r}", where="flow", remedy=f"choose one of {', '.join(FLOWS)}")
-    return flow
-
-
-def _check_widths(d_x: int, hidden: Sequence[int], d_y: int) -> tuple[int, ...]:
-    for width in (d_x, *hidden):
-        if isinstance(width, bool) or not isinstance(width, (int, np.integer)) or width < 1:
-            raise ArgumentError(f"width {width!r}", where="hidden", remedy="widths are whole numbers of at least 1")
-    if len(hidden) == 0:
-        raise ArgumentError("no hidden layer", where="hidden", remedy="give at least one width (H >= 1)")
-    if d_y > 64:
-        raise ArgumentError(
-            f"d_y = {d_y} targets", where="Y", remedy="modes are kept as 64 bits: give at most 64 targets"
-        )
-    if d_x < d_y:
-        raise AssumptionError(
-            f"Assumption 1: d_x = {d_x} is below d_y = {d_y}", where="d_x", remedy=f"give d_x >= {d_y}"
-        )
-    narrow = [int(d) for d in hidden if d < d_y]
-    if narrow:
-        raise AssumptionError(
-            f"Assumption 1: hidden width(s) {narrow} below d_y = {d_y}",
-            where="hidden",
-            remedy=f"make every hidden width at least {d_y}",
-        )
-    return (int(d_x), *(int(d) for d in hidden), int(d_y))
-
-
-def _check_spectrum(sigma: Array, where: str) -> None:
-    gaps = -np.diff(sigma)
-    tied = np.flatnonzero(gaps <= 8 * EPS * sigma[0])
-    if len(tied):
-        i = int(tied[0])
-        raise AssumptionError(
-            f"Assumption 3: singular values {i} and {i + 1} are tied to rounding: {sigma[i]!s} and {sigma[i + 1]!s}",
-            where=where,
-            remedy="perturb the targets, or drop one of the two",
-        )

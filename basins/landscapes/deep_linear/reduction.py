@@ -10,10 +10,13 @@ import hashlib
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
+from basins.arrays import floats
 from basins.errors import AssumptionError, DataError
+from basins.landscapes.deep_linear import precision
 from basins.rounding import EPS
+from basins.shapes import LEAST, MOST
 
 Array = NDArray[np.float64]
 
@@ -40,31 +43,35 @@ class Reduction:
     digest: str
 
 
-def reduce(X: Array, Y: Array, *, standardise: bool = False, intercept: bool = False) -> Reduction:
+def reduce(X: ArrayLike, Y: ArrayLike, *, standardise: bool = False, intercept: bool = False) -> Reduction:
     """Reduce X (n_samples, d_x), Y (n_samples, d_y), scikit-learn's orientation (the transpose of the paper's).
 
-    Directions of X with a singular value at most max(n_samples, d_x) eps s_1 are dropped (Remark 1) and noted.
-    Raises DataError for shapes and values that are not data, AssumptionError (2) for a rank-deficient Ybar.
+    Directions of X with a singular value at most max(n_samples, d_x) eps s_1 are dropped (Remark 1) and noted, and so
+    are digits that rounding costs (precision.py). Raises DataError for shapes and values that are not data,
+    AssumptionError (2) for a rank-deficient Ybar.
     """
     X, Y = _matrix(X, "X"), _matrix(Y, "Y")
     if len(X) != len(Y):
         raise DataError(f"X has {len(X)} samples and Y has {len(Y)}", remedy="give one row of Y for each row of X")
     if len(X) < 2:
         raise DataError(f"{len(X)} sample is no data set", where="X, Y", remedy="give at least two samples")
+    _refuse_squares(Y)
     digest = _digest(X, Y, standardise, intercept)
-    X, notes = _inputs(X, standardise, intercept)
+    X, unit, notes = _inputs(X, standardise, intercept)
     m, d_x = X.shape
     U, s, Vt = np.linalg.svd(X.T, full_matrices=False)  # the paper's X is (d_x, m)
     if s[0] == 0:
         raise DataError("every input is zero", where="X", remedy="give inputs that vary")
     rank = int(np.sum(s > max(m, d_x) * EPS * s[0]))
-    gram_root = U * s
+    with np.errstate(over="ignore"):  # of the raw flow alone, which refuses what is beyond double precision
+        gram_root, gram_norm = U * s * unit, float(s[0] * unit)
     if rank < d_x:
         # W_1 splits orthogonally along the row space of X^T: the part outside never moves, so the flow inside is exact.
-        gram_root = np.diag(s[:rank])
+        gram_root = np.diag(s[:rank]) * unit
         notes.append(f"X has rank {rank} of {d_x} columns ({m} samples): reduced to {rank} input directions (Remark 1)")
     target = Y.T @ Vt[:rank].T
-    least_squares_loss = 0.5 * float(np.sum((Y.T - target @ Vt[:rank]) ** 2))
+    unexplained = Y.T - target @ Vt[:rank]
+    least_squares_loss = 0.5 * float(np.sum(unexplained**2))
     d_y = Y.shape[1]
     if rank < d_y:
         raise AssumptionError(
@@ -76,7 +83,10 @@ def reduce(X: Array, Y: Array, *, standardise: bool = False, intercept: bool = F
     # Ybar is Y projected on the row space: its rounding is relative to Y's size, not to its own.
     tolerance = max(m, d_x) * EPS * max(float(sigma[0]), float(np.linalg.norm(Y)))
     if sigma[-1] <= tolerance:
-        raise _rank_deficient_target(Y, sigma, tolerance)
+        raise _rank_deficient_target(Y, target, sigma, tolerance)
+    along = np.linalg.norm(U_Y.T @ unexplained, axis=1)
+    digits = precision.digits_of_sigma(s[:rank], Vt_Y.T, sigma, along, float(np.linalg.norm(Y)))
+    notes += precision.notes(X, s, rank, digits)
     return Reduction(
         target,
         gram_root,
@@ -84,7 +94,7 @@ def reduce(X: Array, Y: Array, *, standardise: bool = False, intercept: bool = F
         sigma,
         Vt_Y.T,
         least_squares_loss,
-        float(s[0]),
+        gram_norm,
         float(s[0] / s[rank - 1]),
         tuple(notes),
         digest,
@@ -100,29 +110,55 @@ def _digest(X: Array, Y: Array, standardise: bool, intercept: bool) -> str:
     return digest.hexdigest()
 
 
-def _inputs(X: Array, standardise: bool, intercept: bool) -> tuple[Array, list[str]]:
-    """X standardised and with a column of ones, where that is asked for; and what is to be noted of it."""
+def _refuse_squares(Y: Array) -> None:
+    """Raises DataError for targets whose squares, of which the loss is made, double precision does not hold."""
+    largest = float(np.abs(Y).max())
+    if largest > MOST or 0 < largest < LEAST:
+        size = "large" if largest > MOST else "small"
+        raise DataError(
+            f"targets as {size} as {largest:.4g}: the loss is of their squares, which double precision does not hold",
+            where="Y",
+            remedy=f"give them in other units, the largest between {LEAST:g} and {MOST:g}",
+        )
+
+
+def _power_of_two(largest: Array) -> Array:
+    """For each size the power of two of its binade where it is so large or small that squares of it could not be
+    taken; 1 elsewhere. Dividing by it rounds nothing.
+    """
+    out = (largest > 0) & ((largest < LEAST) | (largest > MOST))
+    powers: Array = np.ldexp(1.0, np.where(out, np.frexp(largest)[1] - 1, 0))
+    return powers
+
+
+def _inputs(X: Array, standardise: bool, intercept: bool) -> tuple[Array, float, list[str]]:
+    """X standardised and with a column of ones, where that is asked for, in units of a power of two; and what is to be
+    noted of it.
+    """
     notes: list[str] = []
-    constant = np.ptp(X, axis=0) == 0
+    with np.errstate(over="ignore"):
+        constant = np.ptp(X, axis=0) == 0
+    unit = 1.0
     if standardise:
+        X = X / _power_of_two(np.abs(X).max(axis=0))
         X = (X - X.mean(axis=0)) / np.where(constant, 1.0, X.std(axis=0))
         X[:, constant] = 0.0
+    else:
+        unit = float(_power_of_two(np.abs(X).max()))
+        X = X / unit
     if constant.any():
         notes.append(f"constant input column(s) at position {', '.join(map(str, np.flatnonzero(constant)))}")
     if intercept:
-        X = np.column_stack([X, np.ones(len(X))])
-    return X, notes
+        X = np.column_stack([X, np.full(len(X), 1.0 / unit)])
+    return X, unit, notes
 
 
-def _matrix(array: Array, name: str) -> Array:
-    try:
-        matrix = np.array(array, dtype=np.float64)
-    except (TypeError, ValueError):
-        raise DataError("not an array of numbers", where=name, remedy="encode text columns first") from None
+def _matrix(array: ArrayLike, name: str) -> Array:
+    matrix = floats(array, name, kind=DataError, remedy="encode text columns first").copy()
     if matrix.ndim == 1:
         matrix = matrix[:, None]
     if matrix.ndim != 2 or 0 in matrix.shape:
-        raise DataError(f"shape {np.shape(array)} is not (n_samples, columns)", where=name, remedy="give a 2-d array")
+        raise DataError(f"shape {matrix.shape} is not (n_samples, columns)", where=name, remedy="give a 2-d array")
     bad = np.argwhere(~np.isfinite(matrix))
     if len(bad):
         row, column = bad[0]
@@ -134,7 +170,7 @@ def _matrix(array: Array, name: str) -> Array:
     return matrix
 
 
-def _rank_deficient_target(Y: Array, sigma: Array, tolerance: float) -> AssumptionError:
+def _rank_deficient_target(Y: Array, target: Array, sigma: Array, tolerance: float) -> AssumptionError:
     rank = int(np.sum(sigma > tolerance))
     what = (
         f"Assumption 2: the reduced target Ybar has rank {rank} of d_y = {len(sigma)}: singular values "
@@ -146,6 +182,17 @@ def _rank_deficient_target(Y: Array, sigma: Array, tolerance: float) -> Assumpti
             "one-hot targets sum to one, and inputs that are centred (standardise = true) cannot fit that sum: "
             "set intercept = true, or drop a class (drop_class)"
         )
+    elif _full_in_like_units(Y, target):
+        remedy = "the targets' sizes differ by more than double precision holds: give them in like units"
     else:
         remedy = "drop targets that are combinations of others, or that the inputs cannot explain at all"
     return AssumptionError(what, where="X, Y", remedy=remedy)
+
+
+def _full_in_like_units(Y: Array, target: Array) -> bool:
+    """Whether Ybar (d_y, d_x) has full rank once every target of Y (n_samples, d_y) is of one size."""
+    sizes = np.abs(Y).max(axis=0)
+    if (sizes == 0).any():
+        return False
+    sigma = np.linalg.svd(target / sizes[:, None], compute_uv=False)
+    return bool(sigma[-1] > 1e-6 * sigma[0])

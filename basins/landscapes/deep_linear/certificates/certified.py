@@ -9,6 +9,7 @@ from enum import IntEnum
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from basins.arrays import floats
 from basins.errors import ArgumentError
 from basins.landscapes.deep_linear import gradient
 from basins.landscapes.deep_linear.certificates.batch import Array, Integers, layers_of, unless_nan
@@ -125,7 +126,7 @@ class Certified:
 
     def loss_bound(self, t: ArrayLike) -> Array:
         """L(0) e^{-2 rate t} >= L(t), (N,), for a time t >= 0 or one a row; L(0) at the upper end of its rounding."""
-        bound: Array = self.loss_at_most * np.exp(-2 * self.rate * np.asarray(t, dtype=np.float64))
+        bound: Array = self.loss_at_most * np.exp(-2 * self.rate * floats(t, "t", remedy="give a time, or one a row"))
         return bound
 
 

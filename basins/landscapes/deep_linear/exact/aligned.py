@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import ArrayLike
 
+from basins.arrays import floats
 from basins.errors import ArgumentError
 from basins.landscapes.deep_linear.exact.chain import Chain
 from basins.landscapes.deep_linear.exact.validation import Array, at_times, require
@@ -22,7 +23,7 @@ def balanced(problem: Problem, s0: ArrayLike, t: ArrayLike, gauges: Sequence[Arr
     Q_{H+1} = I, so that every C_j is 0. H = 1: s = sigma / (1 + (sigma / s0 - 1) e^{-2 sigma t}). H > 1: the scalar
     chain with all weights equal.
     """
-    start = np.array(s0, dtype=np.float64)
+    start = floats(s0, "balanced: s0")
     require(problem, "balanced")
     if start.shape != (problem.d_y,) or not (start >= 0).all():
         raise ArgumentError(
@@ -54,7 +55,7 @@ def _gauges(problem: Problem, gauges: Sequence[ArrayLike] | None) -> list[Array]
     d_y = problem.d_y
     if gauges is None:
         gauges = [np.eye(d, d_y) for d in problem.hidden]
-    Q = [np.eye(problem.d_x, d_y), *(np.array(Q_j, dtype=np.float64) for Q_j in gauges), np.eye(d_y)]
+    Q = [np.eye(problem.d_x, d_y), *(floats(Q_j, "balanced: gauges") for Q_j in gauges), np.eye(d_y)]
     if [Q_j.shape for Q_j in Q] != [(d, d_y) for d in problem.widths] or not all(
         np.allclose(Q_j.T @ Q_j, np.eye(d_y), rtol=0, atol=1e-12) for Q_j in Q
     ):

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 import numpy as np
 from numpy.typing import ArrayLike
 
+from basins.arrays import floats
 from basins.errors import ArgumentError
 from basins.landscapes.deep_linear.exact.validation import Array, at_times, one_start, require
 from basins.landscapes.deep_linear.problem import Problem
@@ -128,7 +129,7 @@ def diagonal_start(problem: Problem, modes: Iterable[int], W_1: ArrayLike, W_2: 
     """
     S = sorted(set(modes))
     require(problem, "diagonal_start", problem.H == 1, "H = 1")
-    first, second = np.array(W_1, dtype=np.float64), np.array(W_2, dtype=np.float64)
+    first, second = floats(W_1, "diagonal_start: W_1").copy(), floats(W_2, "diagonal_start: W_2").copy()
     if first.shape != (problem.d_y,) or second.shape != (problem.d_y,) or not set(S) <= set(range(problem.d_y)):
         raise ArgumentError(
             f"modes {S}, diagonals of sizes {first.size} and {second.size}",

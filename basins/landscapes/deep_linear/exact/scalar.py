@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.special import elliprf
 
+from basins.arrays import floats
 from basins.errors import ArgumentError
 from basins.landscapes.deep_linear.exact.chain import Chain, integral
 from basins.landscapes.deep_linear.exact.validation import Array, at_times, one_start, require
@@ -55,7 +56,7 @@ def blow_up_time(sigma: float, v: ArrayLike) -> float:
     negative one, where x first falls to -min v^2; inf where the smallest magnitude is tied and the product not
     positive. For H = 2, F is Carlson's R_F(v_1^2, v_2^2, v_3^2) / sigma (theory.md 6.2; DLMF 19.16.1).
     """
-    w = np.array(v, dtype=np.float64)
+    w = floats(v, "v").copy()
     if w.ndim != 1 or len(w) < 3 or not sigma > 0:
         raise ArgumentError(
             f"sigma = {sigma!r} and {w.size} weights",

@@ -7,6 +7,7 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from basins.arrays import floats
 from basins.errors import ArgumentError
 from basins.landscapes.deep_linear.problem import Problem
 
@@ -15,7 +16,7 @@ Array = NDArray[np.float64]
 
 def at_times(state: Callable[[float], Array], t: ArrayLike) -> Array:
     """The state at t () or at each of t (T,)."""
-    times = np.asarray(t, dtype=np.float64)
+    times = floats(t, "t", remedy="give one finite time or a list, each at least 0")
     if times.ndim > 1 or not (times >= 0).all() or not np.isfinite(times).all():
         raise ArgumentError(
             f"times {times.tolist()}", where="t", remedy="give one finite time or a list, each at least 0"

@@ -1,0 +1,115 @@
+"""What widths, singular values and flows a problem may have, and what is refused of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from basins.arrays import floats
+from basins.errors import ArgumentError, AssumptionError, DataError
+from basins.rounding import EPS
+
+Array = NDArray[np.float64]
+Flow = Literal["reduced", "raw"]
+FLOWS: tuple[Flow, ...] = ("reduced", "raw")
+
+LEAST, MOST = 1e-140, 1e140
+"""Sizes whose squares, and what is 1e-28 of them, double precision still holds: the loss is of squares."""
+
+NUMBERS = 1 << 40
+"""A state of more numbers fits in no machine's memory: 8 TiB."""
+
+
+def given_spectrum(sigma: ArrayLike) -> Array:
+    """Singular values (d_y,) that are positive, fall, are not tied, and whose squares double precision holds."""
+    values = floats(sigma, "sigma", remedy="give a list of singular values").ravel()
+    if len(values) == 0 or not np.isfinite(values).all() or (values <= 0).any():
+        raise ArgumentError(
+            f"singular values {values.tolist()} are not all positive and finite",
+            where="sigma",
+            remedy="give at least one, each above zero",
+        )
+    if (np.diff(values) > 0).any():
+        raise ArgumentError(
+            f"singular values {values.tolist()} do not fall",
+            where="sigma",
+            remedy=f"write them in order: {sorted(values.tolist(), reverse=True)}",
+        )
+    if values[0] > MOST or values[-1] < LEAST:
+        raise ArgumentError(
+            f"singular values from {values[0]:.4g} to {values[-1]:.4g}: the loss is of their squares, which double "
+            "precision does not hold",
+            where="sigma",
+            remedy=f"give them in other units, between {LEAST:g} and {MOST:g}",
+        )
+    check_spectrum(values, "sigma")
+    return values.copy()
+
+
+def check_spectrum(sigma: Array, where: str) -> None:
+    """Raises AssumptionError (3) for singular values that are tied to rounding."""
+    gaps = -np.diff(sigma)
+    tied = np.flatnonzero(gaps <= 8 * EPS * sigma[0])
+    if len(tied):
+        i = int(tied[0])
+        raise AssumptionError(
+            f"Assumption 3: singular values {i} and {i + 1} are tied to rounding: {sigma[i]!s} and {sigma[i + 1]!s}",
+            where=where,
+            remedy="perturb the targets, or drop one of the two",
+        )
+
+
+def check_gram(gram_norm: float, condition: float) -> None:
+    """Raises DataError where X X^T, which the raw flow keeps, is beyond double precision."""
+    if gram_norm > MOST or gram_norm / condition < LEAST:
+        raise DataError(
+            f"singular values of X from {gram_norm:.4g} to {gram_norm / condition:.4g}: the raw flow is of their "
+            "squares, which double precision does not hold",
+            where="X",
+            remedy='give X in other units, or standardise = true, or flow = "reduced"',
+        )
+
+
+def check_flow(flow: str) -> Flow:
+    """The flow of this name. Raises ArgumentError for another."""
+    if flow not in FLOWS:
+        raise ArgumentError(f"unknown flow {flow!r}", where="flow", remedy=f"choose one of {', '.join(FLOWS)}")
+    return flow
+
+
+def check_widths(d_x: int, hidden: Sequence[int], d_y: int) -> tuple[int, ...]:
+    """(d_x, d_1, ..., d_H, d_y) as whole numbers. Raises ArgumentError, and AssumptionError (1) for narrow layers."""
+    if isinstance(hidden, (int, np.integer)):
+        raise ArgumentError(f"{hidden} is no list", where="hidden", remedy=f"give a list of widths: ({hidden},)")
+    for width in (d_x, *hidden):
+        if isinstance(width, bool) or not isinstance(width, (int, np.integer)) or width < 1:
+            raise ArgumentError(f"width {width!r}", where="hidden", remedy="widths are whole numbers of at least 1")
+    if len(hidden) == 0:
+        raise ArgumentError("no hidden layer", where="hidden", remedy="give at least one width (H >= 1)")
+    if d_y > 64:
+        raise ArgumentError(
+            f"d_y = {d_y} targets", where="Y", remedy="modes are kept as 64 bits: give at most 64 targets"
+        )
+    if d_x < d_y:
+        raise AssumptionError(
+            f"Assumption 1: d_x = {d_x} is below d_y = {d_y}", where="d_x", remedy=f"give d_x >= {d_y}"
+        )
+    narrow = [int(d) for d in hidden if d < d_y]
+    if narrow:
+        raise AssumptionError(
+            f"Assumption 1: hidden width(s) {narrow} below d_y = {d_y}",
+            where="hidden",
+            remedy=f"make every hidden width at least {d_y}",
+        )
+    widths = (int(d_x), *(int(d) for d in hidden), int(d_y))
+    numbers = sum(rows * columns for rows, columns in zip(widths[1:], widths[:-1], strict=True))
+    if numbers > NUMBERS:
+        raise ArgumentError(
+            "a state of more than 2^40 numbers",
+            where="d_x" if d_x >= max(hidden) else "hidden",
+            remedy="give smaller widths: it has to fit in memory",
+        )
+    return widths
