@@ -1,58 +1,77 @@
 """Data in: a table of an experiment's [data] -> X (n_samples, d_x), Y (n_samples, d_y), and what they are in
 words.
 
-Sources: a file (CSV, Parquet, NPZ, by its suffix), `gaussian` (random X and Y from a seed of its own) and
-`sklearn:NAME` (scikit-learn's bundled data sets, extra `data`; nothing is downloaded). Nothing is filled in,
-dropped or scaled in silence: a value that is missing, not finite or not a number is refused with its row
-(counted from 1, the header not counted) and column.
-
-A target that is a class (text, boolean or categorical) becomes one column a class, in sorted order, 1 where
-the sample is of it; a target of numbers is a number. pandas and scikit-learn are imported where they are
-needed.
+Sources: a file (files.py; docs/data.md says what is read as what), `gaussian` (random X and Y from a seed of its own)
+and `sklearn:NAME` (scikit-learn's bundled data sets, extra `data`; nothing is downloaded). Nothing is filled in,
+dropped or scaled in silence: a value that is missing, not finite or not a number is refused with its row (counted from
+1, the header not counted) and column, and what was found out about the file is said.
 """
 
 from __future__ import annotations
 
-import csv
 import hashlib
-import warnings
-import zipfile
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
+import pyarrow as pa
 from numpy.typing import NDArray
 
 from basins.errors import DataError, nearest
+from basins.experiment import columns, numerals
+from basins.experiment.columns import Column, Made, shown
+from basins.experiment.files import CSV, Table, located, refuse_absent, suffix_of, table_of
+from basins.experiment.numerals import Marks
 from basins.random.normals import centred_uniforms, normals
 
-if TYPE_CHECKING:
-    import pandas as pd
-
 Array = NDArray[np.float64]
-SUFFIXES = (".csv", ".parquet", ".npz")
 SKLEARN = ("breast_cancer", "diabetes", "digits", "iris", "linnerud", "wine")
 GAUSSIAN_STREAM = int.from_bytes(hashlib.sha256(b"basins: gaussian data").digest()[:8], "big")
 """The Philox word of random data: no case's stream key but by a 2^-64 accident."""
 
+CSV_ONLY = ("separator", "decimal", "thousands", "encoding")
+"""Keys of [data] that say how a CSV file is written."""
+
 
 class Data(NamedTuple):
-    """X (n_samples, d_x), Y (n_samples, d_y), and one line that says what they are."""
+    """X (n_samples, d_x), Y (n_samples, d_y), one line that says what they are, and how they were read, a line each."""
 
     X: Array
     Y: Array
     description: str
+    reading: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What [data] says of how its file is to be read; None: what the file says, or looks like.
+
+    index: columns to leave out, none of them if False.
+    """
+
+    categorical: Sequence[str] = ()
+    separator: str | None = None
+    decimal: str | None = None
+    thousands: str | None = None
+    encoding: str | None = None
+    index: str | Sequence[str] | Literal[False] | None = None
 
 
 def load(table: Mapping[str, Any], base: Path) -> Data:
     """The data of a validated [data] table; a relative path is relative to `base`. Raises DataError.
 
-    Keys: path, inputs, targets, drop_class | source = "gaussian", samples, d_x, d_y, seed | source =
+    Keys: path, inputs, targets, drop_class and `Reading`'s | source = "gaussian", samples, d_x, d_y, seed | source =
     "sklearn:NAME", drop_class.
     """
     if "path" in table:
-        return read(base / str(table["path"]), table.get("inputs"), table.get("targets"), table.get("drop_class"))
+        reading = Reading(**{key: table[key] for key in (one.name for one in fields(Reading)) if key in table})
+        text = str(table["path"])
+        path = located(base, text)
+        data = read(path, table.get("inputs"), table.get("targets"), table.get("drop_class"), reading)
+        home = (f"{text} is {path}",) if text.startswith("~") else ()
+        return data._replace(reading=(*home, *data.reading))
     source = str(table["source"])
     if source == "gaussian":
         return gaussian(table["samples"], table["d_x"], table["d_y"], table["seed"])
@@ -64,40 +83,63 @@ def read(
     inputs: Sequence[str] | None = None,
     targets: Sequence[str] | None = None,
     drop_class: str | None = None,
+    reading: Reading | None = None,
 ) -> Data:
-    """X and Y of a file's columns; `inputs` None: every column that is no target. In an NPZ file the names
+    """X and Y of a file's columns; `inputs` None: every column that is no target and no index. In an NPZ file the names
     are arrays', X and Y if not given.
 
     drop_class: a class that gets no column.
     """
-    where = str(path)
-    if path.suffix.lower() not in SUFFIXES:
-        raise DataError(f"unknown format {path.suffix!r}", where=where, remedy=f"give one of {', '.join(SUFFIXES)}")
-    if not path.is_file():
-        what = "a folder, not a file" if path.is_dir() else "no such file"
-        raise DataError(what, where=where, remedy="a path is relative to the experiment's file")
-    if path.suffix.lower() == ".npz":
-        table, inputs, targets = _read_npz(path, inputs or ["X"], targets or ["Y"])
-    else:
-        table = _read_table(path)
-    if targets is None:
+    reading = reading or Reading()
+    refuse_absent(path)
+    where, npz = str(path), suffix_of(path) == ".npz"
+    _refuse_keys(reading, suffix_of(path))
+    if npz:
+        inputs, targets = inputs or ["X"], targets or ["Y"]
+    index = (
+        None if reading.index is None else [reading.index] if isinstance(reading.index, str) else reading.index or []
+    )
+    for key, names in (
+        ("inputs", inputs),
+        ("targets", targets),
+        ("categorical", reading.categorical),
+        ("index", index),
+    ):
+        _refuse_twice(names or (), key)
+    if not targets:
         raise DataError("no target column named", where=where, remedy="set targets to one or more columns")
-    table.columns = columns = [str(name) for name in table.columns]
-    _refuse_twins(columns, where)
-    for name in (*(inputs or ()), *targets):
-        if name not in columns:
-            raise DataError(f"no column {name!r}", where=where, remedy=nearest(name, columns))
-    chosen = [name for name in columns if name not in targets] if inputs is None else list(inputs)
-    both = [name for name in chosen if name in targets]
-    if both:
-        raise DataError(f"column {both[0]!r} is input and target", where=where, remedy="take it out of one")
-    if not chosen or not targets:
-        raise DataError("no column left to be input or target", where=where, remedy="name inputs and targets")
-    if len(table) == 0:
+    named = [*(inputs or ()), *targets]
+    table = table_of(path, named if npz else [*named, *reading.categorical], reading.separator, reading.encoding)
+    if inputs is not None:
+        inputs = [part for name in inputs for part in table.groups.get(name, [name])]
+    targets = [part for name in targets for part in table.groups.get(name, [name])]
+    categorical = [part for name in reading.categorical for part in table.groups.get(name, [name])]
+    for name in (*(inputs or ()), *targets, *categorical, *(index or ())):
+        if name not in table.columns:
+            raise DataError(f"no column {name!r}", where=where, remedy=_known(name, table))
+    left_out = _left_out(table, index, [*(inputs or ()), *targets, *categorical], where)
+    chosen = [one for one in table.columns if one not in (*targets, *left_out)] if inputs is None else inputs
+    _refuse_roles(chosen, targets, categorical, where)
+    if table.rows == 0:
         raise DataError("no rows", where=where, remedy="give at least two samples")
-    X = np.column_stack([_numbers(table[name], name, where) for name in chosen])
-    Y, names = _targets(table, targets, drop_class, where)
-    return Data(X, Y, f"{path.name}: {_count(X)}, {_list('inputs', chosen)}, {_list('targets', names)}")
+
+    def column(name: str) -> Column:
+        tagged = name in table.categories
+        return Column(name, table.columns[name], f"{where}, column {name!r}", table.text, name in categorical, tagged)
+
+    marks = _marks(table, [column(name) for name in (*chosen, *targets)], reading)
+    made = [columns.made_of(column(name), "input", marks) for name in chosen]
+    X, Y = _joined(made), _targets([column(name) for name in targets], drop_class, marks, where)
+    index_names = ", ".join(repr(name) if name else "the first column, which has no name," for name in left_out)
+    left = [f"{index_names} left out as an index"] if left_out else []
+    what = f"{path.name}: {_count(X.matrix)}, {_list('inputs', X.names)}, {_list('targets', Y.names)}"
+    how = f"read with {', '.join(table.said)}" if table.text else "read with the file's own types"
+    return Data(
+        X.matrix,
+        Y.matrix,
+        "; ".join((what, *table.unusual, *left, *X.notes, *Y.notes)),
+        (how, *table.reading, *X.reading, *Y.reading),
+    )
 
 
 def gaussian(samples: int, d_x: int, d_y: int, seed: int) -> Data:
@@ -117,187 +159,141 @@ def sklearn_data(name: str, drop_class: str | None = None) -> Data:
         from sklearn import datasets
     except ImportError:
         raise DataError("scikit-learn is not installed", where=where, remedy="pip install 'ovf-basins[data]'") from None
-    import pandas as pd
-
     options = {"scaled": False} if name == "diabetes" else {}
     bunch = getattr(datasets, f"load_{name}")(**options)
     X = np.asarray(bunch.data, dtype=np.float64)
     if "target_names" in bunch and np.ndim(bunch.target) == 1:
         classes = [str(one) for one in bunch.target_names]
-        table = pd.DataFrame({"class": [classes[k] for k in bunch.target]})
+        values = {"class": pa.array([classes[k] for k in bunch.target])}
     else:
         target = np.asarray(bunch.target, dtype=np.float64).reshape(len(X), -1)
-        table = pd.DataFrame(target, columns=list(bunch.get("target_names", ["target"])))
-    Y, names = _targets(table, list(table.columns), drop_class, where)
-    return Data(X, Y, f"{where}: {_count(X)}, {X.shape[1]} inputs, {_list('targets', names)}")
+        values = dict(zip(bunch.get("target_names", ["target"]), map(pa.array, target.T.copy()), strict=True))
+    targets = [
+        Column(name, pa.chunked_array([one]), f"{where}, column {name!r}", categorical=name == "class")
+        for name, one in values.items()
+    ]
+    Y = _targets(targets, drop_class, Marks(), where)
+    return Data(X, Y.matrix, f"{where}: {_count(X)}, {X.shape[1]} inputs, {_list('targets', Y.names)}")
 
 
-# --- files
-# -----------------------------------------------------------------------------------------------------------
+# --- what [data] may say of a file --------------------------------------------------------------------------------
 
 
-def _read_table(path: Path) -> pd.DataFrame:
-    import pandas as pd
-
-    # Before 3.1 a decimal is read to its nearest double only if asked for; from then on asking is deprecated.
-    before = tuple(int(part) for part in pd.__version__.split(".")[:2]) < (3, 1)
-    exact: dict[str, Any] = {"float_precision": "round_trip"} if before else {}
-    try:
-        if path.suffix.lower() == ".parquet":
-            return pd.read_parquet(path)
-        with warnings.catch_warnings():
-            # Without this a row with too many fields is cut short, and only a warning says so.
-            warnings.simplefilter("error", pd.errors.ParserWarning)
-            with path.open(newline="", encoding="utf-8-sig") as lines:
-                _refuse_twins(next(csv.reader(lines), []), str(path))  # pandas would rename the second in silence
-            table: pd.DataFrame = pd.read_csv(path, index_col=False, low_memory=False, **exact)
-            return table
-    except pd.errors.EmptyDataError:
-        raise DataError("an empty file", where=str(path), remedy="give a table with a header") from None
-    except DataError:
-        raise
-    except (pd.errors.ParserError, pd.errors.ParserWarning, csv.Error, OSError, ValueError) as error:
-        raise _unreadable(path, error) from None
+def _refuse_keys(reading: Reading, suffix: str) -> None:
+    """Raises DataError for a key that means nothing for a file of this kind, and for marks that are the same."""
+    for key in CSV_ONLY:
+        if getattr(reading, key) is not None and suffix not in CSV:
+            raise DataError(f"a key of CSV files, and this is {suffix}", where=key, remedy="take it out")
+    if reading.index is not None and suffix == ".npz":
+        raise DataError("arrays have no index", where="index", remedy="take it out, and name the arrays you want")
+    if reading.thousands is not None and reading.thousands == (reading.decimal or "."):
+        what = f"{reading.thousands!r} is the decimal mark too"
+        raise DataError(what, where="thousands", remedy='set decimal as well, such as decimal = ","')
 
 
-def _read_npz(path: Path, inputs: Sequence[str], targets: Sequence[str]) -> tuple[pd.DataFrame, list[str], list[str]]:
-    """The named arrays as columns, and the names of these: array X is column X, or X[0], X[1], ... if it is a
-    matrix."""
-    import pandas as pd
-
-    columns: dict[str, Any] = {}
-    named: dict[str, list[str]] = {}
-    lengths: dict[str, int] = {}
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            for name in (*inputs, *targets):
-                if name not in file.files:
-                    raise DataError(f"no array {name!r}", where=str(path), remedy=nearest(name, file.files))
-                array = file[name]
-                if array.ndim not in (1, 2):
-                    raise DataError(f"array {name!r} has shape {array.shape}", where=str(path), remedy="give a matrix")
-                lengths[name] = len(array)
-                parts = {name: array}
-                if array.ndim == 2:
-                    parts = {f"{name}[{k}]": array[:, k] for k in range(array.shape[1])}
-                columns.update(parts)
-                named[name] = list(parts)
-    except (AttributeError, EOFError, OSError, ValueError, zipfile.BadZipFile) as error:
-        if isinstance(error, DataError):
-            raise
-        raise _unreadable(path, error) from None
-    if len(set(lengths.values())) > 1:
-        raise DataError(f"arrays of different lengths: {lengths}", where=str(path), remedy="give one row a sample")
-    inputs, targets = ([part for name in names for part in named[name]] for names in (inputs, targets))
-    return pd.DataFrame(columns), inputs, targets
+def _refuse_twice(names: Sequence[str], key: str) -> None:
+    for name in names:
+        if list(names).count(name) > 1:
+            raise DataError(f"{name!r} is named twice", where=key, remedy="name it once")
 
 
-def _refuse_twins(columns: Sequence[str], where: str) -> None:
-    for name in columns:
-        if columns.count(name) > 1:
-            raise DataError(f"two columns are called {name!r}", where=where, remedy="rename one")
+def _known(name: str, table: Table) -> str:
+    if table.text and len(table.columns) == 1:
+        return f"its one column is {next(iter(table.columns))!r}: set separator"
+    return nearest(name, [one for one in table.columns if one])
 
 
-def _unreadable(path: Path, error: Exception) -> DataError:
-    lines = str(error).strip().splitlines() or [type(error).__name__]
-    return DataError(f"not readable as {path.suffix[1:]}: {lines[-1]}", where=str(path), remedy="check the file")
+def _left_out(table: Table, index: Sequence[str] | None, named: Sequence[str], where: str) -> list[str]:
+    """The columns that are an index: those that [data] says, or else those that look like one and are not named."""
+    found = [one for one in table.index if one not in named]
+    if index is None:
+        return found
+    if not index:
+        if "" in table.columns:
+            remedy = "name it, or take index = false out"
+            raise DataError("column 1 of the header has no name", where=where, remedy=remedy)
+        return []
+    both = [name for name in index if name in named]
+    if both:
+        raise DataError(f"column {both[0]!r} is index and more", where=where, remedy="name it in one place")
+    return [*(one for one in found if one == ""), *index]
 
 
-# --- columns
-# ---------------------------------------------------------------------------------------------------------
+def _refuse_roles(inputs: Sequence[str], targets: Sequence[str], categorical: Sequence[str], where: str) -> None:
+    both = [name for name in inputs if name in targets]
+    if both:
+        raise DataError(f"column {both[0]!r} is input and target", where=where, remedy="take it out of one")
+    if not inputs:
+        raise DataError("no column left to be input or target", where=where, remedy="name inputs and targets")
+    for name in categorical:
+        if name not in inputs and name not in targets:
+            what = f"column {name!r} is in categorical, and neither input nor target"
+            raise DataError(what, where=where, remedy="take it out, or name it in inputs or targets")
 
 
-def _numbers(column: pd.Series[Any], name: str, where: str) -> Array:
-    """A column as float64. Raises DataError for the first value that is text, missing or not finite."""
-    import pandas as pd
-
-    if _kind(column, f"{where}, column {name!r}") == "number" or pd.api.types.is_bool_dtype(column.dtype):
-        values: Array = column.to_numpy(dtype=np.float64, na_value=np.nan)
-    else:
-        values = np.asarray(pd.to_numeric(column, errors="coerce"), dtype=np.float64)
-        text = np.flatnonzero(np.isnan(values) & column.notna().to_numpy())
-        if len(text):
-            row = int(text[0])
-            raise DataError(
-                f"{str(column.iloc[row])!r} in row {row + 1} is not a number",
-                where=f"{where}, column {name!r}",
-                remedy="encode it as numbers, or leave the column out of inputs",
-            )
-    bad = np.flatnonzero(~np.isfinite(values))
-    if len(bad):
-        row = int(bad[0])
-        kind = "missing or NaN" if np.isnan(values[row]) else f"{values[row]}"
-        raise DataError(
-            f"row {row + 1} is {kind} ({len(bad)} such)" if len(bad) > 1 else f"row {row + 1} is {kind}",
-            where=f"{where}, column {name!r}",
-            remedy="fill or drop it",
-        )
-    return values
+def _marks(table: Table, used: Sequence[Column], reading: Reading) -> Marks:
+    """How the file's numbers are written: as [data] says, or as found in the columns that are used; it is said."""
+    if not table.text:
+        return Marks()
+    marks, how = Marks(reading.decimal or ".", reading.thousands), "given" if reading.decimal else "assumed"
+    if not reading.decimal and table.separator != "," and marks.thousands != ",":
+        of_numbers = [numerals.looked_at(one.values, marks) for one in used if not one.categorical]
+        if numerals.decimal_comma(of_numbers):
+            marks, how = marks._replace(decimal=","), "found"
+    table.said.append(f"decimal mark {marks.decimal!r} ({how})")
+    table.said.append(
+        f"thousands mark {marks.thousands!r} (given)" if marks.thousands else "no thousands mark (assumed)"
+    )
+    if marks.decimal != ".":
+        table.unusual.append(f"decimal mark {marks.decimal!r}")
+    if marks.thousands:
+        table.unusual.append(f"thousands mark {marks.thousands!r}")
+    return marks
 
 
-def _targets(
-    table: pd.DataFrame, targets: Sequence[str], drop_class: str | None, where: str
-) -> tuple[Array, list[str]]:
-    """Y (n_samples, d_y) and its columns' names: a class target is one column a class, but for
-    `drop_class`."""
-    columns: list[Array] = []
-    names: list[str] = []
-    dropped = drop_class is None
-    for name in targets:
-        if _kind(table[name], f"{where}, column {name!r}") == "number":
-            columns.append(_numbers(table[name], name, where))
-            names.append(name)
-            continue
-        missing = np.flatnonzero(table[name].isna().to_numpy())
-        if len(missing):
-            raise DataError(
-                f"row {int(missing[0]) + 1} has no class",
-                where=f"{where}, column {name!r}",
-                remedy="fill or drop it",
-            )
-        labels = np.array([str(value) for value in table[name]])
-        _refuse_mixed(labels, f"{where}, column {name!r}")
-        for one in sorted(set(labels)):
-            if one == drop_class:
-                dropped = True
-                continue
-            columns.append((labels == one).astype(np.float64))
-            names.append(f"{name} = {one}")
-    if not dropped:
-        classes = [name.partition(" = ")[2] for name in names if " = " in name]
-        remedy = nearest(str(drop_class), classes) if classes else "no target is a class: leave drop_class out"
-        raise DataError(f"no class {drop_class!r}", where=f"{where}, drop_class", remedy=remedy)
-    if not columns:
+# --- targets ------------------------------------------------------------------------------------------------------
+
+
+def _targets(targets: Sequence[Column], drop_class: str | None, marks: Marks, where: str) -> Made:
+    """Y (n_samples, d_y): a class target is one column a class, but for `drop_class`."""
+    if drop_class is None:
+        one_hot = _one_hot_already(targets)
+        if one_hot is not None:
+            return one_hot
+    made = [columns.made_of(column, "target", marks) for column in targets]
+    if drop_class is not None:
+        classes = [label for one in made for label in one.classes]
+        if drop_class not in classes:
+            remedy = nearest(drop_class, classes) if classes else "no target is a class: leave drop_class out"
+            raise DataError(f"no class {drop_class!r}", where=f"{where}, drop_class", remedy=remedy)
+        made = [_without(one, drop_class) for one in made]
+    joined = _joined(made)
+    if not joined.names:
         raise DataError("no target left", where=f"{where}, drop_class", remedy="keep at least one class")
-    return np.column_stack(columns), names
+    return joined
 
 
-def _refuse_mixed(labels: NDArray[np.str_], where: str) -> None:
-    """A column of numbers with one slip of text must not pass for a column of classes."""
-    import pandas as pd
-
-    text = np.isnan(np.asarray(pd.to_numeric(pd.Series(labels), errors="coerce"), dtype=np.float64))
-    if text.any() and not text.all():
-        row = int(np.flatnonzero(text)[0])
-        raise DataError(
-            f"mixes numbers and text: {str(labels[row])!r} in row {row + 1}",
-            where=where,
-            remedy="give numbers alone, or classes of which none reads as a number",
-        )
+def _without(made: Made, drop_class: str) -> Made:
+    kept = [k for k in range(len(made.names)) if not made.classes or made.classes[k] != drop_class]
+    classes = [made.classes[k] for k in kept] if made.classes else []
+    return made._replace(matrix=made.matrix[:, kept], names=[made.names[k] for k in kept], classes=classes)
 
 
-def _kind(column: pd.Series[Any], where: str) -> Literal["number", "class"]:
-    """Whether a column holds numbers or classes (text, boolean, categorical). Raises DataError for any other type."""
-    import pandas as pd
+def _one_hot_already(targets: Sequence[Column]) -> Made | None:
+    """Several columns of truth values, of which every row is true in one, are the columns of one class each; each by
+    itself would be two classes, and together they could not be fitted."""
+    truths = [columns.is_true(column) for column in targets] if len(targets) > 1 else [None]
+    found = [one for one in truths if one is not None]
+    if len(found) < len(truths) or not (np.sum(found, axis=0) == 1).all():
+        return None
+    note = f"{len(found)} targets of truth values read as the columns of one class each"
+    return Made(np.column_stack(found).astype(np.float64), [shown(one.name) for one in targets], [], [note], [])
 
-    types, kind = pd.api.types, column.dtype
-    if types.is_numeric_dtype(kind) and not types.is_bool_dtype(kind) and not types.is_complex_dtype(kind):
-        return "number"
-    if types.is_bool_dtype(kind) or types.is_string_dtype(kind) or types.is_object_dtype(kind):
-        return "class"
-    if isinstance(kind, pd.CategoricalDtype):
-        return "class"
-    raise DataError(f"values of type {kind}", where=where, remedy="give numbers, or text for classes")
+
+def _joined(made: Sequence[Made]) -> Made:
+    matrix = np.column_stack([one.matrix for one in made])
+    names, classes, notes, reading = ([text for one in made for text in one[k]] for k in range(1, 5))
+    return Made(matrix, names, classes, notes, reading)
 
 
 def _count(X: Array) -> str:

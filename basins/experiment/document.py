@@ -56,6 +56,7 @@ Text = Annotated[str, Field(min_length=1, pattern=r"^[^\x00-\x1f\x7f]+$", descri
 Switch = Annotated[bool, Field(description="true or false")]
 Names = Annotated[list[Text], Field(min_length=1, description="a list of names")]
 Number = Annotated[float, Field(description="a number")]
+Character = Annotated[str, Field(pattern=r'^[^"\r\n0-9A-Za-z.+-]$', description='one character, such as ";" or "\\t"')]
 SubTable = Annotated[dict[str, Any], Field(description="a table")]
 
 
@@ -77,6 +78,20 @@ class FileData(Matrix):
     inputs: Names | None = None
     targets: Names | None = None
     drop_class: Text | None = None
+    categorical: Names | None = None
+    separator: Character | None = None
+    decimal: Annotated[Literal[".", ","], Field(description='"." or ","')] | None = None
+    thousands: (
+        Annotated[
+            Literal[",", ".", " ", "'", "’", "_", "\u00a0", "\u2009", "\u202f"],
+            Field(description="one of , . ' _ or a space"),
+        ]
+        | None
+    ) = None
+    encoding: Text | None = None
+    index: (
+        Annotated[Names | Text | Literal[False], Field(description="a column's name, a list of them, or false")] | None
+    ) = None
 
 
 class SklearnData(Matrix):
@@ -169,6 +184,8 @@ class Expanded(NamedTuple):
 def expanded(document: Document, source: str) -> Iterator[Expanded]:
     """Every case: those listed, or the document's own tables as the one case, each times the sweep."""
     sweep = _sweep(document.sweep, source)
+    _refuse_said_twice(document, sweep, source)
+    taken: set[str] = set()
     listed = [
         validated(OneCase, values, f"{source}: case {values.get('name', position)!r}")
         for position, values in enumerate(document.case, start=1)
@@ -181,6 +198,7 @@ def expanded(document: Document, source: str) -> Iterator[Expanded]:
         tables, passed_by = _overlaid(document, case)
         swept = {key: values for key, values in sweep.items() if key.partition(".")[0] not in passed_by}
         swept = {key: values for key, values in swept.items() if key not in passed_by}
+        taken |= set(swept)
         for values in itertools.product(*swept.values()):
             chosen = {table: dict(tables[table]) for table in tables}
             for key, value in zip(swept, values, strict=True):
@@ -191,6 +209,22 @@ def expanded(document: Document, source: str) -> Iterator[Expanded]:
                 yield Expanded(f"{case.name}, {tag}", trajectories, chosen, f"{where}: {tag}")
             else:
                 yield Expanded(case.name, trajectories, chosen, where)
+    for key in sweep:
+        if key not in taken:
+            table = key.partition(".")[0]
+            what = f"no case takes it: each sets {key} itself, or another {table}"
+            raise ExperimentError(what, where=f"{source}: sweep.{key}", remedy="take it out of [sweep]")
+
+
+def _refuse_said_twice(document: Document, sweep: Mapping[str, Any], source: str) -> None:
+    """Raises ExperimentError for a swept key that the document's own table sets too: one of the two would be lost."""
+    for key in sweep:
+        table, _, name = key.partition(".")
+        above = getattr(document, table) or {}
+        if name in above:
+            what = f"said twice: [{table}] has {name} = {short(above[name])}"
+            remedy = f"take {name} out of [{table}], or {key} out of [sweep]"
+            raise ExperimentError(what, where=f"{source}: sweep.{key}", remedy=remedy)
 
 
 def _overlaid(document: Document, case: OneCase) -> tuple[dict[str, dict[str, Any]], set[str]]:
@@ -219,14 +253,18 @@ def _sweep(table: Mapping[str, Any], source: str, prefix: str = "") -> dict[str,
             raise ExperimentError(f"no table {of!r} to sweep", where=where, remedy=remedy)
         if isinstance(value, dict) and "count" in value and "." in dotted:
             counted = validated(Counted, value, source, f"sweep.{dotted}")
-            flat[dotted] = list(range(counted.first, counted.first + counted.count))
+            found = {dotted: list(range(counted.first, counted.first + counted.count))}
         elif isinstance(value, dict):
-            flat.update(_sweep(value, source, f"{dotted}."))
+            found = _sweep(value, source, f"{dotted}.")
         elif "." not in dotted or not isinstance(value, list) or not value:
             remedy = 'give a key a list of values, such as "law.scale" = [0.1, 0.5]'
             raise ExperimentError(f"{dotted} = {short(value)}", where=where, remedy=remedy)
         else:
-            flat[dotted] = value
+            found = {dotted: value}
+        for again in found.keys() & flat.keys():
+            remedy = f'say it once: "{again}" = [...]'
+            raise ExperimentError(f"said twice in [sweep]: {again}", where=f"{source}: sweep.{again}", remedy=remedy)
+        flat |= found
     return flat
 
 

@@ -84,7 +84,10 @@ class Plan:
 
 @dataclass(frozen=True, eq=False)
 class Case:
-    """A problem, a law and engine settings, and how many trajectories; source: what the problem is of, in words."""
+    """A problem, a law and engine settings, and how many trajectories; source: what the problem is of, in words.
+
+    reading: how its data were read, a line each, where they were read here and now; not kept with a run.
+    """
 
     name: str
     problem: Problem
@@ -92,6 +95,7 @@ class Case:
     settings: Settings
     trajectories: int
     source: str = ""
+    reading: tuple[str, ...] = ()
 
     @cached_property
     def key(self) -> str:
@@ -255,7 +259,7 @@ class _Workshop:
     def __init__(self, base: Path) -> None:
         self.base = base
         self.data: dict[str, data.Data] = {}
-        self.problems: dict[tuple[str, str], tuple[Problem, str]] = {}
+        self.problems: dict[tuple[str, str], tuple[Problem, str, tuple[str, ...]]] = {}
 
     def case(self, one: Expanded) -> tuple[Case, dict[str, Any]]:
         """The case, and its canonical table."""
@@ -267,7 +271,7 @@ class _Workshop:
         settings = _settings(validated(Engine, tables["engine"], where, "engine"), where)
         law = _law(tables["law"], where)
         given = _data_table(tables["data"], where)
-        problem, source = self.problem(given, network, where)
+        problem, source, reading = self.problem(given, network, where)
         try:
             law.check(problem)
         except ArgumentError as error:
@@ -281,10 +285,12 @@ class _Workshop:
             "law": {"name": law.name, **law.parameters()},
             "engine": {"name": engine.pop("engine"), **engine},
         }
-        return Case(one.name, problem, law, settings, one.trajectories, source), table
+        return Case(one.name, problem, law, settings, one.trajectories, source, reading), table
 
-    def problem(self, given: Matrix | SpectrumData, network: Network, where: str) -> tuple[Problem, str]:
-        """The problem, and what it is of in words."""
+    def problem(
+        self, given: Matrix | SpectrumData, network: Network, where: str
+    ) -> tuple[Problem, str, tuple[str, ...]]:
+        """The problem, what it is of in words, and how its data were read."""
         made_of = given.model_dump_json(), network.model_dump_json()
         if made_of not in self.problems:
             try:
@@ -297,21 +303,21 @@ class _Workshop:
                 raise ExperimentError(what, where=where, remedy="make data or network smaller") from None
         return self.problems[made_of]
 
-    def make(self, given: Matrix | SpectrumData, network: Network) -> tuple[Problem, str]:
+    def make(self, given: Matrix | SpectrumData, network: Network) -> tuple[Problem, str, tuple[str, ...]]:
         hidden, flow = network.hidden, network.flow
         if isinstance(given, SpectrumData):
             if flow == "raw":
                 raise ArgumentError("the raw flow needs X and Y", where="flow", remedy='set flow = "reduced"')
             problem = Problem.from_spectrum(given.sigma, d_x=given.d_x, hidden=hidden)
-            return problem, f"singular values {', '.join(f'{s:.6g}' for s in problem.sigma)}"
+            return problem, f"singular values {', '.join(f'{s:.6g}' for s in problem.sigma)}", ()
         table = given.model_dump_json()
         if table not in self.data:
             self.data[table] = data.load(given.model_dump(exclude_none=True), self.base)
-        X, Y, source = self.data[table]
+        X, Y, source, reading = self.data[table]
         options = {"standardise": given.standardise, "intercept": given.intercept}
         problem = Problem.from_data(X, Y, hidden=hidden, flow=flow, **options)
         said = [source, *(name for name, on in options.items() if on), *problem.notes]
-        return problem, "; ".join(said)
+        return problem, "; ".join(said), reading
 
 
 def _data_table(values: dict[str, Any], where: str) -> Matrix | SpectrumData:

@@ -26,7 +26,10 @@ law = { name = "gaussian", scale = 0.5 }
 
 
 def experiment(sweep: str = '"data.seed" = { count = 5 }') -> Experiment:
-    return Experiment.from_toml(PAIRS + sweep, Path(), "t.toml")
+    """The sweep's; what it sweeps stands nowhere else."""
+    above = PAIRS.replace(", scale = 0.5", "") if "law.scale" in sweep else PAIRS
+    above = above.replace("network = { hidden = [2, 2] }", "") if "network.hidden" in sweep else above
+    return Experiment.from_toml(above + sweep, Path(), "t.toml")
 
 
 # --- the sweep -------------------------------------------------------------------------------------------------------

@@ -241,7 +241,6 @@ def test_a_sweep_over_scales_makes_lines_whatever_the_cases_are_called(tmp_path:
     seed = 1
     trajectories = 8
     data = { source = "spectrum", sigma = [2.0, 1.0], d_x = 2 }
-    network = { hidden = [2] }
     law = { name = "gaussian" }
     sweep = { "network.hidden" = [[2], [3]], "law.scale" = [0.1, 0.5] }
     """

@@ -135,8 +135,9 @@ def test_a_case_survives_json_exactly() -> None:
 
 
 def test_adding_a_case_renumbers_nothing() -> None:
-    few = BASE + '[sweep]\n"law.scale" = [0.5, 0.25]\n'
-    more = BASE + '[sweep]\n"law.scale" = [1.5, 0.25, 0.5]\n"network.hidden" = [[3, 2], [2, 2]]\n'
+    few = BASE.replace("scale = 0.5", "") + '[sweep]\n"law.scale" = [0.5, 0.25]\n'
+    bare = BASE.replace("scale = 0.5", "").replace("hidden = [2, 2]", "")
+    more = bare + '[sweep]\n"law.scale" = [1.5, 0.25, 0.5]\n"network.hidden" = [[3, 2], [2, 2]]\n'
     assert set(keys(few).values()) < set(keys(more).values())
     assert len(set(keys(more).values())) == 6
     assert all(len(key) == 16 and int(key, 16) >= 0 for key in keys(more).values())
@@ -144,7 +145,8 @@ def test_adding_a_case_renumbers_nothing() -> None:
 
 def test_cases_share_a_problem_only_where_data_and_network_are_the_same() -> None:
     swept = '[sweep]\n"data.sigma" = [[2, 1], [3, 1]]\n"network.hidden" = [[2, 2], [3]]\n"law.scale" = [1, 2]\n'
-    cases = experiment(BASE + swept).cases
+    bare = HEAD + '[data]\nsource = "spectrum"\nd_x = 3\n[law]\nname = "gaussian"\n'
+    cases = experiment(bare + swept).cases
     assert [(case.problem.sigma[0], case.problem.hidden) for case in cases[::2]] == [
         (2, (2, 2)),
         (2, (3,)),
@@ -253,7 +255,7 @@ law = { name = "planted", modes = [0] }
 "law.scale" = [0.5, 1.0]
 engine.rtol = [1e-6, 1e-8]
 """
-    assert list(keys(BASE + sweep)) == [
+    assert list(keys(BASE.replace("scale = 0.5", "") + sweep)) == [
         "a, law.scale = 0.5, engine.rtol = 1e-06",
         "a, law.scale = 0.5, engine.rtol = 1e-08",
         "a, law.scale = 1.0, engine.rtol = 1e-06",

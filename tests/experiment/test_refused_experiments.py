@@ -14,6 +14,7 @@ from basins.errors import AssumptionError, BasinsError, DataError, ExperimentErr
 from basins.experiment import load
 from basins.integrators.base import Settings
 
+IRIS = '[data]\npath = "iris.csv"\ntargets = ["species"]\n'
 SPECTRUM = '[data]\nsource = "spectrum"\nsigma = [2, 1]\nd_x = 3\n'
 
 
@@ -205,14 +206,120 @@ REFUSED: list[tuple[str, type[BasinsError], str]] = [
         ExperimentError,
         "t.toml: two cases are called 'a'; rename one",
     ),
-    (BASE + "[sweep]\nlaw.scale = [0.5, 0.5]", ExperimentError, "have the same problem, law and engine settings"),
+    (
+        swap("scale = 0.5", "[sweep]\nlaw.scale = [0.5, 0.5]"),
+        ExperimentError,
+        "have the same problem, law and engine settings",
+    ),
     (BASE + "[sweep]\nlaw.scale = 0.5", ExperimentError, "t.toml: sweep.law.scale: law.scale = 0.5; give a key a list"),
     (BASE + "[sweep]\nlaw.scale = []", ExperimentError, "t.toml: sweep.law.scale: law.scale = []; give a key a list"),
     (BASE + "[sweep]\nlaw = [1]", ExperimentError, "t.toml: sweep.law: law = [1]; give a key a list of values"),
     (BASE + "[sweep]\nlaws.scale = [1]", ExperimentError, "t.toml: sweep.laws: no table 'laws' to sweep"),
     (BASE + "[sweep]\ntrajectories = [1, 2]", ExperimentError, "t.toml: sweep.trajectories: no table 'trajectories'"),
     (BASE + "[sweep]\nlaw.scal = [1]", ExperimentError, "t.toml: law.scal = 1: law.scal: law 'gaussian' has no"),
-    (BASE + "[sweep]\nlaw.scale = [1, 0]", ExperimentError, "t.toml: law.scale = 0: law.scale: scale = 0; give"),
+    (
+        swap("scale = 0.5", "[sweep]\nlaw.scale = [1, 0]"),
+        ExperimentError,
+        "t.toml: law.scale = 0: law.scale: scale = 0; give",
+    ),
+    (
+        BASE + "[sweep]\nlaw.scale = [1, 2]",
+        ExperimentError,
+        "t.toml: sweep.law.scale: said twice: [law] has scale = 0.5; take scale out of [law], or law.scale out of",
+    ),
+    (
+        BASE + '[sweep]\n"data.sigma" = [[3, 1]]',
+        ExperimentError,
+        "sweep.data.sigma: said twice: [data] has sigma = [2,",
+    ),
+    (BASE + "[sweep]\nnetwork.hidden = [[3, 3]]", ExperimentError, "sweep.network.hidden: said twice: [network] has"),
+    (BASE + '[sweep]\nlaw.name = ["he"]', ExperimentError, "sweep.law.name: said twice: [law] has name = 'gaussian'"),
+    (
+        BASE + "[engine]\nrtol = 1e-9\n[sweep]\nengine.rtol = [1e-9, 1e-8]",
+        ExperimentError,
+        "t.toml: sweep.engine.rtol: said twice: [engine] has rtol = 1e-09; take rtol out of [engine], or engine.rtol",
+    ),
+    (
+        BASE + '[sweep]\n"engine.rtol" = [1e-9]\nengine.rtol = [1e-8]',
+        ExperimentError,
+        't.toml: sweep.engine.rtol: said twice in [sweep]: engine.rtol; say it once: "engine.rtol" = [...]',
+    ),
+    (
+        BASE + '[[case]]\nname = "a"\nengine.rtol = 1e-9\n[sweep]\nengine.rtol = [1e-8]',
+        ExperimentError,
+        "t.toml: sweep.engine.rtol: no case takes it: each sets engine.rtol itself, or another engine; take it out",
+    ),
+    (
+        swap("scale = 0.5", '[[case]]\nname = "a"\nlaw = { name = "he" }\n[sweep]\nlaw.scale = [1, 2]'),
+        ExperimentError,
+        "t.toml: sweep.law.scale: no case takes it: each sets law.scale itself, or another law; take it out of [sweep]",
+    ),
+    # data files
+    (swap(SPECTRUM, IRIS + "separator = 5\n"), ExperimentError, "data.separator: separator = 5; give one character"),
+    (
+        swap(SPECTRUM, IRIS + 'separator = ";;"\n'),
+        ExperimentError,
+        "data.separator: separator = ';;'; give one character",
+    ),
+    (swap(SPECTRUM, IRIS + 'decimal = ";"\n'), ExperimentError, 'data.decimal: decimal = \';\'; give "." or ","'),
+    (swap(SPECTRUM, IRIS + 'thousands = "x"\n'), ExperimentError, "data.thousands: thousands = 'x'; give one of"),
+    (swap(SPECTRUM, IRIS + 'thousands = "."\n'), DataError, "data.thousands: '.' is the decimal mark too; set decimal"),
+    (
+        swap(SPECTRUM, IRIS + 'encoding = "utf-9"\n'),
+        DataError,
+        "data.encoding: unknown encoding 'utf-9'; give one that",
+    ),
+    (swap(SPECTRUM, IRIS + 'encoding = "base64"\n'), DataError, "data.encoding: unknown encoding 'base64'"),
+    (
+        swap(SPECTRUM, IRIS + "index = true\n"),
+        ExperimentError,
+        "data.index: index = true; give a column's name, a list",
+    ),
+    (swap(SPECTRUM, IRIS + 'index = "id"\n'), DataError, "iris.csv: no column 'id'; choose one of sepal_length"),
+    (
+        swap(SPECTRUM, IRIS + 'index = "species"\n'),
+        DataError,
+        "column 'species' is index and more; name it in one place",
+    ),
+    (swap(SPECTRUM, IRIS + 'categorical = ["specie"]\n'), DataError, "no column 'specie'; did you mean 'species'?"),
+    (
+        swap(SPECTRUM, IRIS + 'inputs = ["sepal_width"]\ncategorical = ["petal_width"]\n'),
+        DataError,
+        "column 'petal_width' is in categorical, and neither input nor target; take it out",
+    ),
+    *(
+        (
+            swap(SPECTRUM, IRIS.replace('targets = ["species"]\n', "") + f"{other}{key} = ['a', 'a']\n"),
+            DataError,
+            f"t.toml: data.{key}: 'a' is named twice; name it once",
+        )
+        for key, other in (
+            ("targets", ""),
+            ("inputs", 'targets = ["species"]\n'),
+            ("categorical", 'targets = ["species"]\n'),
+            ("index", 'targets = ["species"]\n'),
+        )
+    ),
+    (
+        swap(SPECTRUM, '[data]\npath = "s3://bucket/iris.csv"\ntargets = ["y"]\n'),
+        DataError,
+        "s3://bucket/iris.csv: data are read from a file, not from an address; copy the file to this machine",
+    ),
+    (
+        swap(SPECTRUM, f'[data]\npath = "{"a" * 300}.csv"\ntargets = ["y"]\n'),
+        DataError,
+        "a.csv: no such file (File name too long); check the path",
+    ),
+    (
+        swap(SPECTRUM, '[data]\npath = "a\\u0000.csv"\ntargets = ["y"]\n'),
+        DataError,
+        "no such file (embedded null byte); check the path",
+    ),
+    (
+        swap(SPECTRUM, '[data]\npath = "~nobody-of-this-name/a.csv"\ntargets = ["y"]\n'),
+        DataError,
+        "no home folder is known for ~; give the whole path",
+    ),
 ]
 
 

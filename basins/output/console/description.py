@@ -66,6 +66,8 @@ def print_description(out: Console, experiment: Experiment, described: Sequence[
 def _problem(out: Console, experiment: Experiment, one: Description) -> None:
     problem = one.case.problem
     heading(out, experiment.name, one.case.source)
+    for line in one.case.reading:
+        paragraph(out, line)
     condition = "" if problem.condition is None else f", cond(X) = {problem.condition:.4g}"
     paragraph(
         out,
