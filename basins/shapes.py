@@ -19,12 +19,14 @@ FLOWS: tuple[Flow, ...] = ("reduced", "raw")
 LEAST, MOST = 1e-140, 1e140
 """Sizes whose squares, and what is 1e-28 of them, double precision still holds: the loss is of squares."""
 
-NUMBERS = 1 << 40
-"""A state of more numbers fits in no machine's memory: 8 TiB."""
+NUMBERS = 1 << 30
+"""A state of more numbers, 8 GiB, is a slip: starts are drawn in blocks of 1,024."""
 
 
 def given_spectrum(sigma: ArrayLike) -> Array:
-    """Singular values (d_y,) that are positive, fall, are not tied, and whose squares double precision holds."""
+    """Singular values (d_y,) that are positive, fall, are neither tied nor zero to rounding, and whose squares double
+    precision holds.
+    """
     values = floats(sigma, "sigma", remedy="give a list of singular values").ravel()
     if len(values) == 0 or not np.isfinite(values).all() or (values <= 0).any():
         raise ArgumentError(
@@ -44,6 +46,12 @@ def given_spectrum(sigma: ArrayLike) -> Array:
             "precision does not hold",
             where="sigma",
             remedy=f"give them in other units, between {LEAST:g} and {MOST:g}",
+        )
+    if values[-1] <= 8 * EPS * values[0]:
+        raise AssumptionError(
+            f"Assumption 2: the singular value {values[-1]:.4g} is zero to rounding beside {values[0]:.4g}",
+            where="sigma",
+            remedy="leave it out, or give singular values nearer to each other",
         )
     check_spectrum(values, "sigma")
     return values.copy()
@@ -108,7 +116,7 @@ def check_widths(d_x: int, hidden: Sequence[int], d_y: int) -> tuple[int, ...]:
     numbers = sum(rows * columns for rows, columns in zip(widths[1:], widths[:-1], strict=True))
     if numbers > NUMBERS:
         raise ArgumentError(
-            "a state of more than 2^40 numbers",
+            "a state of more than 2^30 numbers",
             where="d_x" if d_x >= max(hidden) else "hidden",
             remedy="give smaller widths: it has to fit in memory",
         )

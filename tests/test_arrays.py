@@ -175,9 +175,9 @@ def test_a_frame_gives_the_problem_that_its_numbers_give() -> None:
 def test_widths_that_are_no_list_or_too_many_are_refused() -> None:
     for options, says in (
         ({"hidden": 4}, r"hidden: 4 is no list; give a list of widths: \(4,\)"),
-        ({"hidden": (10**30,)}, r"hidden: a state of more than 2\^40 numbers"),
-        ({"d_x": 10**30}, r"d_x: a state of more than 2\^40 numbers"),
-        ({"d_x": 2**38}, r"d_x: a (state|target) of"),
+        ({"hidden": (10**30,)}, r"hidden: a state of more than 2\^30 numbers"),
+        ({"d_x": 10**30}, r"d_x: a state of more than 2\^30 numbers"),
+        ({"d_x": 2**29}, r"d_x: a state of more than 2\^30 numbers"),
     ):
         with pytest.raises(ArgumentError, match=says):
             Problem.from_spectrum(**{"sigma": [2.0, 1.0], "d_x": 3, "hidden": (2,), **options})

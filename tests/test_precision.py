@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from basins import Problem
-from basins.errors import AssumptionError, BasinsError, DataError
+from basins.errors import AssumptionError, AssumptionWarning, BasinsError, DataError
 
 LONG = np.finfo(np.longdouble).eps < 1e-18
 """Whether this machine has longer numbers than double precision."""
@@ -136,3 +136,22 @@ def test_targets_in_units_too_far_apart_name_that_remedy() -> None:
     X, Y = rng.normal(size=(30, 3)), rng.normal(size=(30, 2))
     with pytest.raises(AssumptionError, match=r"Assumption 2.*; the targets' sizes differ .*give them in like units"):
         Problem.from_data(X, Y * [1e9, 1e-9], hidden=(2,))
+
+
+@pytest.mark.parametrize("sigma", [[1e100, 1e-100], [1.0, 1e-16], [3.0, 2.0, 1e-15]])
+def test_a_singular_value_that_is_zero_to_rounding_is_refused(sigma: list[float]) -> None:
+    with pytest.raises(AssumptionError, match=r"sigma: Assumption 2: the singular value .* is zero to rounding beside"):
+        Problem.from_spectrum(sigma, d_x=3, hidden=(3,))
+
+
+def test_a_small_singular_value_that_is_not_stays() -> None:
+    with pytest.warns(AssumptionWarning, match="tied"):  # 1/2 (1 + 1e-26) is 1/2 to rounding
+        problem = Problem.from_spectrum([1.0, 1e-13], d_x=2, hidden=(2,))
+    assert problem.sigma.tolist() == [1.0, 1e-13]
+
+
+def test_two_class_targets_name_what_to_drop() -> None:
+    X = np.random.default_rng(0).normal(size=(12, 5))
+    Y = np.column_stack([np.eye(2)[np.arange(12) % 2], np.eye(3)[np.arange(12) % 3]])
+    with pytest.raises(AssumptionError, match=r"Assumption 2.*the classes of each class target sum to one: keep one"):
+        Problem.from_data(X, Y, hidden=(5,))

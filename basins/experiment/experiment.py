@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import tomllib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
@@ -216,8 +217,10 @@ def watched(ids: NDArray[np.int64], visits_every: int) -> NDArray[np.bool_]:
 
 
 def load(path: str | Path) -> Experiment:
-    """The experiment of a TOML file; paths in it are relative to its folder. Raises as `Experiment.from_toml` does."""
-    path = Path(path)
+    """The experiment of a TOML file (~ is a home); paths in it are relative to its folder. Raises as
+    `Experiment.from_toml` does.
+    """
+    path = Path(os.path.expanduser(path))
     try:
         text = path.read_bytes().decode("utf-8-sig")
     except FileNotFoundError:

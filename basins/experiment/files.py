@@ -180,6 +180,8 @@ def _npz(path: Path, names: Sequence[str]) -> Table:
     lengths: dict[str, int] = {}
     with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
         for name in names:
+            if file.files.count(name) > 1:
+                raise DataError(f"two arrays are called {name!r}", where=str(path), remedy="rename one")
             if name not in file.files:
                 raise DataError(f"no array {name!r}", where=str(path), remedy=nearest(name, file.files))
             array = file[name]

@@ -6,6 +6,7 @@ last bit of the SVD, and makes the same bytes. A run's own folder on a disk is o
 
 from __future__ import annotations
 
+import os
 import tomllib
 from pathlib import Path
 
@@ -20,6 +21,7 @@ REMEDY = "give a run's folder, or a TOML file"
 
 def opened(path: Path) -> Experiment:
     """The experiment of a TOML file, or of a folder that holds it packed. Raises as `load` and `unpack` do."""
+    path = Path(os.path.expanduser(path))
     return unpack(path) if (path / layout.MANIFEST).exists() else load(path)
 
 

@@ -31,5 +31,12 @@ def starts(problem: Problem, law: Law, seed: int, block: int) -> Array:
             raise ArgumentError(f"{name} = {word!r}", where=name, remedy="give a whole number from 0 to 2^64 - 1")
     law.check(problem)
     draws = law.draws(problem)
-    q = centred_uniforms(int(seed), stream_key(problem, law), int(block), BLOCK * draws)
-    return law.sample(problem, q.reshape(BLOCK, draws))
+    try:
+        q = centred_uniforms(int(seed), stream_key(problem, law), int(block), BLOCK * draws)
+        return law.sample(problem, q.reshape(BLOCK, draws))
+    except MemoryError:
+        raise ArgumentError(
+            f"{BLOCK:,} starts of {problem.n:,} numbers do not fit in this machine's memory",
+            where=f"widths {problem.widths}",
+            remedy="give smaller widths, or run where there is more memory",
+        ) from None

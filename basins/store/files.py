@@ -68,7 +68,7 @@ class Files(Protocol):
 
 
 def files_at(run: str | os.PathLike[str], *, patient: bool = False) -> Files:
-    """The files of the run at a local path or an s3:// URI. patient: waits out trouble that may pass.
+    """The files of the run at a local path (~ is a home) or an s3:// URI. patient: waits out trouble that may pass.
 
     Raises RunError for a URI of another kind, and for a store that is not there or does not let us in.
     """
@@ -79,7 +79,7 @@ def files_at(run: str | os.PathLike[str], *, patient: bool = False) -> Files:
             raise RunError(
                 "an address that lost a slash", where=uri, remedy="give s3://BUCKET/PREFIX as text, not as a Path"
             )
-        return LocalFiles(uri)
+        return LocalFiles(os.path.expanduser(uri))
     if scheme == "file":
         return LocalFiles(rest)
     if scheme == "s3":

@@ -7,6 +7,8 @@ import bz2
 import gzip
 import shutil
 import tomllib
+import warnings
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +19,7 @@ from click.testing import CliRunner
 from kinds import CSV
 from small_experiment import EXAMPLES, HEAD, experiment
 
+import basins
 from basins.cli import main
 from basins.errors import DataError
 from basins.experiment import load
@@ -194,3 +197,28 @@ def test_describe_says_what_rounding_leaves(tmp_path: Path) -> None:
     words = " ".join(result.stdout.split())
     assert "of 16 digits rounding leaves at least" in words
     assert "drop inputs that are nearly combinations of others" in words
+
+
+def test_a_home_stands_before_experiments_and_runs_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """From Python no shell expands it: a folder called ~ in the working folder is what nobody means."""
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    (tmp_path / "home").mkdir()
+    text = HEAD + '[data]\nsource = "spectrum"\nsigma = [2, 1]\nd_x = 2\n[network]\nhidden = [2]\n[law]\nname = "he"\n'
+    (tmp_path / "home" / "e.toml").write_text(text)
+    monkeypatch.chdir(tmp_path)
+    run = basins.run("~/e.toml", out="~/run", on="inline")
+    assert (tmp_path / "home" / "run" / "manifest.json").is_file()
+    assert len(basins.open_run("~/run").trajectories()) == len(run.trajectories()) == 10
+    assert not (tmp_path / "~").exists()
+
+
+def test_two_arrays_of_one_name_are_refused(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "t.npz", "w") as file, warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # zipfile's own, of the second
+        for _ in range(2):
+            with file.open("X.npy", "w") as member:
+                np.save(member, np.eye(2))
+        with file.open("Y.npy", "w") as member:
+            np.save(member, np.eye(2))
+    with pytest.raises(DataError, match=r"t.npz: two arrays are called 'X'; rename one"):
+        read(tmp_path / "t.npz")

@@ -182,6 +182,8 @@ def _rank_deficient_target(Y: Array, target: Array, sigma: Array, tolerance: flo
             "one-hot targets sum to one, and inputs that are centred (standardise = true) cannot fit that sum: "
             "set intercept = true, or drop a class (drop_class)"
         )
+    elif np.isin(Y, (0.0, 1.0)).all() and np.ptp(Y.sum(axis=1)) == 0 and Y.shape[1] > 1:
+        remedy = "the classes of each class target sum to one: keep one such target, or drop a class (drop_class)"
     elif _full_in_like_units(Y, target):
         remedy = "the targets' sizes differ by more than double precision holds: give them in like units"
     else:
