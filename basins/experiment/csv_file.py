@@ -71,8 +71,6 @@ def fields_of(
     where = str(path)
     data, zipped = _unzipped(path)
     text, coded = _decoded(data, encoding, where)
-    if not text.strip():
-        raise DataError("an empty file", where=where, remedy="give a table with a header")
     if re.match(r"sep=.[\r\n]", text):
         what = "begins with a line that is Excel's own (sep=)"
         raise DataError(what, where=where, remedy="take that line out, and set separator")
@@ -182,7 +180,7 @@ def _found_separator(text: str, path: Path, named: Sequence[str]) -> tuple[str, 
             records = [record for _, record in islice(_records(text, separator, where), SNIFFED + 1)]
         except DataError:
             continue
-        if len(records[0]) > 1:
+        if records and len(records[0]) > 1:
             headers[separator] = records[0]
             if {len(record) for record in records} == {len(records[0])}:
                 fitting.append(separator)
@@ -199,7 +197,9 @@ def _found_separator(text: str, path: Path, named: Sequence[str]) -> tuple[str, 
 def _columns(text: str, separator: str, where: str) -> tuple[list[str], list[pa.ChunkedArray]]:
     """The header, and a column of text for each of its names."""
     records = _records(text, separator, where)
-    _, header = next(records)
+    _, header = next(records, (0, []))
+    if not header:
+        raise DataError("an empty file", where=where, remedy="give a table with a header")
     parts: list[list[pa.Array]] = [[] for _ in header]
     row = 0
     while chunk := list(islice(records, CHUNK)):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import io
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from basins.errors import DataError
 from basins.experiment.data import Data, Reading, read
@@ -196,6 +199,7 @@ REFUSED: dict[str, tuple[str | bytes, dict[str, Any], str]] = {
         {},
         "begins with a line that is Excel's own (sep=); take that line out, and set",
     ),
+    "a quoted nothing": ('""', {}, "an empty file; give a table with a header"),
     "blank": ("\n \n", {}, "an empty file; give a table with a header"),
     "gzip cut short": (gzip.compress(PLAIN.encode())[:-9], {"name": "t.csv.gz"}, "t.csv.gz: not readable as gzip: "),
 }
@@ -235,9 +239,71 @@ def test_it_reads_what_pandas_reads(reading: Reader) -> None:
     rows = [[kinds[k]() for k in range(len(kinds))] + [["True", "False"][int(rng.integers(2))]] for _ in range(400)]
     text = "a,b,c,d,e,f,g\n" + "".join(",".join(row) + "\n" for row in rows)
     data = reading(text, targets=["b", "g"])
-    import io
-
     frame = pd.read_csv(io.StringIO(text))
     assert np.array_equal(data.X, frame[["a", "c", "d", "e", "f"]].to_numpy(dtype=np.float64))
     assert np.array_equal(data.Y[:, 0], frame["b"].to_numpy(dtype=np.float64))
     assert np.array_equal(data.Y[:, 2], frame["g"].to_numpy(dtype=np.float64))
+
+
+PIECES = [
+    "1",
+    "2.5",
+    "0,5",
+    "a",
+    "NA",
+    "",
+    '"',
+    ",",
+    ";",
+    "\t",
+    "\n",
+    "\r\n",
+    " ",
+    "%",
+    "€",
+    "True",
+    "x",
+    "y",
+    "\0",
+    "-",
+    "1e9",
+    "é",
+]
+
+
+@settings(deadline=None, max_examples=300, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    st.lists(st.sampled_from(PIECES), max_size=25),
+    st.sampled_from(["utf-8", "utf-16", "cp1252", "utf-16-le"]),
+    st.data(),
+)
+def test_whatever_stands_in_a_file_it_is_read_or_refused_in_one_line(
+    tmp_path: Path, pieces: list[str], encoding: str, draw: st.DataObject
+) -> None:
+    path = tmp_path / "t.csv"
+    path.write_bytes(("x,y\n" * draw.draw(st.booleans()) + "".join(pieces)).encode(encoding))
+    keys = draw.draw(
+        st.fixed_dictionaries(
+            {},
+            optional={
+                "separator": st.sampled_from([",", ";", " "]),
+                "decimal": st.sampled_from([".", ","]),
+                "thousands": st.sampled_from([".", ",", " "]),
+                "encoding": st.sampled_from(["utf-8", "latin-1", "utf-16", "no-such"]),
+                "index": st.sampled_from([False, "x"]),
+                "categorical": st.sampled_from([["x"], ["y"]]),
+            },
+        )
+    )
+    refusal = None
+    try:
+        data = read(path, None, ["y"], None, Reading(**keys))
+    except DataError as error:
+        refusal = error
+    if refusal is not None:
+        assert len(str(refusal).splitlines()) == 1
+        assert refusal.remedy
+        return
+    assert np.isfinite(data.X).all()
+    assert np.isfinite(data.Y).all()
+    assert len(data.description.splitlines()) == 1
