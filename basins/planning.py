@@ -175,9 +175,9 @@ def _check_seconds(experiment: Experiment, case: Case) -> float | None:
     if settings is None:
         return None
     starts = laws.starts(case.problem, case.law, experiment.seed, 0)[: min(TIMED, case.trajectories)]
-    integrate_batch(case.problem, starts[:1], settings, np.zeros(1, dtype=bool))  # what happens once
+    integrate_batch(case.problem, starts[:1], settings, np.zeros(1, dtype=bool), case.law.null)  # what happens once
     clock = time.perf_counter()
-    integrate_batch(case.problem, starts, settings, np.zeros(len(starts), dtype=bool))
+    integrate_batch(case.problem, starts, settings, np.zeros(len(starts), dtype=bool), case.law.null)
     return (time.perf_counter() - clock) / len(starts)
 
 

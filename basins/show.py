@@ -13,7 +13,7 @@ from basins import laws
 from basins.classification.classify_batch import integrate_batch
 from basins.classification.verdict import PATIENCE, REASONS, Reason
 from basins.errors import ArgumentError, RunError
-from basins.estimate.sentences import REMEDIES, modes_text, stratum_text
+from basins.estimate.sentences import modes_text, remedy_of, stratum_text
 from basins.experiment import Case
 from basins.integrators.base import SMALLEST_TOLERANCE, Settings
 from basins.landscapes.deep_linear.strata import mask_to_modes
@@ -122,12 +122,13 @@ def why(case: Case, row: Row) -> str:
     loss, margin = _figures(row["loss"], 6), _figures(row["margin"], 3)
     if row["verdict"] == "censored":
         reason = _WHY[Reason(REASONS.index(row["reason"]))].format(t=t, loss=loss, **_of_case(case, row))
-        return f"Censored: {reason} To decide it, {REMEDIES[row['reason']]}."
+        return f"Censored: {reason} To decide it, {remedy_of(row['reason'], case.law.null)}."
     if row["certificate"] == "level":
         return (
-            f"Minimum, proved at t = {t}: its loss {loss} is below 1/2 sigma_min^2 = {0.5 * problem.sigma_min**2:.6g}, "
-            f"the least that a saddle can have, by a relative margin of {margin} (delta = {case.settings.delta:g} is "
-            "asked). The loss only falls, so global minima alone are left (theory.md 3a)."
+            f"Minimum, proved at t = {t} of the computed state: its loss {loss} is below 1/2 sigma_min^2 = "
+            f"{0.5 * problem.sigma_min**2:.6g}, the least that a saddle can have, by a relative margin of {margin} "
+            f"(delta = {case.settings.delta:g} is asked). The loss only falls, so global minima alone are left "
+            "(theory.md 3a)."
         )
     if row["certificate"] == "rate":
         return (
@@ -150,8 +151,8 @@ def why(case: Case, row: Row) -> str:
         )
     return (
         f"Saddle {stratum}, by evidence, not by proof: it settled there (at a distance of {margin} ||W||), stayed "
-        f"{PATIENCE} times as long as a rounding error needs to leave, and did so again at tolerances 10 and 100 times "
-        "tighter. Check the label: --reintegrate."
+        f"{PATIENCE} times as long as the least positive double needs to leave by the slowest way out, and did so "
+        "again at tolerances 10 and 100 times tighter. Check the label: --reintegrate."
     )
 
 
@@ -160,8 +161,8 @@ _WHY = {
     Reason.step_underflow: "at t = {t}, with loss {loss}, its step became too small for the last digit of t.",
     Reason.non_finite: "at t = {t} the state, the loss or the gradient was no finite number: the start is too large.",
     Reason.settled: (
-        "at t = {t}, with loss {loss}, it rests beside a saddle{stratum}, and nothing shows that it stays: a passage "
-        "may take longer than any budget."
+        "at t = {t}, with loss {loss}, it rests beside a saddle{stratum}, and nothing shows that it stays: what would "
+        "carry it away may be any positive number."
     ),
     Reason.t_end: "it was stopped at t_end = {t_end}, with loss {loss}, as asked.",
     Reason.rounding: (
@@ -205,7 +206,7 @@ def _again(run: Run, shown: Shown, settings: Settings) -> Again:
 
 def _integrated(run: Run, case: Case, id: int, settings: Settings) -> Row:
     start = laws.starts(case.problem, case.law, run.manifest.seed, id // BLOCK)[id % BLOCK : id % BLOCK + 1]
-    limits = integrate_batch(case.problem, start, settings, np.zeros(1, dtype=bool))
+    limits = integrate_batch(case.problem, start, settings, np.zeros(1, dtype=bool), case.law.null)
     row: Row = rows.tables_of(id, limits).trajectories.to_pylist()[0]
     return row
 

@@ -14,7 +14,6 @@ from basins.classification.verdict import Course, Limits, judge, visit_table
 from basins.errors import ArgumentError
 from basins.integrators import engine_of, method_of
 from basins.integrators.base import Array, Leg, Settings
-from basins.integrators.scipy import Reference
 from basins.landscapes.deep_linear import certificates
 from basins.landscapes.deep_linear.certificates import level
 from basins.landscapes.deep_linear.compression import Compression, compression
@@ -40,6 +39,7 @@ def integrate(
     budget: int = Settings.budget,
     delta: float = Settings.delta,
     compress: bool = Settings.compress,
+    wait: bool = False,
 ) -> Limits:
     """Integrate the flow from W0, (n,) or (N, n), to its limits.
 
@@ -47,8 +47,10 @@ def integrate(
     certificate proves its limit; `at_start` also tries those of t = 0 (theory.md 3b to 3d). With certify=False and
     t_end the flow is returned at exactly t_end. budget: evaluations of the vector field a trajectory may spend; what
     is not decided by then is censored. method: one of the engine's, its first if None. compress: integrate smaller
-    states where the flow cannot tell the difference and it pays (compression/). Raises ArgumentError for values that
-    have no meaning.
+    states where the flow cannot tell the difference and it pays (compression/). wait: what has settled beside a saddle
+    is `censored` at once, as are the rows of a law with a density; with wait=True it is waited beside, until it leaves
+    or has outlasted the saddle (docs/verdicts.md). A verdict is of the computed trajectory. Raises ArgumentError for
+    values that have no meaning.
     """
     chosen = engine_of(engine)
     settings = Settings(
@@ -67,11 +69,16 @@ def integrate(
     if not np.isfinite(starts).all():
         row = int(np.flatnonzero(~np.isfinite(starts).all(axis=1))[0])
         raise ArgumentError("a start that is not finite", where=f"W0, row {row}", remedy="give finite states")
-    return integrate_batch(problem, starts, settings, np.ones(len(starts), dtype=bool))
+    return integrate_batch(problem, starts, settings, np.ones(len(starts), dtype=bool), bool(wait))
 
 
-def integrate_batch(problem: Problem, starts: Array, settings: Settings, watch: NDArray[np.bool_]) -> Limits:
-    """The limits of starts (N, n), validated; visits are kept for the rows in `watch` (N,)."""
+def integrate_batch(
+    problem: Problem, starts: Array, settings: Settings, watch: NDArray[np.bool_], wait: bool = False
+) -> Limits:
+    """The limits of starts (N, n), validated; visits are kept for the rows in `watch` (N,).
+
+    wait: whether rows may outlast a saddle. Of a case it is its law's: `law.null`, no setting, and in no key.
+    """
     from basins.landscapes.deep_linear.evaluation import drift  # brings numba, which takes its time
 
     N = len(starts)
@@ -88,8 +95,8 @@ def integrate_batch(problem: Problem, starts: Array, settings: Settings, watch: 
     small = compression_in(problem, settings)
     there, begin = (problem, starts) if small is None else (small.problem, small.compress(starts))
     leg = _leg(begin, levels, settings, watch)
-    followed = follow(there, leg, settings)
-    outlasted = frozenset(row for row in followed.outlasted if _found_again(there, leg, row, settings, followed))
+    followed = follow(there, leg, settings, wait)
+    outlasted = _found_again(there, leg, settings, followed, _all_felt(problem, starts))
     ends = followed.ends
     changed, visits = drift(there, begin, ends.state), visit_table(there, ends.visits)
     if small is not None:
@@ -119,19 +126,40 @@ def _leg(starts: Array, level: Array, settings: Settings, watch: NDArray[np.bool
     )
 
 
-def _found_again(problem: Problem, leg: Leg, row: int, settings: Settings, followed: Followed) -> bool:
-    """Whether re-integrations at tighter tolerances outlast on the same stratum; what they spend is the row's."""
-    method = settings.method if settings.method in Reference.methods else "DOP853"
+def _found_again(
+    problem: Problem, leg: Leg, settings: Settings, followed: Followed, felt: NDArray[np.bool_]
+) -> frozenset[int]:
+    """The rows that outlasted, among those in `felt`, and do on the same stratum at tighter tolerances too; what that
+    spends is the rows'."""
+    rows = np.array([row for row in sorted(followed.outlasted) if felt[row]], dtype=np.int64)
     for factor in CHECKS:
-        tighter = replace(settings, engine=Reference.name, method=method).tighter(factor)
-        if tighter is None:
-            return False
-        one = slice(row, row + 1)
-        again = follow(problem, _leg(leg.starts[one], leg.level[one], tighter, np.zeros(1, dtype=bool)), tighter)
-        followed.ends.evaluations[row] += again.ends.evaluations[0]
-        if 0 not in again.outlasted or again.settled[0].modes != followed.settled[row].modes:
-            return False
-    return True
+        tighter = settings.tighter(factor)
+        if tighter is None or not len(rows):
+            return frozenset()
+        unwatched = np.zeros(len(rows), dtype=bool)
+        again = follow(problem, _leg(leg.starts[rows], leg.level[rows], tighter, unwatched), tighter, wait=True)
+        followed.ends.evaluations[rows] += again.ends.evaluations
+        same = [
+            k in again.outlasted and again.settled[k].modes == followed.settled[row].modes
+            for k, row in enumerate(map(int, rows))
+        ]
+        rows = rows[same]
+    return frozenset(map(int, rows))
+
+
+def _all_felt(problem: Problem, starts: Array) -> NDArray[np.bool_]:
+    """Whether rounding lets the flow feel every entry of a start, (N,).
+
+    A term of the field is a product of up to 2 H + 1 entries: where the least entry of a layer that is not zero, so
+    often multiplied with itself, is below u times the layer's largest, a term may be lost in the sum that it is of, and
+    with it the exact flow's way out.
+    """
+    felt = np.ones(len(starts), dtype=bool)
+    for W_j in problem.unpack(starts):
+        sizes = np.abs(W_j)
+        least = np.where(sizes > 0, sizes, np.inf).min(axis=(-2, -1))
+        felt &= least >= U ** (1 / (2 * problem.H + 1)) * sizes.max(axis=(-2, -1))
+    return felt
 
 
 def _levels(problem: Problem, starts: Array, settings: Settings) -> Array:

@@ -1,27 +1,45 @@
 """Rows to their fate: an engine carries them, and what comes to rest is looked at until it is decided.
 
 An engine stops a row whose gradient is at rest. Whether it rests on a saddle or passes one slowly, no norm can tell.
-Where the unstable directions are empty to rounding, the row is taken on by the reference engine, with steps short
-enough to decay to rounding, until it leaves or has outlasted the predicted escape ten times over. Any other row
-passes, and its engine carries it on; it is looked at again when as much time has gone by as so far.
+What the Hessian shows to be on its way out passes: its engine carries it on, and it is looked at again when as much
+time has gone by as so far. What rests (landscapes/deep_linear/critical/settling.py) has settled, at once. Only where `wait` is asked for, and
+only beside a normally hyperbolic saddle, is it then carried on until it leaves, or until the least positive double
+would have left twice over.
+
+Waiting needs a method that neither kills nor turns what is far below its tolerance: an explicit one multiplies a small
+unstable component by its stability polynomial, which is above 1 to the right of zero, and close to the exponential
+where no step is longer than 1 / (the fastest rate out). DOP853 and RKC are explicit; Radau, BDF and LSODA are not.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from basins.classification.verdict import PATIENCE, SETTLED, Settling, settling
+from basins.classification.verdict import PATIENCE
 from basins.integrators import engine_of
-from basins.integrators.base import Ends, Leg, Settings, Stop, Visits
-from basins.integrators.scipy import Reference
+from basins.integrators.base import Ends, Engine, Leg, Settings, Stop, Visits
+from basins.landscapes.deep_linear.critical.settling import Settling, length, normally_hyperbolic, settling
 from basins.landscapes.deep_linear.problem import Problem
 
 RELAX = 40
 """Relaxation takes this many e-folding times of the slowest attraction: from any distance down to rounding."""
+
+LEAST = 5e-324
+"""The least positive double: what an unstable component may be and not be zero."""
+
+SLICE = 150_000
+"""Evaluations of a leg of the wait: short of what the lanes engine spends on a plateau before it takes to Radau, whose
+linear algebra would mix rounding into what is far below it."""
+
+EXPLICIT = "DOP853"
+"""What waits for an engine whose own method is implicit."""
+
+Rows = NDArray[np.int64]
 
 
 @dataclass
@@ -35,26 +53,23 @@ class Followed:
     outlasted: set[int] = field(default_factory=set)
 
 
-def follow(problem: Problem, leg: Leg, settings: Settings) -> Followed:
-    """Carry every row of the leg until it is certified, has settled, or its budget or time is spent."""
+def follow(problem: Problem, leg: Leg, settings: Settings, wait: bool = False) -> Followed:
+    """Carry every row of the leg until it is certified, has settled, or its budget or time is spent.
+
+    wait: wait beside a saddle for rows that settle, so that some may be said to have outlasted it.
+    """
     engine = engine_of(settings.engine)
     followed = Followed(engine.integrate(problem, leg, settings))
     ends, visits = followed.ends, [(np.arange(len(leg.starts)), followed.ends.visits)]
-    size = np.sqrt(np.einsum("ni,ni->n", leg.starts, leg.starts))
     resting = np.flatnonzero(ends.stop == Stop.RESTING)
     while len(resting):
-        passing = []
-        for row in map(int, resting):
-            watcher = _Watcher(problem, settings, leg, ends, row, float(size[row]))
-            watcher.stay()
-            visits.extend((np.array([row]), part) for part in watcher.visits)
-            if watcher.settled is not None:
-                followed.settled[row] = watcher.settled
-                if watcher.outlasted:
-                    followed.outlasted.add(row)
-            elif watcher.passes:
-                passing.append(row)
-        rows = np.array(passing, dtype=np.int64)
+        seen = {row: _read(problem, leg, ends, row) for row in map(int, resting)}
+        followed.settled |= {row: at for row, at in seen.items() if at is not None and at.rests}
+        passing = [row for row in seen if row not in followed.settled and problem.gradient(ends.state[row]).any()]
+        if wait:
+            beside = [row for row in seen if row in followed.settled]
+            passing += _Wait(problem, leg, settings, followed, visits).those_that_left(beside)
+        rows = np.array(sorted(passing), dtype=np.int64)
         again = engine.integrate(problem, _onward(leg, ends, rows), settings)
         _add(ends, rows, again)
         visits.append((rows, again.visits))
@@ -63,7 +78,11 @@ def follow(problem: Problem, leg: Leg, settings: Settings) -> Followed:
     return followed
 
 
-def _onward(leg: Leg, ends: Ends, rows: NDArray[np.int64]) -> Leg:
+def _read(problem: Problem, leg: Leg, ends: Ends, row: int) -> Settling | None:
+    return settling(problem, ends.state[row], length(leg.starts[row]))
+
+
+def _onward(leg: Leg, ends: Ends, rows: Rows) -> Leg:
     """The leg that carries passing rows on: next looked at when as much time has gone by as so far."""
     t = ends.t[rows]
     return Leg(
@@ -78,7 +97,7 @@ def _onward(leg: Leg, ends: Ends, rows: NDArray[np.int64]) -> Leg:
     )
 
 
-def _add(ends: Ends, rows: NDArray[np.int64], more: Ends) -> None:
+def _add(ends: Ends, rows: Rows, more: Ends) -> None:
     """What another leg of these rows adds to their ends."""
     ends.state[rows], ends.t[rows], ends.stop[rows] = more.state, more.t, more.stop
     ends.steps[rows] += more.steps
@@ -88,7 +107,7 @@ def _add(ends: Ends, rows: NDArray[np.int64], more: Ends) -> None:
     ends.loss_increase[rows] = np.maximum(ends.loss_increase[rows], more.loss_increase)
 
 
-def _joined(parts: list[tuple[NDArray[np.int64], Visits]]) -> Visits:
+def _joined(parts: list[tuple[Rows, Visits]]) -> Visits:
     """Visits of several legs, each with the rows its own numbers stand for, as one table."""
 
     def column(name: str) -> Any:
@@ -98,66 +117,73 @@ def _joined(parts: list[tuple[NDArray[np.int64], Visits]]) -> Visits:
     return Visits(row, column("t"), column("gradient_norm"), column("state"))
 
 
-class _Watcher:
-    """One row at rest, carried on by the reference engine until it leaves, or has outlasted its escape."""
+class _Wait:
+    """Rows that have settled, carried on together, each on its own budget, until they leave or have outlasted."""
 
-    def __init__(self, problem: Problem, settings: Settings, leg: Leg, ends: Ends, row: int, size: float) -> None:
-        self.problem, self.leg, self.ends, self.row, self.size = problem, leg, ends, np.array([row]), size
-        self.engine = Reference()
-        # Any method will do beside a saddle; an engine whose own is not scipy's gets DOP853.
-        method = settings.method if settings.method in self.engine.methods else "DOP853"
-        self.settings = replace(settings, engine=self.engine.name, method=method)
-        self.settled: Settling | None = None
-        self.outlasted = False
-        self.visits: list[Visits] = []
+    def __init__(
+        self, problem: Problem, leg: Leg, settings: Settings, followed: Followed, visits: list[tuple[Rows, Visits]]
+    ) -> None:
+        self.problem, self.leg, self.followed, self.visits = problem, leg, followed, visits
+        self.engine: Engine = engine_of(settings.engine)
+        explicit = EXPLICIT in settings.method  # the lanes' two methods, and the reference engine's
+        self.settings = settings if explicit else replace(settings, method=EXPLICIT)
 
-    @property
-    def t(self) -> float:
-        return float(self.ends.t[self.row[0]])
+    def those_that_left(self, rows: Sequence[int]) -> list[int]:
+        """Wait beside the saddle of each; what is left of them to be carried on. `followed` knows of the others."""
+        settled, ends = self.followed.settled, self.followed.ends
+        waiting = [row for row in rows if settled[row].hyperbolic and self._can_outlast(row)]
+        times = [self._escape(row) for row in waiting]
+        stayed = self._carry(waiting, times, [1 / settled[row].fastest_out for row in waiting])
+        # What the tolerance leaves in the attracting directions decays before the distance is taken.
+        times = [RELAX / settled[row].slowest_in for row in stayed]
+        self._carry(stayed, times, [1 / settled[row].fastest for row in stayed])
+        left = []
+        for row in waiting:
+            before, after = settled.pop(row), _read(self.problem, self.leg, ends, row)
+            stop = Stop(ends.stop[row])
+            if stop is not Stop.LEVEL and after is not None and after.rests and after.modes == before.modes:
+                settled[row] = after
+                if stop is Stop.RESTING and after.settled and normally_hyperbolic(self.problem, ends.state[row]):
+                    self.followed.outlasted.add(row)
+            elif stop is Stop.RESTING:
+                left.append(row)
+        return left
 
-    @property
-    def passes(self) -> bool:
-        """Whether the row is to be carried on by its own engine."""
-        return bool(self.ends.stop[self.row[0]] == Stop.RESTING)
+    def _escape(self, row: int) -> float:
+        """Twice the time in which the least positive double, relative to the trajectory's size, leaves along the
+        slowest way out."""
+        size = max(length(self.leg.starts[row]), length(self.followed.ends.state[row]))
+        return float(PATIENCE * (np.log(size) - np.log(LEAST)) / self.followed.settled[row].slowest_out)
 
-    def read(self) -> Settling | None:
-        return settling(self.problem, self.ends.state[self.row[0]], self.size)
+    def _can_outlast(self, row: int) -> bool:
+        """Whether the row's budget, and the digits of its time, are enough for the whole wait."""
+        at, ends = self.followed.settled[row], self.followed.ends
+        steps = self._escape(row) * at.fastest_out
+        stiff = at.fastest / at.fastest_out
+        each = 12 * max(1.0, stiff / 6)  # DOP853, which its stability holds to steps of 6 / (the fastest rate)
+        if stiff > 6 and self.settings.method != EXPLICIT:
+            each = 2 + np.sqrt(1.85 * stiff)  # stages of RKC
+        if 1 / at.fastest_out < 1e3 * np.spacing(ends.t[row]):  # a time so large has no room for such steps
+            return False
+        return bool(steps * each <= self.leg.budget[row] - ends.evaluations[row])
 
-    def stay(self) -> None:
-        """Relax onto the stratum and wait beside it, for as long as the row stays."""
-        near = self.read()
-        if near is None or near.leaving > SETTLED:
-            return
-        relaxed = self.t + RELAX * max(1 / near.fastest, min(1 / near.slowest, self.t))
-        stop = self.carry(relaxed, 1 / near.fastest)
-        near = self.read() if stop is not Stop.LEVEL else None
-        if near is None or not near.settled:
-            return
-        if stop is not Stop.RESTING:  # budget or time is spent
-            self.settled = near
-            return
-        wait = PATIENCE * near.escape_time
-        spent, steps = self.ends.evaluations[self.row[0]], self.ends.steps[self.row[0]]
-        if wait * near.fastest * spent / steps > self.leg.budget[self.row[0]] - spent:
-            self.settled = near  # no budget outlasts it
-            return
-        stop = self.carry(self.t + wait, 1 / near.fastest)
-        after = self.read() if stop is not Stop.LEVEL else None
-        if after is not None and after.settled and after.modes == near.modes:
-            self.settled, self.outlasted = after, stop is Stop.RESTING
-
-    def carry(self, until: float, max_step: float) -> Stop:
-        """A leg of the same trajectory with short steps, on the row's own budget. RESTING where it came to `until`."""
-        row, leg = self.row, self.leg
-        short = replace(
-            _onward(leg, self.ends, row),
-            rest_after=np.array([np.inf]),
-            t_end=np.minimum(leg.t_end[row], until),
-            max_step=np.array([max_step]),
-        )
-        more = self.engine.integrate(self.problem, short, self.settings)
-        _add(self.ends, row, more)
-        self.visits.append(more.visits)
-        if more.stop[0] == Stop.T_END and more.t[0] < leg.t_end[row[0]]:
-            self.ends.stop[row] = Stop.RESTING
-        return Stop(self.ends.stop[row[0]])
+    def _carry(self, rows: Sequence[int], times: Sequence[float], max_steps: Sequence[float]) -> list[int]:
+        """Legs of these rows, so much longer, with steps no longer than these; those that came to their end."""
+        ends, to = self.followed.ends, self.followed.ends.t.copy()
+        to[list(rows)] += times
+        longest = np.zeros_like(to)
+        longest[list(rows)] = max_steps
+        left = np.array(rows, dtype=np.int64)
+        while len(left):
+            short = _onward(self.leg, ends, left)
+            budget = np.minimum(short.budget, SLICE)
+            t_end = np.minimum(self.leg.t_end[left], to[left])
+            rest = np.full(len(left), np.inf)
+            short = replace(short, rest_after=rest, t_end=t_end, max_step=longest[left], budget=budget)
+            more = self.engine.integrate(self.problem, short, self.settings)
+            _add(ends, left, more)
+            self.visits.append((left, more.visits))
+            there = (more.stop == Stop.T_END) & (more.t < self.leg.t_end[left])
+            ends.stop[left[there]] = Stop.RESTING
+            left = left[(more.stop == Stop.BUDGET) & (ends.evaluations[left] < self.leg.budget[left])]
+        return [row for row in rows if ends.stop[row] == Stop.RESTING]

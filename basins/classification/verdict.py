@@ -1,10 +1,11 @@
 """An end state -> verdict, reason, stratum, rank, evidence. design.md, Limits, is the law here; docs/verdicts.md
 explains it.
 
-A `minimum` and an `invariant` saddle are certified: the state at the stop proves where the flow goes. An `outlasted`
-saddle is evidence: settled on a stratum for ten times its predicted escape time, at three tolerances
-(saddle_wait.py waits). Anything else is `censored`, with its reason. A slow passage is not a saddle; nothing is
-dropped.
+A `minimum` and an `invariant` saddle are certified: the computed state at the stop proves where the flow goes from
+there. An `outlasted` saddle is evidence: settled beside a normally hyperbolic saddle for twice the time in which the
+least positive double would have left it, at three tolerances (saddle_wait.py waits, and only where it is asked to: rows
+of a law with a density are `censored` as they settle). Anything else is `censored`, with its reason. A slow passage is
+not a saddle; nothing is dropped.
 """
 
 from __future__ import annotations
@@ -17,25 +18,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from basins.integrators.base import Ends, Stop, Visits
-from basins.landscapes.deep_linear import gradient as gradient_module
 from basins.landscapes.deep_linear.certificates import level, loss_rounding
+from basins.landscapes.deep_linear.critical.settling import Settling
 from basins.landscapes.deep_linear.planted import invariant_levels, invariant_modes
 from basins.landscapes.deep_linear.problem import Problem
-from basins.landscapes.deep_linear.strata import modes_to_mask
-from basins.rounding import U
 
 Array = NDArray[np.float64]
 
-SETTLED = 1e4 * U
-"""K u: a state has settled within this distance of a critical point, relative to the trajectory's size (K = 10^4,
-about 1e-12).
-"""
-
-NEAR = 1e-3
-"""How far D_W may be from zeros and ones, and L from the critical value (relative), for a stratum to be read at all."""
-
-PATIENCE = 10
-"""A saddle must outlast this many predicted escape times."""
+PATIENCE = 2
+"""A saddle must outlast this many times the escape of the least positive double along its slowest way out."""
 
 
 class Verdict(IntEnum):
@@ -136,85 +127,6 @@ class Limits:
 
     def __len__(self) -> int:
         return len(self.verdict)
-
-
-# --- settling --------------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class Settling:
-    """A state beside a saddle stratum: what is read there, by the Hessian's eigenvalues.
-
-    modes (bitmask), rank; distance: length of the Newton step onto the critical set over the trajectory's size;
-    rank_gap: sigma_{r+1}(R) / sigma_r(R); fastest, slowest: largest and smallest positive rate of attraction;
-    unstable_rate: minus the smallest eigenvalue, 0 where it is rounding (the point is non-strict, or cannot be told
-    from it).
-    """
-
-    modes: int
-    rank: int
-    distance: float
-    leaving: float
-    rank_gap: float
-    fastest: float
-    slowest: float
-    unstable_rate: float
-
-    @property
-    def settled(self) -> bool:
-        """Within K u of the stratum, relative to the trajectory's size."""
-        return self.distance <= SETTLED
-
-    @property
-    def escape_time(self) -> float:
-        """Predicted time for a rounding error to leave: log(1/u) / rate at a strict saddle.
-
-        At a non-strict one it is of order u^-(H-1) in units of 1/sigma (theory.md 5), which no budget outlasts: inf.
-        """
-        return float(np.log(1 / U) / self.unstable_rate) if self.unstable_rate > 0 else np.inf
-
-
-def settling(problem: Problem, W: Array, size: float) -> Settling | None:
-    """Read the saddle stratum beside W (n,), or None where D_W, rank and loss do not agree on one.
-
-    size: ||W|| at the trajectory's start; distances are relative to the larger of it and ||W||, since a limit may be
-    W = 0. The distance is the Newton step -H^+ grad, over eigenvalues above K u |H|: directions along the stratum
-    have none.
-    """
-    fitted = problem.fitted(W)
-    S = np.flatnonzero(fitted > 0.5)
-    critical_value = 0.5 * float(np.sum(np.delete(problem.sigma, S) ** 2))
-    loss, gradient = problem.loss_and_gradient(W)
-    norm = max(size, float(np.linalg.norm(W)))
-    if len(S) == problem.d_y or norm == 0:
-        return None
-    if np.abs(fitted - np.isin(np.arange(problem.d_y), S)).max() > NEAR or abs(loss - critical_value) > NEAR * loss:
-        return None
-    rank_gap = _rank_gap(problem, W, len(S), norm)
-    if rank_gap > NEAR:
-        return None
-    eigenvalues, vectors = np.linalg.eigh(problem.hessian(W))
-    fastest = float(np.abs(eigenvalues).max())
-    curved = np.abs(eigenvalues) > SETTLED * fastest
-    step = (vectors.T @ gradient)[curved] / eigenvalues[curved]
-    attracting = eigenvalues[curved & (eigenvalues > 0)]
-    return Settling(
-        modes=modes_to_mask(S),
-        rank=len(S),
-        distance=float(np.linalg.norm(step)) / norm,
-        leaving=float(np.linalg.norm(step[eigenvalues[curved] < 0])) / norm,
-        rank_gap=rank_gap,
-        fastest=fastest,
-        slowest=float(attracting.min()) if len(attracting) else fastest,
-        unstable_rate=max(0.0, -float(eigenvalues[0])) if curved[0] else 0.0,
-    )
-
-
-def _rank_gap(problem: Problem, W: Array, rank: int, size: float) -> float:
-    """sigma_{r+1}(R) / sigma_r(R), R = W_{H+1}...W_2; for r = 0, where R vanishes, over (size / sqrt(H + 1))^H."""
-    singular = np.linalg.svd(gradient_module.network(problem.unpack(W)[1:]), compute_uv=False)
-    scale = float(singular[rank - 1]) if rank else (size / np.sqrt(problem.H + 1)) ** problem.H
-    return float(singular[rank]) / scale if scale > 0 else np.inf
 
 
 # --- the verdict -----------------------------------------------------------------------------------------------------
@@ -320,7 +232,7 @@ def _saddles_by_invariance(
 
 
 def _saddles_that_outlasted(said: _Said, course: Course) -> None:
-    """Rows that settled and stayed past their predicted escape, where nothing is proved."""
+    """Rows that settled and stayed past every escape, where nothing is proved."""
     for row, at in course.settled.items():
         if row in course.outlasted and said.verdict[row] == Verdict.censored:
             said.prove(row, Verdict.saddle, Certificate.outlasted, at.distance, at.modes, at.rank)

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from basins.estimate.counts import Counts, Measured, saddle_measure, strata_measures
 from basins.estimate.labels import Frames, Outcomes, label_error
 from basins.estimate.sentences import sentence
 from basins.landscapes.deep_linear.certificates import can_test
-from basins.laws import Law, Planted
+from basins.landscapes.deep_linear.strata import mask_to_modes
+from basins.laws import Law, NearPlanted, Planted
 from basins.statistics.binomial import LEVEL
 
 if TYPE_CHECKING:
@@ -24,7 +25,9 @@ class CaseEstimate(Measured):
     case: its key; law: in words; null: whether the law has no density; planted: the modes it was planted to fit, None
     for other laws; widths; planned: trajectories of the whole run; trajectories: those counted; reasons: why rows were
     censored; can_test, shape: whether this shape can test the conjecture, and why; doubtful: ids worth a look, the
-    first few that are not what the case should show. The rest is `Measured`'s.
+    first few that are not what the case should show; settled: rows that settled beside a saddle, by the modes of the
+    one stratum that has their loss; beside: the modes of the stratum that a law lies beside, None for other laws. The
+    rest is `Measured`'s.
     """
 
     case: str
@@ -38,6 +41,8 @@ class CaseEstimate(Measured):
     can_test: bool
     shape: str
     doubtful: tuple[int, ...] = ()
+    settled: Mapping[tuple[int, ...], int] = field(default_factory=dict)
+    beside: tuple[int, ...] | None = None
 
     @property
     def H(self) -> int:
@@ -92,6 +97,8 @@ def case_estimate(
         can_test=shape.can_test,
         shape=shape.sentence,
         doubtful=tuple(doubtful),
+        settled={mask_to_modes(mask): count for mask, count in sorted(counts.settled.items())},
+        beside=case.law.modes if isinstance(case.law, NearPlanted) else None,
     )
 
 

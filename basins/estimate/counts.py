@@ -28,12 +28,14 @@ class Counts:
 
     minimum: those at a global minimum; saddles: bitmask of S -> those on that saddle stratum; censored_losses: the
     loss at the stop of each censored one, units of L, nan where it was not finite or its rounding is too large to
-    exclude a stratum by it.
+    exclude a stratum by it; settled: bitmask of S -> those of the censored ones that rest beside that saddle stratum,
+    where their loss says which: they enter no bound as such.
     """
 
     minimum: int = 0
     saddles: Mapping[int, int] = field(default_factory=dict)
     censored_losses: Array = field(default_factory=lambda: np.empty(0))
+    settled: Mapping[int, int] = field(default_factory=dict)
 
     @property
     def saddle(self) -> int:
@@ -52,6 +54,7 @@ class Counts:
             self.minimum + other.minimum,
             dict(Counter(self.saddles) + Counter(other.saddles)),
             np.concatenate([self.censored_losses, other.censored_losses]),
+            dict(Counter(self.settled) + Counter(other.settled)),
         )
 
     def may_reach(self, critical_value: float, delta: float) -> int:

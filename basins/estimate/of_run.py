@@ -18,11 +18,17 @@ from basins.estimate.pool import PooledEstimate, pool
 from basins.landscapes.deep_linear.strata import modes_to_mask
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from basins.experiment import Case
+    from basins.landscapes.deep_linear.problem import Problem
     from basins.run_tables import Run
 
 DOUBTFUL = 3
 """So many ids worth a look are kept of each case."""
+
+ALIKE = 1e-6
+"""A settled row's loss is its saddle's critical value to within this, relative: a gradient at rest leaves 1e-12."""
 
 
 @dataclass(frozen=True)
@@ -100,7 +106,7 @@ def _count(run: Run, case: Case) -> _Counted:
                     saddles[int(stratum["modes"])] += int(stratum["count"])
                     at_saddles[shard] += stratum["count"]
 
-    losses, reasons = np.empty(0), Counter[str]()
+    losses, reasons, settled = np.empty(0), Counter[str](), Counter[int]()
     if censored:
         found = []
         for rows in run.stream("trajectories", case.key, ["loss", "reason"], shards=shards, verdict="censored"):
@@ -108,8 +114,11 @@ def _count(run: Run, case: Case) -> _Counted:
             loss[(rows["reason"] == REASONS[Reason.rounding]).to_numpy()] = np.nan  # a loss that excludes nothing
             found.append(loss)
             reasons.update(map(str, rows["reason"]))
+            rest = (rows["reason"] == REASONS[Reason.settled]).to_numpy()
+            if rest.any():
+                settled += _beside(case.problem, loss[rest])
         losses = np.concatenate(found)
-    counts = Counts(int(minima.sum()), dict(saddles), losses)
+    counts = Counts(int(minima.sum()), dict(saddles), losses, dict(settled))
     if counts.trajectories != N:
         raise RunError(
             f"verdicts of {counts.trajectories:,} trajectories are counted, of {N:,} that are there",
@@ -118,6 +127,21 @@ def _count(run: Run, case: Case) -> _Counted:
         )
     doubtful = _doubtful(run, case, counts, shards)
     return _Counted(case, counts, dict(sorted(reasons.items())), doubtful, Tally(minima, at_saddles))
+
+
+def _beside(problem: Problem, losses: NDArray[np.float64]) -> Counter[int]:
+    """Settled rows by the saddle stratum (bitmask) whose critical value is their loss, where one alone is that near."""
+    found: Counter[int] = Counter()
+    if not problem.strata().listable:
+        return found
+    values = problem.strata().critical_values[:-1]
+    order = np.argsort(values, kind="stable")
+    rising = values[order]
+    for loss in losses.tolist():
+        low, high = np.searchsorted(rising, [loss * (1 - ALIKE), loss * (1 + ALIKE)])
+        if high - low == 1:
+            found[int(order[low])] += 1
+    return found
 
 
 def _doubtful(run: Run, case: Case, counts: Counts, shards: range) -> list[int]:

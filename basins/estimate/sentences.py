@@ -24,12 +24,15 @@ _REMEDIES = {
     Reason.evaluation_budget: "basins extend RUN --budget B, or raise engine.budget",
     Reason.step_underflow: "try another engine.method, or loosen engine.rtol",
     Reason.non_finite: "lower the law's scale",
-    Reason.settled: "tighten engine.rtol and engine.atol, or basins extend RUN --budget B",
+    Reason.settled: "give a start to basins.integrate(..., wait=True), which waits beside the saddle",
     Reason.t_end: "raise engine.t_end, or leave it out",
     Reason.rounding: "lower the law's scale",
 }
 REMEDIES = {REASONS[reason]: remedy for reason, remedy in _REMEDIES.items()}
 """What to do about censored rows, by reason."""
+
+WAITED = "basins extend RUN --budget B, or tighten engine.rtol and engine.atol"
+"""What to do about the settled rows of a null law, which are waited for within their budget."""
 
 
 def sentence(case: CaseEstimate) -> str:
@@ -58,9 +61,10 @@ def sentence(case: CaseEstimate) -> str:
         f"confidence; {labels(case)}."
     )
     if case.censored:
+        agree = settled_alike(case)
         return (
             f"No saddle among {case.trajectories:,} trajectories, but {_censored(case)}. Each counts as a saddle in "
-            f"the bound: {bound}"
+            f"the bound: {bound}{' ' * bool(agree)}{agree}"
         )
     return f"No saddle among {case.trajectories:,} trajectories, none censored: as the conjecture has it, {bound}"
 
@@ -168,9 +172,10 @@ def _cannot_test(case: CaseEstimate) -> str:
             f"the theorem. {_between(case)}; {labels(case)}. {_check(case)}"
         )
     censored = f", but {_censored(case)}" if case.censored else ", none censored"
+    agree = settled_alike(case)
     return (
         f"{case.shape} So this checks the machinery: no saddle among {case.trajectories:,} trajectories{censored} "
-        f"(bound {at_most(case.saddle_measure.upper)}; {labels(case)})."
+        f"(bound {at_most(case.saddle_measure.upper)}; {labels(case)}).{' ' * bool(agree)}{agree}"
     )
 
 
@@ -192,9 +197,33 @@ def _check(case: CaseEstimate) -> str:
 def _censored(case: CaseEstimate) -> str:
     reasons = sorted(case.reasons.items(), key=lambda item: (-item[1], item[0]))
     said = ", ".join(f"{reason}: {count:,}" for reason, count in reasons)
-    remedy = f"; {REMEDIES[reasons[0][0]]}" if reasons and reasons[0][0] in REMEDIES else ""
+    remedy = f"; {remedy_of(reasons[0][0], case.null)}" if reasons and reasons[0][0] in REMEDIES else ""
     verb = "is" if case.censored == 1 else "are"
     return f"{case.censored:,} {verb} censored ({said}{remedy})"
+
+
+def remedy_of(reason: str, null: bool) -> str:
+    """What to do about rows that are censored for this reason, of a null law or of one with a density."""
+    return WAITED if null and reason == REASONS[Reason.settled] else REMEDIES[reason]
+
+
+def settled_alike(case: CaseEstimate) -> str:
+    """What is to be said where several rows of a law with a density have settled, and all beside one stratum."""
+    if case.null or len(case.settled) != 1:
+        return ""
+    [(modes, count)] = case.settled.items()
+    if count < 2:
+        return ""
+    index = next((s.index for s in case.strata if s.modes == modes), None)
+    said = f"All {count:,} settled rows whose loss tells a stratum are beside one, {stratum_text(index, modes)}"
+    if modes == case.beside:
+        return f"{said}: this law lies beside it, so that is no evidence."
+    if case.H == 1 or modes != tuple(range(len(modes))):
+        return f"{said}: all its saddles are strict, and the basins of those are null by theorem (docs/verdicts.md)."
+    return (
+        f"{said}: so would evidence against the conjecture look, if survival stops falling too (basins plot survival "
+        "RUN, docs/verdicts.md)."
+    )
 
 
 def _strata_met(case: CaseEstimate) -> str:

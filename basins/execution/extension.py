@@ -2,15 +2,16 @@
 
 Steps do not depend on the budget (integrators/base.py, 2), so a row comes by where it stopped before, and a run that is
 extended to a budget has the rows of one that had it from the start (docs/design.md, Layers). Which rows: those
-`censored` for their `evaluation budget`, and those that rest beside a saddle (`settled`), since it is the budget that
-says how long they may be waited for.
+`censored` for their `evaluation budget`, and those of a null law that rest beside a saddle (`settled`), since it is the
+budget that says how long they may be waited for. Rows of a law with a density are not waited for, whatever the budget.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
-from functools import lru_cache
+from functools import lru_cache, reduce
+from operator import or_
 
 import numpy as np
 import pyarrow as pa
@@ -48,7 +49,7 @@ WORK = "basins.execution.extension:work"
 """What a runner has done for each shard of a layer; its run_path is `path_of`."""
 
 SPENT = (REASONS[Reason.evaluation_budget], REASONS[Reason.settled])
-"""Reasons that a larger budget may change."""
+"""Reasons that a larger budget may change: the second where the law is null, and rows are waited for."""
 
 MOST_BUDGET = 4 * 10**9
 """Evaluations of a row are kept in 32 bits."""
@@ -123,15 +124,23 @@ def _spent(files: Files, manifest: Manifest, layers: list[Layer], case: Case) ->
     view = View(files, layers)
     for shard in manifest.shards(case):
         if pc.sum(view.part("blocks", case, shard, ["censored"])["censored"]).as_py():
-            count = len(view.part("trajectories", case, shard, ["id"], spent()))
+            count = len(view.part("trajectories", case, shard, ["id"], spent(case)))
             if count:
                 yield shard, count
 
 
-def spent() -> pc.Expression:
-    """The rows that a larger budget may change."""
-    first, second = (pc.field("reason") == pa.scalar(reason) for reason in SPENT)
-    return first | second
+def spent(case: Case) -> pc.Expression:
+    """The rows of a case that a larger budget may change."""
+    return _for_reasons(SPENT if case.law.null else SPENT[:1])
+
+
+def spent_or_settled() -> pc.Expression:
+    """The rows that layers took of any case when rows of every law were waited for."""
+    return _for_reasons(SPENT)
+
+
+def _for_reasons(reasons: tuple[str, ...]) -> pc.Expression:
+    return reduce(or_, (pc.field("reason") == pa.scalar(reason) for reason in reasons))
 
 
 # --- one shard -------------------------------------------------------------------------------------------------------
@@ -139,7 +148,7 @@ def spent() -> pc.Expression:
 
 def compute_shard(view: View, layer: Layer, case: Case, shard: int) -> ShardTables:
     """A layer's tables of one shard; view: the run under the layers below it."""
-    old = view.part("trajectories", case, shard, where=spent())
+    old = view.part("trajectories", case, shard, where=spent(case))
     new = compute_rows(layer, case, old["id"].to_numpy())
     return new._replace(blocks=replaced(view.part("blocks", case, shard), old, new.blocks))
 
@@ -152,7 +161,7 @@ def compute_rows(layer: Layer, case: Case, ids: Ids) -> ShardTables:
     for first in range(0, len(ids), together):
         some = ids[first : first + together]
         watch = watched(some, manifest.visits_every)
-        limits = integrate_batch(case.problem, _starts(case, manifest.seed, some), settings, watch)
+        limits = integrate_batch(case.problem, _starts(case, manifest.seed, some), settings, watch, case.law.null)
         parts.append(rows.tables_of_ids(some, limits))
     return rows.concatenated(parts)
 

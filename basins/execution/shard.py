@@ -120,7 +120,7 @@ def compute_shard(case: Case, seed: int, blocks: range, visits_every: int, keep:
         ids = np.arange(first * BLOCK, min(batch.stop * BLOCK, case.trajectories))
         drawn = [laws.starts(case.problem, case.law, seed, block) for block in batch]
         watch = watched(ids, visits_every)
-        limits = integrate_batch(case.problem, np.concatenate(drawn)[: len(ids)], case.settings, watch)
+        limits = integrate_batch(case.problem, np.concatenate(drawn)[: len(ids)], case.settings, watch, case.law.null)
         kept = None
         if keep == "exceptions" and not isinstance(case.law, laws.Planted):
             kept = watch | (limits.verdict != Verdict.minimum)

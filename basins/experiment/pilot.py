@@ -72,14 +72,14 @@ def timed_batches(
     """
     watch = watched(np.arange(len(starts)), experiment.visits_every)
     # What happens once (imports, compilation) is no trajectory's cost.
-    integrate_batch(case.problem, starts[:1], replace(case.settings, budget=1), watch[:1])
+    integrate_batch(case.problem, starts[:1], replace(case.settings, budget=1), watch[:1], case.law.null)
     done, seconds = 0, 0.0
     for size in sizes:
         if done >= len(starts) or (done and seconds >= long):
             return
         part = slice(done, min(done + size, len(starts)))
         begun = time.perf_counter()
-        limits = integrate_batch(case.problem, starts[part], case.settings, watch[part])
+        limits = integrate_batch(case.problem, starts[part], case.settings, watch[part], case.law.null)
         took = time.perf_counter() - begun
         done, seconds = part.stop, seconds + took
         yield limits, took

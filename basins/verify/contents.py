@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from basins.classification.verdict import VERDICTS, Certificate, Verdict
 from basins.errors import RunError
-from basins.execution.extension import spent
+from basins.execution.extension import spent, spent_or_settled
 from basins.experiment import Case, watched
 from basins.laws import BLOCK, Planted
 from basins.store import Kind, Manifest, schemas
@@ -222,7 +222,9 @@ def wrong_layer_rows(
         yield unreadable
         return
     try:
-        old = below.part("trajectories", case, shard, where=spent())
+        old = below.part("trajectories", case, shard, where=spent(case))
+        if len(old) != len(rows["id"]):
+            old = below.part("trajectories", case, shard, where=spent_or_settled())
         blocks = below.part("blocks", case, shard)
     except RunError:
         return  # what lies below is damaged, and is named there

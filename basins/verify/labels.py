@@ -279,7 +279,7 @@ def tighter_settings(case: Case, budget: int = 0) -> Settings | None:
 def _check(manifest: Manifest, row: Row, settings: Settings) -> CheckedRow:
     case = manifest.case(row.case)
     start = laws.starts(case.problem, case.law, manifest.seed, row.id // BLOCK)[row.id % BLOCK : row.id % BLOCK + 1]
-    limits = integrate_batch(case.problem, start, settings, np.zeros(1, dtype=bool))
+    limits = integrate_batch(case.problem, start, settings, np.zeros(1, dtype=bool), case.law.null)
     verdict = VERDICTS[limits.verdict[0]]
     modes = int(limits.modes[0]) if limits.rank[0] >= 0 else None
     if verdict == "censored":

@@ -83,8 +83,8 @@ def test_exceptions_and_watched_ids_keep_their_rows(runs: dict[str, Run]) -> Non
 def test_a_minimum_in_a_control_is_an_exception(monkeypatch: pytest.MonkeyPatch) -> None:
     """A detector that fails: planted starts said to be minima keep their rows, to be looked at."""
 
-    def failed(problem: Problem, starts: np.ndarray, settings: Settings, watch: np.ndarray) -> Limits:
-        limits = integrate_batch(problem, starts, settings, watch)
+    def failed(problem: Problem, starts: np.ndarray, settings: Settings, watch: np.ndarray, wait: bool) -> Limits:
+        limits = integrate_batch(problem, starts, settings, watch, wait)
         return replace(limits, verdict=np.zeros_like(limits.verdict))
 
     monkeypatch.setattr(shard, "integrate_batch", failed)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from basins.estimate import CaseEstimate, Estimate
-from basins.estimate.sentences import number, sentence
+from basins.estimate.sentences import number, sentence, settled_alike
 from basins.passage import NEAR
 from basins.summary import CaseSummary
 
@@ -65,6 +65,7 @@ def doubts(estimate: Estimate, summaries: Sequence[CaseSummary]) -> list[str]:
         *_control(estimate),
         *_labels(estimate),
         *_censored(estimate),
+        *(f"{case.name}. {settled_alike(case)}" for case in estimate.cases if settled_alike(case)),
         *_shapes(estimate),
         *_drift(summaries),
         "A certificate speaks of the state that was computed, not of the exact flow from the start: an integration "

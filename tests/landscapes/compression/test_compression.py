@@ -256,7 +256,7 @@ def test_a_saddle_that_outlasts() -> None:
     problem = Problem.from_spectrum([2.0, 1.0], d_x=12, hidden=(2,))
     W_1 = np.hstack([np.diag([0.7, 0.4]), np.zeros((2, 10))])
     W_1[0, 4] = 0.2
-    found = integrate(problem, problem.pack([W_1, np.diag([0.9, -0.4])]))
+    found = integrate(problem, problem.pack([W_1, np.diag([0.9, -0.4])]), wait=True)
     assert VERDICTS[found.verdict[0]] == "saddle"
     assert found.certificate[0] == Certificate.outlasted
     assert found.modes[0] == 0b01
