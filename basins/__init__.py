@@ -2,7 +2,8 @@
 
     problem = basins.Problem.from_data(X, Y, hidden=(4, 4))
     limits = basins.integrate(problem, W0)
-    proved = basins.certify(problem, W0)
+    certified = basins.certify(problem, W0)
+    proof = basins.prove(problem, W0)
     run = basins.run("examples/iris.toml", out="runs/iris")
     run = basins.extend("runs/iris", budget=10**7)
     run = basins.open_run("runs/iris")
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from basins.execution.run import extend, run
     from basins.landscapes.deep_linear.certificates import Certified, certify
     from basins.landscapes.deep_linear.problem import Problem
+    from basins.proof import Proof, largest_ball, prove
     from basins.run_tables import Run, open_run
 
 __version__ = "0.1.0"
@@ -32,13 +34,16 @@ _HOME = {
     "Certified": "basins.landscapes.deep_linear.certificates",
     "Limits": "basins.classification.verdict",
     "Problem": "basins.landscapes.deep_linear.problem",
+    "Proof": "basins.proof",
     "Reason": "basins.classification.verdict",
     "Run": "basins.run_tables",
     "Verdict": "basins.classification.verdict",
     "certify": "basins.landscapes.deep_linear.certificates",
     "extend": "basins.execution.run",
     "integrate": "basins.classification.classify_batch",
+    "largest_ball": "basins.proof",
     "open_run": "basins.run_tables",
+    "prove": "basins.proof",
     "run": "basins.execution.run",
 }
 
@@ -48,13 +53,16 @@ __all__ = [
     "Certified",
     "Limits",
     "Problem",
+    "Proof",
     "Reason",
     "Run",
     "Verdict",
     "certify",
     "extend",
     "integrate",
+    "largest_ball",
     "open_run",
+    "prove",
     "run",
 ]
 

@@ -1,0 +1,131 @@
+"""Upper bounds in round-to-nearest double precision: no rounding mode, no libm, no fast-math.
+
+Every bound of this room is a sum of products, quotients and square roots of NON-NEGATIVE floats. Each such operation
+is off by a factor of at most 1 + u, u = 2^-53, so a result of fewer than 4,000 of them, times UP, is an upper bound of
+the exact value. What underflows loses at most 2^-1022 an operation, even if the CPU flushes subnormals to zero: TINY is
+added wherever such a loss can enter. Longer sums have their own factor (`frobenius`). docs/proofs.md, Rounding.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numba import njit
+
+from basins.rounding import U
+
+COMPILED_IN = "59e4b0486d88"
+"""Digest of what other files give to this code: numba's cache looks at this one alone (tests/integrators/test_cache.py)."""
+
+UP = 1.0 + 1e-12
+"""9,000 u: more than 4,000 operations can be off, with as much again to spare."""
+
+TINY = 1e-280
+"""More than underflow can take from any bound here: 10^25 operations of 2^-1022, each then times 10^2."""
+
+SMALL_SQUARE = 1e-290
+"""Added to a sum of squares, whose terms may underflow."""
+
+LARGEST = 1e18
+"""Products of norms above this are refused, so that nothing overflows and TINY stays above every underflow."""
+
+
+@njit(cache=True, error_model="numpy")
+def gamma(k: int, unit: float) -> float:
+    """A bound of k u / (1 - k u), the relative error of k operations of unit roundoff `unit`, for k unit < 0.009."""
+    return 1.01 * k * unit
+
+
+@njit(cache=True, error_model="numpy")
+def frobenius(M: Any, i: int, at: int, size: int) -> float:
+    """||M[i, at : at + size]||_2, from above. The sum's own gamma is in the factor: it may be long."""
+    total = 0.0
+    for q in range(size):
+        total += M[i, at + q] * M[i, at + q]
+    return np.sqrt(total + SMALL_SQUARE) * (UP + 4.0 * U * size)  # type: ignore[no-any-return]
+
+
+@njit(cache=True, error_model="numpy")
+def schatten4(M: Any, i: int, at: int, rows: int, columns: int) -> float:
+    """A bound of the spectral norm of the (rows, columns) matrix at M[i, at:]: the root of ||X^T X||_F, rounding
+    included; the Gram matrix is that of the smaller side."""
+    squares, trace = 0.0, 0.0
+    if rows <= columns:
+        side, inner, down, right = rows, columns, columns, 1
+    else:
+        side, inner, down, right = columns, rows, 1, columns
+    for a in range(side):
+        for b in range(a + 1):
+            dot = 0.0
+            for q in range(inner):
+                dot += M[i, at + a * down + q * right] * M[i, at + b * down + q * right]
+            squares += dot * dot if a == b else 2.0 * (dot * dot)
+            if a == b:
+                trace += dot  # ||X||_F^2
+    long = UP + 4.0 * U * (side * side + inner)
+    gram = np.sqrt(squares + SMALL_SQUARE) * long
+    return np.sqrt(gram + gamma(inner + 2, U) * trace * long + TINY) * UP  # type: ignore[no-any-return]
+
+
+@njit(cache=True, error_model="numpy")
+def exp_up(g: float) -> float:
+    """e^g from above for 0 <= g < 50, else inf: the exponential series of g / 2^s, all terms non-negative, squared s
+    times."""
+    if not (g >= 0.0 and g < 50.0):
+        return np.inf
+    squarings = 0
+    while g > 0.5:
+        g *= 0.5
+        squarings += 1
+    term, total = 1.0, 1.0
+    for k in range(1, 16):
+        term *= g / k
+        total += term
+    total = (total + term) * UP  # the terms left out sum to less than the last one taken
+    for _ in range(squarings):
+        total *= total
+    return total * UP
+
+
+@njit(cache=True, error_model="numpy")
+def power(x: float, exponent: float) -> float:
+    """x^exponent to about three digits, 0 <= exponent < 1, by square roots: for step sizes, which prove nothing, but
+    whose bytes must not depend on a libm."""
+    result, root = 1.0, x
+    for _ in range(12):
+        root, exponent = np.sqrt(root), 2.0 * exponent
+        if exponent >= 1.0:
+            result, exponent = result * root, exponent - 1.0
+    return result
+
+
+@njit(cache=True, error_model="numpy")
+def perron(K: Any, m: int, v: Any, turns: int) -> float:
+    """The Perron root of the symmetric non-negative matrix K (m, m), from above, by Collatz-Wielandt: for every v > 0
+    it is at most max_i (K v)_i / v_i. v (2, m) is scratch; power iterations make the bound sharp."""
+    for i in range(m):
+        v[0, i] = 1.0
+    bound = 0.0
+    for turn in range(turns):
+        highest, largest, spoilt = 0.0, 0.0, 0.0
+        for i in range(m):
+            total = 0.0
+            for j in range(m):
+                total += K[i, j] * v[0, j]
+            v[1, i] = total
+            ratio = total / v[0, i]
+            highest = max(highest, ratio)
+            spoilt += ratio
+        if not spoilt < np.inf:
+            return np.nan
+        if turn == 0 or not highest >= bound:
+            bound = highest
+        for i in range(m):  # the shift keeps -root from being an eigenvalue as large as the root
+            v[0, i] = v[1, i] + 0.5 * highest * v[0, i]
+            largest = max(largest, v[0, i])
+        if not largest > 0.0:
+            break
+        for i in range(m):
+            v[0, i] = max(v[0, i] / largest, 1e-30)
+    return bound * UP + TINY

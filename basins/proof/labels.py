@@ -1,0 +1,203 @@
+"""Proved labels: whether the exact flow from the exact start goes to a global minimum (docs/proofs.md)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import IntEnum
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from basins.errors import ArgumentError, nearest
+from basins.landscapes.deep_linear.problem import Problem
+from basins.proof import carry as _carry
+from basins.proof.carry import Ended, Knots, Tier, carry, ended_for, work_for
+from basins.proof.constants import constants_of
+from basins.proof.shape import Array, Constants, Shape, shape_of
+
+NO_CODE = -1
+"""Code of a reason, or of a tier, that a row does not have."""
+
+
+class Unproved(IntEnum):
+    """Why a row is not proved: codes into UNPROVED."""
+
+    error = _carry.ERROR
+    steps = _carry.STEPS
+    step_size = _carry.STEP_SIZE
+    size = _carry.SIZE
+    non_finite = _carry.NON_FINITE
+
+
+UNPROVED = (
+    "the enclosure grew too wide",
+    "too many steps",
+    "no step short enough",
+    "norms too large",
+    "non-finite",
+)
+
+TIERS = ("B", "C", "D", "E")
+"""Ways to prove a row, cheapest first; each is tried on what those before it left. B: double precision, order 8,
+logarithmic norm by norms of blocks; C: order 16; D: the logarithmic norm by Cholesky; E: like D, in double-double."""
+
+CHOLESKY_N = 300
+"""D and E are for states of at most this size: Cholesky takes n^3 / 3 operations at every knot."""
+
+
+@dataclass(frozen=True, eq=False)
+class Proof:
+    """What is proved of N starts; all arrays have N rows.
+
+    proved: every exact flow from within radius (N,) of the start goes to a global minimum. reason: why not, codes of
+    Unproved, -1 where proved. tier: the last one tried, an index into TIERS. At the last knot of its path: t; error:
+    the radius about the computed state that holds the exact one, units of W; margin: the radius at which the last test
+    would have failed, 0 where the computed residual is above the level, so error < margin where proved; growth: the
+    bound of int max(0, lambda_max(-Hess L)) dt, whose exponential multiplies errors; steps (N,).
+    """
+
+    proved: NDArray[np.bool_]
+    reason: NDArray[np.int8]
+    t: Array
+    error: Array
+    margin: Array
+    growth: Array
+    steps: NDArray[np.int64]
+    tier: NDArray[np.int8]
+    radius: Array
+
+    def __len__(self) -> int:
+        return len(self.proved)
+
+
+@dataclass(frozen=True, eq=False)
+class Enclosures:
+    """Every knot of one row's path: the exact flow from within the first radius of the start is, at the sum of h up to
+    knot k, within error[k] of W[k] + W_low[k]. h (K,), h[0] = 0; W, W_low (K, n); error (K,). proof: of that row."""
+
+    h: Array
+    W: Array
+    W_low: Array
+    error: Array
+    proof: Proof
+
+
+def tier_of(name: str, n: int) -> Tier:
+    """The tier's settings for states of size n."""
+    if name == "B":
+        return Tier(8, 1e-7, 0.3, False, False, 300) if n <= 100 else Tier(10, 1e-9, 0.3, False, False, 300)
+    if name == "C":
+        return Tier(16, 1e-14, 0.3, False, False, 1000)
+    return Tier(16, 1e-14, 0.1, True, False, 2000) if name == "D" else Tier(28, 1e-30, 0.1, True, True, 4000)
+
+
+def tiers_for(problem: Problem) -> tuple[str, ...]:
+    """The tiers this problem's rows go through."""
+    return TIERS if problem.n <= CHOLESKY_N else TIERS[:2]
+
+
+def prove(problem: Problem, W0: ArrayLike, radius: ArrayLike = 0.0, *, tiers: Sequence[str] | None = None) -> Proof:
+    """Prove that the exact flow from W0, (n,) or (N, n), goes to a global minimum, for each row or say why not.
+
+    radius, a number or (N,), units of W: every start within it (Euclidean distance) is to be proved with the row.
+    tiers: which of TIERS to try, cheapest first; all that the problem's size allows if None. The result's bytes depend
+    on neither the CPU nor the other rows. A start that is not finite is not proved. Raises ArgumentError for values
+    that have no meaning, AssumptionError where the stored problem's own level cannot be shown.
+    """
+    starts = np.ascontiguousarray(np.atleast_2d(problem.state(W0)))
+    radii = _radii(radius, len(starts))
+    names = _tiers(problem, tiers)
+    shape, constants, N = shape_of(problem), constants_of(problem), len(starts)
+    ended, tier = ended_for(N), np.full(N, NO_CODE, dtype=np.int8)
+    left = np.arange(N)
+    for name in names:
+        _try(shape, constants, tier_of(name, problem.n), starts, radii, left, ended)
+        tier[left] = TIERS.index(name)
+        left = np.flatnonzero((ended.code != _carry.PROVED) & np.isfinite(starts).all(axis=1))
+    return _proof(ended, tier, radii)
+
+
+def _try(
+    shape: Shape, constants: Constants, tier: Tier, starts: Array, radii: Array, rows: NDArray[np.int64], ended: Ended
+) -> None:
+    if len(rows):
+        n = starts.shape[1]
+        none = Knots(np.empty(0), np.empty((0, n)), np.empty((0, n)), np.empty(0))
+        carry(shape, constants, tier, *work_for(shape, tier), starts, radii, rows, ended, none)
+
+
+def enclosures(problem: Problem, W0: ArrayLike, radius: float = 0.0, *, tier: str = "B") -> Enclosures:
+    """The knots of one start's path (n,) in one tier, for a check by other means (docs/proofs.md)."""
+    start = problem.state(W0).reshape(1, -1)
+    (name,) = _tiers(problem, [tier])
+    settings, shape = tier_of(name, problem.n), shape_of(problem)
+    rows, n = settings.most_steps + 1, problem.n
+    knots = Knots(np.full(rows, np.nan), np.zeros((rows, n)), np.zeros((rows, n)), np.zeros(rows))
+    ended, radii = ended_for(1), _radii(radius, 1)
+    memory = work_for(shape, settings)
+    carry(
+        shape, constants_of(problem), settings, *memory, np.ascontiguousarray(start), radii, np.arange(1), ended, knots
+    )
+    proof = _proof(ended, np.array([TIERS.index(name)], dtype=np.int8), radii)
+    h, W, W_low, error = (array[: int(ended.steps[0]) + 1] for array in knots)
+    return Enclosures(h, W, W_low, error, proof)
+
+
+def largest_ball(problem: Problem, W0: ArrayLike, *, accuracy: float = 0.05) -> Array:
+    """The largest radius, (N,), at which `prove` proves the ball about each start of W0 (n,) or (N, n), by bisection.
+
+    It is a proved radius, at most the relative `accuracy` below one that is not proved; 0 where the start itself is
+    not proved, or none above 2^-60 of its norm is. A larger ball may still hold minima alone: the method only cannot
+    show it.
+    """
+    if not 0 < accuracy < 1:
+        raise ArgumentError(f"accuracy {accuracy}", where="largest_ball", remedy="give a number between 0 and 1")
+    starts = np.ascontiguousarray(np.atleast_2d(problem.state(W0)))
+    with np.errstate(over="ignore", invalid="ignore"):
+        norms = np.sqrt(np.add.reduce(np.square(starts), axis=1))
+    found = np.zeros(len(starts))
+    left = np.flatnonzero(prove(problem, starts).proved)
+    low, high = norms * 2.0**-61, 2.0 * norms  # a proved ball never reaches 0, which is a critical point
+    while len(left):
+        middle = np.sqrt(low[left]) * np.sqrt(high[left])
+        proved = prove(problem, starts[left], middle).proved
+        low[left[proved]] = found[left[proved]] = middle[proved]
+        high[left[~proved]] = middle[~proved]
+        left = left[low[left] < (1.0 - accuracy) * high[left]]
+    return found
+
+
+def _proof(ended: Ended, tier: NDArray[np.int8], radii: Array) -> Proof:
+    code, t, error, margin, growth, steps = ended
+    proved = code == _carry.PROVED
+    reason = np.where(proved, NO_CODE, code).astype(np.int8)
+    return Proof(proved, reason, t, error, margin, growth, steps, tier, radii)
+
+
+def _radii(radius: ArrayLike, N: int) -> Array:
+    try:
+        radii = np.array(np.broadcast_to(np.asarray(radius, dtype=np.float64), (N,)))
+    except (TypeError, ValueError):
+        raise ArgumentError(
+            "neither a number nor one for each start", where="radius", remedy=f"give a number or ({N},)"
+        ) from None
+    if not (np.isfinite(radii) & (radii >= 0)).all():
+        raise ArgumentError("a radius that is negative or not finite", where="radius", remedy="give numbers from 0 on")
+    return radii
+
+
+def _tiers(problem: Problem, tiers: Sequence[str] | None) -> tuple[str, ...]:
+    possible = tiers_for(problem)
+    if tiers is None:
+        return possible
+    for name in tiers:
+        if name not in TIERS:
+            raise ArgumentError(f"unknown tier {name!r}", where="tiers", remedy=nearest(name, TIERS))
+        if name not in possible:
+            raise ArgumentError(
+                f"tier {name} for states of size {problem.n}",
+                where="tiers",
+                remedy=f"it is for sizes up to {CHOLESKY_N}: choose of {', '.join(possible)}",
+            )
+    return tuple(name for name in TIERS if name in tiers)
