@@ -4,16 +4,21 @@
 program, a flipped bit in machine code is run, and two hosts that save at once may each find the other's code under
 their own key. Here every file begins with the SHA-256 of what follows, a file of code carries the key that it was
 compiled for and is named by it, and whatever goes wrong is a miss, said once (notes.py). An installation that cannot
-be written is still read, so that an image may bring its compiled code along.
+be written is still read, so that an image may bring its compiled code along. numba looks at the time of a function's
+own file; here the index names a digest of every file that the machine code is made of (`sources_digest`).
 """
 
 from __future__ import annotations
 
 import hashlib
+import inspect
 import io
 import os
 import pickle
+import re
 from collections.abc import Callable
+from functools import cache
+from pathlib import Path
 from typing import Any, TypeVar
 
 import numba
@@ -26,6 +31,10 @@ caching: Any = numba.core.caching  # half typed
 config: Any = numba.core.config
 
 F = TypeVar("F", bound=Callable[..., Any])
+
+PACKAGE = Path(__file__).parent
+COMPILES = "from basins.jit_cache import njit"
+"""The line of a file that compiles functions."""
 
 SET = "set NUMBA_CACHE_DIR to a folder that can be written"
 SIZE = hashlib.sha256().digest_size
@@ -179,9 +188,7 @@ class _Cache(caching.FunctionCache):  # type: ignore[misc]
     def __init__(self, py_func: Any) -> None:
         super().__init__(py_func)
         implementation = self._impl
-        self._cache_file = _Files(
-            self._cache_path, implementation.filename_base, implementation.locator.get_source_stamp()
-        )
+        self._cache_file = _Files(self._cache_path, implementation.filename_base, sources_digest(py_func))
 
     def load_overload(self, sig: Any, target_context: Any) -> Any:
         try:
@@ -200,6 +207,32 @@ class _Cache(caching.FunctionCache):  # type: ignore[misc]
         except Exception as error:
             note("unsaved cache", f"compiled code cannot be kept in {self._cache_path} ({_said(error)}), so every "
                  f"process compiles it anew, which takes a minute; {SET}")  # fmt: skip
+
+
+IMPORT = re.compile(r"^from (basins[\w.]*) import (\(.*?\)|[^\n]*)", re.MULTILINE | re.DOTALL)
+
+
+def sources_digest(function: Any) -> str:
+    """SHA-256 of the files that a function's machine code is made of.
+
+    numba looks at the function's own file alone, and would keep code whose constants or helpers have changed elsewhere.
+    """
+    parts = [path.read_bytes() for path in compiled_files(Path(inspect.getfile(function)))]
+    return hashlib.sha256(b"".join(hashlib.sha256(part).digest() for part in parts)).hexdigest()
+
+
+@cache
+def compiled_files(file: Path) -> tuple[Path, ...]:
+    """A file and those whose functions and constants it may compile in: what it imports of basins, and of those files
+    that compile functions themselves what they import in turn. Sorted."""
+    found = {file}
+    for module, names in IMPORT.findall(file.read_text()):
+        folder = PACKAGE.joinpath(*module.split(".")[1:])
+        candidates = [folder.with_suffix(".py"), *(folder / f"{name}.py" for name in re.findall(r"\w+", names))]
+        for path in candidates:
+            if path.is_file():
+                found |= set(compiled_files(path)) if COMPILES in path.read_text() else {path}
+    return tuple(sorted(found))
 
 
 def _said(error: Exception) -> str:

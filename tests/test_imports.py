@@ -16,9 +16,8 @@ PACKAGE = Path(basins.__file__).parent
 # From the ground up; a room may import rooms on lower floors, and its neighbours on its own floor.
 DEEP_LINEAR = "landscapes.deep_linear"
 FLOORS = [
-<<<<<<< HEAD
     ["errors", "home", "jit_cache", "later", "notes", "rounding", "versions"],
-    ["random", "statistics", "codegen"],
+    ["arrays", "random", "statistics", "codegen"],
     ["landscapes"],
     [f"{DEEP_LINEAR}.{name}" for name in ("gradient", "gradient_code", "strata", "reduction", "compression.frames")],
     [f"{DEEP_LINEAR}.compression.chi"],
@@ -27,16 +26,6 @@ FLOORS = [
     ["integrators"],
     ["classification.verdict"],
     ["classification", "trajectory"],
-=======
-    ["errors", "rounding", "versions"],
-    ["flow", "strata", "reduction", "normal", "drawing", "compression.frames", "compression.chi", "intervals"],
-    ["problem"],
-    ["planted", "certificates", "critical", "exact", "laws", "compression"],
-    ["proof"],
-    ["engines"],
-    ["limits"],
-    ["engines.drive", "engines.follow", "trajectory"],
->>>>>>> 26aff06 (Proved labels: rigorous enclosures of the exact flow, to the loss level)
     ["experiment"],
     ["store"],
     ["execution.shard", "execution.extension", "estimate"],

@@ -11,12 +11,9 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numba import njit
 
+from basins.jit_cache import njit
 from basins.rounding import U
-
-COMPILED_IN = "59e4b0486d88"
-"""Digest of what other files give to this code: numba's cache looks at this one alone (tests/integrators/test_cache.py)."""
 
 UP = 1.0 + 1e-12
 """9,000 u: more than 4,000 operations can be off, with as much again to spare."""

@@ -8,8 +8,8 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 import numpy as np
-from numba import njit
 
+from basins.jit_cache import njit
 from basins.proof.bounds import LARGEST, TINY, UP, exp_up, perron, power, schatten4
 from basins.proof.cholesky import largest_eigenvalue, minus_hessian, prefixes
 from basins.proof.double_double import V, end_point_pairs, products_pairs, taylor_pairs
@@ -18,9 +18,6 @@ from basins.proof.models import Models, chords, defect, jump, measure, models_fo
 from basins.proof.shape import Array, Shape
 from basins.proof.taylor import end_point, products, taylor
 from basins.rounding import U
-
-COMPILED_IN = "3e0902877d7c"
-"""Digest of what other files give to this code: numba's cache looks at this one alone (tests/integrators/test_cache.py)."""
 
 GOES_ON, PROVED, ERROR, STEPS, STEP_SIZE, SIZE, NON_FINITE = range(-2, 5)
 """What became of a row; from 0 on why it is not proved (prove.Unproved)."""

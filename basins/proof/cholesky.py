@@ -9,14 +9,11 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numba import njit
 
+from basins.jit_cache import njit
 from basins.proof.bounds import TINY, UP, frobenius, gamma, perron
 from basins.proof.log_norm import between, block_factor, multiply
 from basins.rounding import U
-
-COMPILED_IN = "63e93fbe7f6a"
-"""Digest of what other files give to this code: numba's cache looks at this one alone (tests/integrators/test_cache.py)."""
 
 BISECTIONS = 12
 """Halvings of the interval the eigenvalue's bound is searched in."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from numba import njit
+from basins.jit_cache import njit
 
 V = 2.0**-102
 """Unit roundoff of a pair: 16 u^2."""

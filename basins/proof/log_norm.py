@@ -12,14 +12,11 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 import numpy as np
-from numba import njit
 
+from basins.jit_cache import njit
 from basins.proof.bounds import TINY, UP, frobenius, gamma, schatten4
 from basins.proof.shape import Array, Shape
 from basins.rounding import U
-
-COMPILED_IN = "999291973ed8"
-"""Digest of what other files give to this code: numba's cache looks at this one alone (tests/integrators/test_cache.py)."""
 
 
 class Node(NamedTuple):

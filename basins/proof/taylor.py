@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from numba import njit
+from basins.jit_cache import njit
 
 
 @njit(cache=True, error_model="numpy")

@@ -18,10 +18,6 @@ from numpy.typing import NDArray
 from basins.jit_cache import njit
 from basins.random.normals import ATANH, CENTRE, FAR_TAIL, LN2_HIGH, LN2_LOW, NEAR_TAIL, Array
 
-COMPILED_IN = "ce96834e6c1e"
-"""Digest of what other files give to this code: numba's cache looks at this one alone; see
-tests/integrators/test_cache.py."""
-
 CHUNK = 1024
 """Numbers transformed at a time: they and their tails then stay in a core's first cache. No number depends on it."""
 

@@ -19,10 +19,6 @@ from basins.integrators.simd.stopping import NON_FINITE, call, least_step, reaso
 from basins.integrators.simd.visits import doubled, first_of, is_visit, note, room_for
 from basins.jit_cache import njit
 
-COMPILED_IN = "38d6c2442b49"
-"""Digest of what other files give to this code: numba's cache looks at this one alone; see
-tests/integrators/test_cache.py."""
-
 STEP_UNDERFLOW = int(Stop.STEP_UNDERFLOW)
 
 STIFFNESS, CALM = 5.0, 6

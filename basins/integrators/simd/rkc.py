@@ -24,10 +24,6 @@ from basins.integrators.simd.visits import doubled, first_of, is_visit, note, ro
 from basins.jit_cache import njit
 from basins.rounding import U
 
-COMPILED_IN = "30a15eaee3ad"
-"""Digest of what other files give to this code: numba's cache looks at this one alone; see
-tests/integrators/test_cache.py."""
-
 LEAST = 15.0
 """h rho below which a row goes back. DOP853 would go 6 / rho with 12 evaluations, RKC 15 / rho with 5; but an
 evaluation costs RKC several times as much, its coefficients and norms not being in vectors (7.5 is slower)."""

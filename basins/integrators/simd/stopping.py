@@ -1,8 +1,4 @@
-"""What the compiled drivers share: the call of a kernel's function, when and how a row stops, how small a step may be.
-
-numba keeps a compiled driver until its own file changes: after a change here, in visits.py, rkc_coefficients.py or
-row_states.py remove integrators/simd/__pycache__.
-"""
+"""What the compiled drivers share: the call of a kernel's function, when and how a row stops, how small a step may be."""
 
 from __future__ import annotations
 
@@ -16,10 +12,6 @@ from numba.extending import intrinsic
 from basins.integrators.base import REST, Array, Stop
 from basins.integrators.simd.row_states import GOES_ON
 from basins.jit_cache import njit
-
-COMPILED_IN = "32ef20f4e0c4"
-"""Digest of what other files give to this code: numba's cache looks at this one alone; see
-tests/integrators/test_cache.py."""
 
 LEVEL, RESTING, T_END = int(Stop.LEVEL), int(Stop.RESTING), int(Stop.T_END)
 BUDGET, NON_FINITE = int(Stop.BUDGET), int(Stop.NON_FINITE)
