@@ -1,8 +1,8 @@
-"""Rows to their fate: an engine carries them, and what comes to rest is looked at until it is decided.
+"""Integrate rows until they are classified: an engine carries them, and what comes to rest is looked at until decided.
 
 An engine stops a row whose gradient is at rest. Whether it rests on a saddle or passes one slowly, no norm can tell.
 What the Hessian shows to be on its way out passes: its engine carries it on, and it is looked at again when as much
-time has gone by as so far. What rests (landscapes/deep_linear/critical/settling.py) has settled, at once. Only where `wait` is asked for, and
+time has gone by as so far. What rests (critical/settling.py) has settled, at once. Only where `wait` is asked for, and
 only beside a normally hyperbolic saddle, is it then carried on until it leaves, or until the least positive double
 would have left twice over.
 

@@ -14,8 +14,8 @@ from pydantic.fields import FieldInfo
 
 from basins.errors import ExperimentError, nearest
 from basins.integrators.base import Settings
+from basins.landscapes.deep_linear.problem_checks import Flow
 from basins.later import without_defaults
-from basins.shapes import Flow
 
 Rows = Literal["all", "exceptions"]
 """Which rows of trajectories a run keeps; see `shard.compute_shard`."""

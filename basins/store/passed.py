@@ -8,8 +8,8 @@ from __future__ import annotations
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from basins.landscapes.deep_linear.passage import distance, passes
 from basins.landscapes.deep_linear.problem import Problem
-from basins.passage import distance, passes
 
 COLUMNS = ("distance", "passes")
 """What is added: distance (null where it is not known), and passes, a boolean."""

@@ -114,10 +114,7 @@ DENSE = 256
 
 def run(code: Kernel, landscape: Landscape, leg: Leg, settings: Settings) -> Ends:
     """Carry every row to its stop with a compiled kernel: DOP853, RKC on plateaus, Radau beyond."""
-    from basins.integrators.simd import (  # bring numba, which takes its time: only who integrates waits for it
-        driver,
-        rkc,
-    )
+    from basins.integrators.simd import driver, rkc
 
     n, lanes = leg.starts.shape[1], code.lanes
     parameters = np.concatenate([[settings.atol, settings.rtol], landscape.parameters])

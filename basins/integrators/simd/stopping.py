@@ -1,4 +1,4 @@
-"""What the compiled drivers share: the call of a kernel's function, when and how a row stops, how small a step may be."""
+"""What the compiled drivers share: calling a kernel's function, when and how a row stops, the smallest step."""
 
 from __future__ import annotations
 

@@ -18,7 +18,7 @@ NOTED = 8
 """Digits below which a note is made."""
 
 FACTOR = 8.0
-"""How far above the first order the error of an SVD was seen: tests/test_precision.py compares it with a reduction in
+"""How far above the first order the error of an SVD was seen: tests/landscapes/test_precision.py compares it with a reduction in
 longer numbers."""
 
 

@@ -19,9 +19,16 @@ from basins.errors import ArgumentError, AssumptionWarning
 from basins.landscapes.base import RestScale
 from basins.landscapes.deep_linear import gradient as gradient_flow
 from basins.landscapes.deep_linear.gradient_code import DeepLinearCode
+from basins.landscapes.deep_linear.problem_checks import (
+    Flow,
+    check_flow,
+    check_gram,
+    check_spectrum,
+    check_widths,
+    given_spectrum,
+)
 from basins.landscapes.deep_linear.reduction import reduce
 from basins.landscapes.deep_linear.strata import Strata
-from basins.shapes import Flow, check_flow, check_gram, check_spectrum, check_widths, given_spectrum
 
 Array = NDArray[np.float64]
 

@@ -15,8 +15,8 @@ from numpy.typing import ArrayLike, NDArray
 from basins.arrays import floats
 from basins.errors import AssumptionError, DataError
 from basins.landscapes.deep_linear import precision
+from basins.landscapes.deep_linear.problem_checks import LEAST, MOST
 from basins.rounding import EPS
-from basins.shapes import LEAST, MOST
 
 Array = NDArray[np.float64]
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import basins
 from basins.estimate import CaseEstimate, Estimate
 from basins.estimate.sentences import pairs_sentence, pooled_sentence, sentence
+from basins.landscapes.deep_linear.passage import NEAR
 from basins.output.figures.certified import certified
 from basins.output.figures.health import cost, drift
 from basins.output.figures.occupancy import bounds, occupancy
@@ -32,7 +33,6 @@ from basins.output.report.tables import (
     tail_table,
     transition_tables,
 )
-from basins.passage import NEAR
 from basins.store.commit import experiment_text
 from basins.summary import CaseSummary
 from basins.summary.reading import Reading

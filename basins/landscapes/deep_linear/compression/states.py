@@ -80,9 +80,7 @@ class Compression:
 
     def compress(self, W: Array) -> Array:
         """The compressed states (N, n') of W (N, n)."""
-        from basins.landscapes.deep_linear.compression import (
-            frames,  # brings numba, which takes its time: only who integrates waits for it
-        )
+        from basins.landscapes.deep_linear.compression import frames
 
         small = np.empty((len(W), self.problem.n))
         self._copy_kept(self.original, W, self.problem, small)

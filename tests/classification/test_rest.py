@@ -295,7 +295,7 @@ def test_1024_rows_at_rest_cost_little() -> None:
     assert (waited.verdict == Verdict.minimum).all()
 
 
-# --- ties: where the computed flow is not the exact one ----------------------------------------------------------------
+# --- ties: where the computed flow is not the exact one -------------------------------------------------------------
 
 
 def test_a_certificate_is_of_the_computed_state() -> None:

@@ -15,11 +15,11 @@ from basins.classification.verdict import VisitTable
 from basins.experiment import Experiment
 from basins.integrators.base import Settings
 from basins.landscapes.deep_linear.evaluation import evaluate
+from basins.landscapes.deep_linear.passage import NEAR, distance, passes
 from basins.laws import Gaussian, NearPlanted, starts
-from basins.passage import NEAR, distance, passes
 from basins.summary.transitions import START, transitions
 
-EXAMPLES = Path(__file__).parents[1] / "examples"
+EXAMPLES = Path(__file__).parents[2] / "examples"
 
 
 def visits_of(problem: Problem, W: np.ndarray, settings: Settings | None = None) -> VisitTable:
