@@ -10,7 +10,13 @@ generalised one of Krishnamoorthy and Mathew (J. Stat. Plan. Inference 115, 2003
 The last term is the uncertainty of s^2 / 2 itself: the bound grows fast where replicates disagree, as it must, for
 eight replicates of which none saw the rare large one have an s too small. (Cox's interval, with s^2 / 2 +- t times its
 deviation, bounds from above at 92.4 % instead of 95 % for s = 0.5 and m = 8.) Coverage is tested on lognormal samples
-and on chains whose law is known.
+and on chains whose law is known, and measured on other laws in docs/calibration.md: from CALIBRATED replicates on it
+covers what it should where a replicate's estimate is a product of shares; not where few replicates find much of P.
+
+Two cases have no interval (`NONE`), and then P stands alone. Fewer than FEWEST replicates: two that are equal by chance
+would have one of width zero. And replicates that are all equal: counts of few chains may be, and counts of all are
+where everybody is inside. Their spread is zero because it was not seen, not because there is none. The within-run
+deviation does not stand in for it, for the reason that follows.
 
 The within-run deviation, sqrt(sum_k spread_k / p_k^2 / m) (chains.share; Au and Beck, 2001; Cerou and Guyader, 2007),
 is computed from one replicate at a time. It takes levels for independent and sees no region that a replicate never
@@ -26,12 +32,17 @@ import numpy as np
 from scipy import stats
 from scipy.optimize import brentq
 
+from basins.errors import ArgumentError
 from basins.integrators.base import Array
 from basins.rare.replicates import STEADY, Level
+from basins.rounding import EPS
 from basins.statistics.binomial import LEVEL
 
-FEWEST = 8
-"""Replicates below which the interval is not to be had."""
+FEWEST = 4
+"""Replicates below which there is no interval."""
+
+CALIBRATED = 8
+"""Replicates from which on the interval is calibrated (docs/calibration.md)."""
 
 COLLAPSED = 10
 """Ancestors with descendants, median over replicates, below which a level is said to hang on few of them."""
@@ -40,15 +51,22 @@ DISAGREE = 0.01
 """Replicates and within-run disagree where their variances' ratio is beyond this quantile of chi^2 / (m - 1)."""
 
 
-NODES = 50
-"""Of V in `log_mean_interval`."""
+NODES = 1000
+"""Of V in `offsets`."""
+
+EQUAL = 16 * EPS
+"""Logs that differ by less than this part of the largest, or of 1, differ by the rounding of their sums."""
+
+NONE = (float("nan"),) * 3
+"""No interval."""
 
 
 @dataclass(frozen=True)
 class Estimated:
     """P(T > t), or P(G < g), at a level with threshold t or g: P, the mean of the replicates; [lower, upper] at LEVEL;
-    `bound`, the one-sided upper one; deviation: of log P between replicates, s; within: the same as a run sees it from
-    inside (root mean square); exponent: |d log P / d log threshold| from the level before,
+    `bound`, the one-sided upper one, all nan where there is no interval; deviation: of log P between replicates, s;
+    within: the same as a run sees it from inside (root mean square); exponent: |d log P / d log threshold| from the
+    level before,
     rate: -d log P / dt; acceptance; autocorrelation of the chains over a level's sweeps (mean of the replicates');
     ancestors (median and fewest); families: of log; tighter, rounded: shares that double precision keeps (nan: not
     asked); undecided: trajectories that were counted as inside, of so many.
@@ -75,6 +93,11 @@ class Estimated:
     evaluations: int
 
     @property
+    def bounded(self) -> bool:
+        """Whether there is an interval."""
+        return not np.isnan(self.bound)
+
+    @property
     def resolved(self) -> bool:
         """Whether double precision and the tolerances tell who waits."""
         return self.rounded >= STEADY and not self.tighter < STEADY
@@ -82,30 +105,50 @@ class Estimated:
 
 def log_mean_interval(logs: Array) -> tuple[float, float, float]:
     """(lower, upper) two-sided and the one-sided upper bound on the log of the mean of a lognormal law, at LEVEL, from
-    a sample of logs (m,), m >= 2. P(G <= g) is a mean over V, taken at NODES of its quantiles."""
+    a sample of logs (m,); NONE where all are equal, to rounding.
+
+    Raises ArgumentError for fewer than FEWEST, and for logs that are not finite: a replicate that died out estimates 0,
+    and no lognormal law has that.
+    """
     m = len(logs)
+    if m < FEWEST:
+        raise ArgumentError(
+            f"{m} replicates", where="replicates", remedy=f"give at least {FEWEST}: fewer make no interval"
+        )
+    if not np.isfinite(logs).all():
+        raise ArgumentError(
+            f"logs {np.asarray(logs).tolist()}", where="replicates", remedy="leave out levels that not all reached"
+        )
     mean, s = float(logs.mean()), float(logs.std(ddof=1))
-    if s == 0:
-        return mean, mean, mean
+    if s <= EQUAL * max(1.0, float(np.abs(logs).max())):
+        return NONE
+    lower, upper, bound = offsets(s, m)
+    return mean + lower, mean + upper, mean + bound
+
+
+def offsets(s: float, m: int) -> tuple[float, float, float]:
+    """What `log_mean_interval` adds to the mean of m logs with deviation s > 0. P(G <= g) is a mean over V, taken at
+    NODES of its quantiles."""
     V = stats.chi2.ppf((np.arange(NODES) + 0.5) / NODES, m - 1) / (m - 1)
-    shift, width = mean + s**2 / (2 * V), s / np.sqrt(m * V)
+    shift, width = s**2 / (2 * V), s / np.sqrt(m * V)
 
     def quantile(q: float) -> float:
         def excess(g: float) -> float:
             return float(stats.norm.cdf((g - shift) / width).mean()) - q
 
-        low, high = mean - s, mean + s
+        low, high = -s, s
         while excess(low) > 0:
             low -= 2 * (high - low)
         while excess(high) < 0:
             high += 2 * (high - low)
-        return float(brentq(excess, low, high, xtol=1e-6))
+        return float(brentq(excess, low, high, xtol=1e-6 * s))
 
     return quantile(0.5 - LEVEL / 2), quantile(0.5 + LEVEL / 2), quantile(LEVEL)
 
 
 def combine(replicates: Sequence[Sequence[Level]]) -> list[Estimated]:
-    """The levels that every replicate reached with somebody inside, in order."""
+    """The levels that every replicate, of two or more, reached with somebody inside, in order; without intervals for
+    fewer than FEWEST."""
     depth = min(len(levels) - (levels[-1].ending == "extinct") if levels else 0 for levels in replicates)
     rows: list[Estimated] = []
     before: tuple[float, Array] | None = None
@@ -114,7 +157,7 @@ def combine(replicates: Sequence[Sequence[Level]]) -> list[Estimated]:
         at = [levels[k] for levels in replicates]
         logs, x = np.array([one.log_P for one in at]), at[0].threshold
         spread += np.array([one.climb.spread / one.climb.p**2 for one in at])
-        lower, upper, bound = log_mean_interval(logs)
+        lower, upper, bound = log_mean_interval(logs) if len(logs) >= FEWEST else NONE
         exponent = rate = float("nan")
         if before is not None:
             fall = before[1] - logs
@@ -127,9 +170,9 @@ def combine(replicates: Sequence[Sequence[Level]]) -> list[Estimated]:
                 level=k + 1,
                 threshold=x,
                 P=float(np.exp(logs).mean()),
-                lower=float(np.exp(min(0.0, lower))),
-                upper=float(np.exp(min(0.0, upper))),
-                bound=float(np.exp(min(0.0, bound))),
+                lower=float(np.exp(np.minimum(0.0, lower))),
+                upper=float(np.exp(np.minimum(0.0, upper))),
+                bound=float(np.exp(np.minimum(0.0, bound))),
                 deviation=float(logs.std(ddof=1)),
                 within=float(np.sqrt(spread.mean())),
                 exponent=exponent,
@@ -153,13 +196,19 @@ def warnings(rows: Sequence[Estimated], replicates: int) -> list[str]:
     """What to be wary of, a line each."""
     said = []
     if replicates < FEWEST:
-        said.append(f"{replicates} replicates: an interval from fewer than {FEWEST} is not to be trusted")
+        said.append(f"{replicates} replicates: fewer than {FEWEST} make no interval, and so no bound")
+    elif replicates < CALIBRATED:
+        said.append(f"{replicates} replicates: the interval is calibrated from {CALIBRATED} on (docs/calibration.md)")
+    equal = [row.level for row in rows if not row.bounded]
+    if replicates >= FEWEST and equal:
+        numbers = ", ".join(map(str, equal[:6])) + (", ..." if len(equal) > 6 else "")
+        said.append(f"all replicates are equal at level {numbers}: their spread makes no interval there")
     most = stats.chi2.ppf(1 - DISAGREE, replicates - 1) / (replicates - 1)
     apart = [row for row in rows if row.deviation**2 > most * row.within**2]
     if apart:
-        worst = max(apart, key=lambda row: row.deviation / row.within)
+        worst = max(apart, key=_over_within)
         said.append(
-            f"replicates differ by {worst.deviation / worst.within:.1f} times what each sees of its own error at level "
+            f"replicates differ by {_over_within(worst):.1f} times what each sees of its own error at level "
             f"{worst.level} (from level {apart[0].level} on): chains mix slowly there; the interval is the replicates'"
         )
     few = [row for row in rows if row.ancestors < COLLAPSED]
@@ -176,3 +225,7 @@ def warnings(rows: Sequence[Estimated], replicates: int) -> list[str]:
             "P: raise [engine] budget"
         )
     return said
+
+
+def _over_within(row: Estimated) -> float:
+    return row.deviation / row.within if row.within > 0 else float("inf")

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from basins.estimate.sentences import at_least, at_most, number, stratum_text
-from basins.rare.combine import Estimated
+from basins.rare.combine import FEWEST, Estimated
 from basins.rare.replicates import STEADY, Level
 from basins.rare.tail import CaseTail
 from basins.statistics.binomial import LEVEL
@@ -45,7 +45,7 @@ def row(tail: CaseTail, level: Estimated) -> Sequence[str]:
         str(level.level),
         f"{level.threshold:.4g}",
         f"{level.P:.3g}",
-        f"[{level.lower:.3g}, {level.upper:.3g}]",
+        f"[{level.lower:.3g}, {level.upper:.3g}]" if level.bounded else "none",
         f"{level.deviation:.2f}",
         f"{level.within:.2f}",
         "" if np.isnan(exponent) else f"{exponent:.2f}",
@@ -60,19 +60,26 @@ def sentences(tail: CaseTail) -> list[str]:
     """What the case shows: the bound, where it stopped and why, the exponent beside what theory expects."""
     last = tail.last
     if last is None:
+        if not tail.levels:
+            return ["Nothing to say: in some replicate nobody is inside at the first level. Raise the population."]
         return ["Nothing to say: no level is resolved."]
-    said = [
-        f"{_whose(tail)} is below P({event(tail.stratum, last.threshold, 5)}) = {number(last.P)}, 95 % interval "
-        f"[{at_least(last.lower)}, {at_most(last.upper)}]; below {at_most(last.bound)} at {100 * LEVEL:g} %, one-sided "
-        f"({tail.replicates} independent replicates)."
-    ]
+    beyond = f"P({event(tail.stratum, last.threshold, 5)})"
+    whose = f"{_whose(tail)} is below {beyond} = {number(last.P)}"
+    if last.bounded:
+        said = [
+            f"{whose}, 95 % interval [{at_least(last.lower)}, {at_most(last.upper)}]; below {at_most(last.bound)} at "
+            f"{100 * LEVEL:g} %, one-sided ({tail.replicates} independent replicates)."
+        ]
+    else:
+        why = " that are all equal" if tail.replicates >= FEWEST else f", fewer than {FEWEST}"
+        said = [f"{whose}, an estimate from {tail.replicates} replicates{why}: it has no interval, and bounds nothing."]
     unresolved = next((level for level in tail.levels if not level.resolved), None)
     if unresolved is not None or tail.pilot.ending == "resolution":
-        beyond = unresolved or tail.pilot
+        blurred = unresolved or tail.pilot
         said.append(
-            f"At {event(tail.stratum, beyond.threshold, 5)} the computed {symbol(tail.stratum)} is no longer that "
-            f"of the exact flow ({_kept(beyond)}): levels from there on say nothing, and the target "
-            f"{tail.plan.target:g} was not reached. {_further(beyond)}"
+            f"At {event(tail.stratum, blurred.threshold, 5)} the computed {symbol(tail.stratum)} is no longer that "
+            f"of the exact flow ({_kept(blurred)}): levels from there on say nothing, and the target "
+            f"{tail.plan.target:g} was not reached. {_further(blurred)}"
         )
     elif tail.plan.target * 2 < last.P:
         said.append(f"The target {tail.plan.target:g} was not reached.")

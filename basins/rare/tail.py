@@ -16,7 +16,7 @@ from basins.execution.shard import Task
 from basins.experiment import Case, Experiment, load
 from basins.landscapes.deep_linear.strata import Stratum
 from basins.progress import Event, Listener
-from basins.rare.combine import Estimated, combine, warnings
+from basins.rare.combine import FEWEST, Estimated, combine, warnings
 from basins.rare.exponents import approach_power, kappa
 from basins.rare.record import TailManifest, create_or_resume, read_levels, read_manifest
 from basins.rare.replicates import PILOT, Level, Plan
@@ -49,9 +49,11 @@ class CaseTail:
 
     @property
     def last(self) -> Estimated | None:
-        """The deepest level that double precision resolves; None where there is none."""
+        """The deepest level that double precision resolves, with an interval where any has one; None where there is
+        none."""
         resolved = [row for row in self.levels if row.resolved]
-        return resolved[-1] if resolved else None
+        chosen = [row for row in resolved if row.bounded] or resolved
+        return chosen[-1] if chosen else None
 
 
 def tail(
@@ -80,13 +82,14 @@ def tail(
     share of them that follow the flow's linearisation (linearised.py). on, workers, address: as of basins.run. What is
     there already is not computed again; more replicates may be asked for later.
 
-    Raises ArgumentError for a law without a density, a stratum that is no saddle, and values that have no meaning;
+    Raises ArgumentError for a law without a density, a stratum that is no saddle, fewer than 4 replicates, which make
+    no interval, and values that have no meaning;
     RunError for a place that holds something else.
     """
     if not isinstance(experiment, Experiment):
         experiment = load(os.fspath(experiment))
     plan = _plan(target, population, keep, sweeps, experiment.seed, stratum, linearised)
-    _whole("replicates", replicates, 2)
+    _whole("replicates", replicates, FEWEST, ": fewer make no interval, and so no bound")
     cases = experiment.cases if case is None else (experiment.case(case),)
     for one in cases:
         _check_case(one, stratum, alone=case is not None or len(cases) == 1)
@@ -112,10 +115,13 @@ def tail(
 
 
 def read_tail(run: str | os.PathLike[str], replicates: int | None = None) -> list[CaseTail]:
-    """What the tail's run at a path says: of the replicates 1 ... `replicates`, or of those that are complete.
+    """What the tail's run at a path says: of the replicates 1 ... `replicates`, or of those that are complete. Of two
+    or three there are estimates and no intervals, which is said.
 
-    Raises RunError where there is no such run, or fewer than two complete replicates.
+    Raises RunError where there is no such run, or fewer than two complete replicates; ArgumentError for fewer than two.
     """
+    if replicates is not None:
+        _whole("replicates", replicates, 2)
     files = files_at(run)
     manifest = read_manifest(files)
     return [_case_tail(files, manifest, case, replicates) for case in manifest.cases]
@@ -218,6 +224,6 @@ def _plan(
     return Plan(float(target), int(population), float(keep), int(sweeps), seed, stratum, float(linearised))
 
 
-def _whole(name: str, value: int, least: int) -> None:
+def _whole(name: str, value: int, least: int, why: str = "") -> None:
     if isinstance(value, bool) or not isinstance(value, int) or value < least:
-        raise ArgumentError(f"{name} = {value!r}", where=name, remedy=f"give a whole number of at least {least}")
+        raise ArgumentError(f"{name} = {value!r}", where=name, remedy=f"give a whole number of at least {least}{why}")

@@ -32,10 +32,10 @@ Made by `python docs/tables/tail.py RUNS` from the runs below. T is the time at 
 and likewise for every row, with the chains it names (iris: examples/iris.toml --case gaussian). The laws are Gaussian
 with the scale given, the spectra 2, 1 (3, 2, 1 for 3-3-3-3; 1 for the chains), reduced flow. Bounds are one-sided at
 95 %, from eight independent replicates unless a row has another number (basins/rare/combine.py says why that
-interval). They speak of computed trajectories: label error is not counted in, but `kept` is the share of {T > t} that
-stays in it at tolerances 100 times tighter and with every weight changed by its rounding; no level with less than 90 %
-is reported. (3, 2, 2, 3) breaks the paper's Assumption 1, for its hidden layers are narrower than d_y; 3-2-2-2 is there
-instead.
+interval, [calibration.md](calibration.md) how far it can be trusted). They speak of computed trajectories: label error
+is not counted in, but `kept` is the share of {T > t} that stays in it at tolerances 100 times tighter and with every
+weight changed by its rounding; no level with less than 90 % is reported. (3, 2, 2, 3) breaks the paper's Assumption 1,
+for its hidden layers are narrower than d_y; 3-2-2-2 is there instead.
 
 """
 SLOPE = """
@@ -208,11 +208,12 @@ def summary(name: str, tail: CaseTail) -> str:
     chains = f"{tail.plan.population:,} x {tail.plan.sweeps}"
     if tail.replicates != REPLICATES:
         chains += f", {tail.replicates} replicates"
+    interval = f"[{last.lower:.2g}, {last.upper:.2g}]" if last.bounded else "none"
     slope = np.mean([formatting.slope(tail, level) for level in tail.levels[-3:]])
     return (
         f"| {name} | {'-'.join(map(str, case.problem.widths))} | {H} | {case.law.name} "
         f"{case.law.parameters()['scale']:g} | {chains} | {last.threshold:.4g} | "
-        f"{last.P:.3g} | [{last.lower:.2g}, {last.upper:.2g}] | {at_most(last.bound)} | "
+        f"{last.P:.3g} | {interval} | {at_most(last.bound) if last.bounded else 'none'} | "
         f"{slope:.2f}{' (rate)' if H == 1 and tail.stratum is None else ''} | "
         f"{'' if tail.expected is None else f'{tail.expected:g}'} |"
     )

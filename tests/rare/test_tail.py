@@ -26,7 +26,7 @@ def digests(run: Path) -> dict[str, str]:
     return {str(path.relative_to(run)): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
 
 
-SMALL = {"target": 1e-2, "replicates": 2, "population": 60, "sweeps": 2, "on": "inline"}
+SMALL = {"target": 1e-2, "replicates": 4, "population": 60, "sweeps": 2, "on": "inline"}
 
 
 @pytest.mark.parametrize("changed", [{}, {"stratum": 1}, {"linearised": 0.5}], ids=["T", "G", "linearised"])
@@ -80,11 +80,11 @@ def test_more_replicates_leave_those_that_are_there(tmp_path: Path) -> None:
     experiment, run = written(tmp_path), tmp_path / "run"
     tail(experiment, run, **SMALL)  # type: ignore[arg-type]
     before = digests(run)
-    (more,) = tail(experiment, run, **SMALL | {"replicates": 3})  # type: ignore[arg-type]
-    assert more.replicates == 3
+    (more,) = tail(experiment, run, **SMALL | {"replicates": 5})  # type: ignore[arg-type]
+    assert more.replicates == 5
     assert len(digests(run)) > len(before)
     assert before.items() <= digests(run).items()
-    assert read_tail(run)[0].replicates == 3
+    assert read_tail(run)[0].replicates == 5
 
 
 def test_a_place_of_another_tail_is_refused(tmp_path: Path) -> None:
@@ -107,7 +107,8 @@ def test_a_place_of_another_tail_is_refused(tmp_path: Path) -> None:
         ({"population": 19}, "at least 20"),
         ({"population": 30, "keep": 0.1}, "at least 40"),
         ({"linearised": 1.5}, "linearised = 1.5"),
-        ({"replicates": 1}, "at least 2"),
+        ({"replicates": 1}, "at least 4"),
+        ({"replicates": 3}, "at least 4: fewer make no interval, and so no bound"),
         ({"on": "abacus"}, "unknown runner"),
     ],
 )
@@ -138,7 +139,7 @@ def test_the_command_prints_levels_and_the_bound(tmp_path: Path) -> None:
 
 def test_what_double_precision_cannot_resolve_stops_there_and_says_so(tmp_path: Path) -> None:
     """Two weights: the tube about a = -b is P wide, so rounding ends it near 1e-16, and no target below is reported."""
-    deep = {"target": 1e-25, "replicates": 2, "population": 300, "sweeps": 5, "keep": 0.1, "on": "inline"}
+    deep = {"target": 1e-25, "replicates": 4, "population": 300, "sweeps": 5, "keep": 0.1, "on": "inline"}
     (found,) = tail(written(tmp_path, H=1), tmp_path / "run", **deep)  # type: ignore[arg-type]
     assert found.pilot.ending == "resolution"
     assert found.last is not None
@@ -175,11 +176,12 @@ def level(number: int, t: float, log_P: float, ancestors: int = 50, spread: floa
 
 def test_levels_of_replicates_become_a_row_with_its_exponent() -> None:
     replicates = [[level(1, 10.0, -2.0 + e), level(2, 20.0, -4.0 + e, ending="levels")] for e in (-0.1, 0.0, 0.1)]
+    replicates += replicates[1:2]
     rows = combine(replicates)
     assert [row.threshold for row in rows] == [10.0, 20.0]
     assert rows[1].exponent == pytest.approx(2 / np.log(2))
     assert rows[1].rate == pytest.approx(0.2)
-    assert pytest.approx(np.exp([-2.1, -2.0, -1.9]).mean()) == rows[0].P
+    assert pytest.approx(np.exp([-2.1, -2.0, -1.9, -2.0]).mean()) == rows[0].P
     assert rows[1].within == pytest.approx(np.sqrt(2e-3 / 0.04))
     assert rows[0].lower < rows[0].P < rows[0].upper
     assert rows[0].acceptance == 0.25
@@ -200,8 +202,8 @@ def test_warnings_when_replicates_disagree_with_themselves_or_ancestors_collapse
     assert said() == ""
     assert "differ by" in said(spread=1e-5)
     assert "fewer than 10" in said(ancestors=9)
-    rows = combine([[level(1, 10.0, -2.0)], [level(1, 10.0, -2.1)]])
-    assert "2 replicates" in warnings(rows, 2)[0]
+    rows = combine([[level(1, 10.0, -2.0 + 0.05 * k)] for k in range(5)])
+    assert "5 replicates: the interval is calibrated from 8 on" in warnings(rows, 5)[0]
 
 
 def test_kappa_is_the_papers_of_a_chain_and_the_least_over_ranks_of_a_net() -> None:
