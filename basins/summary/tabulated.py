@@ -134,7 +134,7 @@ def transitions(read: Reading) -> pd.DataFrame:
 
 
 def visited(read: Reading) -> pd.DataFrame:
-    """Strata on the way of each case: trajectories, stays, dwell times, closest approaches."""
+    """Saddles passed of each case: trajectories, stays, dwell times, closest approaches (passage.py)."""
     return _stacked((case, read.transitions(case.key).strata_table()) for case in read.cases())
 
 

@@ -46,7 +46,7 @@ def some(cell: str) -> bool:
 
 
 def case_table(estimate: Estimate, read: Sequence[CaseSummary]) -> Table:
-    """A row a case: counts, bound, what is certified at the start, drift and cost."""
+    """A row a case: counts, bound, drift and cost."""
     rows = []
     for case, summary in zip(estimate.cases, read, strict=True):
         N = case.trajectories
