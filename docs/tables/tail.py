@@ -231,14 +231,15 @@ def levels(name: str, tail: CaseTail) -> list[str]:
             known = (survival if tail.stratum is None else nearer)(problem, 1.0, level.threshold)
             hit = level.lower <= known <= level.upper
             inside += hit
-            cells.append(f"{known:.3g}{'' if hit else ' outside'}")
+            cells.append(f"{known:.3g}{'' if hit or not level.bounded else ' outside'}")
         lines.append(f"| {' | '.join(cells)} |\n")
     lines.append("\n")
     lines += [f"{said}\n\n" for said in formatting.sentences(tail)]
     lines += [f"Warning: {said}.\n\n" for said in tail.warnings]
     if truth:
         lines.append(
-            f"The truth is inside {inside} of {len(tail.levels)} intervals (levels of a run are not independent).\n\n"
+            f"The truth is inside {inside} of {sum(level.bounded for level in tail.levels)} intervals (levels of a run "
+            "are not independent).\n\n"
         )
     return lines
 
@@ -252,7 +253,8 @@ def draw(rows: dict[str, str], sections: dict[str, str]) -> None:
         colour = f"C{len(panel.get_legend_handles_labels()[0])}"
         levels = [line.strip("|\n ").split(" | ") for line in sections[name].splitlines() if re.match(r"\| \d", line)]
         x, P = (np.array([float(level[column]) for level in levels]) for column in (1, 2))
-        low, high = np.array([re.findall(r"[\d.e+-]+", level[3]) for level in levels], dtype=float).T
+        ends = [["nan"] * 2 if level[3] == "none" else re.findall(r"[\d.e+-]+", level[3]) for level in levels]
+        low, high = np.array(ends, dtype=float).T
         panel.plot(x, P, color=colour, lw=1.6, label=name)
         panel.fill_between(x, low, high, color=colour, alpha=0.2, lw=0)
         if "| truth |" in sections[name]:
