@@ -98,7 +98,8 @@ class Checked:
 
     checked: how many; disagreed: those that came out otherwise; undecided: those that came out censored, which agree
     with nothing; rows: labels of this verdict in all; uncovered: of these, those of frames none of which was drawn;
-    wrong: at most so many of the rows, at this level, 1 where it is a fact.
+    wrong: at most so many of the rows, an undecided one counted as wrong; surely: at least so many, of those that
+    disagreed alone; each at this level, 1 where it is a fact.
     """
 
     checked: int
@@ -107,7 +108,13 @@ class Checked:
     rows: int
     uncovered: int
     wrong: int
+    surely: int
     level: float
+
+    @property
+    def lower(self) -> float:
+        """The exact lower bound on the share of wrong labels; 0 where there is no label."""
+        return self.surely / self.rows if self.rows else 0.0
 
     @property
     def upper(self) -> float:
@@ -122,6 +129,7 @@ class Checked:
             "rows": self.rows,
             "uncovered": self.uncovered,
             "wrong": self.wrong,
+            "lower": self.lower,
             "upper": self.upper,
             "level": self.level,
         }
@@ -129,21 +137,23 @@ class Checked:
 
 def checked(frames: Sequence[Frame], verdict: str, level: float) -> Checked:
     """The labels of one verdict over these frames; level: of the bound on the wrong ones, where it is one."""
-    found: list[tuple[int, int, int]] = []  # of each frame: labels, those drawn, those of them that do not agree
-    of: Counter[str] = Counter()
+    found: list[tuple[int, int, int, int]] = []  # of each frame: labels, those drawn, those of them that do not agree,
+    of: Counter[str] = Counter()  # and those that disagree
     for frame in frames:
         outcomes = Counter({one: many for (labelled, one), many in frame.outcomes.items() if labelled == verdict})
         of += outcomes
-        found.append((frame.rows.get(verdict, 0), outcomes.total(), outcomes["disagreed"] + outcomes["undecided"]))
-    inferred = sum(0 < n < N for N, n, _ in found)
+        wrong = outcomes["disagreed"] + outcomes["undecided"]
+        found.append((frame.rows.get(verdict, 0), outcomes.total(), wrong, outcomes["disagreed"]))
+    inferred = sum(0 < n < N for N, n, _, _ in found)
     each = 1 - (1 - level) / max(inferred, 1)
     return Checked(
         checked=of.total(),
         disagreed=of["disagreed"],
         undecided=of["undecided"],
-        rows=sum(N for N, _, _ in found),
-        uncovered=sum(N for N, n, _ in found if not n),
-        wrong=sum(hypergeometric.upper(k, n, N, each) if 0 < n < N else N - n + k for N, n, k in found),
+        rows=sum(N for N, _, _, _ in found),
+        uncovered=sum(N for N, n, _, _ in found if not n),
+        wrong=sum(hypergeometric.upper(k, n, N, each) if 0 < n < N else N - n + k for N, n, k, _ in found),
+        surely=sum(hypergeometric.lower(k, n, N, each) for N, n, _, k in found),
         level=level if inferred else 1.0,
     )
 

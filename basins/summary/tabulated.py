@@ -27,7 +27,7 @@ POOLED = "pooled"
 
 def measures(estimate: Estimate) -> pd.DataFrame:
     """A row a case, and one for the pool: counts, the saddle-basin measure with its bounds, the same with label error
-    counted in (null where it was not measured), and the sentence."""
+    counted in (null where it was not measured or, of the pool, is not known), and the sentence."""
     import pandas as pd
 
     rows: list[dict[str, Any]] = [

@@ -20,10 +20,12 @@ from basins.estimate import CaseEstimate, Frame, LabelError, estimate_run, label
 from basins.estimate.frames import ONE_BY_ONE, frames_of_run
 from basins.estimate.of_run import _count as counted
 from basins.estimate.sentences import LABELS, pooled_sentence, sentence
+from basins.output.report.doubts import doubts
 from basins.run_tables import Run, open_run
 from basins.statistics import hypergeometric
 from basins.statistics.binomial import one_sided_upper
 from basins.store.verified import read_checks, write_checks
+from basins.summary.tabulated import measures
 from basins.verify import labels as checking
 from basins.verify import verify
 
@@ -86,6 +88,12 @@ def test_a_case_that_no_check_could_draw_makes_the_pool_s_label_error_unknown(tm
     assert found.pooled.unchecked == {of.cases[1].key: "other"}
     said = "label error: unknown, for no label of case 'other' could be drawn to be checked"
     assert said in pooled_sentence(found.pooled)
+    doubt = next(one for one in doubts(found, []) if one.startswith("Label error"))
+    assert "of 60 minima integrated again, 0 came out otherwise" in doubt
+    assert "No label was checked of: other." in doubt
+    pooled = measures(found).set_index("case").loc["pooled"]
+    assert np.isnan(pooled["upper_with_label_error"])
+    assert said in pooled["sentence"]
     read = json.loads(json.dumps(found.to_dict(), allow_nan=False))["pooled"]
     assert (read["label_error"], read["unchecked"]) == (None, {of.cases[1].key: "other"})
     counted = [(of.cases[0], counts(2_048)), (of.cases[1], counts(20_480))]
@@ -299,8 +307,8 @@ def test_checks_are_kept_and_taken_together(tmp_path: Path) -> None:
     assert len(run.files.paths("verified/")) == 3
     read = json.loads(json.dumps(estimate_run(run).to_dict(), allow_nan=False))["cases"][0]
     assert set(read["label_error"]) == {
-        "checked", "disagreed", "undecided", "rows", "uncovered", "wrong", "upper", "level", "saddle", "censored",
-        "saddle_measure", "needed",
+        "checked", "disagreed", "undecided", "rows", "uncovered", "wrong", "lower", "upper", "level", "saddle",
+        "censored", "saddle_measure", "needed",
     }  # fmt: skip
     error = read["label_error"]
     assert (error["checked"], error["undecided"], error["uncovered"], error["wrong"]) == (2, 1, 48, 49)  # 4: the worse

@@ -36,9 +36,13 @@ def test_the_bounds_are_those_of_the_formula() -> None:
     )
     assert found is not None
     W = hypergeometric.upper(3, 200, 9_990, 0.975)  # an undecided row agrees with nothing; half of alpha for each fact
-    assert found.minimum == Checked(200, 1, 2, rows=9_990, uncovered=0, wrong=W, level=0.975)
+    surely = hypergeometric.lower(1, 200, 9_990, 0.975)
+    assert found.minimum == Checked(200, 1, 2, rows=9_990, uncovered=0, wrong=W, surely=surely, level=0.975)
+    assert found.minimum.lower == surely / 9_990 > 0
     assert found.saddle_measure.upper == one_sided_upper(10 + W, 10_000, 0.975)
-    assert found.saddle == Checked(4, 1, 0, rows=4, uncovered=0, wrong=1, level=1.0)  # all are checked: a fact
+    assert found.saddle == Checked(
+        4, 1, 0, rows=4, uncovered=0, wrong=1, surely=1, level=1.0
+    )  # all are checked: a fact
     assert found.saddle_measure.lower == one_sided_lower(3, 10_000)
     assert found.censored == {"minimum": 5}
 
@@ -240,6 +244,6 @@ def test_the_pool_takes_the_checks_of_its_own_cases() -> None:
     )
     assert pooled.label_error is not None
     W = hypergeometric.upper(0, 200, 1_000, 0.975)
-    assert pooled.label_error.minimum == Checked(200, 0, 0, rows=1_000, uncovered=0, wrong=W, level=0.975)
+    assert pooled.label_error.minimum == Checked(200, 0, 0, rows=1_000, uncovered=0, wrong=W, surely=0, level=0.975)
     assert pooled.label_error.saddle.rows == 0
     assert "of 200 minima checked 0 disagree" in pooled_sentence(pooled)

@@ -105,7 +105,7 @@ def test_right_labels_agree_and_are_kept(copied: Callable[..., Path]) -> None:
     checked = rates["with a density", "minimum"]["checked"]
     assert rates["with a density", "minimum"] == {
         "law": "with a density", "verdict": "minimum", "checked": checked, "disagreed": 0, "undecided": 0,
-        "rows": 26, "uncovered": 0, "wrong": hypergeometric.upper(0, checked, 26, 0.95),
+        "rows": 26, "uncovered": 0, "wrong": hypergeometric.upper(0, checked, 26, 0.95), "lower": 0.0,
         "upper": hypergeometric.upper(0, checked, 26, 0.95) / 26, "level": 0.95,
     }  # fmt: skip
     assert rates["null", "saddle"]["disagreed"] == 0
