@@ -6,8 +6,8 @@ P(X >= k | w) >= alpha. Each covers with at least its level, whatever w is: inte
 sample that is all there is, n = N, leaves w = k and nothing to infer.
 
 A tail is summed outward from its largest term by the ratios of neighbours. That term is a quotient of three binomial
-ones with p = n / N (Loader 2000; R's dhyper). For N = 10^10 it has 11 correct digits, where scipy's own hypergeometric
-law has 6.
+ones with p = n / N (Loader 2000; R's dhyper). For N = 10^10 tails so have 12 correct digits and more, where those of
+scipy's own hypergeometric law have 6 to 8.
 """
 
 from __future__ import annotations

@@ -13,8 +13,10 @@ from typing import Any
 import numpy as np
 import pytest
 from chosen_counts import CONTROL, GAUSSIAN, Outcome, counts, experiment, made
+from click.testing import CliRunner
 
 from basins.classification.verdict import Verdict
+from basins.cli import main
 from basins.errors import RunError
 from basins.estimate import CaseEstimate, Frame, LabelError, estimate_run, label_error, pool
 from basins.estimate.frames import ONE_BY_ONE, frames_of_run
@@ -181,6 +183,15 @@ def frames(run: Run, number: int = 0) -> Mapping[Any, Frame]:
 
 def drawn(frame: Frame) -> int:
     return sum(frame.outcomes.values())
+
+
+def test_verify_says_of_a_run_in_progress_what_its_sample_counts_for(tmp_path: Path) -> None:
+    of = experiment(trajectories=4_096)
+    for shards, says in (([0, 1], True), ([2, 3], False)):
+        made(tmp_path, of, shards={"gaussian": shards})
+        said = CliRunner().invoke(main, ["verify", str(tmp_path), "--sample", "50", "--blocks", "0"])
+        assert "kept in verified/" in said.output
+        assert ("It counts for the shards that are there, not for those to come" in said.output) == says
 
 
 def test_samples_of_different_parts_cover_them_together(tmp_path: Path) -> None:

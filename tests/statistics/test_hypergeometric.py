@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from fractions import Fraction
-from math import comb
+from math import comb, exp, fsum, log1p
 
 import pytest
 
@@ -78,10 +78,19 @@ def test_tails_have_ten_digits(k: int, w: int, n: int, N: int) -> None:
     assert at_least(k, w, n, N) == pytest.approx(above, rel=1e-10)
 
 
+@pytest.mark.parametrize(
+    ("k", "w", "n", "N"),
+    [(0, 30_000, 10**6, 10**10), (5, 120_000, 10**6, 10**10), (3, 20, 5 * 10**9, 10**10), (60, 10**5, 10**6, 10**9)],
+)
+def test_tails_of_a_large_population_have_twelve_digits(k: int, w: int, n: int, N: int) -> None:
+    terms = [none_drawn(w, n, N)]
+    for j in range(k):
+        terms.append(terms[-1] * (w - j) * (n - j) / ((j + 1) * (N - w - n + j + 1)))
+    assert at_most(k, w, n, N) == pytest.approx(fsum(terms), rel=1e-12)
+
+
 def none_drawn(w: int, n: int, N: int) -> float:
     """P(X = 0) to 12 digits, by the product over the wrong ones."""
-    from math import exp, fsum, log1p
-
     return exp(fsum(log1p(-n / (N - i)) for i in range(w)))
 
 

@@ -26,6 +26,8 @@ def print_verification(out: Console, manifest: Manifest, found: Verification) ->
         _bytes(out, found)
         if found.labels is not None:
             _labels(out, manifest, found.labels)
+            if found.missing and found.labels.rows:
+                paragraph(out, "It counts for the shards that are there, not for those to come: verify again then")
     for one in found.findings[:LISTED]:
         aside = found.set_aside is not None and one not in found.left
         paragraph(out, f"{'set aside' if aside else 'DAMAGED'}: {one}", style="" if aside else "bold red")
