@@ -33,13 +33,25 @@ def named(figure: str, case: str) -> str:
     return f"{figure}-{plain}"
 
 
-def save(out: str, tables: Mapping[str, pd.DataFrame], form: str, figures: Mapping[str, Figure], picture: str) -> None:
-    """Write tables and figures into a folder, each file whole, and say which."""
-    for path in write(tables, out, form):
-        click.echo(path)
+def save(
+    out: str,
+    tables: Mapping[str, pd.DataFrame],
+    form: str,
+    figures: Mapping[str, Figure],
+    picture: str,
+    pages: Mapping[str, str] | None = None,
+) -> None:
+    """Write pages (text by file name), tables and figures into a folder, each file whole, and say which."""
+    written = []
+    for name, text in (pages or {}).items():
+        LocalFiles(out).put(name, text.encode())
+        written.append(str(Path(out) / name))
+    written += write(tables, out, form)
     for name, figure in sorted(figures.items()):
         LocalFiles(out).put(f"{name}.{picture}", encoded(figure, picture))
-        click.echo(str(Path(out) / f"{name}.{picture}"))
+        written.append(str(Path(out) / f"{name}.{picture}"))
+    for path in written:  # after all are there: whoever reads this may be gone
+        click.echo(path)
 
 
 def script(main: click.Command) -> None:

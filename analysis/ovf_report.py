@@ -6,15 +6,12 @@ python analysis/ovf_report.py runs/iris --out report
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import click
 from options import FIGURES, FORM, OUT, RUN, named, save, script
 
 import basins
 from basins.output.figures.of_run import FIGURES as DRAWN
 from basins.output.report import page
-from basins.store.local import LocalFiles
 from basins.summary import tabulated
 from basins.summary.reading import Reading
 
@@ -47,9 +44,7 @@ def main(run: str, out: str, form: str, figures: str) -> None:
     pictures = {name: DRAWN[name](read, None) for name in OF_ALL}
     for name in DRAWN.keys() - {*OF_ALL}:
         pictures |= {named(name, case.name): DRAWN[name](read, case.key) for case in read.cases()}
-    LocalFiles(out).put("report.html", written.encode())
-    click.echo(str(Path(out) / "report.html"))
-    save(out, tables, form, pictures, figures)
+    save(out, tables, form, pictures, figures, {"report.html": written})
 
 
 if __name__ == "__main__":

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import click
 
-from basins.cli.common import RUN, WORKERS, command
+from basins.cli.common import RUN, WORKERS, command, print_json
 
 
 @command
@@ -39,7 +38,7 @@ def verify(run: str, sample: int, blocks: int, seed: int, repair: bool, as_json:
     with Steps() as step:
         found = look(run, sample=sample, blocks=blocks, seed=seed, repair_damage=repair, step=step)
     if as_json:
-        click.echo(json.dumps(found.to_dict(), indent=2, ensure_ascii=False, allow_nan=False))
+        print_json(found.to_dict())
     else:
         print_verification(console(), read_manifest(files_at(run)), found)
     refused = refusal(found)
@@ -81,6 +80,6 @@ def plan(
     found = planning.needed(bound, level, saddles, censored_share, share)
     measured = () if experiment is None else planning.costs(load(experiment))
     if as_json:
-        click.echo(json.dumps(found.to_dict() | {"costs": [cost.to_dict() for cost in measured]}, indent=2))
+        print_json(found.to_dict() | {"costs": [cost.to_dict() for cost in measured]})
     else:
         print_needed(console(), found, measured, workers or cores())

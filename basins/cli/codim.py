@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import click
 
-from basins.cli.common import EXPERIMENT, ONE_CASE, command
+from basins.cli.common import EXPERIMENT, ONE_CASE, command, print_json
 
 
 @command
@@ -48,6 +47,6 @@ def codim(experiment: Path, j: int, case: str | None, samples: int, seed: int, s
     chosen = loaded.cases[0] if case is None else loaded.case(case)
     found = codimension_of(chosen.problem, j, seed=seed, samples=samples, scale=scale)
     if as_json:
-        click.echo(json.dumps({"case": chosen.name, **found.to_dict()}, indent=2, ensure_ascii=False, allow_nan=False))
+        print_json({"case": chosen.name, **found.to_dict()})
     else:
         print_codimension(console(), chosen.name, found)

@@ -1,11 +1,12 @@
 """The door: what every command shares: refusals, exit statuses, arguments.
 
 Exit status: 0 done; 1 an error of basins' own; 2 refused, one line on standard error that says what, where and what to
-do; 130 interrupted.
+do; 130 interrupted; 141 standard output or error was a pipe that nobody reads any more (streams.py).
 """
 
 from __future__ import annotations
 
+import json
 import sys
 import traceback
 import warnings
@@ -18,6 +19,7 @@ import click
 
 import basins
 from basins.errors import AssumptionWarning, BasinsError
+from basins.streams import guarded, takes_utf8
 
 RUNNERS = ("ray", "processes", "inline")
 REFUSED, UNEXPECTED, INTERRUPTED = 2, 1, 130
@@ -31,14 +33,16 @@ class Commands(click.Group):
         options["standalone_mode"] = False
         with refusing(debug="--debug" in arguments):
             status = super().main(arguments, *rest, **options)
+            sys.stdout.flush()
             sys.exit(status if isinstance(status, int) else 0)
 
 
 @contextmanager
 def refusing(debug: bool = False) -> Iterator[None]:
     """What is raised or warned of inside ends as one line, and an exit status. Scripts use it as the commands do."""
-    with _as_lines(), _exit(debug):
+    with guarded(), _as_lines(), _exit(debug):
         yield
+        sys.stdout.flush()  # in here, what cannot be written is refused
 
 
 @contextmanager
@@ -84,6 +88,11 @@ def _as_lines() -> Iterator[None]:
 
 def line(text: str) -> None:
     click.echo(" ".join(text.split()), err=True)
+
+
+def print_json(value: Any, indent: int | None = 2) -> None:
+    """A value as JSON on standard output: UTF-8, or ASCII where that is what standard output takes."""
+    click.echo(json.dumps(value, indent=indent, ensure_ascii=not takes_utf8(), allow_nan=False))
 
 
 def _see_help(error: click.ClickException) -> str:

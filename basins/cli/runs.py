@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 import sys
 from contextlib import suppress
@@ -10,7 +9,19 @@ from pathlib import Path
 
 import click
 
-from basins.cli.common import ADDRESS, DEADLINE, EXPERIMENT, INTERRUPTED, ON, ONE_CASE, RUN, WORKERS, command, line
+from basins.cli.common import (
+    ADDRESS,
+    DEADLINE,
+    EXPERIMENT,
+    INTERRUPTED,
+    ON,
+    ONE_CASE,
+    RUN,
+    WORKERS,
+    command,
+    line,
+    print_json,
+)
 
 
 @command
@@ -141,7 +152,7 @@ def estimate(run: str, as_json: bool, case: str | None, base: bool) -> None:
     one = next((of_case for of_case in found.cases if of_case.case == key), None)
     if as_json:
         said = (found if one is None else one).to_dict()
-        click.echo(json.dumps(said, indent=2, ensure_ascii=False, allow_nan=False))
+        print_json(said)
     elif one is None:
         print_estimate(console(), found)
     else:
@@ -202,7 +213,7 @@ def status(run: str, watch: bool, every: float, as_json: bool) -> None:
         while True:
             found = watcher.look()
             if as_json:
-                click.echo(json.dumps(found.to_dict(), ensure_ascii=False, allow_nan=False))
+                print_json(found.to_dict(), indent=None)
             else:
                 if watch and sys.stdout.isatty():
                     click.clear()

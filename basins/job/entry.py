@@ -21,6 +21,7 @@ from pathlib import Path
 from types import FrameType
 
 from basins.errors import BasinsError, RunError
+from basins.streams import guarded
 from basins.versions import skew
 
 MANIFEST = "manifest.json"
@@ -36,6 +37,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Carry out the experiment; ends in SystemExit."""
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     signal.signal(signal.SIGTERM, _interrupt)
+    with guarded():
+        _prepare(arguments)
+    from basins import cli
+
+    cli.main(["run", *arguments])
+
+
+def _prepare(arguments: list[str]) -> None:
+    """All that may be refused before the command itself is there to do it."""
     try:
         if arguments:
             refuse_skew(Path(arguments[0]))
@@ -51,15 +61,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
         sys.exit(INTERRUPTED)
     except ModuleNotFoundError as error:
         _refuse(f"Python {sys.executable} of the cluster has no {error.name}; {REMEDY}")
-    cli.main(["run", *arguments])
 
 
 def refuse_skew(experiment: Path) -> None:
     """Raises RunError where a packed experiment was made with other versions than those here."""
     try:
-        there = json.loads((experiment / MANIFEST).read_bytes())["versions"]
-    except OSError:
-        return  # a TOML file, or nothing: basins run says which
+        there = dict(json.loads((experiment / MANIFEST).read_bytes())["versions"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return  # a TOML file, nothing, or a damaged one: basins run says which
     skewed = skew(there)
     if skewed:
         what = f"version skew: where this was submitted are other versions than on the cluster: {skewed}"
@@ -70,8 +79,12 @@ def adopt_environment() -> None:
     """Take over the variables that the job brought along, if it did. Ray calls this in each worker as well."""
     if ENVIRONMENT in os.environ:
         file = Path(os.environ[ENVIRONMENT])
-        file.chmod(0o600)  # Ray unpacks what everyone on the machine may read
-        os.environ.update(json.loads(file.read_bytes()))
+        try:
+            file.chmod(0o600)  # Ray unpacks what everyone on the machine may read
+            os.environ.update(json.loads(file.read_bytes()))
+        except (OSError, ValueError, TypeError) as error:
+            what = f"the variables that were sent along cannot be read ({error})"
+            raise RunError(what, where=str(file), remedy="submit the job again") from None
 
 
 def _interrupt(number: int, frame: FrameType | None) -> None:

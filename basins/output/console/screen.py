@@ -1,4 +1,5 @@
-"""Where results go: a console of at most 100 columns, and what every page of output is made of."""
+"""Where results go: a console of at most 100 columns, and what every page of output is made of. A terminal that is too
+narrow for a line or a table folds it by itself: no number is cut short."""
 
 from __future__ import annotations
 
@@ -7,21 +8,25 @@ import textwrap
 from collections.abc import Sequence
 from typing import TextIO
 
-from rich.console import Console, RenderableType
+from rich.console import Console, JustifyMethod, RenderableType
+from rich.measure import Measurement
 from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
 from basins.estimate.sentences import modes_text
 
-WIDTH = 100
+WIDTH, NARROWEST = 100, 40
+
+MOST = 1000
+"""Columns that a table may take before what is in it is cut."""
 
 MODES_LISTED = 12
 """Modes of one stratum that a table has room for."""
 
 
 def console(stream: TextIO | None = None) -> Console:
-    """Where results go: standard output, 100 columns wide or the terminal's own if that is less."""
+    """Where results go: standard output, 100 columns wide or the terminal's own if that is less, at least 40."""
     stream = stream or sys.stdout
     found = Console(file=stream, highlight=False, markup=False, emoji=False, soft_wrap=False)
     return Console(
@@ -29,7 +34,7 @@ def console(stream: TextIO | None = None) -> Console:
         highlight=False,
         markup=False,
         emoji=False,
-        width=min(found.width, WIDTH) if stream.isatty() else WIDTH,
+        width=min(max(found.width, NARROWEST), WIDTH) if stream.isatty() else WIDTH,
     )
 
 
@@ -72,9 +77,17 @@ def paragraph(out: Console, text: str, style: str = "") -> None:
     out.print(Text("\n".join(f"  {line}" for line in lines), style=style), soft_wrap=True)
 
 
-def indented(out: Console, renderable: RenderableType) -> None:
-    """Print indented, and without the blanks that a table ends its lines with."""
-    for segments in out.render_lines(Padding(renderable, (0, 0, 0, 2), expand=False), pad=False):
+def indented(out: Console, renderable: RenderableType, by: int = 2) -> None:
+    """Print indented by so many columns, and without the blanks that a table ends its lines with."""
+    wide = out.options.update(max_width=MOST)
+    if isinstance(renderable, Table):
+        for column in renderable.columns:
+            if column.no_wrap:  # rich would cut it short where the table is too wide
+                cells = [column.header, *column.cells]
+                column.min_width = max(Measurement.get(out, wide, cell).maximum for cell in cells)
+    padded = Padding(renderable, (0, 0, 0, by), expand=False)
+    needed = Measurement.get(out, wide, padded).minimum
+    for segments in out.render_lines(padded, out.options.update(width=max(out.width, needed)), pad=False):
         line = Text.assemble(*((segment.text, segment.style or "") for segment in segments))
         line.rstrip()
         out.print(line, soft_wrap=True)
@@ -84,7 +97,8 @@ def columns(*names: str, text: Sequence[int] = (1,), hide: bool = False, gap: in
     """A table without lines; columns in `text` are flush left and may fold. hide: leave out the last two."""
     table = Table(box=None, padding=(0, gap, 0, 0), header_style="dim", pad_edge=False)
     for position, name in enumerate(names[:-2] if hide else names):
-        table.add_column(name, justify="left" if position in text else "right", no_wrap=position not in text)
+        justify: JustifyMethod = "left" if position in text else "right"
+        table.add_column(name, justify=justify, no_wrap=position not in text, overflow="fold")
     return table
 
 

@@ -9,7 +9,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from basins.output.console.screen import duration
+from basins.output.console.screen import duration, indented
 from basins.status import VERDICTS, Level, Part, Status
 
 FEW = 20
@@ -25,7 +25,8 @@ def print_status(out: Console, status: Status) -> None:
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim", pad_edge=False)
     layered = len(status.levels) > 1
     for name in (*[""] * layered, "case", "shards", "done", "trajectories", "counted", *VERDICTS):
-        table.add_column(name, justify="left" if name in ("", "case") else "right")
+        words = name in ("", "case")
+        table.add_column(name, justify="left" if words else "right", no_wrap=not words, overflow="fold")
     for level in status.levels:
         for part in shown(level.parts):
             table.add_row(
@@ -37,7 +38,7 @@ def print_status(out: Console, status: Status) -> None:
                 f"{part.done:,}",
                 *(f"{getattr(part, name):,}" for name in VERDICTS),
             )
-    out.print(table)
+    indented(out, table, by=0)
     if layered:
         counts = ", ".join(f"{count:,} {name}" for name, count in status.counts().items())
         out.print(f"  with the layers: {counts}", soft_wrap=True)
