@@ -148,7 +148,7 @@ class Watcher:
     def _log(self, folder: str) -> list[Line]:
         """The lines of all drivers of one level, by time, each with its driver."""
         lines: list[Line] = []
-        for path in self.files.paths(f"{folder}telemetry/"):
+        for path in filter(layout.is_telemetry, self.files.paths(f"{folder}telemetry/")):
             found = self.full.get(path) or self._read(path)
             lines.extend(found)
         return sorted(lines, key=lambda line: float(line["time"]))

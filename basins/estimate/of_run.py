@@ -49,14 +49,18 @@ class Estimate:
 
 def estimate_run(run: Run) -> Estimate:
     """The estimate of a run, whole or in progress. Raises RunError for a damaged file."""
-    from basins.store.commit import check_shards, experiment_text
+    from basins.store.commit import check_shards, damaged_experiment, experiment_text
     from basins.store.verified import read_checks
 
     check_shards(run.files, run.manifest)
     counted = {case.key: _count(run, case) for case in run.manifest.cases}
     samples = read_checks(run.files, run.manifest)
     frames = frames_of_run(run, samples, {key: one.tally for key, one in counted.items()})
-    by_name = drawn_data(experiment_text(run.files))
+    text = experiment_text(run.files)
+    try:
+        by_name = drawn_data(text)
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise damaged_experiment(run.files, error) from error
     return Estimate(
         experiment=run.manifest.name,
         cases=tuple(

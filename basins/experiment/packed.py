@@ -52,7 +52,7 @@ def unpack(folder: Path) -> Experiment:
         what = f"made with other versions, whose bytes may differ: {skewed}"
         raise RunError(what, where=where, remedy="install those versions, or give the TOML file")
     try:
-        document = validated(Document, tomllib.loads(text), where)
+        document = validated(Document, tomllib.loads(text), f"{where}/{layout.EXPERIMENT}")
     except tomllib.TOMLDecodeError as error:
         raise ExperimentError(f"not TOML: {error}", where=f"{where}/{layout.EXPERIMENT}", remedy=REMEDY) from None
     experiment = Experiment(

@@ -22,7 +22,7 @@ from basins.errors import RunError
 from basins.experiment import Case, Experiment
 from basins.rare.replicates import Level, Plan
 from basins.rare.splitting_step import FIRST_SIZE, KINDS, Climb, Population, Tried
-from basins.store import Files, parquet
+from basins.store import Files, layout, parquet
 from basins.store.manifest import canonical_json
 from basins.versions import versions
 
@@ -142,7 +142,7 @@ def create_or_resume(files: Files, experiment: Experiment, wanted: TailManifest)
     Raises RunError if the place holds something else, or a tail of another experiment, plan or versions.
     """
     if not files.exists(TAIL):
-        foreign = [name for name in files.paths("") if name not in (EXPERIMENT, TAIL)]
+        foreign = [name for name in files.paths("") if not (name in (EXPERIMENT, TAIL) or layout.of_a_system(name))]
         if foreign:
             raise RunError(
                 f"not empty and not a tail's run ({foreign[0]} is there, {TAIL} is not)",
@@ -216,7 +216,7 @@ def _row(level: Level) -> dict[str, Any]:
 
 def read_levels(files: Files, case: str, replicate: int) -> list[Level]:
     """The committed levels of a replicate, the first to the last without a gap."""
-    found = files.paths(folder("levels", case, replicate))
+    found = [name for name in files.paths(folder("levels", case, replicate)) if not layout.foreign(name)]
     levels = []
     for number, name in enumerate(found, start=1):
         if name != path("levels", case, replicate, number):

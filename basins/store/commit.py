@@ -35,7 +35,7 @@ def create_or_resume(files: Files, experiment: Experiment) -> Manifest:
         experiment = replace(experiment, blocks_per_shard=read_manifest(files).blocks_per_shard)
     wanted = Manifest.of(experiment)
     if new:
-        foreign = [path for path in files.paths("") if path not in layout.OF_CREATION]
+        foreign = [path for path in files.paths("") if not (path in layout.OF_CREATION or layout.of_a_system(path))]
         if foreign:
             raise RunError(
                 f"not empty and not a run ({foreign[0]} is there, {layout.MANIFEST} is not)",
@@ -78,13 +78,25 @@ def read_manifest(files: Files) -> Manifest:
 
 
 def experiment_text(files: Files) -> str:
-    """The experiment as validated, canonical TOML. Raises RunError where it is gone."""
+    """The experiment as validated, canonical TOML. Raises RunError where it is gone, or no text."""
     try:
         return files.get(layout.EXPERIMENT).decode()
     except FileNotFoundError:
         raise RunError(
             f"{layout.EXPERIMENT} is gone", where=files.uri, remedy="put back a copy of it, or give another --out"
         ) from None
+    except UnicodeDecodeError as error:
+        raise damaged_experiment(files, error) from None
+
+
+def damaged_experiment(files: Files, error: Exception) -> RunError:
+    """The refusal of an experiment.toml that cannot be what was written."""
+    what = str(error) if isinstance(error, ValueError) else f"no {error}"
+    return RunError(
+        f"{layout.EXPERIMENT} is damaged ({what})",
+        where=files.uri,
+        remedy="put back a copy of it, or run the experiment into another --out",
+    )
 
 
 def cases_table(manifest: Manifest) -> pa.Table:

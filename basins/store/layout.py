@@ -38,7 +38,31 @@ DIGEST_BATCH = 1000
 """Shards a digest file covers."""
 
 _NAME = re.compile(r"part-(\d{8,})\.parquet")
+_RECORD = re.compile(r"verified/seed-\d+-[^/]+\.json")
+_TELEMETRY = re.compile(r"(?:[^/]+/)?telemetry/[^/.][^/]*-\d{8,}\.jsonl")
+_SYSTEM = re.compile(r"\._.*|\.nfs.*|\.DS_Store|\.directory|\.fuse_hidden.*|Thumbs\.db|desktop\.ini", re.IGNORECASE)
 _PART = re.compile(r"(visits|blocks|trajectories)/case=([^/]+)/part-(\d{8,})\.parquet")
+
+
+def of_a_system(path: str) -> bool:
+    """Whether an operating system leaves such a file anywhere: macOS's ._NAME, NFS's .nfs..., Thumbs.db."""
+    return _SYSTEM.fullmatch(path.rpartition("/")[2]) is not None
+
+
+def foreign(path: str) -> bool:
+    """Whether a file among the shards' is none by its very name, whoever left it: an editor, a system, another tool."""
+    name = path.rpartition("/")[2]
+    return name.startswith((".", "_")) or not name.endswith(".parquet")
+
+
+def is_record(path: str) -> bool:
+    """Whether it is a path of `verified`."""
+    return _RECORD.fullmatch(path) is not None
+
+
+def is_telemetry(path: str) -> bool:
+    """Whether it is a path of `telemetry`, of the run or of a layer."""
+    return _TELEMETRY.fullmatch(path) is not None
 
 
 def part(kind: Kind, case: str, shard: int) -> str:

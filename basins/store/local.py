@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import secrets
 import stat
 from collections.abc import Callable
@@ -77,7 +78,7 @@ class LocalFiles:
             return False
 
     def paths(self, prefix: str) -> list[str]:
-        return [path for path in self._walk(prefix) if not (_is_debris(path) or _is_silly(path))]
+        return [path for path in self._walk(prefix) if not _is_debris(path)]
 
     def delete(self, path: str) -> None:
         try:
@@ -99,7 +100,7 @@ class LocalFiles:
                 raise FileNotFoundError(path) from None
             except OSError as error:
                 if error.errno != errno.ESTALE or k == STALE - 1:
-                    raise self._refusal(error, f"cannot read {path}") from error
+                    raise self._unreadable(error, f"cannot read {path}") from error
         raise AssertionError
 
     def _is_file(self, final: Path) -> bool:
@@ -121,7 +122,7 @@ class LocalFiles:
 
     def _unless_missing(self, error: OSError) -> None:
         if not isinstance(error, (FileNotFoundError, NotADirectoryError)):
-            raise self._refusal(error, "cannot list the run") from error
+            raise self._unreadable(error, "cannot list the run") from error
 
     def _folder(self, folder: Path) -> None:
         """Make a folder and those above it, each on disk before what goes into it."""
@@ -148,6 +149,15 @@ class LocalFiles:
         finally:
             os.close(descriptor)
 
+    def _unreadable(self, error: OSError, what: str) -> RunError:
+        remedies = {
+            errno.EISDIR: "move that folder away, and put the file back",
+            errno.EACCES: "let this user read it, or run as the user who may",
+            errno.EPERM: "let this user read it, or run as the user who may",
+        }
+        remedy = remedies.get(error.errno or 0, "see that the disk is well")
+        return RunError(f"{what}: {error.strerror or error}", where=self.uri, remedy=remedy)
+
     def _refusal(self, error: OSError, what: str) -> RunError:
         return RunError(
             f"{what}: {error.strerror or error}",
@@ -156,11 +166,9 @@ class LocalFiles:
         )
 
 
+_DEBRIS = re.compile(r"\..+\.\d+-[0-9a-f]+\.tmp")
+
+
 def _is_debris(path: str) -> bool:
-    name = path.rpartition("/")[2]
-    return name.startswith(".") and name.endswith(".tmp")
-
-
-def _is_silly(path: str) -> bool:
-    """NFS: what a client makes of a file that is deleted while it is open, until it is closed."""
-    return path.rpartition("/")[2].startswith(".nfs")
+    """Whether `put` made it: another program's temporary files are its own."""
+    return _DEBRIS.fullmatch(path.rpartition("/")[2]) is not None

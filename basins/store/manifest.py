@@ -12,6 +12,7 @@ import tomllib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import zip_longest
 from typing import Any
 
 from basins.errors import RunError
@@ -180,19 +181,27 @@ def refuse_if_different(there: Manifest, text_there: str, here: Manifest, text_h
             what = f"{layout.EXPERIMENT} is damaged: {error}"
             raise RunError(what, where=where, remedy="restore it, or give another --out") from None
         new = dict(_leaves(tomllib.loads(text_here)))
-        raise RunError(f"a run of another experiment: {_said(_changes(old, new))}", where=where, remedy=OTHER_OUT)
+        changes = _changes(old, new)
+        if not changes:  # comments, blanks, the order of keys
+            what = f"{layout.EXPERIMENT} has been edited: {_first_line(text_there, text_here)}"
+            raise RunError(what, where=where, remedy="put back a copy of it as it was written, or give another --out")
+        raise RunError(f"a run of another experiment: {_said(changes)}", where=where, remedy=OTHER_OUT)
     if there.digest != here.digest:  # the same words about other numbers
         keys = {case.key for case in there.cases}
         names = ", ".join(repr(case.name) for case in here.cases if case.key not in keys)
-        what = f"the data of case {names} has changed" if names else f"{layout.MANIFEST} has been edited"
+        edited = f"{layout.MANIFEST} has been edited: its digest is {there.digest} there, {here.digest} here"
+        what = f"the data of case {names} has changed" if names else edited
         raise RunError(f"a run of another experiment: {what}", where=where, remedy=OTHER_OUT)
     changed = [
         (name, getattr(there, name), getattr(here, name))
         for name in ("seed", "blocks_per_shard", "visits_every", "rows")
         if getattr(there, name) != getattr(here, name)
     ]
-    if changed or [case.key for case in there.cases] != [case.key for case in here.cases]:
-        what = f"{layout.MANIFEST} has been edited{': ' if changed else ''}{_said(changed)}"
+    old_keys, new_keys = (", ".join(case.key for case in one.cases) for one in (there, here))
+    if old_keys != new_keys:
+        changed.append(("cases", old_keys or "none", new_keys))
+    if changed:
+        what = f"{layout.MANIFEST} has been edited: {_said(changed)}"
         raise RunError(what, where=where, remedy=OTHER_OUT)
 
 
@@ -223,6 +232,13 @@ def _said(changed: list[tuple[str, Any, Any]]) -> str:
     return "; ".join(said + [f"and {len(changed) - 5} more"] * (len(changed) > 5))
 
 
+def _first_line(there: str, here: str) -> str:
+    """Where two texts that differ differ first, in words."""
+    pairs = zip_longest(there.splitlines(keepends=True), here.splitlines(keepends=True), fillvalue="")
+    number, a, b = next((k, a, b) for k, (a, b) in enumerate(pairs, start=1) if a != b)
+    return f"line {number} is {a[:80]!r} there, {b[:80]!r} here"
+
+
 def _changes(old: dict[str, Any], new: dict[str, Any]) -> list[tuple[str, Any, Any]]:
     keys = [*old, *(key for key in new if key not in old)]
     return [
@@ -234,7 +250,7 @@ def _changes(old: dict[str, Any], new: dict[str, Any]) -> list[tuple[str, Any, A
 
 def _leaves(value: Any, name: str = "") -> Iterator[tuple[str, Any]]:
     """The values of a TOML document under dotted names; a table of a list goes by its own name where it has one."""
-    if isinstance(value, dict):
+    if isinstance(value, dict) and value:
         for key, inner in value.items():
             yield from _leaves(inner, f"{name}.{key}" if name else key)
     elif isinstance(value, list) and value and all(isinstance(inner, dict) for inner in value):

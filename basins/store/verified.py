@@ -122,7 +122,7 @@ def write_checks(
 def read_checks(files: Files, manifest: Manifest, paths: Iterable[str] | None = None) -> list[Sample]:
     """The samples that were ever checked of this run, or these files. Raises RunError for a damaged file."""
     found = []
-    for path in files.paths(layout.VERIFIED) if paths is None else paths:
+    for path in filter(layout.is_record, files.paths(layout.VERIFIED)) if paths is None else paths:
         try:
             found.append(_read(path, json.loads(files.get(path)), manifest))
         except (ValueError, KeyError, TypeError, AttributeError) as error:

@@ -23,7 +23,7 @@ from basins.verify.finding import Finding, Trouble
 from basins.verify.labels import Group, LabelCheck, check_labels, under
 from basins.verify.recompute import BlocksAgain, compute_again
 from basins.verify.repair import REPAIRED, repair, was_set_aside
-from basins.verify.run_metadata import check_cases, check_layers, check_strays, check_what_it_is
+from basins.verify.run_metadata import check_cases, check_layers, check_strays, check_what_it_is, foreign_files
 from basins.verify.shard_source import Place, places
 from basins.verify.shards import ShardCheck, Step, check_digests, check_shards
 from basins.versions import versions
@@ -41,7 +41,8 @@ class Verification:
     shards, good: committed shards that were looked at, and those without fault; trajectories: of the good ones;
     missing: shards of the plan that are not there, those of a run in progress or set aside; without_digests: shards of
     a run in progress whose digests are not written yet; findings: damage; set_aside: the folder it was moved to, by a
-    repair; again, labels: None where nothing was asked of them or nothing can be said.
+    repair; foreign: files beside the shards' that are none of the run's, and do it no harm; again, labels: None where
+    nothing was asked of them or nothing can be said.
     """
 
     run: str
@@ -53,6 +54,7 @@ class Verification:
     missing: int = 0
     without_digests: int = 0
     set_aside: str | None = None
+    foreign: tuple[str, ...] = ()
     again: BlocksAgain | None = None
     labels: LabelCheck | None = None
 
@@ -72,6 +74,7 @@ class Verification:
             "without_digests": self.without_digests,
             "damage": [one.to_dict() for one in self.findings],
             "set_aside": self.set_aside,
+            "foreign": list(self.foreign),
             "computed_again": None
             if again is None
             else {"blocks": again.blocks, "outside_the_promise": again.outside, "skipped": again.skipped},
@@ -146,6 +149,7 @@ def verify(
         trajectories=sum(sum(one.counts) for one in sure if one.counts is not None),
         missing=sum(one.missing for one in each),
         without_digests=sum(one.without_digests for one in each),
+        foreign=tuple(path for place in folders for path in foreign_files(place)),
         again=again,
         labels=labels,
     )
@@ -201,7 +205,7 @@ def _sure(good: list[ShardCheck], findings: list[Finding]) -> list[ShardCheck]:
 def _check_verified(files: Files, manifest: Manifest) -> list[Finding]:
     """Records of earlier checks that cannot be read: `estimate` would refuse them."""
     found = []
-    for path in files.paths(layout.VERIFIED):
+    for path in filter(layout.is_record, files.paths(layout.VERIFIED)):
         try:
             read_checks(files, manifest, paths=[path])
         except RunError as error:

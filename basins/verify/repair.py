@@ -113,7 +113,7 @@ def was_set_aside(place: Place, files: Files) -> set[tuple[str, int]]:
     """The shards (case, shard) of this place of which a repair has taken a file away."""
     found = set()
     for path in files.paths(layout.SET_ASIDE):
-        inside = path.split("/", 2)[2]
+        inside = "/".join(path.split("/")[2:])
         if place.layer and not inside.startswith(place.path("")):
             continue
         try:

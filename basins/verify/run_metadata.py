@@ -114,11 +114,23 @@ def check_layers(files: Files, layers: list[Layer]) -> list[Finding]:
     return found
 
 
+def foreign_files(place: Place) -> list[str]:
+    """Files among the shards' that are none by their names: they are named, and left alone."""
+    return [place.path(path) for path in _beside_shards(place) if layout.foreign(path)]
+
+
+def _beside_shards(place: Place) -> Iterator[str]:
+    for kind in COMMIT_ORDER:
+        yield from place.files.paths(f"{kind}/")
+
+
 def check_strays(place: Place) -> list[Finding]:
     """Files among the shards' that are none: a reader of the whole folder would take their rows for the run's."""
     shards = {case.key: set(place.contents.shards(case)) for case in place.contents.cases}
     found = []
-    for path in (path for kind in COMMIT_ORDER for path in place.files.paths(f"{kind}/")):
+    for path in _beside_shards(place):
+        if layout.foreign(path):
+            continue
         try:
             case, shard = layout.case_of(path), layout.file_of(path)[1]
         except ValueError:

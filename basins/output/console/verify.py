@@ -33,6 +33,13 @@ def print_verification(out: Console, manifest: Manifest, found: Verification) ->
         paragraph(out, f"{'set aside' if aside else 'DAMAGED'}: {one}", style="" if aside else "bold red")
     if len(found.findings) > LISTED:
         paragraph(out, f"... and {counted(len(found.findings) - LISTED, 'more line')}")
+    for path in found.foreign[:LISTED]:
+        # pandas, pyarrow and others that read a whole folder pass over names that begin so.
+        taken = not path.rpartition("/")[2].startswith((".", "_"))
+        harm = "; who reads the whole folder with another program should move it away first" * taken
+        paragraph(out, f"foreign, and left alone: {path}{harm}")
+    if len(found.foreign) > LISTED:
+        paragraph(out, f"... and {counted(len(found.foreign) - LISTED, 'more foreign file')}")
     if found.set_aside is not None:
         paragraph(
             out,

@@ -33,6 +33,7 @@ from basins.output.report.tables import (
     tail_table,
     transition_tables,
 )
+from basins.store import layout
 from basins.store.commit import experiment_text
 from basins.summary import CaseSummary
 from basins.summary.reading import Reading
@@ -299,7 +300,7 @@ def _provenance(run: Run) -> Table:
 
 def _digest_of_digests(run: Run) -> str:
     """One number for the bytes of all shards, layers' included; "none yet" where no digest is written."""
-    paths = [path for path in run.files.paths("") if path.endswith(".sha256")]
+    paths = [path for path in run.files.paths("") if layout.batch_of(path[path.find("digests/") :]) is not None]
     if not paths:
         return "none yet"
     total = hashlib.sha256()
