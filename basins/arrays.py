@@ -144,7 +144,9 @@ def of_arrow_column(column: Any, where: str, kind: type[BasinsError]) -> Array:
 
     dtype = column.type
     if pa.types.is_dictionary(dtype):
-        column, dtype = column.cast(dtype.value_type), dtype.value_type
+        dtype = dtype.value_type
+        if pa.types.is_integer(dtype) or pa.types.is_floating(dtype) or pa.types.is_decimal(dtype):
+            column = column.cast(dtype)  # values of other types, which cannot all be cast, are refused below
     if pa.types.is_decimal(dtype):
         # Arrow's own cast may be off in the last bit; Python's, by way of text, is the nearest double.
         return np.array([np.nan if one is None else float(one) for one in column.to_pylist()], dtype=np.float64)

@@ -132,6 +132,10 @@ REFUSED: dict[str, tuple[Any, str]] = {
     "pandas categories": (FRAME.astype({"a": "category"}), "column 'a': values of type category"),
     "pandas complex": (FRAME.assign(c=1j), "column 'c': values of type complex128"),
     "Arrow text": (TABLE.append_column("c", pa.array(["1", "2", "3"])), "column 'c': values of type string"),
+    "Arrow dictionary of text": (
+        TABLE.append_column("c", pa.DictionaryArray.from_arrays([0, 0, 0], pa.array(["1"], pa.string_view()))),
+        "column 'c': values of type string_view",
+    ),
     "Arrow lists": (Stream(TABLE.append_column("c", pa.array([[1], [2], [3]]))), "column 'c': values of type list"),
     "an array that is complex": (Foreign(A + 0j), "complex numbers"),
     "an array that refuses": (Foreign(RuntimeError("needs grad\nand more")), r"not an array of numbers \(needs grad\)"),

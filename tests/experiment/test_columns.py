@@ -59,6 +59,7 @@ AS_TARGET: dict[str, tuple[Any, list[list[float]]]] = {
     "text": (table(["b", "a", "b"]), [[0, 1], [1, 0], [0, 1]]),
     "large text": (table(pa.array(["b", "a", "b"], pa.large_string())), [[0, 1], [1, 0], [0, 1]]),
     "dictionary of text": (table(pa.array(["b", "a", "b"]).dictionary_encode()), [[0, 1], [1, 0], [0, 1]]),
+    "views": (table(pa.array(["b", "a", "b"], pa.string_view())), [[0, 1], [1, 0], [0, 1]]),
     "pandas' categories": (pd.DataFrame({"x": [1, 2, 3.0], "y": pd.Categorical([10, 2, 1])}), [EYE[1], EYE[2], EYE[0]]),
     "CSV integers": ("x,y\n1,0\n2,1\n3,2\n", [[0], [1], [2]]),
     "CSV truth values": ("x,y\n1,true\n2,false\n3,TRUE\n", [[0, 1], [1, 0], [0, 1]]),
