@@ -50,6 +50,22 @@ def floats(
         raise kind(f"not an array of numbers ({said})", where=where, remedy=remedy) from None
 
 
+def number(value: Any, where: str) -> float:
+    """`value` as a float. Raises ArgumentError for what is no plain real number: a text, a truth value, a list."""
+    if isinstance(value, np.ndarray) and value.ndim == 0 and not isinstance(value, np.ma.MaskedArray):
+        value = value[()]
+    if isinstance(value, bool | np.bool_) or not isinstance(value, int | float | np.integer | np.floating):
+        raise ArgumentError(f"{_short(value)} is no number", where=where, remedy="give one number")
+    return float(value)
+
+
+def switch(value: Any, where: str) -> bool:
+    """`value` as True or False. Raises ArgumentError for anything else, which Python would read as one of them."""
+    if not isinstance(value, bool | np.bool_):
+        raise ArgumentError(f"{_short(value)} is no truth value", where=where, remedy="give True or False")
+    return bool(value)
+
+
 def _floats(value: Any, where: str, kind: type[BasinsError], remedy: str) -> Array:
     _refuse_masks(value, where, kind)
     if hasattr(value, "toarray") and hasattr(value, "nnz"):

@@ -185,3 +185,34 @@ def test_widths_that_are_no_list_or_too_many_are_refused() -> None:
     ):
         with pytest.raises(ArgumentError, match=says):
             Problem.from_spectrum(**{"sigma": [2.0, 1.0], "d_x": 3, "hidden": (2,), **options})
+
+
+@pytest.mark.parametrize("value", ["5", 1j, None, True, [1.0], np.datetime64("2000-01-01"), np.ma.masked])
+def test_a_number_is_a_number(value: Any) -> None:
+    problem = Problem.from_spectrum([2.0, 1.0], d_x=2, hidden=(2,))
+    W = np.ones((1, problem.n))
+    for name in ("rtol", "atol", "t_end", "delta"):
+        with pytest.raises(ArgumentError, match=f"^{name}: .* is no number; give one number"):
+            basins.integrate(problem, W, **{name: value})
+    with pytest.raises(ArgumentError, match=r"^delta: .* is no number"):
+        basins.certify(problem, W, delta=value)
+    assert basins.integrate(problem, W, t_end=np.array(5.0), rtol=np.float64(1e-8)).time[0] <= 5
+
+
+def test_a_truth_value_is_one() -> None:
+    problem = Problem.from_spectrum([2.0, 1.0], d_x=2, hidden=(2,))
+    W = np.ones((1, problem.n))
+    for name in ("certify", "at_start", "compress"):
+        with pytest.raises(ArgumentError, match=f"^{name}: 'no' is no truth value; give True or False"):
+            basins.integrate(problem, W, **{name: "no"})
+    for name in ("standardise", "intercept"):
+        with pytest.raises(ArgumentError, match=f"^{name}: 1 is no truth value"):
+            Problem.from_data(A, A[:, :1], hidden=(2,), **{name: 1})
+
+
+def test_a_mode_is_a_position() -> None:
+    strata = Problem.from_spectrum([2.0, 1.0], d_x=2, hidden=(2,)).strata()
+    assert strata.of(np.array([0])).modes == strata.of(np.int64(1)).modes == strata.of([0]).modes == (0,)
+    for modes in (["0"], [0.5], [True], [None], 0.5, True, None):
+        with pytest.raises(ArgumentError, match=r"modes: mode .* is no position"):
+            strata.of(modes)

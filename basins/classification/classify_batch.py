@@ -9,6 +9,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from basins.arrays import number
 from basins.classification.saddle_wait import Followed, follow
 from basins.classification.verdict import Course, Limits, judge, visit_table
 from basins.errors import ArgumentError
@@ -58,7 +59,7 @@ def integrate(
         method=method_of(chosen, method),
         rtol=rtol,
         atol=atol,
-        t_end=float(t_end),
+        t_end=number(t_end, "t_end"),
         certify=certify,
         at_start=at_start,
         budget=budget,

@@ -88,11 +88,16 @@ def fields_of(
         found.unusual.append(f"encoding {coded}")
     if zipped:
         found.said.append("gzip")
-    found.index = list(takewhile(lambda name: name == "" or UNNAMED.fullmatch(name), names))
+    found.index = unnamed(names)
     if "" in names[1:]:
         what = f"column {names.index('', 1) + 1} of the header has no name"
         raise DataError(what, where=where, remedy="name it, or take it out")
     return found
+
+
+def unnamed(names: Sequence[str]) -> list[str]:
+    """The first columns that have no name, or the one that pandas gives those."""
+    return list(takewhile(lambda name: name == "" or UNNAMED.fullmatch(name), names))
 
 
 # --- bytes to text ------------------------------------------------------------------------------------------------

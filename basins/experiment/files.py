@@ -165,7 +165,8 @@ def _parquet(path: Path) -> Table:
     table = file.read()
     about = schema.pandas_metadata or {}
     index = [one for one in about.get("index_columns", []) if isinstance(one, str) and one in schema.names]
-    index += [name for name in schema.names if re.fullmatch(r"__index_level_\d+__", name) and name not in index]
+    levels = [name for name in schema.names if re.fullmatch(r"__index_level_\d+__", name)]
+    index += [name for name in (*csv_file.unnamed(schema.names), *levels) if name not in index]
     kinds = {one.get("field_name"): one.get("pandas_type") for one in about.get("columns", [])}
     return Table(
         {name: table.column(name) for name in schema.names},

@@ -26,6 +26,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from basins.arrays import number, switch
 from basins.errors import ArgumentError
 from basins.landscapes.base import Landscape, RestScale
 from basins.rounding import EPS
@@ -74,6 +75,10 @@ class Settings:
     compress: bool = True
 
     def __post_init__(self) -> None:
+        for name in ("rtol", "atol", "t_end", "delta"):
+            number(getattr(self, name), name)
+        for name in ("certify", "at_start", "compress"):
+            switch(getattr(self, name), name)
         for name in ("rtol", "atol"):
             value = getattr(self, name)
             if not value > 0 or not np.isfinite(value):

@@ -265,6 +265,10 @@ def test_the_index_of_pandas_is_left_out_and_that_is_said(of: Read) -> None:
     assert of(named, targets=["id"]).Y.tolist() == [[7], [9], [8]]
     assert of(named, index=False).X.tolist() == [[1, 7], [2, 9], [3, 8]]
     assert of(frame).description.endswith("1 inputs (x), 1 targets (y)")
+    frame.insert(0, "Unnamed: 0", numbers)
+    assert of(frame).description.endswith("; 'Unnamed: 0' left out as an index")
+    bare = pa.table({"x": [1.0, 2.0], "y": [3.0, 4.0], "__index_level_0__": [0, 1]})  # without pandas' metadata
+    assert of(bare).X.tolist() == [[1], [2]]
 
 
 def test_two_equal_columns_of_parquet_are_refused(of: Read) -> None:

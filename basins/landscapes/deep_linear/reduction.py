@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from basins.arrays import floats
+from basins.arrays import floats, switch
 from basins.errors import AssumptionError, DataError
 from basins.landscapes.deep_linear import precision
 from basins.landscapes.deep_linear.problem_checks import LEAST, MOST
@@ -51,6 +51,7 @@ def reduce(X: ArrayLike, Y: ArrayLike, *, standardise: bool = False, intercept: 
     AssumptionError (2) for a rank-deficient Ybar.
     """
     X, Y = _matrix(X, "X"), _matrix(Y, "Y")
+    standardise, intercept = switch(standardise, "standardise"), switch(intercept, "intercept")
     if len(X) != len(Y):
         raise DataError(f"X has {len(X)} samples and Y has {len(Y)}", remedy="give one row of Y for each row of X")
     if len(X) < 2:

@@ -128,10 +128,14 @@ class Strata(Sequence[Stratum]):
         """The stratum that fits these modes (positions, or a bitmask). Raises ArgumentError for a mode that is not
         there.
         """
-        if isinstance(modes, int):
-            mask = modes
+        if isinstance(modes, (int, np.integer)) and not isinstance(modes, bool):
+            mask = int(modes)
         else:
-            modes = tuple(modes)
+            modes = tuple(modes) if isinstance(modes, Iterable) else (modes,)
+            for mode in modes:
+                if isinstance(mode, bool) or not isinstance(mode, (int, np.integer)):
+                    what = f"mode {mode!r} is no position"
+                    raise ArgumentError(what, where="modes", remedy="modes are 0-based positions in sigma")
             mask = modes_to_mask(modes) if min(modes, default=0) >= 0 else -1
         if not 0 <= mask < 1 << self.d_y:
             raise ArgumentError(

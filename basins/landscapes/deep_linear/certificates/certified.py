@@ -9,7 +9,7 @@ from enum import IntEnum
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from basins.arrays import floats
+from basins.arrays import floats, number
 from basins.errors import ArgumentError
 from basins.landscapes.deep_linear import gradient
 from basins.landscapes.deep_linear.certificates.batch import Array, Integers, layers_of, unless_nan
@@ -139,7 +139,7 @@ def certify(problem: Problem, W: ArrayLike, *, delta: float = DELTA) -> Certifie
     integrating a small net. Arrays have N rows, one for a single state. Raises ArgumentError for a delta that is no
     margin.
     """
-    if not 0 < delta < 1:
+    if not 0 < number(delta, "delta") < 1:
         raise ArgumentError(f"delta = {delta!r}", where="delta", remedy="give a margin between 0 and 1")
     layers = layers_of(problem, W)
     start = at_start(problem, W)
