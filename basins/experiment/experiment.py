@@ -6,7 +6,8 @@
     [sweep]                             dotted keys to lists: the product, for every case
 
 A case's own table is laid over the one above key by key; if it names another law, engine or source of data, it
-takes that table's place whole. The sweep passes a case by in the tables it so replaced and the keys it sets.
+takes that table's place whole. The sweep passes a case by in the tables it so replaced and the keys it sets; a swept
+key may not stand in a table above as well, and some case must take it.
 
 `Experiment.text` is the experiment as validated: every case spelt out whole, every default explicit, in one order.
 It reads back as the same experiment. A case's key comes from its content (problem, law, engine settings), not

@@ -119,6 +119,32 @@ EXPERIMENTS = {
         'flow = "raw"\n[law]\nname = "planted"\nmodes = [0]',
         ["a planted start escapes in the raw flow", 'set flow = "reduced"'],
     ),
+    "a key in a table and in the sweep": (
+        "[engine]",
+        '[sweep]\n"law.scale" = [0.1, 0.2]\n[engine]',
+        [
+            "sweep.law.scale",
+            "said twice: [law] has scale = 0.5",
+            "take scale out of [law], or law.scale out of [sweep]",
+        ],
+    ),
+    "a target named twice": ('["kind"]', '["kind", "kind"]', ["data.targets", "'kind' is named twice", "name it once"]),
+    "an address for a file": (
+        '"data.csv"',
+        '"s3://bucket/data.csv"',
+        ["s3://bucket/data.csv", "not from an address", "copy"],
+    ),
+    "a path too long": ('"data.csv"', f'"{"d" * 300}.csv"', ["d.csv", "File name too long", "check the path"]),
+    "a key of another format": (
+        '"data.csv"',
+        '"data.csv"\nencoding = "klingon"',
+        ["data.encoding", "unknown encoding 'klingon'"],
+    ),
+    "singular values too large": (
+        'path = "data.csv"\ntargets = ["kind"]',
+        'source = "spectrum"\nsigma = [1e200, 1e199]\nd_x = 2',
+        ["data.sigma", "1e+200 to 1e+199", "double precision does not hold", "give them in other units"],
+    ),
     "singular values that tie": (
         'path = "data.csv"\ntargets = ["kind"]',
         'source = "spectrum"\nsigma = [2.0, 2.0]\nd_x = 2',
@@ -151,6 +177,19 @@ TABLES = {
     "one sample": (DATA[DATA.index("2.0,1.0") :], "", ["1 sample", "at least two"]),
     "no sample": (DATA[DATA.index("1.0,2.0") :], "", ["no rows", "at least two"]),
     "an empty file": (DATA, "", ["empty", "header"]),
+    "a percent sign": (
+        "4.0,0.25",
+        "4.0,25%",
+        ["'25%' in row 4 reads as a number with a percent sign", "column 'height'"],
+    ),
+    "a decimal comma": (
+        "4.0,0.25",
+        '4.0,"0,25"',
+        ["'0,25' in row 4 reads as a number with the decimal", 'set decimal = ","'],
+    ),
+    "a row too short": ("2.0,1.0,b", "2.0,b", ["row 2 (line 3) has 2 fields and the header 3", "set separator"]),
+    "an open quote": ("2.0,1.0,b", '2.0,1.0,"b', ["a quote that is not closed, in row 2", "mend the quotes"]),
+    "a header twice": ("width,height", "width,width", ["two columns are called 'width'", "rename one"]),
     "a row too long": ("2.0,1.0,b", "2.0,1.0,b,9", ["not readable as csv"]),
 }
 

@@ -89,8 +89,9 @@ class Problem:
     ) -> Problem:
         """The problem of fitting Y (n_samples, d_y) from X (n_samples, d_x), as scikit-learn has them.
 
-        hidden: (d_1, ..., d_H). Rank-deficient X is reduced (Remark 1) and noted in `notes`. Raises DataError, and
-        AssumptionError where Assumption 1, 2 or 3 fails; warns AssumptionWarning for tied subset sums (Assumption 4).
+        X, Y: whatever holds plain real numbers (arrays.py). hidden: (d_1, ..., d_H). Rank-deficient X is reduced
+        (Remark 1) and noted in `notes`, as are digits that rounding costs. Raises DataError, and AssumptionError where
+        Assumption 1, 2 or 3 fails; warns AssumptionWarning for tied subset sums (Assumption 4).
         """
         reduction = reduce(X, Y, standardise=standardise, intercept=intercept)
         d_y, d_x = reduction.target.shape
@@ -253,7 +254,7 @@ class Problem:
         return np.concatenate([W_j.reshape(*W_j.shape[:-2], -1) for W_j in arrays], axis=-1)
 
     def state(self, W: ArrayLike) -> Array:
-        """W as float64 of shape (n,) or (N, n). Raises ArgumentError for another shape."""
+        """W as float64 of shape (n,) or (N, n). Raises ArgumentError for another shape, and for what is no numbers."""
         state = floats(W, "W", remedy="give a float64 state")
         if state.ndim not in (1, 2) or state.shape[-1] != self.n:
             raise ArgumentError(
