@@ -96,20 +96,16 @@ def read(
     _refuse_keys(reading, suffix_of(path))
     if npz:
         inputs, targets = inputs or ["X"], targets or ["Y"]
-    index = (
-        None if reading.index is None else [reading.index] if isinstance(reading.index, str) else reading.index or []
-    )
-    for key, names in (
-        ("inputs", inputs),
-        ("targets", targets),
-        ("categorical", reading.categorical),
-        ("index", index),
-    ):
+    index = [reading.index] if isinstance(reading.index, str) else reading.index
+    index = [] if index is False else index
+    listed = {"inputs": inputs, "targets": targets, "categorical": reading.categorical, "index": index}
+    for key, names in listed.items():
         _refuse_twice(names or (), key)
     if not targets:
         raise DataError("no target column named", where=where, remedy="set targets to one or more columns")
     named = [*(inputs or ()), *targets]
-    table = table_of(path, named if npz else [*named, *reading.categorical], reading.separator, reading.encoding)
+    asked = named if npz else [*named, *reading.categorical, *(index or ())]
+    table = table_of(path, asked, reading.separator, reading.encoding)
     if inputs is not None:
         inputs = [part for name in inputs for part in table.groups.get(name, [name])]
     targets = [part for name in targets for part in table.groups.get(name, [name])]
