@@ -51,7 +51,7 @@ def _prepare(arguments: list[str]) -> None:
             refuse_skew(Path(arguments[0]))
         adopt_environment()
         # All that it takes, so that what is lacking is said.
-        from basins import cli
+        from basins import cli  # noqa: F401
         from basins.execution import run  # noqa: F401
         from basins.experiment import packed  # noqa: F401
         from basins.output.console import estimate  # noqa: F401

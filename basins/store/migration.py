@@ -7,6 +7,7 @@ are the same: the manifest keeps those of the old run.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 
@@ -26,14 +27,15 @@ from basins.store.digests import DigestBook
 from basins.store.files import Files
 from basins.store.layers import Layer, read_layers
 from basins.store.layout import COMMIT_ORDER
-from basins.store.manifest import Manifest
+from basins.store.manifest import Manifest, canonical_json
 from basins.store.rows import ShardTables
+from basins.store.verified import DrawnFrom
 
 Step = Callable[[str, int, int], object]
 """Told what is being done, how many shards are done, and of how many."""
 
-COPIED = ("telemetry/", layout.VERIFIED)
-"""Folders whose files are copied as they are: no byte of them depends on the schema."""
+TELEMETRY = "telemetry/"
+"""Files that are copied as they are: no byte of them depends on the schema."""
 
 
 def migrate(old: Files, new: Files, step: Step = lambda *_: None) -> Manifest:
@@ -64,9 +66,9 @@ def migrate(old: Files, new: Files, step: Step = lambda *_: None) -> Manifest:
             done += 1
             step("shards written again", done, total)
         DigestBook(target, becomes).close()
-    for folder in COPIED:
-        for path in old.paths(folder):
-            new.put(path, old.get(path))
+    for path in old.paths(TELEMETRY):
+        new.put(path, old.get(path))
+    _checked_labels(old, new)
     new.put(layout.MANIFEST, manifest.to_json())
     return manifest
 
@@ -87,6 +89,20 @@ def _layers(
         becomes = replace(layer, manifest=manifest)
         new.put(layout.layer(layer.number) + layout.LAYER, becomes.to_json())
         yield layer.files(old), layer, becomes.files(new), becomes
+
+
+def _checked_labels(old: Files, new: Files) -> None:
+    """Samples of checked labels name the bytes of the shards that they were drawn from: now those of the new run.
+
+    A sample whose shards have been computed again since counts for nothing, and is copied as it is.
+    """
+    for path in filter(layout.is_record, old.paths(layout.VERIFIED)):
+        content = json.loads(old.get(path))
+        for case, there in content.get("drawn_from", {}).items():
+            drawn = DrawnFrom.from_dict(there)
+            if drawn.still(old, case):
+                content["drawn_from"][case] = drawn.moved(new, case).to_dict()
+        new.put(path, canonical_json(content))
 
 
 def _shards(old: Files, was: Contents, new: Files, becomes: Contents) -> Iterator[int]:

@@ -63,10 +63,14 @@ class DrawnFrom:
 
     def still(self, files: Files, case: str) -> bool:
         """Whether the bytes that the sample was drawn from are those that are there."""
+        return self == self.moved(files, case)
+
+    def moved(self, files: Files, case: str) -> DrawnFrom:
+        """The same shards and layers in a run where they have other bytes for the same rows (migration.py)."""
         digests = trajectory_digests(files, case, self.shards)
         for number, shards in self.layers.items():
             digests += trajectory_digests(Folder(files, layout.layer(number)), case, shards)
-        return self == DrawnFrom.of(self.shards, self.layers, digests)
+        return DrawnFrom.of(self.shards, self.layers, digests)
 
     def where(self) -> dict[str, Any]:
         """Shards and layers as JSON has them."""
@@ -135,8 +139,8 @@ def read_checks(files: Files, manifest: Manifest, paths: Iterable[str] | None = 
 
 
 def _read(path: str, content: Any, manifest: Manifest) -> Sample:
-    if content["experiment"] != manifest.digest:
-        raise ValueError("it is of another experiment")
+    if "drawn_from" not in content and content["experiment"] != manifest.digest:
+        raise ValueError("it is of another experiment")  # a later file names the bytes that it was drawn from
     rows: dict[str, dict[int, Outcome]] = {}
     for case, by_verdict in content["cases"].items():
         for verdict, by_outcome in by_verdict.items():

@@ -205,7 +205,7 @@ def main() -> None:
     import basins.output.report
     import basins.rare.tail
     import basins.summary
-    import basins.verify
+    import basins.verify  # noqa: F401
 
     with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
         with contextlib.suppress(SystemExit):

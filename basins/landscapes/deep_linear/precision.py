@@ -18,8 +18,8 @@ NOTED = 8
 """Digits below which a note is made."""
 
 FACTOR = 8.0
-"""How far above the first order the error of an SVD was seen: tests/landscapes/test_precision.py compares it with a reduction in
-longer numbers."""
+"""How far above the first order the error of an SVD was seen, beside a reduction in longer numbers
+(tests/landscapes/test_precision.py)."""
 
 
 def digits_of_sigma(s: Array, V_Y: Array, sigma: Array, unexplained: Array, size: float) -> int:

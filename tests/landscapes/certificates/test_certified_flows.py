@@ -15,10 +15,10 @@ import numpy as np
 import pytest
 
 from basins import Problem, certify
-from basins.classification.verdict import settling
 from basins.integrators.base import Ends, Leg, Settings, Stop, at_rest
 from basins.integrators.simd.integrator import Lanes
 from basins.landscapes.deep_linear.certificates import level, level_margin
+from basins.landscapes.deep_linear.critical.settling import settling
 from basins.laws import BLOCK, NearPlanted, starts
 
 SIGMA = np.array([2.0, 1.1, 0.4])
