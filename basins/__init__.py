@@ -18,10 +18,12 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from basins.classification.classify_batch import integrate
-    from basins.classification.verdict import Certificate, Limits, Reason, Verdict
+    from basins.classification.verdict import Limits, Reason
     from basins.errors import BasinsError
     from basins.execution.run import extend, run
+    from basins.landscapes.base import Verdict
     from basins.landscapes.deep_linear.certificates import Certified, certify
+    from basins.landscapes.deep_linear.critical_sets import Certificate
     from basins.landscapes.deep_linear.problem import Problem
     from basins.proof import Proof, largest_ball, prove
     from basins.run_tables import Run, open_run
@@ -30,14 +32,14 @@ __version__ = "0.1.0"
 
 _HOME = {
     "BasinsError": "basins.errors",
-    "Certificate": "basins.classification.verdict",
+    "Certificate": "basins.landscapes.deep_linear.critical_sets",
     "Certified": "basins.landscapes.deep_linear.certificates",
     "Limits": "basins.classification.verdict",
     "Problem": "basins.landscapes.deep_linear.problem",
     "Proof": "basins.proof",
     "Reason": "basins.classification.verdict",
     "Run": "basins.run_tables",
-    "Verdict": "basins.classification.verdict",
+    "Verdict": "basins.landscapes.base",
     "certify": "basins.landscapes.deep_linear.certificates",
     "extend": "basins.execution.run",
     "integrate": "basins.classification.classify_batch",

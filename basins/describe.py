@@ -10,12 +10,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from basins import laws
-from basins.classification.classify_batch import compression_in
-from basins.classification.verdict import VERDICTS, Verdict
+from basins.classification.classify_batch import reduction_in
 from basins.experiment import Case, Experiment
 from basins.experiment.pilot import timed_batches
 from basins.integrators import engine_of
+from basins.landscapes.base import Verdict
 from basins.landscapes.deep_linear.certificates import CertifiedShare, ShapeVerdict, can_test, certified_share
+from basins.landscapes.deep_linear.critical_sets import VERDICTS
 from basins.landscapes.deep_linear.strata import Stratum
 from basins.store import parquet, rows
 
@@ -78,12 +79,12 @@ def describe(experiment: Experiment, case: Case) -> Description:
 
 def _notes(case: Case) -> tuple[str, ...]:
     """What is integrated instead of the problem as posed, and what the engine has to say of that."""
-    engine, small = engine_of(case.settings.engine), compression_in(case.problem, case.settings)
+    engine, small = engine_of(case.settings.engine), reduction_in(case.problem, case.settings)
     if small is None:
         return engine.notes(case.problem)
-    spared = f"widths {case.problem.widths} are integrated as {small.problem.widths}: "
-    spared += f"{small.problem.n:,} numbers a state instead of {case.problem.n:,}, the same flow (compression/)"
-    return (spared, *engine.notes(small.problem))
+    spared = f"{case.problem.size_text} are integrated as {small.landscape.size_text}: "
+    spared += f"{small.landscape.n:,} numbers a state instead of {case.problem.n:,}, the same flow (compression/)"
+    return (spared, *engine.notes(small.landscape))
 
 
 def sample_cost(experiment: Experiment, case: Case) -> Cost:

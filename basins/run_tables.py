@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from basins.classification.verdict import VERDICTS
 from basins.errors import ArgumentError, nearest
 from basins.experiment import Case
+from basins.landscapes.deep_linear.critical_sets import VERDICTS
 from basins.store import schemas
 from basins.store.commit import cases_table, missing_shards, read_manifest, shards_there
 from basins.store.files import Files, files_at

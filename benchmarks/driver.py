@@ -26,7 +26,7 @@ from typing import Any
 
 import numpy as np
 
-from basins.classification.verdict import NONE, Limits, Verdict, VisitTable
+from basins.classification.verdict import Limits, VisitTable
 from basins.execution.base import Runner
 from basins.execution.driver import carry_out
 from basins.execution.inline import Inline
@@ -35,6 +35,7 @@ from basins.execution.ray import Ray
 from basins.execution.run import run
 from basins.execution.shard import Commit, ShardSummary, Task, Telemetry
 from basins.experiment import Experiment
+from basins.landscapes.base import NONE, Verdict
 from basins.progress import Event, ShardDone
 from basins.store import Manifest, create_or_resume, files_at, layout, rows
 from basins.store.layout import COMMIT_ORDER
@@ -223,8 +224,8 @@ def _tables(first_id: int) -> dict[str, Any]:
     visits = VisitTable(none.astype(np.int64), none.astype(np.int64), none, none, none, none.astype(np.uint64), none)
     limits = Limits(
         real[:, None], real, real, real, real, codes + np.int8(Verdict.minimum), codes + np.int8(NONE), codes, real,
-        codes.astype(np.uint64) + np.uint64(1), codes.astype(np.int16) + np.int16(1), real, counts, counts, counts,
-        real, real, visits,
+        codes.astype(np.uint64) + np.uint64(1), codes.astype(np.int16) + np.int16(1), {"rank_gap": real}, counts,
+        counts, counts, real, real, visits,
     )  # fmt: skip
     tables = rows.tables_of(first_id, limits, np.zeros(N, dtype=bool))
     return {kind: getattr(tables, kind) for kind in COMMIT_ORDER}

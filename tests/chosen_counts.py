@@ -8,9 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from basins.classification.verdict import REASONS, Certificate, Limits, Verdict, VisitTable
+from basins.classification.verdict import REASONS, Limits, VisitTable
 from basins.estimate import CaseEstimate, Counts, case_estimate
 from basins.experiment import Case, Experiment
+from basins.landscapes.base import Verdict
+from basins.landscapes.deep_linear.critical_sets import Certificate
 from basins.run_tables import Run, open_run
 from basins.store import commit_shard, create_or_resume, files_at
 from basins.store.rows import concatenated, tables_of
@@ -76,7 +78,7 @@ def limits(case: Case, ids: range, outcomes: Mapping[int, Outcome]) -> Limits:
     visits = VisitTable(whole, whole, nothing, nothing, nothing, whole.astype(np.uint64), whole)
     return Limits(
         np.zeros((N, case.problem.n)), zeros, zeros, loss, zeros, verdict, reason, certificate, zeros, modes, rank,
-        zeros, counts, counts, counts, zeros, zeros, visits,
+        {"rank_gap": zeros}, counts, counts, counts, zeros, zeros, visits,
     )  # fmt: skip
 
 

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, ClassVar
 
 import pytest
 from pydantic import Field
 
 from basins import laws
-from basins.classification import verdict
 from basins.execution.run import run
 from basins.experiment import Experiment, document, experiment
 from basins.integrators.base import Settings
@@ -129,11 +128,11 @@ def test_setting_that_a_case_has_is_in_cases_and_manifest(monkeypatch: pytest.Mo
 
 
 def test_new_words_change_no_byte(before: dict[str, bytes], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """A reason and a certificate more, at the end of their vocabularies."""
-    for name in ("REASONS", "CERTIFICATES"):
-        more: tuple[Any, ...] = (*getattr(verdict, name), "a new word")
-        monkeypatch.setattr(rows, name, more)
-        monkeypatch.setitem(schemas.WORDS, name.lower().removesuffix("s"), more)
+    """A verdict, a reason and a certificate more, at the end of their vocabularies."""
+    for name, words in list(schemas.WORDS.items()):
+        monkeypatch.setitem(schemas.WORDS, name, (*words, "a new word"))
+    monkeypatch.setattr(rows, "REASONS", schemas.WORDS["reason"])
+    monkeypatch.setattr(rows, "CERTIFICATES", schemas.WORDS["certificate"])
     assert files_of(tmp_path / "run") == before
 
 

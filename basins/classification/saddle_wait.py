@@ -23,8 +23,8 @@ from numpy.typing import NDArray
 from basins.classification.verdict import PATIENCE
 from basins.integrators import engine_of
 from basins.integrators.base import Ends, Engine, Leg, Settings, Stop, Visits
-from basins.landscapes.deep_linear.critical.settling import Settling, length, normally_hyperbolic, settling
-from basins.landscapes.deep_linear.problem import Problem
+from basins.landscapes.base import Landscape, Settling
+from basins.landscapes.lengths import length
 
 RELAX = 40
 """Relaxation takes this many e-folding times of the slowest attraction: from any distance down to rounding."""
@@ -53,24 +53,26 @@ class Followed:
     outlasted: set[int] = field(default_factory=set)
 
 
-def follow(problem: Problem, leg: Leg, settings: Settings, wait: bool = False) -> Followed:
+def follow(landscape: Landscape, leg: Leg, settings: Settings, wait: bool = False) -> Followed:
     """Carry every row of the leg until it is certified, has settled, or its budget or time is spent.
 
     wait: wait beside a saddle for rows that settle, so that some may be said to have outlasted it.
     """
     engine = engine_of(settings.engine)
-    followed = Followed(engine.integrate(problem, leg, settings))
+    followed = Followed(engine.integrate(landscape, leg, settings))
     ends, visits = followed.ends, [(np.arange(len(leg.starts)), followed.ends.visits)]
     resting = np.flatnonzero(ends.stop == Stop.RESTING)
     while len(resting):
-        seen = {row: _read(problem, leg, ends, row) for row in map(int, resting)}
+        seen = {row: _read(landscape, leg, ends, row) for row in map(int, resting)}
         followed.settled |= {row: at for row, at in seen.items() if at is not None and at.rests}
-        passing = [row for row in seen if row not in followed.settled and problem.gradient(ends.state[row]).any()]
+        passing = [
+            row for row in seen if row not in followed.settled and landscape.loss_and_gradient(ends.state[row])[1].any()
+        ]
         if wait:
             beside = [row for row in seen if row in followed.settled]
-            passing += _Wait(problem, leg, settings, followed, visits).those_that_left(beside)
+            passing += _Wait(landscape, leg, settings, followed, visits).those_that_left(beside)
         rows = np.array(sorted(passing), dtype=np.int64)
-        again = engine.integrate(problem, _onward(leg, ends, rows), settings)
+        again = engine.integrate(landscape, _onward(leg, ends, rows), settings)
         _add(ends, rows, again)
         visits.append((rows, again.visits))
         resting = rows[again.stop == Stop.RESTING]
@@ -78,8 +80,8 @@ def follow(problem: Problem, leg: Leg, settings: Settings, wait: bool = False) -
     return followed
 
 
-def _read(problem: Problem, leg: Leg, ends: Ends, row: int) -> Settling | None:
-    return settling(problem, ends.state[row], length(leg.starts[row]))
+def _read(landscape: Landscape, leg: Leg, ends: Ends, row: int) -> Settling | None:
+    return landscape.critical.settle(ends.state[row], length(leg.starts[row]))
 
 
 def _onward(leg: Leg, ends: Ends, rows: Rows) -> Leg:
@@ -121,9 +123,9 @@ class _Wait:
     """Rows that have settled, carried on together, each on its own budget, until they leave or have outlasted."""
 
     def __init__(
-        self, problem: Problem, leg: Leg, settings: Settings, followed: Followed, visits: list[tuple[Rows, Visits]]
+        self, landscape: Landscape, leg: Leg, settings: Settings, followed: Followed, visits: list[tuple[Rows, Visits]]
     ) -> None:
-        self.problem, self.leg, self.followed, self.visits = problem, leg, followed, visits
+        self.landscape, self.leg, self.followed, self.visits = landscape, leg, followed, visits
         self.engine: Engine = engine_of(settings.engine)
         explicit = EXPLICIT in settings.method  # the lanes' two methods, and the reference engine's
         self.settings = settings if explicit else replace(settings, method=EXPLICIT)
@@ -139,11 +141,15 @@ class _Wait:
         self._carry(stayed, times, [1 / settled[row].fastest for row in stayed])
         left = []
         for row in waiting:
-            before, after = settled.pop(row), _read(self.problem, self.leg, ends, row)
+            before, after = settled.pop(row), _read(self.landscape, self.leg, ends, row)
             stop = Stop(ends.stop[row])
-            if stop is not Stop.LEVEL and after is not None and after.rests and after.modes == before.modes:
+            if stop is not Stop.LEVEL and after is not None and after.rests and after.code == before.code:
                 settled[row] = after
-                if stop is Stop.RESTING and after.settled and normally_hyperbolic(self.problem, ends.state[row]):
+                if (
+                    stop is Stop.RESTING
+                    and after.settled
+                    and self.landscape.critical.normally_hyperbolic(ends.state[row])
+                ):
                     self.followed.outlasted.add(row)
             elif stop is Stop.RESTING:
                 left.append(row)
@@ -180,7 +186,7 @@ class _Wait:
             t_end = np.minimum(self.leg.t_end[left], to[left])
             rest = np.full(len(left), np.inf)
             short = replace(short, rest_after=rest, t_end=t_end, max_step=longest[left], budget=budget)
-            more = self.engine.integrate(self.problem, short, self.settings)
+            more = self.engine.integrate(self.landscape, short, self.settings)
             _add(ends, left, more)
             self.visits.append((left, more.visits))
             there = (more.stop == Stop.T_END) & (more.t < self.leg.t_end[left])

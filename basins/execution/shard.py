@@ -17,9 +17,9 @@ import pyarrow as pa
 
 from basins import laws
 from basins.classification.classify_batch import integrate_batch
-from basins.classification.verdict import Verdict
 from basins.experiment import Case, watched
 from basins.experiment.document import Rows
+from basins.landscapes.base import Verdict
 from basins.laws import BLOCK
 from basins.notes import Note, kept
 from basins.store import (

@@ -13,8 +13,10 @@ landscape to this page.
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from enum import IntEnum
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -72,11 +74,25 @@ class GradientCode(Protocol):
 
 
 class Landscape(Protocol):
-    """What integrators need of a landscape.
+    """A loss and what is known of it.
 
-    n: size of a state; parameters: the numbers that the generated code shares between lanes; size_text: how large it
-    is, in a few words, for notes to the user.
+    kind: its name in manifests; digest: SHA-256 of what it is made of, which names it in case keys and random streams;
+    n: size of a state; layers: the shapes (rows, columns) that a state is made of, one after the other, for laws that
+    scale with them; parameters: the numbers that the generated code shares between lanes; size_text: how large it is,
+    in a few words, for notes to the user; critical: its critical sets.
     """
+
+    @property
+    def kind(self) -> str: ...
+
+    @property
+    def digest(self) -> str: ...
+
+    @property
+    def layers(self) -> tuple[tuple[int, int], ...]: ...
+
+    @property
+    def critical(self) -> CriticalSets: ...
 
     @property
     def n(self) -> int: ...
@@ -92,10 +108,210 @@ class Landscape(Protocol):
 
     def gradient_code(self) -> GradientCode | None: ...
 
+    def reduce(self) -> Reduction | None:
+        """Smaller coordinates where they are exact and pay; None without."""
+        ...
+
+    def to_dict(self) -> dict[str, Any]:
+        """Its numbers for a manifest, exact through JSON; the class reads them back with `from_dict`."""
+        ...
+
     def loss_and_gradient(self, W: ArrayLike) -> tuple[Array, Array]:
         """L, shape () or (N,), and its gradient, shape of W, of a state (n,) or a batch (N, n)."""
         ...
 
     def hessian(self, W: ArrayLike) -> Array:
         """The Hessian of L, (n, n) or (N, n, n), symmetric to rounding."""
+        ...
+
+
+# --- critical sets --------------------------------------------------------------------------------------------------
+
+Codes = NDArray[np.uint64]
+NONE = -1
+"""Code of a verdict, certificate or reason that a row does not have, and of a rank that is not known."""
+
+
+class Verdict(IntEnum):
+    """Where a trajectory goes: codes into `Vocabulary.verdicts`. A landscape may add to these, after them."""
+
+    minimum = 0
+    saddle = 1
+    censored = 2
+
+
+@dataclass(frozen=True)
+class Vocabulary:
+    """The words of a landscape's rows; a code is a position.
+
+    verdicts: minimum, saddle, censored, and what the landscape adds; certificates: what a verdict may rest on,
+    "outlasted" among them where saddles can be waited for; set_column: the column that names the critical set.
+    """
+
+    verdicts: tuple[str, ...]
+    certificates: tuple[str, ...]
+    set_column: str = "set"
+
+
+@dataclass(frozen=True)
+class CriticalSet:
+    """One critical set: code (64 bits), name, value of the loss on it, rank (0 where the word means nothing), kind:
+    "global minimum", "local minimum", "strict saddle", "non-strict saddle" or "saddle" where that is not known; index:
+    from 1 by falling value, None where the sets are too many to be put in order.
+    """
+
+    code: int
+    name: str
+    value: float
+    rank: int
+    kind: str
+    index: int | None = None
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """N states, evaluated with the same bits on any CPU.
+
+    loss (N,); loss_at_most (N,): its upper end, rounding counted; gradient_norm (N,); code (N,), rank (N,): of the
+    nearest critical set; details: what else the landscape's `decide` asks of them.
+    """
+
+    loss: Array
+    loss_at_most: Array
+    gradient_norm: Array
+    code: Codes
+    rank: NDArray[np.int64]
+    details: Any = None
+
+
+@dataclass(frozen=True)
+class Decided:
+    """What is proved of N rows: verdict (N,), NONE where nothing is; certificate (N,), margin (N,) of it, nan without;
+    code (N,) and rank (N,) of the limit's critical set, 0 and NONE without."""
+
+    verdict: NDArray[np.int8]
+    certificate: NDArray[np.int8]
+    margin: Array
+    code: Codes
+    rank: NDArray[np.int16]
+
+    @classmethod
+    def nothing(cls, N: int) -> Decided:
+        """Nothing is proved of any row, yet: `say` adds to it."""
+        return cls(
+            np.full(N, NONE, dtype=np.int8), np.full(N, NONE, dtype=np.int8), np.full(N, np.nan),
+            np.zeros(N, dtype=np.uint64), np.full(N, NONE, dtype=np.int16),
+        )  # fmt: skip
+
+    def say(self, rows: Any, verdict: int, certificate: int, margin: Any, code: Any, rank: Any) -> None:
+        """These rows end on this critical set, and by what that is known."""
+        self.verdict[rows], self.certificate[rows], self.margin[rows] = verdict, certificate, margin
+        self.code[rows], self.rank[rows] = code, rank
+
+
+class Settling(Protocol):
+    """A state at rest beside a saddle.
+
+    code, rank: of the saddle's set; distance: from it over the trajectory's size; settled: the distance is rounding;
+    rests: nothing is read that would carry the state away; hyperbolic: the set is normally hyperbolic there, so that it
+    can be waited beside; slowest_out, fastest_out, slowest_in, fastest: rates, in units of 1 / time; evidence: what the
+    row of an outlasted saddle keeps besides, by the names of `CriticalSets.evidence`.
+    """
+
+    @property
+    def code(self) -> int: ...
+    @property
+    def rank(self) -> int: ...
+    @property
+    def distance(self) -> float: ...
+    @property
+    def settled(self) -> bool: ...
+    @property
+    def rests(self) -> bool: ...
+    @property
+    def hyperbolic(self) -> bool: ...
+    @property
+    def slowest_out(self) -> float: ...
+    @property
+    def fastest_out(self) -> float: ...
+    @property
+    def slowest_in(self) -> float: ...
+    @property
+    def fastest(self) -> float: ...
+    @property
+    def evidence(self) -> Mapping[str, float]: ...
+
+
+class CriticalSets(Protocol):
+    """What is known of where trajectories end. Arrays have a row a state; starts and states are (N, n).
+
+    evidence: names of numbers that a row keeps of an outlasted saddle.
+    """
+
+    @property
+    def vocabulary(self) -> Vocabulary: ...
+
+    @property
+    def evidence(self) -> tuple[str, ...]: ...
+
+    def describe(self, code: int) -> CriticalSet:
+        """The set of a code."""
+        ...
+
+    def listed(self) -> Sequence[CriticalSet] | None:
+        """Every set by falling value, None where they are too many to be listed."""
+        ...
+
+    def count(self) -> int:
+        """How many there are: joint intervals are divided between them."""
+        ...
+
+    def levels(self, starts: Array, delta: float) -> Array:
+        """The loss below which a row may stop, (N,): -inf where it must not. delta: the relative margin. It leaves room
+        for one more delta above it, so that the verdict of a stopped row cannot differ by rounding."""
+        ...
+
+    def at_start(self, starts: Array) -> Decided:
+        """What is proved at t = 0 without the loss level; asked only with the setting `at_start`."""
+        ...
+
+    def evaluate(self, W: Array) -> Evaluation:
+        """The states as rows tell of them."""
+        ...
+
+    def loss(self, W: Array) -> Array:
+        """The loss alone, (N,), with the bytes of `evaluate`."""
+        ...
+
+    def decide(self, starts: Array, at_start: Decided, W: Array, there: Evaluation, delta: float) -> Decided:
+        """What is proved of rows that began at `starts` and stopped at W: minima and invariant saddles."""
+        ...
+
+    def drift(self, before: Array, after: Array) -> Array:
+        """The largest relative change of what is conserved, (N,); nan where the landscape conserves nothing."""
+        ...
+
+    def settle(self, W: Array, size: float) -> Settling | None:
+        """The saddle beside W (n,), None where there is none; size: ||W|| at the trajectory's start."""
+        ...
+
+    def normally_hyperbolic(self, W: Array) -> bool:
+        """Whether the critical point at W (n,) is a strict saddle whose Hessian's nullity is its set's dimension."""
+        ...
+
+    def all_felt(self, starts: Array) -> NDArray[np.bool_]:
+        """Whether rounding lets the gradient feel every entry of a start, (N,): else no saddle is outlasted."""
+        ...
+
+
+class Reduction(Protocol):
+    """Exact smaller coordinates: the dynamics of the compressed start is the compressed dynamics."""
+
+    @property
+    def landscape(self) -> Landscape: ...
+
+    def compress(self, starts: Array) -> Array: ...
+
+    def expand(self, states: Array, starts: Array) -> Array:
+        """The states (N, n) whose compressed states these are, of trajectories from `starts`."""
         ...

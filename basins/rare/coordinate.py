@@ -15,9 +15,9 @@ from typing import NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from basins.classification.classify_batch import compression_in
 from basins.integrators import engine_of
 from basins.integrators.base import SMALLEST_TOLERANCE, Array, Ends, Leg, Settings
+from basins.landscapes.deep_linear.compression import compression
 from basins.landscapes.deep_linear.problem import Problem
 
 Flags = NDArray[np.bool_]
@@ -54,7 +54,7 @@ class Carrier:
 
     def __init__(self, problem: Problem, settings: Settings) -> None:
         self.original, self.settings = problem, replace(settings, t_end=np.inf, certify=True)
-        self.small = compression_in(problem, settings)
+        self.small = compression(problem) if settings.compress else None
         self.problem = problem if self.small is None else self.small.problem
         self.engine = engine_of(settings.engine)
 

@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from basins.classification.verdict import VERDICTS
+from basins.landscapes.deep_linear.critical_sets import VERDICTS
 from basins.laws import BLOCK
 from basins.store import schemas
 

@@ -12,7 +12,9 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from basins.classification.verdict import CERTIFICATES, REASONS, VERDICTS, Limits, Verdict, VisitTable
+from basins.classification.verdict import REASONS, Limits, VisitTable
+from basins.landscapes.base import Verdict
+from basins.landscapes.deep_linear.critical_sets import CERTIFICATES, VERDICTS
 from basins.laws import BLOCK
 from basins.store import schemas
 
@@ -60,7 +62,7 @@ def _trajectories(ids: Ids, limits: Limits, kept: slice | NDArray[np.int64]) -> 
         verdict=_words(limits.verdict[kept], VERDICTS),
         certificate=_words(limits.certificate[kept], CERTIFICATES),
         reason=_words(limits.reason[kept], REASONS),
-        **_stratum(limits.modes[kept], limits.rank[kept]),
+        **_stratum(limits.code[kept], limits.rank[kept]),
         margin=_float32(limits.margin[kept]),
         loss_start=_float32(limits.loss_start[kept]),
         loss=_float64(limits.loss[kept]),
@@ -83,7 +85,7 @@ def _visits(ids: Ids, visits: VisitTable) -> pa.Table:
         t=visits.t,
         loss=_float64(visits.loss),
         gradient_norm=_float32(visits.gradient_norm),
-        **_stratum(visits.modes, visits.rank),
+        **_stratum(visits.code, visits.rank),
     )
 
 
@@ -96,7 +98,7 @@ def _block(first_id: int, limits: Limits, part: slice) -> dict[str, Any]:
         "minimum": int(verdicts[Verdict.minimum]),
         "saddle": int(verdicts[Verdict.saddle]),
         "censored": int(verdicts[Verdict.censored]),
-        "strata": _strata(limits.verdict[part], limits.modes[part], limits.rank[part]),
+        "strata": _strata(limits.verdict[part], limits.code[part], limits.rank[part]),
         "evaluations": int(limits.evaluations[part].sum()),
         "steps": int(limits.steps[part].sum()),
         "worst_drift": _worst(limits.drift[part]),

@@ -11,7 +11,8 @@ from __future__ import annotations
 import numpy as np
 import pyarrow as pa
 
-from basins.classification.verdict import CERTIFICATES, REASONS, VERDICTS
+from basins.classification.verdict import REASONS
+from basins.landscapes.deep_linear.critical_sets import CERTIFICATES, VERDICTS
 
 VERSION = 2
 """Version of everything on this page and of the layout: what is written."""

@@ -12,10 +12,11 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from basins.classification.verdict import VERDICTS, Certificate, Verdict
 from basins.errors import RunError
 from basins.execution.extension import spent, spent_or_settled
 from basins.experiment import Case, watched
+from basins.landscapes.base import Verdict
+from basins.landscapes.deep_linear.critical_sets import VERDICTS, Certificate
 from basins.laws import BLOCK, Planted
 from basins.store import Kind, Manifest, schemas
 from basins.store.block_recount import replaced

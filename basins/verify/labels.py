@@ -27,10 +27,12 @@ from numpy.typing import NDArray
 
 from basins import laws
 from basins.classification.classify_batch import integrate_batch
-from basins.classification.verdict import REASONS, VERDICTS, Verdict
+from basins.classification.verdict import REASONS
 from basins.estimate.labels import Checked, Frame, checked
 from basins.experiment import Case
 from basins.integrators.base import Settings
+from basins.landscapes.base import Verdict
+from basins.landscapes.deep_linear.critical_sets import VERDICTS
 from basins.laws import BLOCK
 from basins.show import TIGHTER
 from basins.statistics.binomial import LEVEL

@@ -12,9 +12,9 @@ from typing import TypeVar
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from basins.classification.verdict import VERDICTS
 from basins.errors import RunError
 from basins.experiment import Case
+from basins.landscapes.deep_linear.critical_sets import VERDICTS
 from basins.store import Kind, layout, parquet, schemas
 from basins.store.commit import FOOTER_ORDER, encoded
 from basins.store.digests import batch_text, read_batch

@@ -10,15 +10,17 @@ import pytest
 
 import basins
 from basins import laws
-from basins.classification import classify_batch, saddle_wait
+from basins.classification import saddle_wait
 from basins.classification.classify_batch import integrate, integrate_batch
-from basins.classification.verdict import REASONS, Certificate, Limits, Reason, Verdict
+from basins.classification.verdict import REASONS, Limits, Reason
 from basins.estimate import estimate_run
 from basins.execution.shard import compute_shard
 from basins.experiment import Experiment
 from basins.integrators.base import Settings
+from basins.landscapes.base import Verdict
 from basins.landscapes.deep_linear.critical import construct, settling
 from basins.landscapes.deep_linear.critical.settling import normally_hyperbolic
+from basins.landscapes.deep_linear.critical_sets import Certificate, DeepLinearSets
 from basins.landscapes.deep_linear.problem import Problem
 from basins.laws import NearPlanted, starts
 from basins.show import reintegrate, show
@@ -138,7 +140,7 @@ class TestNoSaddle:
         start = problem.pack(layers)
         hurried = {"wait": True, "budget": 10**8, "method": "DOP853"}
         assert settled(integrate(problem, start, **hurried))
-        monkeypatch.setattr(classify_batch, "_all_felt", lambda problem, starts: np.ones(len(starts), dtype=bool))
+        monkeypatch.setattr(DeepLinearSets, "all_felt", lambda self, starts: np.ones(len(starts), dtype=bool))
         assert integrate(problem, start, **hurried).verdict[0] == Verdict.saddle  # what the guard keeps back
 
     def test_a_product_that_underflows(self) -> None:

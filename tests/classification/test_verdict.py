@@ -6,12 +6,14 @@ import numpy as np
 import pytest
 
 from basins.classification import saddle_wait
-from basins.classification import verdict as verdict_module
 from basins.classification.classify_batch import integrate, integrate_batch
-from basins.classification.verdict import NONE, REASONS, VERDICTS, Certificate, Reason, Verdict
+from basins.classification.verdict import REASONS, Reason
 from basins.errors import ArgumentError
 from basins.integrators.base import Settings
+from basins.landscapes.base import NONE, Verdict
+from basins.landscapes.deep_linear import critical_sets
 from basins.landscapes.deep_linear.critical import settling
+from basins.landscapes.deep_linear.critical_sets import VERDICTS, Certificate
 from basins.landscapes.deep_linear.planted import invariant_modes
 from basins.landscapes.deep_linear.problem import Problem
 
@@ -99,7 +101,7 @@ class TestMinimum:
             return int(integrate(problem, beside, certify=False, t_end=12.0).verdict[0])
 
         assert verdict() == Verdict.censored
-        monkeypatch.setattr(verdict_module, "level", lambda problem, delta: 0.5 * problem.sigma_min**2 * (1 + 1e-6))
+        monkeypatch.setattr(critical_sets, "level", lambda problem, delta: 0.5 * problem.sigma_min**2 * (1 + 1e-6))
         assert verdict() == Verdict.minimum  # what a wrong threshold would say
 
     def test_certified_at_the_start(self) -> None:

@@ -18,11 +18,12 @@ from click.testing import CliRunner, Result
 
 import basins
 from basins import show
-from basins.classification.verdict import CERTIFICATES, REASONS, Certificate, Reason
+from basins.classification.verdict import REASONS, Reason
 from basins.cli import main, runs
 from basins.describe import plan
 from basins.estimate.sentences import REMEDIES
 from basins.experiment import Case, Experiment, load
+from basins.landscapes.deep_linear.critical_sets import CERTIFICATES, Certificate
 from basins.run_tables import open_run
 
 TINY = """

@@ -15,13 +15,13 @@ import pytest
 from chosen_counts import CONTROL, GAUSSIAN, Outcome, counts, experiment, made
 from click.testing import CliRunner
 
-from basins.classification.verdict import Verdict
 from basins.cli import main
 from basins.errors import RunError
 from basins.estimate import CaseEstimate, Frame, LabelError, estimate_run, label_error, pool
 from basins.estimate.frames import ONE_BY_ONE, frames_of_run
 from basins.estimate.of_run import _count as counted
 from basins.estimate.sentences import LABELS, pooled_sentence, sentence
+from basins.landscapes.base import Verdict
 from basins.output.report.doubts import doubts
 from basins.run_tables import Run, open_run
 from basins.statistics import hypergeometric

@@ -9,8 +9,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import ArrayLike
 
-from basins.classification.verdict import Certificate, Limits, Reason, Verdict, VisitTable
+from basins.classification.verdict import Limits, Reason, VisitTable
 from basins.experiment import Case, Experiment
+from basins.landscapes.base import Verdict
+from basins.landscapes.deep_linear.critical_sets import Certificate
 from basins.laws import BLOCK
 from basins.run_tables import Run
 from basins.store import commit_shard, create_or_resume, files_at
@@ -131,10 +133,11 @@ def limits(case: Case, ids: range, fates: Fates, visits_every: int) -> Limits:
         t=np.array(columns[2], dtype=float),
         loss=np.array([case.problem.strata().loss(mask) for mask in masks], dtype=float),
         gradient_norm=np.array(columns[4], dtype=float),
-        modes=np.array(masks, dtype=np.uint64),
+        code=np.array(masks, dtype=np.uint64),
         rank=np.array([mask.bit_count() for mask in masks], dtype=np.int64),
     )
     return Limits(
         np.zeros((N, case.problem.n)), of(fates.t), np.full(N, 2.5), loss, zeros, verdict, reason, certificate, zeros,
-        modes, rank, zeros, counts, counts, of(fates.evaluations).astype(np.int64), of(fates.drift), zeros, visits,
+        modes, rank, {"rank_gap": zeros}, counts, counts, of(fates.evaluations).astype(np.int64), of(fates.drift),
+        zeros, visits,
     )  # fmt: skip

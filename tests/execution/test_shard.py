@@ -12,11 +12,12 @@ import pytest
 
 from basins import laws
 from basins.classification.classify_batch import integrate_batch
-from basins.classification.verdict import CERTIFICATES, REASONS, VERDICTS
+from basins.classification.verdict import REASONS
 from basins.errors import RunError
 from basins.execution import shard
 from basins.execution.shard import Task, compute_shard, work
 from basins.experiment import Case, Experiment
+from basins.landscapes.deep_linear.critical_sets import CERTIFICATES, VERDICTS
 from basins.store import ShardTables, create_or_resume, files_at, layout, schemas
 
 TEXT = """

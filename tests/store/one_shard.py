@@ -43,7 +43,7 @@ def limits(N: int = 1024, seed: int = 0) -> Limits:
         t=rng.random(2 * len(range(0, N, 10))),
         loss=rng.random(2 * len(range(0, N, 10))),
         gradient_norm=rng.random(2 * len(range(0, N, 10))),
-        modes=np.full(2 * len(range(0, N, 10)), 2**63 + 1, dtype=np.uint64),
+        code=np.full(2 * len(range(0, N, 10)), 2**63 + 1, dtype=np.uint64),
         rank=np.full(2 * len(range(0, N, 10)), 2),
     )
     return Limits(
@@ -56,9 +56,9 @@ def limits(N: int = 1024, seed: int = 0) -> Limits:
         reason=np.where(censored, rng.integers(0, 5, N), -1).astype(np.int8),
         certificate=np.where(censored, -1, np.where(verdict == 1, 3, 0)).astype(np.int8),
         margin=np.where(censored, np.nan, rng.random(N)),
-        modes=np.where(rank >= 0, np.uint64(2**63 + 1), np.uint64(0)),
+        code=np.where(rank >= 0, np.uint64(2**63 + 1), np.uint64(0)),
         rank=rank,
-        rank_gap=np.full(N, np.nan),
+        evidence={"rank_gap": np.full(N, np.nan)},
         steps=rng.integers(80, 400, N),
         rejected=np.where(censored, -1, rng.integers(0, 20, N)),
         evaluations=rng.integers(500, 2400, N),

@@ -19,9 +19,10 @@ import pyarrow.parquet as pq
 import pytest
 from one_shard import experiment, key, limits, part
 
-from basins.classification.verdict import CERTIFICATES, REASONS, VERDICTS
+from basins.classification.verdict import REASONS
 from basins.errors import ArgumentError, BasinsError, RunError
 from basins.execution.shard import work
+from basins.landscapes.deep_linear.critical_sets import CERTIFICATES, VERDICTS
 from basins.landscapes.deep_linear.problem import Problem
 from basins.run_tables import open_run
 from basins.store import Manifest, check_shards, commit, create_or_resume, files_at, missing_shards, parquet, schemas

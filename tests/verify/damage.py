@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from basins.classification.verdict import CERTIFICATES, REASONS, VERDICTS
+from basins.classification.verdict import REASONS
 from basins.execution import run as run_module
 from basins.experiment import Experiment
+from basins.landscapes.deep_linear.critical_sets import CERTIFICATES, VERDICTS
 from basins.run_tables import open_run
 from basins.store import commit_shard, files_at, parquet
 from basins.store.digests import batch_text, read_batch

@@ -15,7 +15,7 @@ from chosen_counts import experiment as of_spectrum
 from damage import key, row
 from damage import rewritten as written_again
 
-from basins.classification.verdict import Verdict
+from basins.landscapes.base import Verdict
 from basins.run_tables import open_run
 from basins.statistics import hypergeometric
 from basins.store import files_at

@@ -9,7 +9,7 @@ import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -29,6 +29,10 @@ from basins.landscapes.deep_linear.problem_checks import (
 )
 from basins.landscapes.deep_linear.reduction import reduce
 from basins.landscapes.deep_linear.strata import Strata
+
+if TYPE_CHECKING:
+    from basins.landscapes.deep_linear.compression import Compression
+    from basins.landscapes.deep_linear.critical_sets import DeepLinearSets
 
 Array = NDArray[np.float64]
 
@@ -210,6 +214,26 @@ class Problem:
         return f"Problem(widths={self.widths}, flow={self.flow!r}, sigma=[{sigma}])"
 
     # --- the contract of a landscape (landscapes/base.py) ----------------------------------------------------------
+
+    kind: ClassVar[str] = "deep_linear"
+
+    @property
+    def layers(self) -> tuple[tuple[int, int], ...]:
+        """The shapes of W_1, ..., W_{H+1}."""
+        return self.shapes
+
+    @cached_property
+    def critical(self) -> DeepLinearSets:
+        """The critical strata behind the contract of a landscape."""
+        from basins.landscapes.deep_linear.critical_sets import DeepLinearSets  # which is written for problems
+
+        return DeepLinearSets(self)
+
+    def reduce(self) -> Compression | None:
+        """The compression (compression/), or None where none pays."""
+        from basins.landscapes.deep_linear.compression import compression
+
+        return compression(self)
 
     @property
     def size_text(self) -> str:

@@ -13,9 +13,10 @@ import pytest
 
 from basins import laws
 from basins.classification.classify_batch import integrate, integrate_batch
-from basins.classification.verdict import VERDICTS, Certificate, Verdict
 from basins.integrators.base import Settings
+from basins.landscapes.base import Verdict
 from basins.landscapes.deep_linear.compression import Compression, compressed_widths, compression
+from basins.landscapes.deep_linear.critical_sets import VERDICTS, Certificate
 from basins.landscapes.deep_linear.problem import Problem
 
 Array = np.ndarray

@@ -78,6 +78,11 @@ class Compression:
         frames = sum(d * m * m for d, m in self.triangles())
         return frames / (self.original.d_y * max(1, self.original.n - self.problem.n))
 
+    @property
+    def landscape(self) -> Problem:
+        """The landscape of the compressed states."""
+        return self.problem
+
     def compress(self, W: Array) -> Array:
         """The compressed states (N, n') of W (N, n)."""
         from basins.landscapes.deep_linear.compression import frames

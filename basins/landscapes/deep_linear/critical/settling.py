@@ -19,6 +19,7 @@ from basins.landscapes.deep_linear.critical.kind import CLEAR, ROUNDING, Kind
 from basins.landscapes.deep_linear.critical.ranks import Cycle, codimension, paper_layers, segments
 from basins.landscapes.deep_linear.problem import Problem
 from basins.landscapes.deep_linear.strata import modes_to_mask
+from basins.landscapes.lengths import length
 from basins.rounding import U
 
 Array = NDArray[np.float64]
@@ -65,6 +66,16 @@ class Settling:
     fastest_out: float
     slowest_in: float
     hyperbolic: bool
+
+    @property
+    def code(self) -> int:
+        """The critical set's: modes."""
+        return self.modes
+
+    @property
+    def evidence(self) -> dict[str, float]:
+        """What the row of an outlasted saddle keeps besides."""
+        return {"rank_gap": self.rank_gap}
 
     @property
     def settled(self) -> bool:
@@ -133,14 +144,6 @@ def normally_hyperbolic(problem: Problem, W: Array) -> bool:
         and signs.gap is not None
         and signs.gap >= CLEAR
     )
-
-
-def length(w: Array) -> float:
-    """Euclidean length, with no square that underflows or overflows."""
-    largest = float(np.abs(w).max(initial=0.0))
-    if largest == 0 or not np.isfinite(largest):
-        return largest
-    return largest * float(np.linalg.norm(w / largest))
 
 
 def _move(eigenvalues: Array, along: Array, above: float) -> float:

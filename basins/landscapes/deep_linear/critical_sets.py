@@ -1,0 +1,194 @@
+"""The critical strata of a deep linear network behind the contract of a landscape (landscapes/base.py, CriticalSets).
+
+The arguments are in certificates/ (the loss level, the invariants at t = 0), planted.py (zeros that the flow keeps) and
+critical/settling.py (what a state at rest rests on); here they become verdicts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from enum import IntEnum
+
+import numpy as np
+from numpy.typing import NDArray
+
+from basins.landscapes.base import (
+    Array,
+    Codes,
+    CriticalSet,
+    Decided,
+    Evaluation,
+    Verdict,
+    Vocabulary,
+)
+from basins.landscapes.deep_linear.certificates.loss_level import level, loss_rounding
+from basins.landscapes.deep_linear.certificates.start_certificates import at_start
+from basins.landscapes.deep_linear.critical.settling import Settling, normally_hyperbolic, settling
+from basins.landscapes.deep_linear.planted import invariant_levels, invariant_modes
+from basins.landscapes.deep_linear.problem import Problem
+from basins.landscapes.deep_linear.strata import Stratum
+from basins.rounding import U
+
+
+class Certificate(IntEnum):
+    """What a verdict rests on: codes into `Vocabulary.certificates`."""
+
+    level = 0
+    rate = 1
+    rank = 2
+    invariant = 3
+    outlasted = 4
+
+
+VOCABULARY = Vocabulary(
+    verdicts=tuple(verdict.name for verdict in Verdict),
+    certificates=tuple(certificate.name for certificate in Certificate),
+    set_column="modes",
+)
+
+
+VERDICTS, CERTIFICATES = VOCABULARY.verdicts, VOCABULARY.certificates
+
+
+class DeepLinearSets:
+    """The strata of one problem. A code is the bitmask of the fitted modes S."""
+
+    vocabulary = VOCABULARY
+    evidence = ("rank_gap",)
+
+    def __init__(self, problem: Problem) -> None:
+        self.problem = problem
+
+    # --- which there are ----------------------------------------------------------------------------------------------
+
+    def describe(self, code: int) -> CriticalSet:
+        return self._set(self.problem.strata().of(code))
+
+    def listed(self) -> Sequence[CriticalSet] | None:
+        strata = self.problem.strata()
+        return [self._set(stratum) for stratum in strata] if strata.listable else None
+
+    def count(self) -> int:
+        return len(self.problem.strata())
+
+    def _set(self, stratum: Stratum) -> CriticalSet:
+        name = "{" + ",".join(map(str, stratum.modes)) + "}"
+        if stratum.rank == self.problem.d_y:
+            kind = "global minimum"
+        elif self.problem.H == 1 or stratum.modes != tuple(range(stratum.rank)):
+            kind = "strict saddle"
+        else:
+            kind = "saddle"  # with H >= 2 and S = {1..r}: strict at some points, non-strict at others (theory.md 5)
+        return CriticalSet(stratum.mask, name, stratum.loss, stratum.rank, kind, stratum.index)
+
+    # --- certificates -------------------------------------------------------------------------------------------------
+
+    def levels(self, starts: Array, delta: float) -> Array:
+        problem = self.problem
+        levels = np.full(len(starts), level(problem, 2 * delta))
+        unfitted = invariant_modes(problem, starts)
+        rows = np.flatnonzero(unfitted.any(axis=-1))
+        if len(rows):
+            floor, above = invariant_levels(problem, unfitted[rows], 2 * delta)
+            resolved = delta * above > 100 * U * floor
+            levels[rows] = np.where(resolved, floor + above, -np.inf)
+        return levels
+
+    def at_start(self, starts: Array) -> Decided:
+        """By rate or by rank, where they prove a global minimum; a planted row reaches none."""
+        problem, decided = self.problem, Decided.nothing(len(starts))
+        found = at_start(problem, starts)
+        free = ~invariant_modes(problem, starts).any(axis=-1)
+        by_rate = found.global_minimum & free & (found.rate > 0)
+        by_rank = found.global_minimum & free & (found.least_rank >= problem.d_y) & ~by_rate
+        self._minima(decided, by_rate, Certificate.rate, found.rate)
+        excess: Array = np.asarray(found.least_rank - (problem.d_y - 1.0), dtype=np.float64)
+        self._minima(decided, by_rank, Certificate.rank, excess)
+        return decided
+
+    def decide(self, starts: Array, at_start: Decided, W: Array, there: Evaluation, delta: float) -> Decided:
+        problem, decided = self.problem, at_start
+        unfitted = invariant_modes(problem, starts)
+        below = (there.loss_at_most < level(problem, delta)) & ~unfitted.any(axis=-1) & (decided.verdict < 0)
+        margin: Array = 1 - there.loss_at_most / (0.5 * problem.sigma_min**2)
+        self._minima(decided, below, Certificate.level, margin)
+        self._invariant_saddles(decided, W, there, unfitted, delta)
+        return decided
+
+    def _minima(self, decided: Decided, rows: NDArray[np.bool_], by: Certificate, margin: Array) -> None:
+        d_y = self.problem.d_y
+        decided.say(rows, Verdict.minimum, by, margin[rows], (1 << d_y) - 1, d_y)
+
+    def _invariant_saddles(
+        self, decided: Decided, W: Array, there: Evaluation, unfitted: NDArray[np.bool_], delta: float
+    ) -> None:
+        """Rows whose zeros stayed, S^c = unfitted (N, d_y), with a loss below the level of the problem on S."""
+        at = np.flatnonzero(unfitted.any(axis=-1))
+        if not len(at):
+            return
+        _, ceiling = invariant_levels(self.problem, unfitted[at], delta)
+        # L - 1/2 sum_{S^c} sigma^2 without cancellation: rows of E on S alone
+        rounding = there.details.rounding[at]
+        above = np.where(unfitted[at], 0.0, there.details.mode_losses[at]).sum(axis=-1) + rounding
+        still = (invariant_modes(self.problem, W[at]) | ~unfitted[at]).all(axis=-1)
+        proved = still & (above < ceiling)
+        at, fitted = at[proved], ~unfitted[at[proved]]
+        margin = 1 - above[proved] / (ceiling[proved] / (1 - delta))
+        decided.say(at, Verdict.saddle, Certificate.invariant, margin, _masks(fitted), fitted.sum(axis=-1))
+
+    # --- states -------------------------------------------------------------------------------------------------------
+
+    def evaluate(self, W: Array) -> Evaluation:
+        from basins.landscapes.deep_linear.evaluation import evaluate  # numba is slow to import
+
+        values = evaluate(self.problem, W)
+        with np.errstate(over="ignore", invalid="ignore"):  # a non-finite row has its reason; numpy need not warn
+            size = np.prod(np.sqrt(values.squares), axis=-1)
+            rounding = loss_rounding(self.problem, W, values.loss, size)
+            at_most = values.loss + rounding
+        near = values.fitted > 0.5
+        details = _Details(values.mode_losses, rounding)
+        return Evaluation(values.loss, at_most, values.gradient_norm, _masks(near), near.sum(axis=-1), details)
+
+    def loss(self, W: Array) -> Array:
+        from basins.landscapes.deep_linear.evaluation import loss
+
+        return loss(self.problem, W)
+
+    def drift(self, before: Array, after: Array) -> Array:
+        """max_j ||C_j(after) - C_j(before)|| over ||W_{j+1}||^2 + ||W_j||^2 before (Lemma 2.3)."""
+        from basins.landscapes.deep_linear.evaluation import drift
+
+        return drift(self.problem, before, after)
+
+    # --- rest ---------------------------------------------------------------------------------------------------------
+
+    def settle(self, W: Array, size: float) -> Settling | None:
+        return settling(self.problem, W, size)
+
+    def normally_hyperbolic(self, W: Array) -> bool:
+        return normally_hyperbolic(self.problem, W)
+
+    def all_felt(self, starts: Array) -> NDArray[np.bool_]:
+        """A term of the field is a product of up to 2 H + 1 entries: where the least entry of a layer that is not zero,
+        so often multiplied with itself, is below u times the layer's largest, a term may be lost in the sum that it is
+        of, and with it the exact flow's way out."""
+        felt = np.ones(len(starts), dtype=bool)
+        for W_j in self.problem.unpack(starts):
+            sizes = np.abs(W_j)
+            least = np.where(sizes > 0, sizes, np.inf).min(axis=(-2, -1))
+            felt &= least >= U ** (1 / (2 * self.problem.H + 1)) * sizes.max(axis=(-2, -1))
+        return felt
+
+
+class _Details:
+    """mode_losses (N, d_y): 1/2 ||row i of E||^2; rounding (N,): how far the loss may be off."""
+
+    def __init__(self, mode_losses: Array, rounding: Array) -> None:
+        self.mode_losses, self.rounding = mode_losses, rounding
+
+
+def _masks(modes: NDArray[np.bool_]) -> Codes:
+    bits = np.left_shift(np.uint64(1), np.arange(modes.shape[-1], dtype=np.uint64))
+    masks: Codes = np.where(modes, bits, np.uint64(0)).sum(axis=-1, dtype=np.uint64)
+    return masks
