@@ -65,7 +65,7 @@ def _attach_cache(dispatcher: Any) -> None:
         note(
             "no cache",
             "no place to keep compiled code: neither the installation nor a home can be written, so every process "
-            f"compiles it anew, which takes a minute; {SET}",
+            f"compiles it anew; {SET}",
         )
 
 
@@ -206,7 +206,7 @@ class _Cache(caching.FunctionCache):  # type: ignore[misc]
             super().save_overload(sig, data)
         except Exception as error:
             note("unsaved cache", f"compiled code cannot be kept in {self._cache_path} ({_said(error)}), so every "
-                 f"process compiles it anew, which takes a minute; {SET}")  # fmt: skip
+                 f"process compiles it anew; {SET}")  # fmt: skip
 
 
 IMPORT = re.compile(r"^from (basins[\w.]*) import (\(.*?\)|[^\n]*)", re.MULTILINE | re.DOTALL)

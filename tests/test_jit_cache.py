@@ -237,3 +237,43 @@ def test_all_that_is_compiled_goes_through_it() -> None:
                 assert not names & {"jit", "njit", "vectorize", "guvectorize", "cfunc"}, path.name
             if isinstance(node, ast.Import):
                 assert path.name == "jit_cache.py" or "numba" not in {alias.name for alias in node.names}, path.name
+
+
+TWO_SHARDS = """
+name = "tiny"
+seed = 3
+[data]
+source = "spectrum"
+sigma = [2.0, 1.0]
+d_x = 2
+[network]
+hidden = [2]
+[engine]
+name = "reference"
+[[case]]
+name = "one"
+trajectories = 8
+law = { name = "gaussian", scale = 0.5 }
+[[case]]
+name = "two"
+trajectories = 8
+law = { name = "gaussian", scale = 0.3 }
+"""
+
+
+@pytest.mark.parametrize("runner", [["inline"], ["processes", "--workers", "2"]], ids=lambda one: one[0])
+def test_a_run_says_it_once_whatever_works(tmp_path: Path, runner: list[str]) -> None:
+    """What workers have to say comes with their shards."""
+    (tmp_path / "tiny.toml").write_text(TWO_SHARDS)
+    (tmp_path / "file").write_text("")
+    done = subprocess.run(
+        [sys.executable, "-m", "basins.cli", "run", "tiny.toml", "--out", "run", "--on", *runner],
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "NUMBA_CACHE_DIR": str(tmp_path / "file")},
+    )
+    assert done.returncode == 0, done.stderr
+    lines = [line for line in done.stderr.splitlines() if "NUMBA_CACHE_DIR" in line]
+    assert len(lines) == 1
+    assert lines[0].startswith(f"warning: NUMBA_CACHE_DIR={tmp_path / 'file'} cannot be written; ")
