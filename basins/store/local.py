@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import errno
 import os
-import re
 import secrets
 import stat
 from collections.abc import Callable
@@ -16,6 +15,7 @@ from typing import Any, TypeVar
 import pyarrow as pa
 
 from basins.errors import RunError
+from basins.store import layout
 
 T = TypeVar("T")
 
@@ -166,9 +166,6 @@ class LocalFiles:
         )
 
 
-_DEBRIS = re.compile(r"\..+\.\d+-[0-9a-f]+\.tmp")
-
-
 def _is_debris(path: str) -> bool:
-    """Whether `put` made it: another program's temporary files are its own."""
-    return _DEBRIS.fullmatch(path.rpartition("/")[2]) is not None
+    name = path.rpartition("/")[2]
+    return name.startswith(".") and name.endswith(".tmp") and not layout.of_a_system(name)

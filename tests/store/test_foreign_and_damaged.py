@@ -66,7 +66,7 @@ def call(*arguments: str) -> Result:
 FOREIGN = (
     "._part-00000000.parquet", ".nfs0000000000a1b2c300000001", ".DS_Store", "Thumbs.db", "desktop.ini", "_SUCCESS",
     "part-00000000.parquet~", ".part-00000000.parquet.crc", ".part-00000000.parquet.swp", "part-00000000.parquet.bak",
-    ".part-00000000.parquet.Xy12Zq", "notes.txt", ".rsync.tmp",
+    ".part-00000000.parquet.Xy12Zq", "notes.txt", "._part-00000001.parquet.tmp",
 )  # fmt: skip
 
 
