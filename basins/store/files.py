@@ -3,6 +3,7 @@
 A tenant provides the methods of `Files` and must keep these promises; everything else in `store/` goes through them.
 1. `put` is whole or not at all: no reader ever sees part of a file, whatever is killed when. What it leaves behind
    when killed is debris that no other verb shows and that `sweep` removes.
+   Files of other programs, and those that a system leaves (layout.of_a_system), are shown and never removed.
 2. `put` over a file that is there replaces it; two writers of the same bytes do no harm. There is no lock.
 3. Once `put` returns, the file survives a crash of the machine that put it, and whoever asks afterwards, on whatever
    machine, finds it: `exists` and `paths` ask the place, not what this machine remembers of it.
