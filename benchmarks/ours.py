@@ -10,7 +10,9 @@ import numpy as np
 from numba import njit
 from peers.common import best
 
-from basins import Problem
+from basins import Problem, laws
+from basins.classification.classify_batch import integrate
+from basins.landscapes.deep_linear.critical_sets import VERDICTS
 from basins.integrators.base import Ends, Leg, Settings
 from basins.integrators.scipy import Reference
 from basins.integrators.simd.dop853 import dop853
@@ -38,6 +40,27 @@ def random_problem(widths: tuple[int, ...], seed: int) -> Problem:
 def level(problem: Problem) -> float:
     """Where every engine stops: the level at which basins itself does."""
     return float(0.5 * problem.sigma_min**2 * (1 - 2e-6))
+
+
+def at_rest() -> list[tuple[str, int, tuple[float, float, str]]]:
+    """Rows at rest: what they are, how many, CPU seconds where nothing waits and where all are waited for, and their
+    verdicts after that."""
+    problem = Problem.from_spectrum([2.0, 1.0], d_x=2, hidden=(2,))
+    near = laws.starts(problem, laws.NearPlanted((0,), 1e-200, 0.8), 0, 0)[:1024]
+    sizes = np.random.default_rng(0).uniform(0.3, 1.0, size=(64, 3))
+    tied = np.array([problem.pack([np.diag([x, y]), np.diag([z, -y])]) for x, y, z in sizes])
+    integrate(problem, near[:8], wait=True)  # what is compiled once
+    found = []
+    for what, W in (("near_planted, distance 1e-200", near), ("antisymmetric (theory.md 6.8)", tied)):
+        seconds = []
+        for wait in (False, True):
+            clock = time.process_time()
+            ends = integrate(problem, W, wait=wait)
+            seconds.append(time.process_time() - clock)
+        counts = zip(VERDICTS, np.bincount(ends.verdict, minlength=3), strict=True)
+        after = ", ".join(f"{count:,} {word}" for word, count in counts if count)
+        found.append((what, len(W), (seconds[0], seconds[1], after)))
+    return found
 
 
 def draw(problem: Problem, count: int, scale: float) -> np.ndarray:

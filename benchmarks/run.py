@@ -143,6 +143,14 @@ def spectra(widths: tuple[int, ...], scale: float) -> str:
     return f"| {widths}, {scale} | " + " | ".join(cells) + " |"
 
 
+def rest() -> list[str]:
+    """The table of rows at rest: near_planted on 2-2-2 at distance 1e-200, as their law has it, and waited beside."""
+    lines = ["| rows at rest | settled at once, CPU s | waited for, CPU s | after the wait |", "|---|---|---|---|"]
+    for what, count, (settled, waited, after) in ours.at_rest():
+        lines.append(f"| {count:,} {what} | {settled:.2f} | {waited:.2f} | {after} |")
+    return lines
+
+
 def machine() -> str:
     """The machine, in words: no host name, no path."""
     info = Path("/proc/cpuinfo")
@@ -218,14 +226,16 @@ def asked(description: str | None, out: Path) -> argparse.Namespace:
 def main() -> None:
     arguments = asked(__doc__, HERE / "results.md")
     cases: list[dict] = []
+    resting = rest()
+    print(*resting, sep="\n", flush=True)
     for widths, scale in [CASES[k] for k in arguments.only or range(len(CASES))]:
         cases.append(run_case(arguments.peers, widths, scale))
         print(*table(cases[-1:]), sep="\n", flush=True)
         arguments.out.with_suffix(".json").write_text(json.dumps(cases, indent=1) + "\n")
-        write(cases, arguments)
+        write(cases, resting, arguments)
 
 
-def write(cases: list[dict], arguments: argparse.Namespace) -> None:
+def write(cases: list[dict], resting: list[str], arguments: argparse.Namespace) -> None:
     """results.md: the upper half anew, the lower half as it was."""
     dgemm = max(case["dgemm"] for case in cases)
     old = arguments.out.read_text() if arguments.out.exists() else ""
@@ -247,6 +257,11 @@ def write(cases: list[dict], arguments: argparse.Namespace) -> None:
         "| widths, scale | linspace | data 0 | data 1 | data 2 | data 3 | data 4 |",
         "|---|---|---|---|---|---|---|",
         *(case["spectra"] for case in cases),
+        "",
+        "Rows at rest beside a saddle of 2-2-2, sigma = (2, 1): a law with a density settles at once, a null law or",
+        "`integrate(wait=True)` waits until the row leaves or the least positive double would have left twice.",
+        "",
+        *resting,
         "",
         BY_HAND,
     ]

@@ -84,7 +84,7 @@ def integrate_batch(
     there, begin = (landscape, starts) if small is None else (small.landscape, small.compress(starts))
     leg = _leg(begin, levels, settings, watch)
     followed = follow(there, leg, settings, wait)
-    outlasted = _found_again(there, leg, settings, followed, critical.all_felt(starts))
+    outlasted = _in_digits(landscape, starts, followed, _found_again(there, leg, settings, followed))
     ends = followed.ends
     changed, visits = there.critical.drift(begin, ends.state), visit_table(there, ends.visits)
     if small is not None:
@@ -114,16 +114,14 @@ def _leg(starts: Array, level: Array, settings: Settings, watch: NDArray[np.bool
     )
 
 
-def _found_again(
-    landscape: Landscape, leg: Leg, settings: Settings, followed: Followed, felt: NDArray[np.bool_]
-) -> frozenset[int]:
-    """The rows in `felt` that outlasted, and do so on the same critical set at tighter tolerances; the evaluations that
-    takes are added to theirs."""
-    rows = np.array([row for row in sorted(followed.outlasted) if felt[row]], dtype=np.int64)
+def _found_again(landscape: Landscape, leg: Leg, settings: Settings, followed: Followed) -> list[int]:
+    """The rows that outlasted, and do so on the same critical set at tighter tolerances; the evaluations that takes are
+    added to theirs."""
+    rows = np.array(sorted(followed.outlasted), dtype=np.int64)
     for factor in CHECKS:
         tighter = settings.tighter(factor)
         if tighter is None or not len(rows):
-            return frozenset()
+            return []
         unwatched = np.zeros(len(rows), dtype=bool)
         again = follow(landscape, _leg(leg.starts[rows], leg.level[rows], tighter, unwatched), tighter, wait=True)
         followed.ends.evaluations[rows] += again.ends.evaluations
@@ -132,4 +130,14 @@ def _found_again(
             for k, row in enumerate(map(int, rows))
         ]
         rows = rows[same]
-    return frozenset(map(int, rows))
+    return list(map(int, rows))
+
+
+def _in_digits(landscape: Landscape, starts: Array, followed: Followed, rows: list[int]) -> frozenset[int]:
+    """Those of the rows that stay as long in many digits, from their starts in the landscape's own coordinates."""
+    found = set()
+    for row in rows:
+        at, until = followed.settled[row], float(followed.ends.t[row])
+        if landscape.critical.stays(starts[row], at.code, until, at.fastest):
+            found.add(row)
+    return frozenset(found)

@@ -299,8 +299,10 @@ class CriticalSets(Protocol):
         """Whether the critical point at W (n,) is a strict saddle whose Hessian's nullity is its set's dimension."""
         ...
 
-    def all_felt(self, starts: Array) -> NDArray[np.bool_]:
-        """Whether rounding lets the gradient feel every entry of a start, (N,): else no saddle is outlasted."""
+    def stays(self, start: Array, code: int, until: float, fastest: float) -> bool:
+        """Whether the trajectory from `start` (n,) is still at the set of this code at time `until`, integrated in many
+        more digits than a double has: in double precision ties that rounding makes, and components that underflow, never
+        leave. fastest: the largest rate there, in units of 1 / time."""
         ...
 
 

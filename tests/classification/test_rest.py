@@ -132,7 +132,7 @@ class TestNoSaddle:
         still = Problem.from_data(X, Y, hidden=(2, 2), flow="raw")
         assert settled(integrate(still, np.zeros(still.n), wait=True))  # W = 0 is a non-strict saddle
 
-    def test_what_rounding_swallows_is_not_outlasted(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_growth_that_underflows_is_not_outlasted(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """sigma_2 = 2^-9 sigma_1: short steps multiply 5e-324 by less than 1.5, so it stays what it is for ever."""
         problem = Problem.from_spectrum([2.0, 2.0**-8], d_x=2, hidden=(2,))
         layers = [np.diag([2**0.5, 0.0]) for _ in range(2)]
@@ -140,8 +140,30 @@ class TestNoSaddle:
         start = problem.pack(layers)
         hurried = {"wait": True, "budget": 10**8, "method": "DOP853"}
         assert settled(integrate(problem, start, **hurried))
-        monkeypatch.setattr(DeepLinearSets, "all_felt", lambda self, starts: np.ones(len(starts), dtype=bool))
-        assert integrate(problem, start, **hurried).verdict[0] == Verdict.saddle  # what the guard keeps back
+        monkeypatch.setattr(DeepLinearSets, "stays", lambda *_: True)
+        assert integrate(problem, start, **hurried).verdict[0] == Verdict.saddle  # what sixty digits keep back
+
+    def test_a_tie_that_rounding_makes_is_not_outlasted(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """One unit in the last place off the stable manifold, and 1e-20 beside 0.7: rounding may tie what is untied."""
+        problem = square()
+        starts = [antisymmetric(problem, y) for y in np.linspace(0.3, 0.6, 16)]
+        starts += [W.copy() for W in starts]
+        for k, W in enumerate(starts):
+            W_1 = problem.unpack(W)[0]
+            if k < 16:
+                W_1[1, 1] = np.nextafter(W_1[1, 1], 1)
+            else:
+                W_1[0, 1] = W_1[1, 0] = 1e-20
+        found = integrate(problem, np.array(starts), wait=True)
+        assert not (found.verdict == Verdict.saddle).any()
+        monkeypatch.setattr(DeepLinearSets, "stays", lambda *_: True)
+        assert (integrate(problem, np.array(starts), wait=True).verdict == Verdict.saddle).any()
+
+    def test_a_start_of_the_least_size(self) -> None:
+        """Relative to itself 5e-324 is everything; it has to come as far as a state that fits a mode."""
+        problem = Problem.from_spectrum([0.25], d_x=1, hidden=(1,))
+        found = integrate(problem, [[-5e-324, 0.0], [5e-324, 5e-324], [0.0, 1e-320]], wait=True)
+        assert not (found.verdict == Verdict.saddle).any()
 
     def test_a_product_that_underflows(self) -> None:
         """(1e-200)^2 is 0 in double precision: the computed flow never moves, the exact one leaves."""
@@ -259,8 +281,8 @@ def test_a_row_of_a_law_with_a_density_settles_at_once() -> None:
 
 @pytest.mark.parametrize("null", [False, True])
 def test_a_law_waits_if_it_is_null(null: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    experiment = Experiment.from_toml(NEAR.format(hidden=[2], law='{ name = "gaussian", scale = 1.0 }'), Path())
-    case = experiment.cases[0]
+    few = NEAR.replace("trajectories = 64", "trajectories = 4")
+    case = Experiment.from_toml(few.format(hidden=[2], law='{ name = "gaussian", scale = 1.0 }'), Path()).cases[0]
     monkeypatch.setattr(Antisymmetric, "null", null)
     object.__setattr__(case, "law", Antisymmetric(1.0))
     rows = compute_shard(case, 1, range(1), 0).trajectories.to_pandas()

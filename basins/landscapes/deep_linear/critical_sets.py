@@ -23,6 +23,7 @@ from basins.landscapes.base import (
 )
 from basins.landscapes.deep_linear.certificates.loss_level import level, loss_rounding
 from basins.landscapes.deep_linear.certificates.start_certificates import at_start
+from basins.landscapes.deep_linear.critical.digits import stays
 from basins.landscapes.deep_linear.critical.settling import Settling, normally_hyperbolic, settling
 from basins.landscapes.deep_linear.planted import invariant_levels, invariant_modes
 from basins.landscapes.deep_linear.problem import Problem
@@ -169,16 +170,8 @@ class DeepLinearSets:
     def normally_hyperbolic(self, W: Array) -> bool:
         return normally_hyperbolic(self.problem, W)
 
-    def all_felt(self, starts: Array) -> NDArray[np.bool_]:
-        """A term of the field is a product of up to 2 H + 1 entries: where the least entry of a layer that is not zero,
-        so often multiplied with itself, is below u times the layer's largest, a term may be lost in the sum that it is
-        of, and with it the exact flow's way out."""
-        felt = np.ones(len(starts), dtype=bool)
-        for W_j in self.problem.unpack(starts):
-            sizes = np.abs(W_j)
-            least = np.where(sizes > 0, sizes, np.inf).min(axis=(-2, -1))
-            felt &= least >= U ** (1 / (2 * self.problem.H + 1)) * sizes.max(axis=(-2, -1))
-        return felt
+    def stays(self, start: Array, code: int, until: float, fastest: float) -> bool:
+        return stays(self.problem, start, self.problem.strata().loss(code), until, fastest)
 
 
 class _Details:

@@ -191,7 +191,10 @@ def _flat_as_the_set(problem: Problem, W: Array, r: int, eigenvalues: Array, alo
 def _rank_gap(problem: Problem, W: Array, rank: int, size: float) -> float:
     """sigma_{r+1}(R) / sigma_r(R), R = W_{H+1}...W_2; for r = 0, where R vanishes, over (size / sqrt(H + 1))^H."""
     each = size / np.sqrt(problem.H + 1)
-    R = gradient_module.network([W_j / each for W_j in problem.unpack(W)[1:]])
+    with np.errstate(over="ignore", invalid="ignore", divide="ignore"):  # sizes that double precision cannot divide by
+        R = gradient_module.network([W_j / each for W_j in problem.unpack(W)[1:]])
+    if not np.isfinite(R).all():
+        return np.inf
     singular = np.linalg.svd(R, compute_uv=False)
     scale = float(singular[rank - 1]) if rank else 1.0
     return float(singular[rank]) / scale if scale > 0 else np.inf
