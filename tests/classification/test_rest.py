@@ -14,6 +14,7 @@ from basins.classification import saddle_wait
 from basins.classification.classify_batch import integrate, integrate_batch
 from basins.classification.verdict import REASONS, Limits, Reason
 from basins.estimate import estimate_run
+from basins.execution.extension import create_or_resume, spent
 from basins.execution.shard import compute_shard
 from basins.experiment import Experiment
 from basins.integrators.base import Settings
@@ -304,6 +305,10 @@ def test_a_run_of_settled_rows(tmp_path: Path) -> None:
     assert first.differs == ()
     assert tighter is not None
     assert tighter.row["reason"] == "settled"
+    assert create_or_resume(run.files, run.manifest, 2_000_000) is None  # no budget changes them
+    assert "settled" not in str(spent(run.manifest.cases[0]))
+    null = Experiment.from_toml(NEAR.format(hidden=[2], law='{ name = "balanced" }'), Path()).cases[0]
+    assert "settled" in str(spent(null))
 
 
 def test_1024_rows_at_rest_cost_little() -> None:

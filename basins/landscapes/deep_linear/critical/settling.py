@@ -29,9 +29,9 @@ SETTLED = 1e4 * U
 about 1e-12).
 """
 
-EMPTY = 1.0
+EMPTY = 1 / 8
 """So many n u, times the fastest rate and the trajectory's size, is what rounding leaves of a gradient along unstable
-directions that are empty.
+directions that are empty (1e-6 u where zeros keep them so, some u / 10 elsewhere).
 """
 
 NEAR = 1e-3
