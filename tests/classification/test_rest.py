@@ -205,6 +205,17 @@ class TestOutlasted:
         assert sliced.certificate[0] == Certificate.outlasted
         assert sliced.time[0] == pytest.approx(whole.time[0], rel=0.01)
 
+    def test_a_long_wait_takes_no_implicit_method(self) -> None:
+        """Rates of 200 in and 0.005 out: more evaluations than the lanes spend on a plateau before they take to Radau,
+        which cannot tell its rejected steps."""
+        problem = Problem.from_spectrum([100.0, 0.005], d_x=2, hidden=(2,))
+        start = problem.pack([np.diag([9.0, 0.05]), np.diag([11.0, -0.05])])
+        found = integrate(problem, start, wait=True, budget=10**7)
+        assert found.evaluations[0] > 3 * 180_000
+        assert found.time[0] > 1490 / 0.005
+        assert found.rejected[0] >= 0
+        assert settled(found)  # sixty digits would take too long
+
     def test_rows_do_not_know_their_neighbours(self) -> None:
         problem = square()
         W = np.array([antisymmetric(problem, y) for y in (0.3, 0.4, 0.5)] + [beside(problem, 1e-200, 0.7)])
