@@ -12,7 +12,6 @@ from peers.common import best
 
 from basins import Problem, laws
 from basins.classification.classify_batch import integrate
-from basins.landscapes.deep_linear.critical_sets import VERDICTS
 from basins.integrators.base import Ends, Leg, Settings
 from basins.integrators.scipy import Reference
 from basins.integrators.simd.dop853 import dop853
@@ -20,6 +19,7 @@ from basins.integrators.simd.integrator import Lanes, _aligned
 from basins.integrators.simd.kernel import compiled
 from basins.integrators.simd.step_code import OUT, scratch_of
 from basins.integrators.simd.stopping import call
+from basins.landscapes.deep_linear.critical_sets import VERDICTS
 from basins.landscapes.deep_linear.gradient_code import DeepLinearCode
 
 

@@ -156,10 +156,11 @@ class _Wait:
         return left
 
     def _escape(self, row: int) -> float:
-        """Twice the time in which the least positive double leaves along the slowest way out, so far that it is of the
-        trajectory's size, or of one that fits the largest mode."""
-        fits = float(self.problem.sigma[0]) ** (1 / (self.problem.H + 1))
-        size = max(fits, length(self.leg.starts[row]), length(self.followed.ends.state[row]))
+        """Twice the time in which the least positive double leaves along the slowest way out, until it is of the
+        trajectory's size or of the landscape's."""
+        size = max(
+            self.landscape.critical.typical_size, length(self.leg.starts[row]), length(self.followed.ends.state[row])
+        )
         return float(PATIENCE * (np.log(size) - np.log(LEAST)) / self.followed.settled[row].slowest_out)
 
     def _can_outlast(self, row: int) -> bool:

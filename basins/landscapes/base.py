@@ -254,6 +254,11 @@ class CriticalSets(Protocol):
     @property
     def evidence(self) -> tuple[str, ...]: ...
 
+    @property
+    def typical_size(self) -> float:
+        """||W|| of a state far from every saddle, to within a small factor."""
+        ...
+
     def describe(self, code: int) -> CriticalSet:
         """The set of a code."""
         ...
@@ -301,8 +306,8 @@ class CriticalSets(Protocol):
 
     def stays(self, start: Array, code: int, until: float, fastest: float) -> bool:
         """Whether the trajectory from `start` (n,) is still at the set of this code at time `until`, integrated in many
-        more digits than a double has: in double precision ties that rounding makes, and components that underflow, never
-        leave. fastest: the largest rate there, in units of 1 / time."""
+        more digits than a double has: in double precision ties that rounding makes, and components that underflow,
+        never leave. fastest: the largest rate there, in units of 1 / time."""
         ...
 
 

@@ -60,6 +60,12 @@ class DeepLinearSets:
     def __init__(self, problem: Problem) -> None:
         self.problem = problem
 
+    @property
+    def typical_size(self) -> float:
+        """Each weight of a scalar chain that fits the largest mode."""
+        size: float = float(self.problem.sigma[0]) ** (1 / (self.problem.H + 1))
+        return size
+
     # --- which there are ----------------------------------------------------------------------------------------------
 
     def describe(self, code: int) -> CriticalSet:

@@ -15,10 +15,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from basins.integrators.base import Array
 from basins.landscapes.deep_linear import gradient
 from basins.landscapes.deep_linear.critical.inertia import hessian_size
-from basins.landscapes.deep_linear.problem import Problem
+from basins.landscapes.deep_linear.problem import Array, Problem
 
 DIGITS = 60
 
