@@ -19,6 +19,7 @@ from basins.landscapes.deep_linear.certificates import CertifiedShare, ShapeVerd
 from basins.landscapes.deep_linear.critical_sets import VERDICTS
 from basins.landscapes.deep_linear.strata import Stratum
 from basins.store import parquet, rows
+from basins.store.schemas import Tables
 
 SAMPLE = (1, 4, 15)
 """Trajectories integrated for the cost: 20, in batches, so that slow ones can be cut short."""
@@ -97,7 +98,7 @@ def sample_cost(experiment: Experiment, case: Case) -> Cost:
     for limits, took in timed_batches(experiment, case, starts, SAMPLE, LONG_ENOUGH):
         evaluations += int(limits.evaluations.sum())
         verdicts += np.bincount(limits.verdict, minlength=len(VERDICTS))
-        parts.append(rows.tables_of(done, limits))
+        parts.append(rows.tables_of(Tables.of(case.problem), done, limits))
         done, seconds = done + len(limits), seconds + took
     per_shard, per_row = _bytes(rows.concatenated(parts), parts[0])
     if experiment.rows == "exceptions" and not isinstance(case.law, laws.Planted):

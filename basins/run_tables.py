@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -12,8 +12,6 @@ import pyarrow.compute as pc
 
 from basins.errors import ArgumentError, nearest
 from basins.experiment import Case
-from basins.landscapes.deep_linear.critical_sets import VERDICTS
-from basins.store import schemas
 from basins.store.commit import cases_table, missing_shards, read_manifest, shards_there
 from basins.store.files import Files, files_at
 from basins.store.layered_view import View
@@ -21,6 +19,7 @@ from basins.store.layers import Layer, read_layers
 from basins.store.layout import Kind
 from basins.store.manifest import Manifest
 from basins.store.passed import with_passages
+from basins.store.schemas import Tables
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -72,7 +71,8 @@ class Run:
         columns: only these (and `case`); verdict: only rows with this one; contiguous: only the contiguous prefix of
         ids, the rows an estimate may count while the run is in progress.
         """
-        return self._table("trajectories", case, columns, _with_verdict(verdict), contiguous)
+        cases = self.manifest.cases if case is None else (self.case(case),)
+        return self._table("trajectories", case, columns, _with_verdict(cases, verdict), contiguous)
 
     def visits(self, case: str | None = None, *, contiguous: bool = False) -> pd.DataFrame:
         """The visits of committed shards, by case, id and number: closest approaches, where the gradient norm has a
@@ -100,8 +100,9 @@ class Run:
         default the contiguous prefix, which an estimate may count; verdict: only rows with this one. The rows of one
         shard, without the column `case`, are held at a time.
         """
-        the_case, where = self.case(case), _with_verdict(verdict)
-        _refuse_unknown(kind, columns)
+        the_case = self.case(case)
+        where = _with_verdict([the_case], verdict)
+        _refuse_unknown([the_case], kind, columns)
         for shard in range(self.contiguous_prefix(case)) if shards is None else shards:
             part = self.view.part(kind, the_case, shard, columns, where)
             yield _frame(with_passages(the_case.problem, part) if kind == "visits" and columns is None else part)
@@ -152,11 +153,13 @@ class Run:
     def _table(
         self, kind: Kind, case: str | None, columns: list[str] | None, where: Any, contiguous: bool
     ) -> pd.DataFrame:
-        schema = schemas.SCHEMAS[kind]
-        wanted = None if columns is None else [column for column in columns if column != "case"]
-        _refuse_unknown(kind, wanted)
+        cases = self.manifest.cases if case is None else (self.case(case),)
+        asked = None if columns is None else [column for column in columns if column != "case"]
+        _refuse_unknown(cases, kind, asked)
         tables = []
-        for one in self.manifest.cases if case is None else [self.case(case)]:
+        for one in cases:
+            schema = Tables.of(one.problem).schema(kind)
+            wanted = None if asked is None else [column for column in asked if column in schema.names]
             shards = self.committed(one.key)
             if contiguous:
                 shards = [shard for k, shard in enumerate(shards) if shard == k]
@@ -169,19 +172,20 @@ class Run:
                 pa.array([self._keys.index(one.key)] * len(table), pa.int32()), pa.array(self._keys, pa.string())
             )
             tables.append(table.add_column(0, "case", keys))
-        return _frame(pa.concat_tables(tables))
+        return _frame(pa.concat_tables(tables, promote_options="permissive"))
 
 
-def _with_verdict(verdict: str | None) -> Any:
+def _with_verdict(cases: Sequence[Case], verdict: str | None) -> Any:
     if verdict is None:
         return None
-    if verdict not in VERDICTS:
-        raise ArgumentError(f"no verdict {verdict!r}", where="verdict", remedy=nearest(verdict, VERDICTS))
+    words = list(dict.fromkeys(word for case in cases for word in case.problem.critical.vocabulary.verdicts))
+    if verdict not in words:
+        raise ArgumentError(f"no verdict {verdict!r}", where="verdict", remedy=nearest(verdict, words))
     return pc.field("verdict") == pa.scalar(verdict)
 
 
-def _refuse_unknown(kind: Kind, columns: list[str] | None) -> None:
-    names = schemas.SCHEMAS[kind].names
+def _refuse_unknown(cases: Sequence[Case], kind: Kind, columns: list[str] | None) -> None:
+    names = list(dict.fromkeys(name for case in cases for name in Tables.of(case.problem).schema(kind).names))
     for column in columns or ():
         if column not in names:
             raise ArgumentError(f"no column {column!r}", where=kind, remedy=nearest(column, names))

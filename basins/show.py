@@ -21,6 +21,7 @@ from basins.laws import BLOCK
 from basins.run_tables import Run
 from basins.store import layout, parquet, rows
 from basins.store.passed import with_passages
+from basins.store.schemas import Tables
 
 TIGHTER = 100
 """The second re-integration takes tolerances this many times tighter."""
@@ -207,7 +208,7 @@ def _again(run: Run, shown: Shown, settings: Settings) -> Again:
 def _integrated(run: Run, case: Case, id: int, settings: Settings) -> Row:
     start = laws.starts(case.problem, case.law, run.manifest.seed, id // BLOCK)[id % BLOCK : id % BLOCK + 1]
     limits = integrate_batch(case.problem, start, settings, np.zeros(1, dtype=bool), case.law.null)
-    row: Row = rows.tables_of(id, limits).trajectories.to_pylist()[0]
+    row: Row = rows.tables_of(Tables.of(case.problem), id, limits).trajectories.to_pylist()[0]
     return row
 
 

@@ -34,11 +34,12 @@ from basins.execution.processes import Processes
 from basins.execution.ray import Ray
 from basins.execution.run import run
 from basins.execution.shard import Commit, ShardSummary, Task, Telemetry
-from basins.experiment import Experiment
+from basins.experiment import Case, Experiment
 from basins.landscapes.base import NONE, Verdict
 from basins.progress import Event, ShardDone
 from basins.store import Manifest, create_or_resume, files_at, layout, rows
 from basins.store.layout import COMMIT_ORDER
+from basins.store.schemas import Tables
 
 TEXT = """
 name = "zero cost"
@@ -203,7 +204,7 @@ def lay_down(path: Path, shards: int) -> None:
         (path / layout.folder(kind, case.key)).mkdir(parents=True)
     last: dict[str, Path] = {}
     for shard in there:
-        tables = _tables(shard * 1024) if shard in read else {}
+        tables = _tables(case, shard * 1024) if shard in read else {}
         for kind in COMMIT_ORDER:
             file = path / layout.part(kind, case.key, shard)
             if shard in read:
@@ -216,7 +217,7 @@ def lay_down(path: Path, shards: int) -> None:
         book._write(batch)
 
 
-def _tables(first_id: int) -> dict[str, Any]:
+def _tables(case: Case, first_id: int) -> dict[str, Any]:
     """The tables of a block of 1,024 minima of which no row is kept."""
     N = 1024
     real, counts, codes = np.zeros(N), np.zeros(N, dtype=np.int64), np.zeros(N, dtype=np.int8)
@@ -227,7 +228,7 @@ def _tables(first_id: int) -> dict[str, Any]:
         codes.astype(np.uint64) + np.uint64(1), codes.astype(np.int16) + np.int16(1), {"rank_gap": real}, counts,
         counts, counts, real, real, visits,
     )  # fmt: skip
-    tables = rows.tables_of(first_id, limits, np.zeros(N, dtype=bool))
+    tables = rows.tables_of(Tables.of(case.problem), first_id, limits, np.zeros(N, dtype=bool))
     return {kind: getattr(tables, kind) for kind in COMMIT_ORDER}
 
 

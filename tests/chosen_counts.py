@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from forms import DEEP_LINEAR
 
 from basins.classification.verdict import REASONS, Limits, VisitTable
 from basins.estimate import CaseEstimate, Counts, case_estimate
@@ -99,7 +100,7 @@ def made(
             for block in blocks:
                 ids = plan.ids(range(block, block + 1))
                 chosen = (outcomes or {}).get(case.name, {})
-                parts.append(tables_of(ids.start, limits(case, ids, chosen)))
+                parts.append(tables_of(DEEP_LINEAR, ids.start, limits(case, ids, chosen)))
             commit_shard(files, manifest, case, shard, concatenated(parts))
     return open_run(out)
 

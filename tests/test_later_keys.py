@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, ClassVar
 
@@ -13,9 +13,10 @@ from basins import laws
 from basins.execution.run import run
 from basins.experiment import Experiment, document, experiment
 from basins.integrators.base import Settings
+from basins.landscapes.deep_linear.critical_sets import DeepLinearSets
 from basins.later import LATER
 from basins.laws import Gaussian
-from basins.store import rows, schemas
+from basins.store import schemas
 
 TEXT = """
 name = "later"
@@ -128,11 +129,11 @@ def test_setting_that_a_case_has_is_in_cases_and_manifest(monkeypatch: pytest.Mo
 
 
 def test_new_words_change_no_byte(before: dict[str, bytes], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """A verdict, a reason and a certificate more, at the end of their vocabularies."""
-    for name, words in list(schemas.WORDS.items()):
-        monkeypatch.setitem(schemas.WORDS, name, (*words, "a new word"))
-    monkeypatch.setattr(rows, "REASONS", schemas.WORDS["reason"])
-    monkeypatch.setattr(rows, "CERTIFICATES", schemas.WORDS["certificate"])
+    """A reason and a certificate more, at the end of their vocabularies."""
+    words = DeepLinearSets.vocabulary
+    more = replace(words, certificates=(*words.certificates, "a new word"))
+    monkeypatch.setattr(DeepLinearSets, "vocabulary", more)
+    monkeypatch.setattr(schemas, "REASONS", (*schemas.REASONS, "a new word"))
     assert files_of(tmp_path / "run") == before
 
 

@@ -44,6 +44,7 @@ from basins.store.block_recount import replaced
 from basins.store.layered_view import View
 from basins.store.layers import Layer, read_layer, read_layers
 from basins.store.manifest import refuse_read_only
+from basins.store.schemas import Tables
 
 WORK = "basins.execution.extension:work"
 """What a runner has done for each shard of a layer; its run_path is `path_of`."""
@@ -150,7 +151,7 @@ def compute_shard(view: View, layer: Layer, case: Case, shard: int) -> ShardTabl
     """A layer's tables of one shard; view: the run under the layers below it."""
     old = view.part("trajectories", case, shard, where=spent(case))
     new = compute_rows(layer, case, old["id"].to_numpy())
-    return new._replace(blocks=replaced(view.part("blocks", case, shard), old, new.blocks))
+    return new._replace(blocks=replaced(Tables.of(case.problem), view.part("blocks", case, shard), old, new.blocks))
 
 
 def compute_rows(layer: Layer, case: Case, ids: Ids) -> ShardTables:
@@ -162,7 +163,7 @@ def compute_rows(layer: Layer, case: Case, ids: Ids) -> ShardTables:
         some = ids[first : first + together]
         watch = watched(some, manifest.visits_every)
         limits = integrate_batch(case.problem, _starts(case, manifest.seed, some), settings, watch, case.law.null)
-        parts.append(rows.tables_of_ids(some, limits))
+        parts.append(rows.tables_of_ids(Tables.of(case.problem), some, limits))
     return rows.concatenated(parts)
 
 

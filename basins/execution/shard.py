@@ -36,6 +36,7 @@ from basins.store import (
     refuse_other_versions,
     rows,
 )
+from basins.store.schemas import Tables
 
 BATCH, MEMORY = 16, 1 << 21
 """Blocks integrated together, fewer where their starts would take more than so many bytes: an engine's lanes run empty
@@ -114,7 +115,7 @@ def compute_shard(case: Case, seed: int, blocks: range, visits_every: int, keep:
     the exceptions, all. The case's last block may be partial.
     """
     together = max(1, min(BATCH, MEMORY // (8 * BLOCK * case.problem.n)))
-    parts = []
+    tables, parts = Tables.of(case.problem), []
     for first in blocks[::together]:
         batch = range(first, min(first + together, blocks.stop))
         ids = np.arange(first * BLOCK, min(batch.stop * BLOCK, case.trajectories))
@@ -124,7 +125,7 @@ def compute_shard(case: Case, seed: int, blocks: range, visits_every: int, keep:
         kept = None
         if keep == "exceptions" and not isinstance(case.law, laws.Planted):
             kept = watch | (limits.verdict != Verdict.minimum)
-        parts.append(rows.tables_of(int(ids[0]), limits, kept))
+        parts.append(rows.tables_of(tables, int(ids[0]), limits, kept))
     return rows.concatenated(parts)
 
 

@@ -128,6 +128,9 @@ class Landscape(Protocol):
 # --- critical sets --------------------------------------------------------------------------------------------------
 
 Codes = NDArray[np.uint64]
+NEAR = 0.1
+"""A visit passes a saddle where its scale-free distance is at most this."""
+
 NONE = -1
 """Code of a verdict, certificate or reason that a row does not have, and of a rank that is not known."""
 
@@ -255,6 +258,11 @@ class CriticalSets(Protocol):
     def evidence(self) -> tuple[str, ...]: ...
 
     @property
+    def global_minimum(self) -> int | None:
+        """The code of the global minimum, None where it has several components with codes of their own."""
+        ...
+
+    @property
     def typical_size(self) -> float:
         """||W|| of a state far from every saddle, to within a small factor."""
         ...
@@ -308,6 +316,25 @@ class CriticalSets(Protocol):
         """Whether the trajectory from `start` (n,) is still at the set of this code at time `until`, integrated in many
         more digits than a double has: in double precision ties that rounding makes, and components that underflow,
         never leave. fastest: the largest rate there, in units of 1 / time."""
+        ...
+
+    def visit_distance(self, codes: Codes, loss: Array, gradient_norm: Array) -> Array:
+        """How near visits (M,) are to the sets of these codes, scale-free; nan where that is not known. A visit passes
+        its saddle where this is at most NEAR."""
+        ...
+
+    def contradictions(
+        self,
+        verdict: NDArray[np.int8],
+        certificate: NDArray[np.int8],
+        code: Codes,
+        known: NDArray[np.bool_],
+        rank: NDArray[Any],
+        loss: Array,
+        delta: float,
+    ) -> Mapping[str, NDArray[np.bool_]]:
+        """What is wrong -> which rows (N,), of rows whose columns cannot belong together; known: whether a row names a
+        set. For `basins verify`, which says "id 7 is ..."."""
         ...
 
 

@@ -9,14 +9,14 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from basins.landscapes.deep_linear.critical_sets import VERDICTS
 from basins.laws import BLOCK
 from basins.store import schemas
+from basins.store.schemas import Tables
 
 Row = dict[str, Any]
 
 
-def replaced(below: pa.Table, old: pa.Table, new: pa.Table) -> pa.Table:
+def replaced(tables: Tables, below: pa.Table, old: pa.Table, new: pa.Table) -> pa.Table:
     """The rows of `below` (blocks) whose ids are in `old` (their rows of trajectories) after these were replaced;
     new: the blocks of the new rows alone (`rows.tables_of_ids`).
 
@@ -28,36 +28,37 @@ def replaced(below: pa.Table, old: pa.Table, new: pa.Table) -> pa.Table:
     found = []
     for row in new.to_pylist():
         part = old.filter(pa.array(of_old == row["block"]))
-        found.append(_replaced(by_number[row["block"]], part, row))
-    return pa.Table.from_pylist(found, schema=schemas.BLOCKS)
+        found.append(_replaced(tables, by_number[row["block"]], part, row))
+    return pa.Table.from_pylist(found, schema=tables.blocks)
 
 
-def _replaced(below: Row, old: pa.Table, new: Row) -> Row:
+def _replaced(tables: Tables, below: Row, old: pa.Table, new: Row) -> Row:
     of_old = Counter(old["verdict"].to_pylist())
     octaves = np.bincount(schemas.octave(old["t"].to_numpy()), minlength=schemas.LOG2_T_BINS)
     return {
         **{name: below[name] for name in ("block", "first_id", "count")},
-        **{verdict: below[verdict] - of_old[verdict] + new[verdict] for verdict in VERDICTS},
-        "strata": _strata(below, old, new),
+        **{verdict: below[verdict] - of_old[verdict] + new[verdict] for verdict in tables.vocabulary.verdicts},
+        "strata": _counted_sets(tables, below, old, new),
         **{name: below[name] - pc.sum(old[name]).as_py() + new[name] for name in ("evaluations", "steps")},
         **{name: _larger(below[name], new[name]) for name in ("worst_drift", "worst_loss_increase")},
         "log2_t": (np.array(below["log2_t"]) - octaves + np.array(new["log2_t"])).tolist(),
     }
 
 
-def _strata(below: Row, old: pa.Table, new: Row) -> list[Row]:
+def _counted_sets(tables: Tables, below: Row, old: pa.Table, new: Row) -> list[Row]:
     """Sorted as `rows.tables_of` sorts them: by verdict, then modes, unknown ones last."""
+    column, names = tables.set_column, tables.vocabulary.verdicts
     counts: Counter[tuple[str, int | None]] = Counter()
     for one in [*below["strata"], *new["strata"]]:
-        counts[one["verdict"], one["modes"]] += one["count"]
-    counts.subtract(zip(old["verdict"].to_pylist(), old["modes"].to_pylist(), strict=True))
+        counts[one["verdict"], one[column]] += one["count"]
+    counts.subtract(zip(old["verdict"].to_pylist(), old[column].to_pylist(), strict=True))
 
     def order(key: tuple[str, int | None]) -> tuple[int, bool, int]:
-        verdict, modes = key
-        return VERDICTS.index(verdict), modes is None, modes or 0
+        verdict, code = key
+        return names.index(verdict), code is None, code or 0
 
     return [
-        {"modes": key[1], "verdict": key[0], "count": counts[key]} for key in sorted(counts, key=order) if counts[key]
+        {column: key[1], "verdict": key[0], "count": counts[key]} for key in sorted(counts, key=order) if counts[key]
     ]
 
 

@@ -11,11 +11,12 @@ import pyarrow.compute as pc
 
 from basins.errors import RunError
 from basins.experiment import Case
-from basins.store import layout, parquet, schemas
+from basins.store import layout, parquet
 from basins.store.commit import shards_there
 from basins.store.files import Files
 from basins.store.layers import Layer
 from basins.store.layout import Kind
+from basins.store.schemas import Tables
 
 KEYS: dict[Kind, list[str]] = {"trajectories": ["id"], "visits": ["id", "number"], "blocks": ["block"]}
 """What a table is ordered by; the first says what a layer replaces."""
@@ -49,7 +50,7 @@ class View:
         """A committed shard's table of one kind, a pyarrow Table. columns, where: as of `parquet.read`."""
         keys = KEYS[kind]
         layers = self.over(case, shard)
-        wanted = schemas.SCHEMAS[kind].names if columns is None else list(columns)
+        wanted = Tables.of(case.problem).schema(kind).names if columns is None else list(columns)
         read = wanted if not layers else list(dict.fromkeys([*wanted, *keys]))
         table = self._read(self.files, kind, case, shard, read, where)
         for layer in layers:
@@ -83,6 +84,6 @@ class View:
                 remedy="run again: it is computed again",
             ) from None
         try:
-            return parquet.with_words(table.replace_schema_metadata(None), schemas.WORDS)
+            return parquet.with_words(table.replace_schema_metadata(None), Tables.of(case.problem).words)
         except ValueError as error:
             raise parquet.damaged(files, path, error) from None

@@ -12,11 +12,11 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from basins.classification.verdict import REASONS, Limits, VisitTable
-from basins.landscapes.base import Verdict
-from basins.landscapes.deep_linear.critical_sets import CERTIFICATES, VERDICTS
+from basins.classification.verdict import Limits, VisitTable
+from basins.landscapes.base import Codes
 from basins.laws import BLOCK
 from basins.store import schemas
+from basins.store.schemas import Tables
 
 Ids = NDArray[np.int64]
 
@@ -35,39 +35,39 @@ def concatenated(parts: Sequence[ShardTables]) -> ShardTables:
     return ShardTables(*tables)
 
 
-def tables_of(first_id: int, limits: Limits, kept: NDArray[np.bool_] | None = None) -> ShardTables:
+def tables_of(tables: Tables, first_id: int, limits: Limits, kept: NDArray[np.bool_] | None = None) -> ShardTables:
     """The rows of the ids first_id, first_id + 1, ..., whose limits are given; those of trajectories where `kept` (N,).
 
     Every block that has ids here gets its row, of these ids, whether their own rows are kept or not.
     """
-    return tables_of_ids(np.arange(first_id, first_id + len(limits), dtype=np.int64), limits, kept)
+    return tables_of_ids(tables, np.arange(first_id, first_id + len(limits), dtype=np.int64), limits, kept)
 
 
-def tables_of_ids(ids: Ids, limits: Limits, kept: NDArray[np.bool_] | None = None) -> ShardTables:
+def tables_of_ids(tables: Tables, ids: Ids, limits: Limits, kept: NDArray[np.bool_] | None = None) -> ShardTables:
     """The same for any ascending ids (N,); a block's row is of those of its ids that are here."""
     edges = [0, *(np.flatnonzero(np.diff(ids // BLOCK)) + 1).tolist(), len(ids)]
     return ShardTables(
-        trajectories=_trajectories(ids, limits, slice(None) if kept is None else np.flatnonzero(kept)),
-        visits=_visits(ids, limits.visits),
+        trajectories=_trajectories(tables, ids, limits, slice(None) if kept is None else np.flatnonzero(kept)),
+        visits=_visits(tables, ids, limits.visits),
         blocks=pa.Table.from_pylist(
-            [_block(int(ids[a]), limits, slice(a, b)) for a, b in pairwise(edges)], schema=schemas.BLOCKS
+            [_block(tables, int(ids[a]), limits, slice(a, b)) for a, b in pairwise(edges)], schema=tables.blocks
         ),
     )
 
 
-def _trajectories(ids: Ids, limits: Limits, kept: slice | NDArray[np.int64]) -> pa.Table:
+def _trajectories(tables: Tables, ids: Ids, limits: Limits, kept: slice | NDArray[np.int64]) -> pa.Table:
     return _table(
-        schemas.TRAJECTORIES,
+        tables.trajectories,
         id=ids[kept],
-        verdict=_words(limits.verdict[kept], VERDICTS),
-        certificate=_words(limits.certificate[kept], CERTIFICATES),
-        reason=_words(limits.reason[kept], REASONS),
-        **_stratum(limits.code[kept], limits.rank[kept]),
+        verdict=_words(limits.verdict[kept], tables.words["verdict"]),
+        certificate=_words(limits.certificate[kept], tables.words["certificate"]),
+        reason=_words(limits.reason[kept], tables.words["reason"]),
+        **_set(tables, limits.code[kept], limits.rank[kept]),
         margin=_float32(limits.margin[kept]),
         loss_start=_float32(limits.loss_start[kept]),
         loss=_float64(limits.loss[kept]),
         gradient_norm=_float32(limits.gradient_norm[kept]),
-        rank_gap=_float32(limits.rank_gap[kept]),
+        **{name: _float32(limits.evidence[name][kept]) for name in tables.evidence},
         t=limits.time[kept],
         steps=_counts(limits.steps[kept]),
         rejected=_counts(limits.rejected[kept]),
@@ -77,28 +77,27 @@ def _trajectories(ids: Ids, limits: Limits, kept: slice | NDArray[np.int64]) -> 
     )
 
 
-def _visits(ids: Ids, visits: VisitTable) -> pa.Table:
+def _visits(tables: Tables, ids: Ids, visits: VisitTable) -> pa.Table:
     return _table(
-        schemas.VISITS,
+        tables.visits,
         id=ids[visits.row],
         number=_counts(visits.number),
         t=visits.t,
         loss=_float64(visits.loss),
         gradient_norm=_float32(visits.gradient_norm),
-        **_stratum(visits.code, visits.rank),
+        **_set(tables, visits.code, visits.rank),
     )
 
 
-def _block(first_id: int, limits: Limits, part: slice) -> dict[str, Any]:
-    verdicts = np.bincount(limits.verdict[part], minlength=len(VERDICTS))
+def _block(tables: Tables, first_id: int, limits: Limits, part: slice) -> dict[str, Any]:
+    names = tables.vocabulary.verdicts
+    verdicts = np.bincount(limits.verdict[part], minlength=len(names))
     return {
         "block": first_id // BLOCK,
         "first_id": first_id,
         "count": part.stop - part.start,
-        "minimum": int(verdicts[Verdict.minimum]),
-        "saddle": int(verdicts[Verdict.saddle]),
-        "censored": int(verdicts[Verdict.censored]),
-        "strata": _strata(limits.verdict[part], limits.code[part], limits.rank[part]),
+        **dict(zip(names, map(int, verdicts), strict=True)),
+        "strata": _counted_sets(tables, limits.verdict[part], limits.code[part], limits.rank[part]),
         "evaluations": int(limits.evaluations[part].sum()),
         "steps": int(limits.steps[part].sum()),
         "worst_drift": _worst(limits.drift[part]),
@@ -107,17 +106,18 @@ def _block(first_id: int, limits: Limits, part: slice) -> dict[str, Any]:
     }
 
 
-def _strata(verdict: NDArray[np.int8], modes: NDArray[np.uint64], rank: NDArray[Any]) -> list[dict[str, Any]]:
-    """Counts by verdict and stratum, sorted: an unknown stratum (modes null) after the known ones of its verdict."""
+def _counted_sets(tables: Tables, verdict: NDArray[np.int8], codes: Codes, rank: NDArray[Any]) -> list[dict[str, Any]]:
+    """Counts by verdict and critical set, sorted: an unknown set (null) after the known ones of its verdict."""
+    column, names = tables.set_column, tables.vocabulary.verdicts
     found: list[dict[str, Any]] = []
     for code in np.flatnonzero(np.bincount(verdict)):
         rows = verdict == code
         known = rows & (rank >= 0)
-        for mask, count in zip(*np.unique(modes[known], return_counts=True), strict=True):
-            found.append({"modes": int(mask), "verdict": VERDICTS[code], "count": int(count)})
+        for mask, count in zip(*np.unique(codes[known], return_counts=True), strict=True):
+            found.append({column: int(mask), "verdict": names[code], "count": int(count)})
         unknown = int(np.count_nonzero(rows) - np.count_nonzero(known))
         if unknown:
-            found.append({"modes": None, "verdict": VERDICTS[code], "count": unknown})
+            found.append({column: None, "verdict": names[code], "count": unknown})
     return found
 
 
@@ -159,9 +159,9 @@ def _counts(values: NDArray[np.int64]) -> pa.Array:
     return pa.array(np.maximum(values, 0), pa.uint32(), mask=values < 0)
 
 
-def _stratum(modes: NDArray[np.uint64], rank: NDArray[Any]) -> dict[str, pa.Array]:
+def _set(tables: Tables, codes: Codes, rank: NDArray[Any]) -> dict[str, pa.Array]:
     unknown = rank < 0
     return {
-        "modes": pa.array(modes, pa.uint64(), mask=unknown),
+        tables.set_column: pa.array(codes, pa.uint64(), mask=unknown),
         "rank": pa.array(np.maximum(rank, 0).astype(np.uint8), pa.uint8(), mask=unknown),
     }

@@ -8,11 +8,15 @@ is the partition's name, case=KEY.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from functools import cached_property
+
 import numpy as np
 import pyarrow as pa
 
 from basins.classification.verdict import REASONS
-from basins.landscapes.deep_linear.critical_sets import CERTIFICATES, VERDICTS
+from basins.landscapes.base import Landscape, Vocabulary
+from basins.store.layout import Kind
 
 VERSION = 2
 """Version of everything on this page and of the layout: what is written."""
@@ -25,83 +29,112 @@ READABLE = (1, 2)
 """
 
 
-def _of(words: tuple[str, ...]) -> pa.DataType:
-    return pa.dictionary(pa.int8(), pa.string())
-
-
 def _required(name: str, kind: pa.DataType) -> pa.Field:
     return pa.field(name, kind, nullable=False)
 
-
-TRAJECTORIES = pa.schema(
-    [
-        _required("id", pa.int64()),
-        _required("verdict", _of(VERDICTS)),
-        pa.field("certificate", _of(CERTIFICATES)),  # null where censored
-        pa.field("reason", _of(REASONS)),  # null unless censored
-        pa.field("modes", pa.uint64()),  # S of the limit, bit i for sigma[i]; null where not known
-        pa.field("rank", pa.uint8()),  # |S|; null where not known
-        pa.field("margin", pa.float32()),  # the certificate's
-        pa.field("loss_start", pa.float32()),
-        pa.field("loss", pa.float64()),  # at the stop, re-evaluated
-        pa.field("gradient_norm", pa.float32()),
-        pa.field("rank_gap", pa.float32()),  # null unless an outlasted saddle
-        _required("t", pa.float64()),  # at the stop, units of time of the flow
-        _required("steps", pa.uint32()),
-        pa.field("rejected", pa.uint32()),  # null where the engine cannot tell
-        _required("evaluations", pa.uint32()),
-        pa.field("drift", pa.float32()),  # largest, relative
-        pa.field("loss_increase", pa.float32()),  # largest in one accepted step, units of L
-    ]
-)
-"""One row a trajectory, by id; with rows = "exceptions" only of those that are kept."""
-
-VISITS = pa.schema(
-    [
-        _required("id", pa.int64()),
-        _required("number", pa.uint32()),  # from 0, in order of time
-        _required("t", pa.float64()),
-        pa.field("loss", pa.float64()),
-        pa.field("gradient_norm", pa.float32()),
-        pa.field("modes", pa.uint64()),  # of the nearest stratum
-        pa.field("rank", pa.uint8()),
-    ]
-)
-"""One row a visit, by id and number; only every `visits_every`-th id is watched."""
 
 LOG2_T_LOW, LOG2_T_HIGH = -20, 44
 """The histogram of log t counts octaves, whose edges are exact in floating point: entry 0 counts t < 2^-20 (a stop at
 t = 0 is there), entry k = 1..64 counts 2^(k-21) <= t < 2^(k-20), entry 65 counts t >= 2^44."""
 LOG2_T_BINS = LOG2_T_HIGH - LOG2_T_LOW + 2
 
-BLOCKS = pa.schema(
-    [
-        _required("block", pa.int64()),
-        _required("first_id", pa.int64()),
-        _required("count", pa.int32()),  # trajectories; minimum + saddle + censored
-        _required("minimum", pa.int32()),
-        _required("saddle", pa.int32()),
-        _required("censored", pa.int32()),
-        _required(  # counts, sorted by verdict then modes; modes null where the limit is not known
-            "strata",
-            pa.list_(
-                pa.struct(
-                    [
-                        pa.field("modes", pa.uint64()),
-                        _required("verdict", pa.string()),
-                        _required("count", pa.int64()),
-                    ]
-                )
-            ),
-        ),
-        _required("evaluations", pa.int64()),
-        _required("steps", pa.int64()),
-        pa.field("worst_drift", pa.float64()),  # of the rows where it is a number
-        pa.field("worst_loss_increase", pa.float64()),
-        _required("log2_t", pa.list_(pa.int32(), LOG2_T_BINS)),  # of t at the stop, all rows; see LOG2_T_LOW
-    ]
-)
-"""One row a block, by block."""
+WORD = pa.dictionary(pa.int8(), pa.string())
+
+
+@dataclass(frozen=True)
+class Tables:
+    """The three tables of a case: the columns that all have, and those of its landscape.
+
+    The landscape says which words its verdicts and certificates have, what the column is called that names a critical
+    set, and which numbers a row keeps of an outlasted saddle.
+    """
+
+    vocabulary: Vocabulary
+    evidence: tuple[str, ...]
+
+    @classmethod
+    def of(cls, landscape: Landscape) -> Tables:
+        return cls(landscape.critical.vocabulary, landscape.critical.evidence)
+
+    @property
+    def words(self) -> dict[str, tuple[str, ...]]:
+        """The vocabulary of each text column of trajectories."""
+        return {
+            "verdict": self.vocabulary.verdicts,
+            "certificate": self.vocabulary.certificates,
+            "reason": REASONS,
+        }
+
+    @property
+    def set_column(self) -> str:
+        return self.vocabulary.set_column
+
+    def schema(self, kind: Kind) -> pa.Schema:
+        return {"trajectories": self.trajectories, "visits": self.visits, "blocks": self.blocks}[kind]
+
+    def _set(self) -> list[pa.Field]:
+        """The critical set and its rank; null where it is not known. Of a deep linear network `modes`, the bitmask of S
+        (bit i for sigma[i]), and |S|."""
+        return [pa.field(self.set_column, pa.uint64()), pa.field("rank", pa.uint8())]
+
+    @cached_property
+    def trajectories(self) -> pa.Schema:
+        """One row a trajectory, by id; with rows = "exceptions" only of those that are kept."""
+        return pa.schema(
+            [
+                _required("id", pa.int64()),
+                _required("verdict", WORD),
+                pa.field("certificate", WORD),  # null where censored
+                pa.field("reason", WORD),  # null unless censored
+                *self._set(),  # of the limit
+                pa.field("margin", pa.float32()),  # the certificate's
+                pa.field("loss_start", pa.float32()),
+                pa.field("loss", pa.float64()),  # at the stop, re-evaluated
+                pa.field("gradient_norm", pa.float32()),
+                *(pa.field(name, pa.float32()) for name in self.evidence),  # null unless an outlasted saddle
+                _required("t", pa.float64()),  # at the stop, units of time of the flow
+                _required("steps", pa.uint32()),
+                pa.field("rejected", pa.uint32()),  # null where the engine cannot tell
+                _required("evaluations", pa.uint32()),
+                pa.field("drift", pa.float32()),  # largest, relative
+                pa.field("loss_increase", pa.float32()),  # largest in one accepted step, units of L
+            ]
+        )
+
+    @cached_property
+    def visits(self) -> pa.Schema:
+        """One row a visit, by id and number; only every `visits_every`-th id is watched."""
+        return pa.schema(
+            [
+                _required("id", pa.int64()),
+                _required("number", pa.uint32()),  # from 0, in order of time
+                _required("t", pa.float64()),
+                pa.field("loss", pa.float64()),
+                pa.field("gradient_norm", pa.float32()),
+                *self._set(),  # the nearest
+            ]
+        )
+
+    @cached_property
+    def blocks(self) -> pa.Schema:
+        """One row a block, by block."""
+        of_set = [pa.field(self.set_column, pa.uint64()), _required("verdict", pa.string())]
+        return pa.schema(
+            [
+                _required("block", pa.int64()),
+                _required("first_id", pa.int64()),
+                _required("count", pa.int32()),  # trajectories; the sum of the verdicts'
+                *(_required(verdict, pa.int32()) for verdict in self.vocabulary.verdicts),
+                # Counts, sorted by verdict then set; the set is null where the limit is not known.
+                _required("strata", pa.list_(pa.struct([*of_set, _required("count", pa.int64())]))),
+                _required("evaluations", pa.int64()),
+                _required("steps", pa.int64()),
+                pa.field("worst_drift", pa.float64()),  # of the rows where it is a number
+                pa.field("worst_loss_increase", pa.float64()),
+                _required("log2_t", pa.list_(pa.int32(), LOG2_T_BINS)),  # of t at the stop, all rows; see LOG2_T_LOW
+            ]
+        )
+
 
 CASES = pa.schema(
     [
@@ -130,12 +163,6 @@ CASES = pa.schema(
     ]
 )
 """One row a case, in the experiment's order."""
-
-SCHEMAS = {"trajectories": TRAJECTORIES, "visits": VISITS, "blocks": BLOCKS}
-
-
-WORDS = {"verdict": VERDICTS, "certificate": CERTIFICATES, "reason": REASONS}
-"""The vocabulary of each text column of trajectories."""
 
 
 def octave(t: np.ndarray) -> np.ndarray:

@@ -29,7 +29,7 @@ from numpy.typing import NDArray
 
 from basins.errors import ArgumentError, RunError
 from basins.estimate.sentences import stratum_text
-from basins.landscapes.deep_linear.passage import NEAR
+from basins.landscapes.base import NEAR
 from basins.statistics.binomial import ALPHA, LEVEL, one_sided_upper, two_sided
 from basins.summary.histogram import LogHistogram, log_edges
 

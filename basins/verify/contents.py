@@ -5,7 +5,7 @@ evidence allows.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -16,12 +16,12 @@ from basins.errors import RunError
 from basins.execution.extension import spent, spent_or_settled
 from basins.experiment import Case, watched
 from basins.landscapes.base import Verdict
-from basins.landscapes.deep_linear.critical_sets import VERDICTS, Certificate
 from basins.laws import BLOCK, Planted
 from basins.store import Kind, Manifest, schemas
 from basins.store.block_recount import replaced
 from basins.store.layered_view import View
 from basins.store.layers import Layer
+from basins.store.schemas import Tables
 
 Column = NDArray[Any]
 
@@ -31,7 +31,8 @@ def wrong_rows(
 ) -> Iterator[tuple[Kind, str]]:
     """What is wrong with the rows of a shard's three tables, each read whole: file by file, the first few."""
     ids = manifest.ids(case, shard)
-    rows, unreadable = _rows(tables)
+    form = Tables.of(case.problem)
+    rows, unreadable = _rows(form, tables)
     if unreadable is not None:
         yield unreadable
         return
@@ -46,16 +47,16 @@ def wrong_rows(
     yield from (("visits", what) for what in _wrong_visits(tables["visits"], ids, every))
 
 
-def _rows(tables: Mapping[Kind, pa.Table]) -> tuple[dict[str, Column], tuple[Kind, str] | None]:
+def _rows(form: Tables, tables: Mapping[Kind, pa.Table]) -> tuple[dict[str, Column], tuple[Kind, str] | None]:
     """The columns of trajectories; or nothing, and the file that cannot be read as ours, with what is wrong with it."""
     for kind, table in tables.items():
-        if not table.schema.remove_metadata().equals(schemas.SCHEMAS[kind]):
+        if not table.schema.remove_metadata().equals(form.schema(kind)):
             return {}, (kind, "its columns are not those of the schema")
-    rows, unknown = _columns(tables["trajectories"])
+    rows, unknown = _columns(form, tables["trajectories"])
     return rows, ("trajectories", f"its {unknown} is not in the vocabulary") if unknown else None
 
 
-def _columns(table: pa.Table) -> tuple[dict[str, Column], str | None]:
+def _columns(form: Tables, table: pa.Table) -> tuple[dict[str, Column], str | None]:
     """The columns as arrays, words as their codes (-1: null), and the name of one whose words are not ours."""
     table = table.combine_chunks()
     found: dict[str, Column] = {}
@@ -63,12 +64,12 @@ def _columns(table: pa.Table) -> tuple[dict[str, Column], str | None]:
         column = table[name].combine_chunks()
         if isinstance(column, pa.ChunkedArray):
             column = column.chunk(0) if column.num_chunks else pa.array([], column.type)
-        if name in schemas.WORDS:
+        if name in form.words:
             words = column.dictionary.to_pylist()
-            if words != [word for word in schemas.WORDS[name] if word in words]:
+            if words != [word for word in form.words[name] if word in words]:
                 return {}, name
             codes = column.indices.fill_null(-1).to_numpy(zero_copy_only=False)
-            found[name] = np.array([*map(schemas.WORDS[name].index, words), -1], dtype=np.int8)[codes]
+            found[name] = np.array([*map(form.words[name].index, words), -1], dtype=np.int8)[codes]
         elif pa.types.is_integer(column.type):
             found[name] = column.fill_null(0).to_numpy(zero_copy_only=False)
             found[f"{name} known"] = column.is_valid().to_numpy(zero_copy_only=False)
@@ -100,32 +101,18 @@ def _wrong_ids(rows: dict[str, Column], ids: range, keeps_all: bool, every: int)
 
 
 def _wrong_verdicts(case: Case, rows: dict[str, Column]) -> Iterator[str]:
-    """Rows whose verdict their own columns contradict: the levels are those of docs/verdicts.md."""
+    """Rows whose verdict their own columns contradict: by words, and by what the landscape knows of its verdicts."""
     verdict, certificate, reason = rows["verdict"], rows["certificate"], rows["reason"]
-    sigma, full = case.problem.sigma, np.uint64((1 << case.problem.d_y) - 1)
-    known, modes, loss = rows["modes known"], rows["modes"], rows["loss"]
-    minimum, saddle, censored = (verdict == code for code in (Verdict.minimum, Verdict.saddle, Verdict.censored))
-    by_saddle = (certificate == Certificate.invariant) | (certificate == Certificate.outlasted)
-    level = 0.5 * case.problem.sigma_min**2
-    fitted = np.stack([(modes >> np.uint64(i)) & np.uint64(1) for i in range(len(sigma))], axis=-1).astype(bool)
-    floor = 0.5 * np.where(fitted, 0.0, sigma**2).sum(axis=-1)
-    next_level = floor + 0.5 * np.where(fitted, sigma**2, np.inf).min(axis=-1)
+    censored = verdict == Verdict.censored
+    column = Tables.of(case.problem).set_column
+    sets = rows[column], rows[f"{column} known"], rows["rank"]
     with np.errstate(invalid="ignore"):
+        known = case.problem.critical.contradictions(verdict, certificate, *sets, rows["loss"], case.settings.delta)
         contradictions = {
             "a verdict that is no word": verdict < 0,
-            "a minimum that another certificate than a minimum's proves": minimum & (by_saddle | (certificate < 0)),
-            "a minimum whose modes are not all": minimum & ~(known & (modes == full)),
-            "a minimum by level whose loss is not below the level": minimum
-            & (certificate == Certificate.level)
-            & ~(loss < (1 - case.settings.delta) * level),
-            "a saddle without a saddle's certificate": saddle & ~by_saddle,
-            "a saddle of no stratum, or of the last": saddle & ~(known & (modes < full)),
-            "an invariant saddle whose loss is above its level": saddle
-            & (certificate == Certificate.invariant)
-            & ~(loss < next_level),
+            **known,
             "a censored row with a certificate or without a reason": censored & ((certificate >= 0) | (reason < 0)),
             "a decided row with a reason": ~censored & (reason >= 0),
-            "a rank that is not the number of its modes": known & (fitted.sum(axis=-1) != rows["rank"]),
         }
     for what, where in contradictions.items():
         if where.any():
@@ -140,18 +127,20 @@ def _wrong_blocks(case: Case, rows: dict[str, Column], table: pa.Table, ids: ran
     if blocks["first_id"] != starts or blocks["block"] != [start // BLOCK for start in starts]:
         yield "its blocks are not those of the plan"
         return
+    form = Tables.of(case.problem)
+    names = form.vocabulary.verdicts
     of_row = rows["id"] // BLOCK - ids.start // BLOCK
     octave = schemas.octave(rows["t"])
     for k, block in enumerate(blocks["block"]):
         here = of_row == k
-        verdicts = np.bincount(rows["verdict"][here], minlength=len(VERDICTS))
-        said = [blocks[name][k] for name in VERDICTS]
+        verdicts = np.bincount(rows["verdict"][here], minlength=len(names))
+        said = [blocks[name][k] for name in names]
         wanted = [said[0], *verdicts[1:].tolist()] if not keeps_all else verdicts.tolist()
         if blocks["count"][k] != counts[k] or sum(said) != counts[k]:
             yield f"block {block} counts {sum(said)} verdicts of {counts[k]} trajectories"
         elif said != wanted or verdicts[0] > said[0]:
-            yield f"block {block} counts {_said(said)}, its rows {_said(verdicts.tolist())}"
-        elif _by_stratum(blocks["strata"][k]) != _strata(case, rows, here, said[0]):
+            yield f"block {block} counts {_said(names, said)}, its rows {_said(names, verdicts.tolist())}"
+        elif _by_set(form, blocks["strata"][k]) != _sets(case, form, rows, here, said[0]):
             yield f"block {block} counts other strata than its rows have"
         totals = {name: (blocks[name][k], int(rows[name][here].sum())) for name in ("evaluations", "steps")}
         for name, (total, summed) in totals.items():
@@ -172,25 +161,32 @@ def _largest(values: Column) -> Any:
     return numbers.max() if len(numbers) else np.float32(-np.inf)
 
 
-def _said(counts: list[int]) -> str:
-    return ", ".join(f"{count} {name}" for name, count in zip(VERDICTS, counts, strict=True))
+def _said(names: Sequence[str], counts: list[int]) -> str:
+    return ", ".join(f"{count} {name}" for name, count in zip(names, counts, strict=True))
 
 
-def _by_stratum(strata: list[dict[str, Any]]) -> Counter[tuple[str, int | None]]:
-    return Counter({(one["verdict"], one["modes"]): one["count"] for one in strata})
+def _by_set(form: Tables, counted: list[dict[str, Any]]) -> Counter[tuple[str, int | None]]:
+    return Counter({(one["verdict"], one[form.set_column]): one["count"] for one in counted})
 
 
-def _strata(case: Case, rows: dict[str, Column], here: Column, minima: int) -> Counter[tuple[str, int | None]]:
-    """Counts by verdict and stratum, as a block has them, of the rows of one block; minima are all of the last."""
+def _sets(
+    case: Case, form: Tables, rows: dict[str, Column], here: Column, minima: int
+) -> Counter[tuple[str, int | None]]:
+    """Counts by verdict and critical set, as a block has them, of the rows of one block.
+
+    Where there is one global minimum, it has all the minima, whether their rows are kept or not.
+    """
     found: Counter[tuple[str, int | None]] = Counter()
-    if minima:
-        found["minimum", (1 << case.problem.d_y) - 1] = minima
-    others = here & (rows["verdict"] != Verdict.minimum)
-    for code, modes, known in zip(
-        rows["verdict"][others].tolist(), rows["modes"][others].tolist(), rows["modes known"][others].tolist(),
+    only = case.problem.critical.global_minimum
+    if minima and only is not None:
+        found["minimum", only] = minima
+    counted = here & (rows["verdict"] != Verdict.minimum) if only is not None else here
+    names, column = form.vocabulary.verdicts, form.set_column
+    for code, of_set, known in zip(
+        rows["verdict"][counted].tolist(), rows[column][counted].tolist(), rows[f"{column} known"][counted].tolist(),
         strict=True,
     ):  # fmt: skip
-        found[VERDICTS[code], modes if known else None] += 1
+        found[names[code], of_set if known else None] += 1
     return found
 
 
@@ -218,7 +214,8 @@ def wrong_layer_rows(
     """The same of a shard of a layer: its rows are those below it whose budget was spent, its blocks what that makes of
     the blocks below it (but for worst_drift, of which the rows keep fewer digits).
     """
-    rows, unreadable = _rows(tables)
+    form = Tables.of(case.problem)
+    rows, unreadable = _rows(form, tables)
     if unreadable is not None:
         yield unreadable
         return
@@ -233,8 +230,8 @@ def wrong_layer_rows(
         yield "trajectories", "its ids are not those below it whose budget was spent"
         return
     yield from (("trajectories", what) for what in _wrong_verdicts(case, rows))
-    wanted = replaced(blocks, old, _blocks_of(tables["trajectories"]))
-    exact = [name for name in schemas.BLOCKS.names if not name.startswith("worst_")]
+    wanted = replaced(form, blocks, old, _blocks_of(form, tables["trajectories"]))
+    exact = [name for name in form.blocks.names if not name.startswith("worst_")]
     if tables["blocks"].select(exact).to_pylist() != wanted.select(exact).to_pylist():
         yield "blocks", "its blocks do not count what its rows make of those below it"
     manifest = layer.manifest
@@ -243,7 +240,7 @@ def wrong_layer_rows(
     )
 
 
-def _blocks_of(table: pa.Table) -> pa.Table:
+def _blocks_of(form: Tables, table: pa.Table) -> pa.Table:
     """The blocks of rows that are all there, worst_drift left out."""
     by_block: dict[int, list[dict[str, Any]]] = {}
     for row in table.to_pylist():
@@ -251,13 +248,13 @@ def _blocks_of(table: pa.Table) -> pa.Table:
     found = []
     for block, rows in by_block.items():
         verdicts = Counter(row["verdict"] for row in rows)
-        strata = Counter((row["verdict"], row["modes"]) for row in rows)
+        strata = Counter((row["verdict"], row[form.set_column]) for row in rows)
         octaves = np.bincount(schemas.octave(np.array([row["t"] for row in rows])), minlength=schemas.LOG2_T_BINS)
         found.append(
             {"block": block, "first_id": rows[0]["id"], "count": len(rows), "worst_drift": None}
             | {"worst_loss_increase": None, "log2_t": octaves.tolist()}
-            | {verdict: verdicts[verdict] for verdict in VERDICTS}
-            | {"strata": [{"verdict": v, "modes": modes, "count": count} for (v, modes), count in strata.items()]}
+            | {verdict: verdicts[verdict] for verdict in form.vocabulary.verdicts}
+            | {"strata": [{"verdict": v, form.set_column: code, "count": count} for (v, code), count in strata.items()]}
             | {name: sum(row[name] for row in rows) for name in ("evaluations", "steps")}
         )
-    return pa.Table.from_pylist(found, schema=schemas.BLOCKS)
+    return pa.Table.from_pylist(found, schema=form.blocks)

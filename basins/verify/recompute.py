@@ -18,8 +18,9 @@ from basins.execution.shard import compute_shard
 from basins.experiment import Case
 from basins.laws import BLOCK
 from basins.show import Row
-from basins.store import Kind, Manifest, layout, parquet, schemas
+from basins.store import Kind, Manifest, layout, parquet
 from basins.store.layers import Layer
+from basins.store.schemas import Tables
 from basins.verify.finding import Finding, Trouble
 from basins.verify.shard_source import Place
 from basins.verify.shards import ShardCheck, Step
@@ -69,7 +70,7 @@ def _compare(place: Place, manifest: Manifest, case: Case, shard: int, block: in
             parquet.read(place.files, layout.part(kind, case.key, shard), where=where[kind]).replace_schema_metadata(
                 None
             ),
-            schemas.WORDS,
+            Tables.of(case.problem).words,
         )
         for kind in layout.COMMIT_ORDER
     }

@@ -14,11 +14,11 @@ import pyarrow.parquet as pq
 
 from basins.errors import RunError
 from basins.experiment import Case
-from basins.landscapes.deep_linear.critical_sets import VERDICTS
-from basins.store import Kind, layout, parquet, schemas
+from basins.store import Kind, layout, parquet
 from basins.store.commit import FOOTER_ORDER, encoded
 from basins.store.digests import batch_text, read_batch
 from basins.store.layout import COMMIT_ORDER, DIGEST_BATCH
+from basins.store.schemas import Tables
 from basins.verify.finding import Finding, Trouble
 from basins.verify.shard_source import Place
 
@@ -106,7 +106,7 @@ def check_shard(place: Place, case: Case, shard: int, digests: Digests | None, s
             wrong = _wrong_footer(keys, place.contents.footer(case, shard))
             if wrong:
                 say(kind, wrong)
-            elif not known and same_writer and not _written_so(kind, keys, tables[kind], data):
+            elif not known and same_writer and not _written_so(case, kind, keys, tables[kind], data):
                 say(kind, "not the bytes that its rows are written as")
         except Exception as error:  # whatever a flipped bit makes a decoder do, it is this file's damage
             tables.pop(kind, None)
@@ -122,7 +122,8 @@ def check_shard(place: Place, case: Case, shard: int, digests: Digests | None, s
         for kind, what in place.wrong_rows(case, shard, tables):
             say(kind, what, Trouble.content)
     good = all(one.trouble is Trouble.digests for one in found)
-    counts = tuple(sum(tables["blocks"][verdict].to_pylist()) for verdict in VERDICTS) if good else None
+    names = case.problem.critical.vocabulary.verdicts
+    counts = tuple(sum(tables["blocks"][verdict].to_pylist()) for verdict in names) if good else None
     blocks = tuple(tables["blocks"]["block"].to_pylist()) if good else ()
     return ShardCheck(case.key, shard, tuple(found), counts, blocks, place.layer, shas.get("trajectories", ""))
 
@@ -134,9 +135,10 @@ def _wrong_footer(keys: Mapping[str, str], wanted: Mapping[str, str]) -> str | N
     return f"of another shard or run: {'; '.join(differ)}" if differ else None
 
 
-def _written_so(kind: Kind, keys: Mapping[str, str], table: pa.Table, data: bytes) -> bool:
+def _written_so(case: Case, kind: Kind, keys: Mapping[str, str], table: pa.Table, data: bytes) -> bool:
     """Whether the rows and the footer's keys, written again, are these bytes: sees a flipped bit without a digest."""
-    rows = table.combine_chunks().cast(schemas.SCHEMAS[kind])  # without what a reader notes of each column
+    form = Tables.of(case.problem)
+    rows = table.combine_chunks().cast(form.schema(kind))  # without what a reader notes of each column
     in_order = {name: keys[name] for name in FOOTER_ORDER if name in keys}
     again: pa.Buffer = encoded(rows, in_order)
     return bool(again.equals(pa.py_buffer(data)))

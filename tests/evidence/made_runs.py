@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
+from forms import DEEP_LINEAR
 from numpy.typing import ArrayLike
 
 from basins.classification.verdict import Limits, Reason, VisitTable
@@ -92,7 +93,7 @@ def tables(case: Case, of: Experiment, ids: range, fates: Fates) -> ShardTables:
         if of.rows == "exceptions":
             watched = np.array([of.visits_every > 0 and id % of.visits_every == 0 for id in block])
             kept = watched | (found.verdict != Verdict.minimum)
-        parts.append(tables_of(first, found, kept))
+        parts.append(tables_of(DEEP_LINEAR, first, found, kept))
     return concatenated(parts)
 
 

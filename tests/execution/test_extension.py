@@ -11,6 +11,7 @@ from typing import Any
 import pandas as pd
 import pyarrow as pa
 import pytest
+from forms import DEEP_LINEAR
 
 import basins
 from basins.errors import ArgumentError, RunError
@@ -20,7 +21,7 @@ from basins.experiment import Experiment
 from basins.progress import Event, RunEnded, RunStarted, ShardDone
 from basins.run_tables import Run, open_run
 from basins.show import show
-from basins.store import layout, parquet, schemas
+from basins.store import layout, parquet
 
 SMALL, MIDDLE, LARGE = 170, 400, 3000
 
@@ -97,7 +98,7 @@ def table(opened: Run, kind: layout.Kind, case: int = 0) -> pa.Table:
     """A case's rows as one table."""
     the_case = opened.manifest.cases[case]
     parts = [opened.view.part(kind, the_case, shard) for shard in opened.manifest.shards(the_case)]
-    return pa.concat_tables([schemas.SCHEMAS[kind].empty_table(), *parts]).combine_chunks()
+    return pa.concat_tables([DEEP_LINEAR.schema(kind).empty_table(), *parts]).combine_chunks()
 
 
 def data_files(path: Path) -> dict[str, bytes]:

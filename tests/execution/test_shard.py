@@ -80,7 +80,7 @@ def test_rows_are_the_engines(case: Case) -> None:
 def test_a_shard_is_its_blocks_one_after_the_other(case: Case, both: ShardTables) -> None:
     """A block's rows do not depend on the shard that it is in."""
     alone = compute_shard(case, 11, range(1, 2), 40)
-    for kind in schemas.SCHEMAS:
+    for kind in layout.COMMIT_ORDER:
         rows = getattr(both, kind).to_pylist()
         first = [row for row in rows if row.get("block", row.get("id", 0) // 1024) == 0]
         assert rows == first + getattr(alone, kind).to_pylist()

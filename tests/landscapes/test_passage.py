@@ -14,8 +14,9 @@ from basins.classification.classify_batch import integrate_batch
 from basins.classification.verdict import VisitTable
 from basins.experiment import Experiment
 from basins.integrators.base import Settings
+from basins.landscapes.base import NEAR
 from basins.landscapes.deep_linear.evaluation import evaluate
-from basins.landscapes.deep_linear.passage import NEAR, distance, passes
+from basins.landscapes.deep_linear.passage import distance, passes
 from basins.laws import Gaussian, NearPlanted, starts
 from basins.summary.transitions import START, transitions
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
+from forms import DEEP_LINEAR
 from one_shard import experiment, limits, part
 
 from basins.errors import RunError
@@ -67,13 +68,13 @@ def check_crashes(folder: Path, tables: ShardTables) -> None:
 
 
 def test_rows_are_the_last_to_be_written(tmp_path: Path) -> None:
-    check_crashes(tmp_path, tables_of(0, limits()))
+    check_crashes(tmp_path, tables_of(DEEP_LINEAR, 0, limits()))
 
 
 def test_an_order_reversed_is_seen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(commit, "COMMIT_ORDER", tuple(reversed(layout.COMMIT_ORDER)))
     with pytest.raises(AssertionError):
-        check_crashes(tmp_path, tables_of(0, limits()))
+        check_crashes(tmp_path, tables_of(DEEP_LINEAR, 0, limits()))
 
 
 def calls_of_put(files: LocalFiles, monkeypatch: pytest.MonkeyPatch) -> list[str]:

@@ -6,6 +6,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+from forms import DEEP_LINEAR
 
 from basins.cli import main
 from basins.errors import RunError
@@ -95,8 +96,8 @@ def back_to_schema_1(run: Path, old: Path) -> None:
             for shard in contents.shards(case):
                 tables = {
                     kind: parquet.with_words(
-                        parquet.read(here, layout.part(kind, case.key, shard)).cast(schemas.SCHEMAS[kind]),
-                        schemas.WORDS,
+                        parquet.read(here, layout.part(kind, case.key, shard)).cast(DEEP_LINEAR.schema(kind)),
+                        DEEP_LINEAR.words,
                     )
                     for kind in COMMIT_ORDER
                 }

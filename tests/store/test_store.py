@@ -17,6 +17,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from forms import DEEP_LINEAR
 from one_shard import experiment, key, limits, part
 
 from basins.classification.verdict import REASONS
@@ -25,7 +26,7 @@ from basins.execution.shard import work
 from basins.landscapes.deep_linear.critical_sets import CERTIFICATES, VERDICTS
 from basins.landscapes.deep_linear.problem import Problem
 from basins.run_tables import open_run
-from basins.store import Manifest, check_shards, commit, create_or_resume, files_at, missing_shards, parquet, schemas
+from basins.store import Manifest, check_shards, commit, create_or_resume, files_at, missing_shards, parquet
 from basins.store.local import LocalFiles
 from basins.store.manifest import canonical_json
 from basins.store.rows import tables_of
@@ -123,7 +124,7 @@ def test_file_has_the_words_that_occur_and_a_run_its_whole_vocabulary(run: Path)
 
 def test_every_value_survives_and_what_is_unknown_is_null(tmp_path: Path) -> None:
     given = limits()
-    (tmp_path / "x.parquet").write_bytes(parquet.encode(tables_of(3072, given).trajectories, {}))
+    (tmp_path / "x.parquet").write_bytes(parquet.encode(tables_of(DEEP_LINEAR, 3072, given).trajectories, {}))
     table = pq.read_table(tmp_path / "x.parquet")
     columns = table.to_pydict()
     assert columns["id"] == list(range(3072, 4096))
@@ -140,8 +141,8 @@ def test_every_value_survives_and_what_is_unknown_is_null(tmp_path: Path) -> Non
 
 def test_a_row_takes_at_most_forty_bytes() -> None:
     """Of rows whose every float is random, which is more than real ones are."""
-    size = len(parquet.encode(tables_of(0, limits()).trajectories, experiment_keys()))
-    overhead = len(parquet.encode(schemas.TRAJECTORIES.empty_table(), experiment_keys()))
+    size = len(parquet.encode(tables_of(DEEP_LINEAR, 0, limits()).trajectories, experiment_keys()))
+    overhead = len(parquet.encode(DEEP_LINEAR.trajectories.empty_table(), experiment_keys()))
     assert (size - overhead) / 1024 <= 40
 
 
@@ -153,12 +154,14 @@ def experiment_keys() -> dict[str, str]:
 def test_the_same_tables_are_the_same_bytes_in_another_process() -> None:
     """Another hash seed, another number of Arrow threads."""
     code = (
-        "import sys, hashlib, pyarrow; sys.path.insert(0, sys.argv[1]); pyarrow.set_cpu_count(int(sys.argv[2]))\n"
+        "import sys, hashlib, os, pyarrow; sys.path[:0] = [sys.argv[1], os.path.dirname(sys.argv[1])]\n"
+        "pyarrow.set_cpu_count(int(sys.argv[2]))\n"
         "import test_store as t\n"
-        "for table in t.tables_of(0, t.limits()):\n"
+        "for table in t.tables_of(t.DEEP_LINEAR, 0, t.limits()):\n"
         "    print(hashlib.sha256(t.parquet.encode(table, t.experiment_keys())).hexdigest())\n"
     )
-    here = [hashlib.sha256(parquet.encode(table, experiment_keys())).hexdigest() for table in tables_of(0, limits())]
+    tables = tables_of(DEEP_LINEAR, 0, limits())
+    here = [hashlib.sha256(parquet.encode(table, experiment_keys())).hexdigest() for table in tables]
     there = subprocess.run(
         [sys.executable, "-c", code, str(Path(__file__).parent), "2"],
         env={**os.environ, "PYTHONHASHSEED": "2"},
@@ -269,12 +272,12 @@ def test_a_manifest_that_is_none_is_refused(content: bytes, words: str, tmp_path
 def test_a_run_gives_its_tables(run: Path) -> None:
     opened = open_run(run)
     rows = opened.trajectories()
-    assert list(rows.columns) == ["case", *schemas.TRAJECTORIES.names]
+    assert list(rows.columns) == ["case", *DEEP_LINEAR.trajectories.names]
     assert list(rows["id"]) == list(range(2500))
     assert set(rows["case"]) == {key()}
     assert rows["modes"].dtype == "UInt64"
     assert list(opened.blocks()["count"]) == [1024, 1024, 452]
-    assert list(opened.visits().columns) == ["case", *schemas.VISITS.names, "distance", "passes"]
+    assert list(opened.visits().columns) == ["case", *DEEP_LINEAR.visits.names, "distance", "passes"]
     assert list(opened.cases()["case"]) == [key()]
     assert list(opened.trajectories("store", ["t", "id"]).columns) == ["case", "t", "id"]
     minima = opened.trajectories(verdict="minimum", columns=["verdict"])

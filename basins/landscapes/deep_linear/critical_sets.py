@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from enum import IntEnum
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,6 +26,7 @@ from basins.landscapes.deep_linear.certificates.loss_level import level, loss_ro
 from basins.landscapes.deep_linear.certificates.start_certificates import at_start
 from basins.landscapes.deep_linear.critical.digits import stays
 from basins.landscapes.deep_linear.critical.settling import Settling, normally_hyperbolic, settling
+from basins.landscapes.deep_linear.passage import distance
 from basins.landscapes.deep_linear.planted import invariant_levels, invariant_modes
 from basins.landscapes.deep_linear.problem import Problem
 from basins.landscapes.deep_linear.strata import Stratum
@@ -59,6 +61,10 @@ class DeepLinearSets:
 
     def __init__(self, problem: Problem) -> None:
         self.problem = problem
+
+    @property
+    def global_minimum(self) -> int:
+        return (1 << self.problem.d_y) - 1
 
     @property
     def typical_size(self) -> float:
@@ -178,6 +184,40 @@ class DeepLinearSets:
 
     def stays(self, start: Array, code: int, until: float, fastest: float) -> bool:
         return stays(self.problem, start, self.problem.strata().loss(code), until, fastest)
+
+    def visit_distance(self, codes: Codes, loss: Array, gradient_norm: Array) -> Array:
+        return distance(self.problem, codes, loss, gradient_norm)
+
+    # --- rows read back -----------------------------------------------------------------------------------------------
+
+    def contradictions(
+        self,
+        verdict: NDArray[np.int8],
+        certificate: NDArray[np.int8],
+        code: Codes,
+        known: NDArray[np.bool_],
+        rank: NDArray[Any],
+        loss: Array,
+        delta: float,
+    ) -> dict[str, NDArray[np.bool_]]:
+        """The levels are those of docs/verdicts.md."""
+        sigma, full = self.problem.sigma, np.uint64((1 << self.problem.d_y) - 1)
+        minimum, saddle = verdict == Verdict.minimum, verdict == Verdict.saddle
+        by_saddle = (certificate == Certificate.invariant) | (certificate == Certificate.outlasted)
+        level = 0.5 * self.problem.sigma_min**2
+        fitted = np.stack([(code >> np.uint64(i)) & np.uint64(1) for i in range(len(sigma))], axis=-1).astype(bool)
+        floor = 0.5 * np.where(fitted, 0.0, sigma**2).sum(axis=-1)
+        next_level = floor + 0.5 * np.where(fitted, sigma**2, np.inf).min(axis=-1)
+        by_level, invariant = certificate == Certificate.level, certificate == Certificate.invariant
+        return {
+            "a minimum that another certificate than a minimum's proves": minimum & (by_saddle | (certificate < 0)),
+            "a minimum whose modes are not all": minimum & ~(known & (code == full)),
+            "a minimum by level whose loss is not below the level": minimum & by_level & ~(loss < (1 - delta) * level),
+            "a saddle without a saddle's certificate": saddle & ~by_saddle,
+            "a saddle of no stratum, or of the last": saddle & ~(known & (code < full)),
+            "an invariant saddle whose loss is above its level": saddle & invariant & ~(loss < next_level),
+            "a rank that is not the number of its modes": known & (fitted.sum(axis=-1) != rank),
+        }
 
 
 class _Details:

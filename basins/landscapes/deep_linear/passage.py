@@ -28,12 +28,10 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from basins.landscapes.base import NEAR
 from basins.landscapes.deep_linear.problem import Problem
 
 Array = NDArray[np.float64]
-
-NEAR = 0.1
-"""A visit passes a saddle where its distance is at most this."""
 
 
 def distance(problem: Problem, modes: NDArray[np.uint64], loss: ArrayLike, gradient_norm: ArrayLike) -> Array:

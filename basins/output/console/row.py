@@ -9,7 +9,7 @@ from rich.text import Text
 from basins.estimate import law_text
 from basins.estimate.sentences import stratum_text, widths_text
 from basins.experiment import Case
-from basins.landscapes.deep_linear.passage import NEAR
+from basins.landscapes.base import NEAR
 from basins.landscapes.deep_linear.strata import mask_to_modes
 from basins.output.console.screen import columns, heading, indented, paragraph, shortened
 from basins.show import Again, Row, Shown, compared, why

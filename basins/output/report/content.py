@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import basins
 from basins.estimate import CaseEstimate, Estimate
 from basins.estimate.sentences import pairs_sentence, pooled_sentence, sentence
-from basins.landscapes.deep_linear.passage import NEAR
+from basins.landscapes.base import NEAR
 from basins.output.figures.certified import certified
 from basins.output.figures.health import cost, drift
 from basins.output.figures.occupancy import bounds, occupancy

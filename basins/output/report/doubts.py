@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from basins.estimate import CaseEstimate, Estimate
 from basins.estimate.sentences import number, sentence, settled_alike
-from basins.landscapes.deep_linear.passage import NEAR
+from basins.landscapes.base import NEAR
 from basins.summary import CaseSummary
 
 if TYPE_CHECKING:

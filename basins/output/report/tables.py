@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from basins.estimate import CaseEstimate, Estimate
 from basins.estimate.sentences import at_least, at_most, modes_text, number, widths_text
-from basins.landscapes.deep_linear.passage import NEAR
+from basins.landscapes.base import NEAR
 from basins.summary import CaseSummary
 from basins.summary.survival import Survival
 from basins.summary.tails import Fit, Tails, p_said, p_text
