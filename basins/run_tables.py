@@ -105,7 +105,7 @@ class Run:
         _refuse_unknown([the_case], kind, columns)
         for shard in range(self.contiguous_prefix(case)) if shards is None else shards:
             part = self.view.part(kind, the_case, shard, columns, where)
-            yield _frame(with_passages(the_case.problem, part) if kind == "visits" and columns is None else part)
+            yield _frame(with_passages(the_case.landscape, part) if kind == "visits" and columns is None else part)
 
     def estimate(self) -> Estimate:
         """The measure of the saddles' basins with exact intervals, of the contiguous prefix of every case."""
@@ -158,7 +158,7 @@ class Run:
         _refuse_unknown(cases, kind, asked)
         tables = []
         for one in cases:
-            schema = Tables.of(one.problem).schema(kind)
+            schema = Tables.of(one.landscape).schema(kind)
             wanted = None if asked is None else [column for column in asked if column in schema.names]
             shards = self.committed(one.key)
             if contiguous:
@@ -167,7 +167,7 @@ class Run:
             empty = schema.empty_table() if wanted is None else schema.empty_table().select(wanted)
             table = pa.concat_tables([empty, *parts])
             if kind == "visits":
-                table = with_passages(one.problem, table)
+                table = with_passages(one.landscape, table)
             keys = pa.DictionaryArray.from_arrays(
                 pa.array([self._keys.index(one.key)] * len(table), pa.int32()), pa.array(self._keys, pa.string())
             )
@@ -178,14 +178,14 @@ class Run:
 def _with_verdict(cases: Sequence[Case], verdict: str | None) -> Any:
     if verdict is None:
         return None
-    words = list(dict.fromkeys(word for case in cases for word in case.problem.critical.vocabulary.verdicts))
+    words = list(dict.fromkeys(word for case in cases for word in case.landscape.critical.vocabulary.verdicts))
     if verdict not in words:
         raise ArgumentError(f"no verdict {verdict!r}", where="verdict", remedy=nearest(verdict, words))
     return pc.field("verdict") == pa.scalar(verdict)
 
 
 def _refuse_unknown(cases: Sequence[Case], kind: Kind, columns: list[str] | None) -> None:
-    names = list(dict.fromkeys(name for case in cases for name in Tables.of(case.problem).schema(kind).names))
+    names = list(dict.fromkeys(name for case in cases for name in Tables.of(case.landscape).schema(kind).names))
     for column in columns or ():
         if column not in names:
             raise ArgumentError(f"no column {column!r}", where=kind, remedy=nearest(column, names))

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from basins.estimate.counts import Counts, Measured, saddle_measure, strata_measures
 from basins.estimate.labels import Frames, Outcomes, label_error
 from basins.estimate.sentences import sentence
-from basins.landscapes.deep_linear.certificates import can_test
+from basins.landscapes.deep_linear.problem import Problem
 from basins.landscapes.deep_linear.strata import mask_to_modes
 from basins.laws import Law, NearPlanted, Planted
 from basins.statistics.binomial import LEVEL
@@ -43,6 +43,8 @@ class CaseEstimate(Measured):
     doubtful: tuple[int, ...] = ()
     settled: Mapping[tuple[int, ...], int] = field(default_factory=dict)
     beside: tuple[int, ...] | None = None
+    size_text: str = ""
+    conjecture: bool = True
 
     @property
     def H(self) -> int:
@@ -75,15 +77,17 @@ def case_estimate(
     """The measures of one case from its counts; outcomes: of its labels that were checked, drawn at random from all of
     its own, or frames (labels.py). Raises ArgumentError for more checks than labels.
     """
-    problem = case.problem
-    shape = can_test(problem.widths)
+    landscape = case.landscape
+    tests, shape = landscape.question()
     return CaseEstimate(
         case=case.key,
         name=case.name,
         law=law_text(case.law),
         null=case.law.null,
         planted=planted_modes(case.law),
-        widths=problem.widths,
+        widths=landscape.widths if isinstance(landscape, Problem) else (),
+        size_text=landscape.size_text,
+        conjecture=isinstance(landscape, Problem),
         planned=case.trajectories,
         trajectories=counts.trajectories,
         minimum=counts.minimum,
@@ -91,11 +95,11 @@ def case_estimate(
         censored=counts.censored,
         level=LEVEL,
         saddle_measure=saddle_measure(counts),
-        strata=strata_measures(problem.strata(), counts, case.settings.delta),
+        strata=strata_measures(landscape.critical, counts, case.settings.delta),
         label_error=label_error(counts, outcomes or {}),
         reasons=dict(reasons or {}),
-        can_test=shape.can_test,
-        shape=shape.sentence,
+        can_test=tests,
+        shape=shape,
         doubtful=tuple(doubtful),
         settled={mask_to_modes(mask): count for mask, count in sorted(counts.settled.items())},
         beside=case.law.modes if isinstance(case.law, NearPlanted) else None,

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from basins.landscapes.deep_linear.strata import Strata
+from basins.landscapes.base import CriticalSet, CriticalSets
 from basins.statistics.binomial import ALPHA, LEVEL, one_sided_lower, one_sided_upper, two_sided
 
 if TYPE_CHECKING:
@@ -26,16 +26,18 @@ LISTED = 32
 class Counts:
     """Trajectories by where they go.
 
-    minimum: those at a global minimum; saddles: bitmask of S -> those on that saddle stratum; censored_losses: the
-    loss at the stop of each censored one, units of L, nan where it was not finite or its rounding is too large to
-    exclude a stratum by it; settled: bitmask of S -> those of the censored ones that rest beside that saddle stratum,
-    where their loss says which: they enter no bound as such.
+    minimum: those at a global minimum; saddles: code of a critical set (of a deep linear network the bitmask of S) ->
+    those on that saddle; minima: code -> those at that minimum, where there are several, else empty; censored_losses:
+    the loss at the stop of each censored one, units of L, nan where it was not finite or its rounding is too large to
+    exclude a set by it; settled: code -> those of the censored ones that rest beside that saddle, where their loss says
+    which: they enter no bound as such.
     """
 
     minimum: int = 0
     saddles: Mapping[int, int] = field(default_factory=dict)
     censored_losses: Array = field(default_factory=lambda: np.empty(0))
     settled: Mapping[int, int] = field(default_factory=dict)
+    minima: Mapping[int, int] = field(default_factory=dict)
 
     @property
     def saddle(self) -> int:
@@ -55,6 +57,7 @@ class Counts:
             dict(Counter(self.saddles) + Counter(other.saddles)),
             np.concatenate([self.censored_losses, other.censored_losses]),
             dict(Counter(self.settled) + Counter(other.settled)),
+            dict(Counter(self.minima) + Counter(other.minima)),
         )
 
     def may_reach(self, critical_value: float, delta: float) -> int:
@@ -77,20 +80,42 @@ class Measure:
 
 @dataclass(frozen=True)
 class StratumMeasure:
-    """A stratum I(j), how many trajectories end on it, and the interval of its basin's measure."""
+    """A critical set, how many trajectories end on it, and the interval of its basin's measure."""
 
-    index: int | None
-    modes: tuple[int, ...]
-    rank: int
-    loss: float
+    of: CriticalSet
     count: int
     lower: float
     upper: float
+    column: str = "modes"
+
+    @property
+    def index(self) -> int | None:
+        return self.of.index
+
+    @property
+    def modes(self) -> tuple[int, ...]:
+        """S of a deep linear network: the bits of the code."""
+        return tuple(i for i in range(self.of.code.bit_length()) if self.of.code >> i & 1)
+
+    @property
+    def rank(self) -> int:
+        return self.of.rank
+
+    @property
+    def loss(self) -> float:
+        return self.of.value
+
+    @property
+    def is_minimum(self) -> bool:
+        return self.of.kind == "global minimum"
 
     def to_dict(self) -> dict[str, Any]:
+        """The keys of a deep linear network's sets have `modes`, others the code and its name."""
+        deep_linear = self.column == "modes"
+        name = {"modes": list(self.modes)} if deep_linear else {self.column: self.of.code, "name": self.of.name}
         return {
             "index": self.index,
-            "modes": list(self.modes),
+            **name,
             "rank": self.rank,
             "loss": self.loss,
             "count": self.count,
@@ -143,22 +168,22 @@ def saddle_measure(counts: Counts, level: float = LEVEL) -> Measure:
     )
 
 
-def strata_measures(strata: Strata, counts: Counts, delta: float) -> tuple[StratumMeasure, ...]:
-    """Every stratum, or those met where there are more than 32, with intervals that hold together at 95 %."""
-    N, alpha = counts.trajectories, ALPHA / len(strata)
-    full = len(strata) - 1
-    by_mask = {**counts.saddles, full: counts.minimum}
-    if len(strata) <= LISTED:
-        listed: Iterable[Any] = strata
-    else:
-        met = [strata.of(mask) for mask, count in by_mask.items() if count]
-        listed = sorted(met, key=lambda stratum: (-stratum.loss, stratum.mask))
+def strata_measures(critical: CriticalSets, counts: Counts, delta: float) -> tuple[StratumMeasure, ...]:
+    """Every critical set, or those met where there are more than 32, with intervals that hold together at 95 %."""
+    N, sets = counts.trajectories, critical.count()
+    alpha = ALPHA / sets
+    only = critical.global_minimum
+    by_code = {**counts.saddles, **(counts.minima if only is None else {only: counts.minimum})}
+    listed = critical.listed() if sets <= LISTED else None
+    if listed is None:
+        met = [critical.describe(code) for code, count in by_code.items() if count]
+        listed = sorted(met, key=lambda one: (-one.value, one.code))
     measures = []
-    for stratum in listed:
-        count = by_mask.get(stratum.mask, 0)
+    for one in listed:
+        count = by_code.get(one.code, 0)
         lower, upper = 0.0, 1.0
         if N:
             lower = two_sided(count, N, alpha)[0]
-            upper = two_sided(count + counts.may_reach(stratum.loss, delta), N, alpha)[1]
-        measures.append(StratumMeasure(stratum.index, stratum.modes, stratum.rank, stratum.loss, count, lower, upper))
+            upper = two_sided(count + counts.may_reach(one.value, delta), N, alpha)[1]
+        measures.append(StratumMeasure(one, count, lower, upper, critical.vocabulary.set_column))
     return tuple(measures)

@@ -15,13 +15,13 @@ from basins.estimate.counts import Counts
 from basins.estimate.frames import Tally, frames_of_run
 from basins.estimate.pairs import drawn_data
 from basins.estimate.pool import PooledEstimate, pool
+from basins.landscapes.base import CriticalSets
 from basins.landscapes.deep_linear.strata import modes_to_mask
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from basins.experiment import Case
-    from basins.landscapes.deep_linear.problem import Problem
     from basins.run_tables import Run
 
 DOUBTFUL = 3
@@ -93,7 +93,9 @@ def _count(run: Run, case: Case) -> _Counted:
     """Count shard by shard, so that a case of any size fits in memory."""
     shards = range(run.contiguous_prefix(case.key))  # what others commit meanwhile is not looked at
     N = censored = 0
-    saddles: Counter[int] = Counter()
+    saddles, at_minima = Counter[int](), Counter[int]()
+    critical = case.landscape.critical
+    column, several = critical.vocabulary.set_column, critical.global_minimum is None
     minima, at_saddles = np.zeros((2, len(shards)), dtype=np.int64)
     for shard, blocks in enumerate(run.stream("blocks", case.key, BLOCKS, shards=shards)):
         ends = N + blocks["count"].cumsum()
@@ -107,8 +109,10 @@ def _count(run: Run, case: Case) -> _Counted:
         for row in blocks["strata"]:
             for stratum in row:
                 if stratum["verdict"] == "saddle":
-                    saddles[int(stratum["modes"])] += int(stratum["count"])
+                    saddles[int(stratum[column])] += int(stratum["count"])
                     at_saddles[shard] += stratum["count"]
+                elif stratum["verdict"] == "minimum" and several:
+                    at_minima[int(stratum[column])] += int(stratum["count"])
 
     losses, reasons, settled = np.empty(0), Counter[str](), Counter[int]()
     if censored:
@@ -120,9 +124,9 @@ def _count(run: Run, case: Case) -> _Counted:
             reasons.update(map(str, rows["reason"]))
             rest = (rows["reason"] == REASONS[Reason.settled]).to_numpy()
             if rest.any():
-                settled += _beside(case.problem, loss[rest])
+                settled += _beside(critical, loss[rest])
         losses = np.concatenate(found)
-    counts = Counts(int(minima.sum()), dict(saddles), losses, dict(settled))
+    counts = Counts(int(minima.sum()), dict(saddles), losses, dict(settled), dict(at_minima))
     if counts.trajectories != N:
         raise RunError(
             f"verdicts of {counts.trajectories:,} trajectories are counted, of {N:,} that are there",
@@ -133,18 +137,16 @@ def _count(run: Run, case: Case) -> _Counted:
     return _Counted(case, counts, dict(sorted(reasons.items())), doubtful, Tally(minima, at_saddles))
 
 
-def _beside(problem: Problem, losses: NDArray[np.float64]) -> Counter[int]:
-    """Settled rows by the saddle stratum (bitmask) whose critical value is their loss, where one alone is that near."""
+def _beside(critical: CriticalSets, losses: NDArray[np.float64]) -> Counter[int]:
+    """Settled rows by the code of the saddle whose value is their loss, where one alone is that near."""
     found: Counter[int] = Counter()
-    if not problem.strata().listable:
-        return found
-    values = problem.strata().critical_values[:-1]
-    order = np.argsort(values, kind="stable")
-    rising = values[order]
+    saddles = [one for one in critical.listed() or () if one.kind != "global minimum"]
+    saddles.sort(key=lambda one: (one.value, one.code))
+    rising = [one.value for one in saddles]
     for loss in losses.tolist():
         low, high = np.searchsorted(rising, [loss * (1 - ALIKE), loss * (1 + ALIKE)])
         if high - low == 1:
-            found[int(order[low])] += 1
+            found[saddles[int(low)].code] += 1
     return found
 
 

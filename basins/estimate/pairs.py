@@ -117,7 +117,7 @@ def drawn_data(text: str) -> dict[str, Draw]:
     """By name of the case, the random data of a run's experiment.toml (`text`); cases of other data are left out."""
     drawn = {}
     for case in tomllib.loads(text)["case"]:
-        data = case["data"]
+        data = case["data"] if "landscape" not in case else {}
         if data.get("source") == "gaussian":
             law = {key: value for key, value in data.items() if key not in ("source", "seed") and value is not False}
             said = ", ".join(key if value is True else f"{key} = {json.dumps(value)}" for key, value in law.items())

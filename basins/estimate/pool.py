@@ -6,13 +6,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from basins.estimate.counts import Counts, Measured, StratumMeasure, saddle_measure, strata_measures
 from basins.estimate.labels import Frames, Outcomes, frames_of, label_error, together, unchecked
 from basins.estimate.pairs import Draw, PairsEstimate, pairs_estimates
 from basins.estimate.sentences import pooled_sentence
-from basins.landscapes.deep_linear.certificates import can_test
+from basins.landscapes.base import CriticalSets
 from basins.laws import stream_key
 from basins.statistics.binomial import LEVEL
 
@@ -65,7 +63,7 @@ def pool(
         if case.law.null:
             continue
         # A case of another engine has the same starts: it must not count twice.
-        points = stream_key(case.problem, case.law)
+        points = stream_key(case.landscape, case.law)
         if points not in kept:
             kept[points] = case, counts
         elif counts.trajectories > kept[points][1].trajectories:
@@ -76,12 +74,12 @@ def pool(
     cases = [case for case, _ in kept.values()]
     counts = sum((counts for _, counts in kept.values()), Counts())
     strata: tuple[StratumMeasure, ...] = ()
-    if cases and all(np.array_equal(case.problem.sigma, cases[0].problem.sigma) for case in cases):
-        strata = strata_measures(cases[0].problem.strata(), counts, max(case.settings.delta for case in cases))
+    if cases and all(_same_sets(case.landscape.critical, cases[0].landscape.critical) for case in cases):
+        strata = strata_measures(cases[0].landscape.critical, counts, max(case.settings.delta for case in cases))
     frames = {case.key: frames_of(case.key, one, (outcomes or {}).get(case.key)) for case, one in kept.values()}
     some = any(frame.outcomes for of_case in frames.values() for frame in of_case.values())
     out_of_reach = {case.key: case.name for case in cases if some and unchecked(frames[case.key])}
-    testing = [one for one in kept.values() if can_test(one[0].problem.widths).can_test]
+    testing = [one for one in kept.values() if one[0].landscape.question()[0]]
     return PooledEstimate(
         cases=tuple(case.key for case in cases),
         twins=tuple(twins),
@@ -97,3 +95,8 @@ def pool(
         unchecked=out_of_reach,
         pairs=pairs_estimates(testing, drawn or {}),
     )
+
+
+def _same_sets(one: CriticalSets, other: CriticalSets) -> bool:
+    """Whether two landscapes have the same critical sets with the same values, so that counts of them can be added."""
+    return one.fingerprint == other.fingerprint

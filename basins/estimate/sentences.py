@@ -14,7 +14,7 @@ from basins.classification.verdict import REASONS, Reason
 
 if TYPE_CHECKING:
     from basins.estimate import CaseEstimate, PairsEstimate, PooledEstimate
-    from basins.estimate.counts import Measured
+    from basins.estimate.counts import Measured, StratumMeasure
     from basins.estimate.labels import Checked, LabelError
 
 LABELS = "label error: not measured"
@@ -49,6 +49,8 @@ def sentence(case: CaseEstimate) -> str:
             f"{_of(case.saddle, case)} end on a saddle. A null law (its starts fill no volume): that says nothing of "
             "the conjecture, and enters no bound."
         )
+    if not case.conjecture:
+        return _of_another_landscape(case)
     if not case.can_test:
         return _cannot_test(case)
     if case.saddle:
@@ -67,6 +69,16 @@ def sentence(case: CaseEstimate) -> str:
             f"the bound: {bound}{' ' * bool(agree)}{agree}"
         )
     return f"No saddle among {case.trajectories:,} trajectories, none censored: as the conjecture has it, {bound}"
+
+
+def _of_another_landscape(case: CaseEstimate) -> str:
+    """What is counted, without a word on a conjecture that is made for deep linear networks."""
+    censored = f"; {_censored(case)}, and counts as a saddle in the bound" if case.censored else ", none censored"
+    where = f" ({_strata_met(case)})" if case.saddle else ""
+    return (
+        f"{case.minimum:,} of {case.trajectories:,} trajectories end at a global minimum, {case.saddle:,} on a "
+        f"saddle{where}{censored}. {_between(case)}; {labels(case)}."
+    )
 
 
 def pooled_sentence(pooled: PooledEstimate) -> str:
@@ -227,14 +239,21 @@ def settled_alike(case: CaseEstimate) -> str:
 
 
 def _strata_met(case: CaseEstimate) -> str:
-    met = [s for s in case.strata if s.count and s.rank < case.widths[-1]]
+    met = [s for s in case.strata if s.count and not s.is_minimum]
     most = sorted(met, key=lambda s: -s.count)[:4]
-    said = [f"{stratum_text(s.index, s.modes)}: {s.count:,}" for s in most]
+    said = [f"{set_text(s)}: {s.count:,}" for s in most]
     return "; ".join(said) + ("; ..." if len(met) > 4 else "")
 
 
 def _of(count: int, case: CaseEstimate) -> str:
     return f"{count:,} of {case.trajectories:,} trajectories"
+
+
+def set_text(measured: StratumMeasure) -> str:
+    """A critical set by its name: I(3), S = {0,2} of a deep linear network, else what its landscape calls it."""
+    if measured.column == "modes":
+        return stratum_text(measured.index, measured.modes)
+    return measured.of.name
 
 
 def stratum_text(index: int | None, modes: Sequence[int]) -> str:
@@ -246,6 +265,11 @@ def stratum_text(index: int | None, modes: Sequence[int]) -> str:
 def modes_text(modes: Sequence[int]) -> str:
     """S as a set of positions in sigma: {0,2}; {} for the empty one."""
     return "{" + ",".join(map(str, modes)) + "}"
+
+
+def size_of(case: CaseEstimate) -> str:
+    """How large the case's landscape is: widths from d_x to d_y, or what it says of itself."""
+    return widths_text(case.widths) if case.conjecture else case.size_text
 
 
 def widths_text(widths: Iterable[int]) -> str:

@@ -151,19 +151,19 @@ def compute_shard(view: View, layer: Layer, case: Case, shard: int) -> ShardTabl
     """A layer's tables of one shard; view: the run under the layers below it."""
     old = view.part("trajectories", case, shard, where=spent(case))
     new = compute_rows(layer, case, old["id"].to_numpy())
-    return new._replace(blocks=replaced(Tables.of(case.problem), view.part("blocks", case, shard), old, new.blocks))
+    return new._replace(blocks=replaced(Tables.of(case.landscape), view.part("blocks", case, shard), old, new.blocks))
 
 
 def compute_rows(layer: Layer, case: Case, ids: Ids) -> ShardTables:
     """The tables of ascending ids with the layer's budget; of blocks the part that these rows are."""
     manifest, settings = layer.manifest, replace(case.settings, budget=layer.budget)
-    together = max(1, min(BATCH * BLOCK, MEMORY // (8 * case.problem.n)))
+    together = max(1, min(BATCH * BLOCK, MEMORY // (8 * case.landscape.n)))
     parts = []
     for first in range(0, len(ids), together):
         some = ids[first : first + together]
         watch = watched(some, manifest.visits_every)
-        limits = integrate_batch(case.problem, _starts(case, manifest.seed, some), settings, watch, case.law.null)
-        parts.append(rows.tables_of_ids(Tables.of(case.problem), some, limits))
+        limits = integrate_batch(case.landscape, _starts(case, manifest.seed, some), settings, watch, case.law.null)
+        parts.append(rows.tables_of_ids(Tables.of(case.landscape), some, limits))
     return rows.concatenated(parts)
 
 
@@ -171,7 +171,7 @@ def _starts(case: Case, seed: int, ids: Ids) -> Array:
     """Starts of ascending ids, (N, n), whole blocks being drawn."""
     blocks = ids // BLOCK
     drawn = [
-        laws.starts(case.problem, case.law, seed, int(block))[ids[blocks == block] % BLOCK]
+        laws.starts(case.landscape, case.law, seed, int(block))[ids[blocks == block] % BLOCK]
         for block in np.unique(blocks)
     ]
     return np.concatenate(drawn)

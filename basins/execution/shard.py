@@ -114,14 +114,14 @@ def compute_shard(case: Case, seed: int, blocks: range, visits_every: int, keep:
     "all", or "exceptions", those that are not `minimum` and those that are watched; of a planted case, whose minima are
     the exceptions, all. The case's last block may be partial.
     """
-    together = max(1, min(BATCH, MEMORY // (8 * BLOCK * case.problem.n)))
-    tables, parts = Tables.of(case.problem), []
+    together = max(1, min(BATCH, MEMORY // (8 * BLOCK * case.landscape.n)))
+    tables, parts = Tables.of(case.landscape), []
     for first in blocks[::together]:
         batch = range(first, min(first + together, blocks.stop))
         ids = np.arange(first * BLOCK, min(batch.stop * BLOCK, case.trajectories))
-        drawn = [laws.starts(case.problem, case.law, seed, block) for block in batch]
+        drawn = [laws.starts(case.landscape, case.law, seed, block) for block in batch]
         watch = watched(ids, visits_every)
-        limits = integrate_batch(case.problem, np.concatenate(drawn)[: len(ids)], case.settings, watch, case.law.null)
+        limits = integrate_batch(case.landscape, np.concatenate(drawn)[: len(ids)], case.settings, watch, case.law.null)
         kept = None
         if keep == "exceptions" and not isinstance(case.law, laws.Planted):
             kept = watch | (limits.verdict != Verdict.minimum)

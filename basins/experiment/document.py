@@ -23,6 +23,7 @@ Rows = Literal["all", "exceptions"]
 KINDS: dict[str, tuple[str, ...]] = {
     "data": ("source", "path"),
     "network": (),
+    "landscape": ("kind",),
     "law": ("name",),
     "engine": ("name",),
 }
@@ -143,6 +144,7 @@ class _Parts(Table):
     trajectories: Count | None = None
     data: SubTable | None = None
     network: SubTable | None = None
+    landscape: SubTable | None = None
     law: SubTable | None = None
     engine: SubTable | None = None
 

@@ -49,7 +49,9 @@ from basins.experiment.document import (
 )
 from basins.integrators import engine_of, method_of
 from basins.integrators.base import Settings
+from basins.landscapes.base import Landscape
 from basins.landscapes.deep_linear.problem import Problem
+from basins.landscapes.named import landscape_class
 from basins.later import defaults_of_later_fields, without_defaults
 from basins.laws import BLOCK, Law, law_of
 
@@ -86,18 +88,28 @@ class Plan:
 
 @dataclass(frozen=True, eq=False)
 class Case:
-    """A problem, a law and engine settings, and how many trajectories; source: what the problem is of, in words.
+    """A landscape, a law and engine settings, and how many trajectories; source: what the landscape is of, in words.
 
-    reading: how its data were read, a line each, where they were read here and now; not kept with a run.
+    kind: the import path of the landscape's class, "" for a deep linear network; reading: how its data were read, a
+    line each, where they were read here and now; not kept with a run.
     """
 
     name: str
-    problem: Problem
+    landscape: Landscape
     law: Law
     settings: Settings
     trajectories: int
     source: str = ""
     reading: tuple[str, ...] = ()
+    kind: str = ""
+
+    @property
+    def problem(self) -> Problem:
+        """The landscape where it is a deep linear network. Raises ArgumentError for another one."""
+        if not isinstance(self.landscape, Problem):
+            what = f"the landscape of case {self.name!r} is {self.landscape.kind}"
+            raise ArgumentError(what, where="case", remedy="this is known of deep linear networks alone")
+        return self.landscape
 
     @cached_property
     def key(self) -> str:
@@ -107,8 +119,8 @@ class Case:
         The letter is for readers of `case=KEY` folders, which take digits alone for a number.
         """
         content = {
-            "problem": self.problem.digest,
-            "law": self.law.canonical(self.problem),
+            "problem": self.landscape.digest,
+            "law": self.law.canonical(self.landscape),
             "settings": _settings_to_dict(self.settings),
         }
         canonical = json.dumps(content, sort_keys=True, separators=(",", ":"), allow_nan=False)
@@ -121,9 +133,10 @@ class Case:
             "name": self.name,
             "trajectories": self.trajectories,
             "source": self.source,
-            "problem": self.problem.to_dict(),
+            "problem": self.landscape.to_dict(),
             "law": {"name": self.law.name, **self.law.parameters()},
             "settings": _settings_to_dict(self.settings),
+            **({"landscape": self.kind} if self.kind else {}),
         }
 
     @classmethod
@@ -131,13 +144,15 @@ class Case:
         """The case that `to_dict` wrote; nothing is read or decomposed again."""
         settings = dict(numbers["settings"])
         settings["t_end"] = float(settings["t_end"])
+        kind = numbers.get("landscape", "")
         return cls(
             name=numbers["name"],
-            problem=Problem.from_dict(numbers["problem"]),
+            landscape=(landscape_class(kind) if kind else Problem).from_dict(numbers["problem"]),
             law=law_of(**numbers["law"]),
             settings=Settings(**settings),
             trajectories=numbers["trajectories"],
             source=numbers["source"],
+            kind=kind,
         )
 
 
@@ -268,28 +283,34 @@ class _Workshop:
     def case(self, one: Expanded) -> tuple[Case, dict[str, Any]]:
         """The case, and its canonical table."""
         where, tables = one.where, one.tables
-        for name in ("data", "network", "law"):
+        named = bool(tables["landscape"])
+        for name in ("law",) if named else ("data", "network", "law"):
             if not tables[name]:
                 raise ExperimentError(f"no table [{name}]", where=where, remedy=f"add [{name}]")
-        network = validated(Network, tables["network"], where, "network")
         settings = _settings(validated(Engine, tables["engine"], where, "engine"), where)
         law = _law(tables["law"], where)
-        given = _data_table(tables["data"], where)
-        problem, source, reading = self.problem(given, network, where)
+        kind, reading = "", tuple[str, ...]()
+        if named:
+            landscape, made_of = _named_landscape(tables, where)
+            kind, source = tables["landscape"]["kind"], landscape.size_text
+        else:
+            network = validated(Network, tables["network"], where, "network")
+            given = _data_table(tables["data"], where)
+            landscape, source, reading = self.problem(given, network, where)
+            made_of = {"data": given.spelt_out(), "network": network.spelt_out()}
         try:
-            law.check(problem)
+            law.check(landscape)
         except ArgumentError as error:
             raise _placed(error, where, "law") from None
         engine = spelt_out(settings)
         table = {
             "name": one.name,
             "trajectories": one.trajectories,
-            "data": given.spelt_out(),
-            "network": network.spelt_out(),
+            **made_of,
             "law": {"name": law.name, **law.parameters()},
             "engine": {"name": engine.pop("engine"), **engine},
         }
-        return Case(one.name, problem, law, settings, one.trajectories, source, reading), table
+        return Case(one.name, landscape, law, settings, one.trajectories, source, reading, kind), table
 
     def problem(
         self, given: Matrix | SpectrumData, network: Network, where: str
@@ -322,6 +343,20 @@ class _Workshop:
         problem = Problem.from_data(X, Y, hidden=hidden, flow=flow, **options)
         said = [source, *(name for name, on in options.items() if on), *problem.notes]
         return problem, "; ".join(said), reading
+
+
+def _named_landscape(tables: dict[str, dict[str, Any]], where: str) -> tuple[Landscape, dict[str, Any]]:
+    """The landscape of [landscape], whose class its `kind` names, and its table."""
+    for name in ("data", "network"):
+        if tables[name]:
+            what = f"both [landscape] and [{name}]"
+            raise ExperimentError(what, where=where, remedy=f"take [{name}] out: a landscape says all there is")
+    values = dict(tables["landscape"])
+    try:
+        landscape = landscape_class(values.pop("kind", "")).from_table(values)
+    except ArgumentError as error:
+        raise _placed(error, where, "landscape") from None
+    return landscape, {"landscape": dict(tables["landscape"])}
 
 
 def _data_table(values: dict[str, Any], where: str) -> Matrix | SpectrumData:

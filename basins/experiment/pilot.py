@@ -53,9 +53,9 @@ def blocks_per_shard(seconds: float, blocks: int) -> int:
 
 def seconds_a_block(experiment: Experiment, case: Case) -> float:
     """About how long a block of the case takes here, drawn and integrated, without what happens once."""
-    laws.starts(case.problem, case.law, experiment.seed, 0)
+    laws.starts(case.landscape, case.law, experiment.seed, 0)
     begun = time.perf_counter()
-    starts = laws.starts(case.problem, case.law, experiment.seed, 0)
+    starts = laws.starts(case.landscape, case.law, experiment.seed, 0)
     drawing = time.perf_counter() - begun
     done, seconds = 0, 0.0
     for limits, took in timed_batches(experiment, case, starts, SAMPLE, LONG / len(experiment.cases)):
@@ -72,14 +72,14 @@ def timed_batches(
     """
     watch = watched(np.arange(len(starts)), experiment.visits_every)
     # What happens once (imports, compilation) is no trajectory's cost.
-    integrate_batch(case.problem, starts[:1], replace(case.settings, budget=1), watch[:1], case.law.null)
+    integrate_batch(case.landscape, starts[:1], replace(case.settings, budget=1), watch[:1], case.law.null)
     done, seconds = 0, 0.0
     for size in sizes:
         if done >= len(starts) or (done and seconds >= long):
             return
         part = slice(done, min(done + size, len(starts)))
         begun = time.perf_counter()
-        limits = integrate_batch(case.problem, starts[part], case.settings, watch[part], case.law.null)
+        limits = integrate_batch(case.landscape, starts[part], case.settings, watch[part], case.law.null)
         took = time.perf_counter() - begun
         done, seconds = part.stop, seconds + took
         yield limits, took

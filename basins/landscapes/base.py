@@ -13,7 +13,7 @@ landscape to this page.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 from typing import Any, Protocol
@@ -110,6 +110,15 @@ class Landscape(Protocol):
 
     def reduce(self) -> Reduction | None:
         """Smaller coordinates where they are exact and pay; None without."""
+        ...
+
+    def question(self) -> tuple[bool, str]:
+        """Whether a run can tell something about its saddles that is not proved yet, and why, as a sentence; True and
+        "" where nothing is known beforehand."""
+        ...
+
+    def case_columns(self) -> dict[str, Any]:
+        """What a table of cases says of it: name -> a text, a number or a list of numbers."""
         ...
 
     def to_dict(self) -> dict[str, Any]:
@@ -256,6 +265,11 @@ class CriticalSets(Protocol):
 
     @property
     def evidence(self) -> tuple[str, ...]: ...
+
+    @property
+    def fingerprint(self) -> Hashable:
+        """Equal for landscapes with the same sets, of the same values: their counts can be added."""
+        ...
 
     @property
     def global_minimum(self) -> int | None:

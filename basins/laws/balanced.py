@@ -7,9 +7,9 @@ from typing import ClassVar
 
 import numpy as np
 
-from basins.landscapes.deep_linear.problem import Problem
+from basins.landscapes.base import Landscape
 from basins.laws.base import Law
-from basins.laws.parameters import positive
+from basins.laws.parameters import deep_linear, positive
 from basins.random.normals import Array, normals
 
 
@@ -29,19 +29,24 @@ class Balanced(Law):
     def __post_init__(self) -> None:
         object.__setattr__(self, "scale", positive("scale", self.scale))
 
-    def draws(self, problem: Problem) -> int:
-        return (sum(problem.widths) + 1) * min(problem.widths)
+    def check(self, problem: Landscape) -> None:
+        deep_linear(problem)
 
-    def sample(self, problem: Problem, q: Array) -> Array:
-        r = min(problem.widths)
+    def draws(self, problem: Landscape) -> int:
+        widths = deep_linear(problem).widths
+        return (sum(widths) + 1) * min(widths)
+
+    def sample(self, problem: Landscape, q: Array) -> Array:
+        network = deep_linear(problem)
+        r = min(network.widths)
         z = np.ascontiguousarray(normals(q).T)  # (draws, N): each operation below is one over the N
         S = self.scale * np.abs(z[:r])
         frames, at = [], r
-        for d in problem.widths:
+        for d in network.widths:
             frames.append(_orthonormal(z[at : at + d * r].reshape(d, r, -1)))
             at += d * r
         W = np.empty((len(q), problem.n))
-        layers = problem.unpack(W)  # views
+        layers = network.unpack(W)  # views
         for W_j, U_j, U_before in zip(layers, frames[1:], frames, strict=False):
             product = np.zeros((len(U_j), len(U_before), len(q)))
             for k in range(r):

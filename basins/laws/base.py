@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from dataclasses import fields
 from typing import Any, ClassVar
 
-from basins.landscapes.deep_linear.problem import Problem
+from basins.landscapes.base import Landscape
 from basins.later import defaults_of_later_fields, without_defaults
 from basins.random.normals import Array
 
@@ -27,7 +27,7 @@ class Law(ABC):
         given = without_defaults(given, defaults_of_later_fields(self))
         return {name: list(value) if isinstance(value, tuple) else value for name, value in given.items()}
 
-    def canonical(self, problem: Problem) -> dict[str, Any]:
+    def canonical(self, problem: Landscape) -> dict[str, Any]:
         """Name and parameters, one spelling a law: a scale given a layer and the same in each is that one
         scale."""
         parameters = self.parameters()
@@ -36,13 +36,13 @@ class Law(ABC):
             parameters["scale"] = scale[0]
         return {"name": self.name, **parameters}
 
-    def check(self, problem: Problem) -> None:  # noqa: B027 - most laws make sense on every problem
+    def check(self, problem: Landscape) -> None:  # noqa: B027 - most laws make sense on every problem
         """Raises ArgumentError where this law makes no sense on the problem."""
 
-    def draws(self, problem: Problem) -> int:
+    def draws(self, problem: Landscape) -> int:
         """Uniform numbers that one start takes."""
         return problem.n
 
     @abstractmethod
-    def sample(self, problem: Problem, q: Array) -> Array:
+    def sample(self, problem: Landscape, q: Array) -> Array:
         """Starts (N, n) of centred uniforms q (N, draws) in (-1/2, 1/2), row by row."""

@@ -8,7 +8,7 @@ import json
 import numpy as np
 
 from basins.errors import ArgumentError
-from basins.landscapes.deep_linear.problem import Problem
+from basins.landscapes.base import Landscape
 from basins.laws.base import Law
 from basins.random.normals import Array, centred_uniforms
 
@@ -16,14 +16,14 @@ BLOCK = 1024
 """Ids that share one Philox stream."""
 
 
-def stream_key(problem: Problem, law: Law) -> int:
+def stream_key(problem: Landscape, law: Law) -> int:
     """The case's word of the Philox key: the first 64 bits of SHA-256 over the problem's digest and the law,
     not the engine."""
     canonical = json.dumps(law.canonical(problem), sort_keys=True, separators=(",", ":"), allow_nan=False)
     return int.from_bytes(hashlib.sha256(f"{problem.digest} {canonical}".encode()).digest()[:8], "big")
 
 
-def starts(problem: Problem, law: Law, seed: int, block: int) -> Array:
+def starts(problem: Landscape, law: Law, seed: int, block: int) -> Array:
     """Starts (1024, n) of the ids block * 1024, ..., block * 1024 + 1023. A block cut short is a
     prefix of it."""
     for name, word in (("seed", seed), ("block", block)):
@@ -37,6 +37,6 @@ def starts(problem: Problem, law: Law, seed: int, block: int) -> Array:
     except MemoryError:
         raise ArgumentError(
             f"{BLOCK:,} starts of {problem.n:,} numbers do not fit in this machine's memory",
-            where=f"widths {problem.widths}",
+            where=problem.size_text,
             remedy="give smaller widths, or run where there is more memory",
         ) from None

@@ -9,10 +9,10 @@ from typing import Any, ClassVar
 import numpy as np
 
 from basins.errors import ArgumentError, nearest
+from basins.landscapes.base import Landscape
 from basins.landscapes.deep_linear.compression import factors
-from basins.landscapes.deep_linear.problem import Problem
 from basins.laws.base import Law
-from basins.laws.parameters import Scale, check_scales, positive, scale_of
+from basins.laws.parameters import Scale, check_scales, deep_linear, positive, scale_of
 from basins.random.normals import Array, normals
 
 DRAWS = ("full", "compressed")
@@ -35,22 +35,22 @@ class Gaussian(Law):
         if self.draw not in DRAWS:
             raise ArgumentError(f"draw = {self.draw!r}", where="draw", remedy=nearest(self.draw, DRAWS))
 
-    def canonical(self, problem: Problem) -> dict[str, Any]:
+    def canonical(self, problem: Landscape) -> dict[str, Any]:
         """As every law's; a full draw goes without saying."""
         return {key: value for key, value in super().canonical(problem).items() if (key, value) != ("draw", "full")}
 
-    def check(self, problem: Problem) -> None:
+    def check(self, problem: Landscape) -> None:
         check_scales(self.scale, problem)
         if self.draw == "compressed":
-            factors.compression_of(problem)
+            factors.compression_of(deep_linear(problem))
 
-    def draws(self, problem: Problem) -> int:
-        return factors.draws(problem) if self.draw == "compressed" else problem.n
+    def draws(self, problem: Landscape) -> int:
+        return factors.draws(deep_linear(problem)) if self.draw == "compressed" else problem.n
 
-    def sample(self, problem: Problem, q: Array) -> Array:
-        scales = self.scale if isinstance(self.scale, tuple) else (self.scale,) * len(problem.shapes)
+    def sample(self, problem: Landscape, q: Array) -> Array:
+        scales = self.scale if isinstance(self.scale, tuple) else (self.scale,) * len(problem.layers)
         if self.draw == "compressed":
-            return factors.sample(problem, scales, q)
+            return factors.sample(deep_linear(problem), scales, q)
         return _scaled(problem, normals(q), scales)
 
 
@@ -64,7 +64,7 @@ class Uniform(Law):
     def __post_init__(self) -> None:
         object.__setattr__(self, "box", positive("box", self.box))
 
-    def sample(self, problem: Problem, q: Array) -> Array:
+    def sample(self, problem: Landscape, q: Array) -> Array:
         return (2.0 * self.box) * q
 
 
@@ -77,8 +77,8 @@ class _Fan(Law):
     def variance(fan_in: int, fan_out: int) -> float:
         """Of one entry of a layer with so many inputs and outputs."""
 
-    def sample(self, problem: Problem, q: Array) -> Array:
-        variances = [self.variance(columns, rows) for rows, columns in problem.shapes]
+    def sample(self, problem: Landscape, q: Array) -> Array:
+        variances = [self.variance(columns, rows) for rows, columns in problem.layers]
         return _scaled(problem, normals(q), tuple(float(np.sqrt(v)) for v in variances))
 
 
@@ -115,8 +115,8 @@ class Xavier(_Fan):
         return 2.0 / (fan_in + fan_out)
 
 
-def _scaled(problem: Problem, z: Array, scales: tuple[float, ...]) -> Array:
+def _scaled(problem: Landscape, z: Array, scales: tuple[float, ...]) -> Array:
     """z (N, n) with layer j multiplied by scales[j - 1]."""
-    entries = [rows * columns for rows, columns in problem.shapes]
+    entries = [rows * columns for rows, columns in problem.layers]
     weights: Array = z * np.repeat(np.array(scales), entries)
     return weights

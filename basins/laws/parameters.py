@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from basins.errors import ArgumentError
+from basins.landscapes.base import Landscape
 from basins.landscapes.deep_linear.problem import Problem
 
 Scale = float | tuple[float, ...]
@@ -42,11 +43,22 @@ def modes_of(value: Any) -> tuple[int, ...]:
     return tuple(sorted(int(i) for i in value))
 
 
-def check_scales(scale: Scale, problem: Problem) -> None:
-    """Raises ArgumentError for scales that are not one a layer."""
-    if isinstance(scale, tuple) and len(scale) != len(problem.shapes):
+def deep_linear(problem: Landscape) -> Problem:
+    """The landscape of a law that is written for deep linear networks. Raises ArgumentError for another one."""
+    if not isinstance(problem, Problem):
         raise ArgumentError(
-            f"{len(scale)} scale(s) for {len(problem.shapes)} layers",
+            f"a law of deep linear networks, and the landscape is {problem.kind}",
+            where="name",
+            remedy="choose a law of independent weights, such as gaussian",
+        )
+    return problem
+
+
+def check_scales(scale: Scale, problem: Landscape) -> None:
+    """Raises ArgumentError for scales that are not one a layer."""
+    if isinstance(scale, tuple) and len(scale) != len(problem.layers):
+        raise ArgumentError(
+            f"{len(scale)} scale(s) for {len(problem.layers)} layers",
             where="scale",
-            remedy=f"give one scale, or {len(problem.shapes)}, that of W_1 first",
+            remedy=f"give one scale, or {len(problem.layers)}, that of W_1 first",
         )

@@ -8,11 +8,12 @@ from typing import ClassVar
 import numpy as np
 
 from basins.errors import ArgumentError
+from basins.landscapes.base import Landscape
 from basins.landscapes.deep_linear.planted import planted_zeros
 from basins.landscapes.deep_linear.problem import Problem
 from basins.laws.base import Law
 from basins.laws.independent import Gaussian
-from basins.laws.parameters import Scale, check_scales, modes_of, positive, scale_of
+from basins.laws.parameters import Scale, check_scales, deep_linear, modes_of, positive, scale_of
 from basins.random.normals import Array, normals
 
 
@@ -34,12 +35,12 @@ class Planted(Law):
         object.__setattr__(self, "modes", modes_of(self.modes))
         object.__setattr__(self, "scale", scale_of(self.scale))
 
-    def check(self, problem: Problem) -> None:
-        _check_plant(self.modes, self.scale, problem)
+    def check(self, problem: Landscape) -> None:
+        _check_plant(self.modes, self.scale, deep_linear(problem))
 
-    def sample(self, problem: Problem, q: Array) -> Array:
+    def sample(self, problem: Landscape, q: Array) -> Array:
         W = Gaussian(self.scale).sample(problem, q)
-        W[:, planted_zeros(problem, self.modes)] = 0.0
+        W[:, planted_zeros(deep_linear(problem), self.modes)] = 0.0
         return W
 
 
@@ -63,12 +64,12 @@ class NearPlanted(Law):
         object.__setattr__(self, "distance", positive("distance", self.distance))
         object.__setattr__(self, "scale", scale_of(self.scale))
 
-    def check(self, problem: Problem) -> None:
-        _check_plant(self.modes, self.scale, problem)
+    def check(self, problem: Landscape) -> None:
+        _check_plant(self.modes, self.scale, deep_linear(problem))
 
-    def sample(self, problem: Problem, q: Array) -> Array:
+    def sample(self, problem: Landscape, q: Array) -> Array:
         W = Gaussian(self.scale).sample(problem, q)
-        planted = planted_zeros(problem, self.modes)
+        planted = planted_zeros(deep_linear(problem), self.modes)
         W[:, planted] = (self.distance / np.sqrt(np.count_nonzero(planted))) * normals(q[:, planted])
         return W
 

@@ -100,16 +100,15 @@ def damaged_experiment(files: Files, error: Exception) -> RunError:
 
 
 def cases_table(manifest: Manifest) -> pa.Table:
-    """One row a case, in the experiment's order."""
-    rows = []
-    for case in manifest.cases:
+    """One row a case, in the experiment's order: what all cases have, and the columns that their landscapes add."""
+    rows, of_landscapes = [], [case.landscape.case_columns() for case in manifest.cases]
+    added = list(dict.fromkeys(name for columns in of_landscapes for name in columns))
+    for case, columns in zip(manifest.cases, of_landscapes, strict=True):
         row: dict[str, Any] = {
             "case": case.key,
             "name": case.name,
-            "flow": case.problem.flow,
-            "widths": list(case.problem.widths),
-            "sigma": case.problem.sigma.tolist(),
-            "problem": case.problem.digest,
+            **{name: columns.get(name) for name in added},
+            "problem": case.landscape.digest,
             "law": case.law.name,
             "law_parameters": json.dumps(case.law.parameters(), sort_keys=True),
             "null_law": case.law.null,
@@ -118,12 +117,17 @@ def cases_table(manifest: Manifest) -> pa.Table:
             "shards": manifest.plan(case).shards,
         }
         rows.append(row | spelt_out(case.settings))
-    schema = schemas.CASES
-    for name in sorted(set().union(*rows) - set(schema.names)):  # settings added later that some case has
-        for row, case in zip(rows, manifest.cases, strict=True):
-            row[name] = getattr(case.settings, name)
-        schema = schema.append(pa.field(name, pa.array([row[name] for row in rows]).type, nullable=False))
-    return pa.Table.from_pylist(rows, schema=schema)
+    later = sorted(set().union(*rows) - set(schemas.CASES.names) - set(added))  # settings that some case has
+    for row, case in zip(rows, manifest.cases, strict=True):
+        row.update({name: getattr(case.settings, name) for name in later})
+    fields = list(schemas.CASES)
+    fields[2:2] = [_field(name, rows) for name in added]
+    return pa.Table.from_pylist(rows, schema=pa.schema([*fields, *(_field(name, rows) for name in later)]))
+
+
+def _field(name: str, rows: list[dict[str, Any]]) -> pa.Field:
+    values = [row[name] for row in rows]
+    return pa.field(name, pa.array(values).type, nullable=None in values)
 
 
 # --- a shard's files ------------------------------------------------------------------

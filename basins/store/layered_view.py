@@ -50,7 +50,7 @@ class View:
         """A committed shard's table of one kind, a pyarrow Table. columns, where: as of `parquet.read`."""
         keys = KEYS[kind]
         layers = self.over(case, shard)
-        wanted = Tables.of(case.problem).schema(kind).names if columns is None else list(columns)
+        wanted = Tables.of(case.landscape).schema(kind).names if columns is None else list(columns)
         read = wanted if not layers else list(dict.fromkeys([*wanted, *keys]))
         table = self._read(self.files, kind, case, shard, read, where)
         for layer in layers:
@@ -84,6 +84,6 @@ class View:
                 remedy="run again: it is computed again",
             ) from None
         try:
-            return parquet.with_words(table.replace_schema_metadata(None), Tables.of(case.problem).words)
+            return parquet.with_words(table.replace_schema_metadata(None), Tables.of(case.landscape).words)
         except ValueError as error:
             raise parquet.damaged(files, path, error) from None

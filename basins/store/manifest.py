@@ -151,7 +151,7 @@ class Manifest:
             "schema": str(self.schema),
             "case": case.key,
             "seed": str(self.seed),
-            "law": json.dumps(case.law.canonical(case.problem), sort_keys=True, separators=(",", ":")),
+            "law": json.dumps(case.law.canonical(case.landscape), sort_keys=True, separators=(",", ":")),
             "first_id": str(ids.start),
             "trajectories": str(len(ids)),
             "visits_every": str(self.visits_every),

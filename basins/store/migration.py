@@ -115,6 +115,6 @@ def _shards(old: Files, was: Contents, new: Files, becomes: Contents) -> Iterato
         for shard in shards_there(old, "trajectories", case.key):
             if is_committed(old, case.key, shard) and not is_committed(new, case.key, shard):
                 read = {kind: parquet.read(old, layout.part(kind, case.key, shard)) for kind in COMMIT_ORDER}
-                tables = {kind: table.cast(Tables.of(case.problem).schema(kind)) for kind, table in read.items()}
+                tables = {kind: table.cast(Tables.of(case.landscape).schema(kind)) for kind, table in read.items()}
                 commit_shard(new, becomes, case, shard, ShardTables(**tables))
             yield shard

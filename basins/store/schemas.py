@@ -140,9 +140,6 @@ CASES = pa.schema(
     [
         _required("case", pa.string()),  # the key
         _required("name", pa.string()),
-        _required("flow", pa.string()),
-        _required("widths", pa.list_(pa.int64())),
-        _required("sigma", pa.list_(pa.float64())),
         _required("problem", pa.string()),  # the problem's digest
         _required("law", pa.string()),
         _required("law_parameters", pa.string()),  # JSON
@@ -162,7 +159,7 @@ CASES = pa.schema(
         _required("compress", pa.bool_()),
     ]
 )
-"""One row a case, in the experiment's order."""
+"""One row a case, in the experiment's order; after `name` stand the columns that the landscapes add."""
 
 
 def octave(t: np.ndarray) -> np.ndarray:

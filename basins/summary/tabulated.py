@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from basins.errors import ArgumentError
 from basins.estimate import CaseEstimate, Estimate, PooledEstimate
-from basins.estimate.sentences import modes_text, pooled_sentence, sentence, widths_text
+from basins.estimate.sentences import modes_text, pooled_sentence, sentence, size_of
 from basins.store.local import LocalFiles
 from basins.summary import CaseSummary
 from basins.summary.reading import Reading
@@ -34,7 +34,7 @@ def measures(estimate: Estimate) -> pd.DataFrame:
         {
             "case": case.case,
             "name": case.name,
-            "widths": widths_text(case.widths),
+            "widths": size_of(case),
             "law": case.law,
             "null": case.null,
             "can_test": case.can_test,

@@ -31,7 +31,7 @@ def wrong_rows(
 ) -> Iterator[tuple[Kind, str]]:
     """What is wrong with the rows of a shard's three tables, each read whole: file by file, the first few."""
     ids = manifest.ids(case, shard)
-    form = Tables.of(case.problem)
+    form = Tables.of(case.landscape)
     rows, unreadable = _rows(form, tables)
     if unreadable is not None:
         yield unreadable
@@ -104,10 +104,10 @@ def _wrong_verdicts(case: Case, rows: dict[str, Column]) -> Iterator[str]:
     """Rows whose verdict their own columns contradict: by words, and by what the landscape knows of its verdicts."""
     verdict, certificate, reason = rows["verdict"], rows["certificate"], rows["reason"]
     censored = verdict == Verdict.censored
-    column = Tables.of(case.problem).set_column
+    column = Tables.of(case.landscape).set_column
     sets = rows[column], rows[f"{column} known"], rows["rank"]
     with np.errstate(invalid="ignore"):
-        known = case.problem.critical.contradictions(verdict, certificate, *sets, rows["loss"], case.settings.delta)
+        known = case.landscape.critical.contradictions(verdict, certificate, *sets, rows["loss"], case.settings.delta)
         contradictions = {
             "a verdict that is no word": verdict < 0,
             **known,
@@ -127,7 +127,7 @@ def _wrong_blocks(case: Case, rows: dict[str, Column], table: pa.Table, ids: ran
     if blocks["first_id"] != starts or blocks["block"] != [start // BLOCK for start in starts]:
         yield "its blocks are not those of the plan"
         return
-    form = Tables.of(case.problem)
+    form = Tables.of(case.landscape)
     names = form.vocabulary.verdicts
     of_row = rows["id"] // BLOCK - ids.start // BLOCK
     octave = schemas.octave(rows["t"])
@@ -177,7 +177,7 @@ def _sets(
     Where there is one global minimum, it has all the minima, whether their rows are kept or not.
     """
     found: Counter[tuple[str, int | None]] = Counter()
-    only = case.problem.critical.global_minimum
+    only = case.landscape.critical.global_minimum
     if minima and only is not None:
         found["minimum", only] = minima
     counted = here & (rows["verdict"] != Verdict.minimum) if only is not None else here
@@ -214,7 +214,7 @@ def wrong_layer_rows(
     """The same of a shard of a layer: its rows are those below it whose budget was spent, its blocks what that makes of
     the blocks below it (but for worst_drift, of which the rows keep fewer digits).
     """
-    form = Tables.of(case.problem)
+    form = Tables.of(case.landscape)
     rows, unreadable = _rows(form, tables)
     if unreadable is not None:
         yield unreadable

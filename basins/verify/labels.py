@@ -251,7 +251,7 @@ def _rows(view: View, manifest: Manifest, shard: ShardCheck, verdict: str, withi
     if verdict == VERDICTS[Verdict.minimum]:  # most need not be kept: they are the ids that are nothing else
         others = [id for id, word in zip(table["id"], table["verdict"], strict=True) if word != verdict]
         ids = np.setdiff1d(np.array(manifest.ids(case, shard.shard)), others)
-        modes = dict.fromkeys(ids.tolist(), (1 << case.problem.d_y) - 1)
+        modes = dict.fromkeys(ids.tolist(), case.landscape.critical.global_minimum)
     else:
         there = zip(table["id"], table["verdict"], table["modes"], strict=True)
         modes = {id: mask for id, word, mask in there if word == verdict}
@@ -280,8 +280,8 @@ def tighter_settings(case: Case, budget: int = 0) -> Settings | None:
 
 def _check(manifest: Manifest, row: Row, settings: Settings) -> CheckedRow:
     case = manifest.case(row.case)
-    start = laws.starts(case.problem, case.law, manifest.seed, row.id // BLOCK)[row.id % BLOCK : row.id % BLOCK + 1]
-    limits = integrate_batch(case.problem, start, settings, np.zeros(1, dtype=bool), case.law.null)
+    start = laws.starts(case.landscape, case.law, manifest.seed, row.id // BLOCK)[row.id % BLOCK : row.id % BLOCK + 1]
+    limits = integrate_batch(case.landscape, start, settings, np.zeros(1, dtype=bool), case.law.null)
     verdict = VERDICTS[limits.verdict[0]]
     modes = int(limits.modes[0]) if limits.rank[0] >= 0 else None
     if verdict == "censored":

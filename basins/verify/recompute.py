@@ -70,7 +70,7 @@ def _compare(place: Place, manifest: Manifest, case: Case, shard: int, block: in
             parquet.read(place.files, layout.part(kind, case.key, shard), where=where[kind]).replace_schema_metadata(
                 None
             ),
-            Tables.of(case.problem).words,
+            Tables.of(case.landscape).words,
         )
         for kind in layout.COMMIT_ORDER
     }

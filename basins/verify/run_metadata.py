@@ -66,8 +66,11 @@ def _disagreements(manifest: Manifest, values: dict[str, Any]) -> Iterator[str]:
                 ("engine", engine),
             )
         ]
-        hidden = list(case.problem.widths[1:-1])
-        pairs.append((f"case {table['name']!r}: network.hidden", list(table["network"]["hidden"]), hidden))
+        if not case.kind:
+            hidden = list(case.problem.hidden)
+            pairs.append((f"case {table['name']!r}: network.hidden", list(table["network"]["hidden"]), hidden))
+        else:
+            pairs.append((f"case {table['name']!r}: landscape.kind", table["landscape"]["kind"], case.kind))
     for name, said, there in pairs:
         if said != there:
             yield f"{name} = {said} in {layout.EXPERIMENT}, {there} in {layout.MANIFEST}"

@@ -122,7 +122,7 @@ def check_shard(place: Place, case: Case, shard: int, digests: Digests | None, s
         for kind, what in place.wrong_rows(case, shard, tables):
             say(kind, what, Trouble.content)
     good = all(one.trouble is Trouble.digests for one in found)
-    names = case.problem.critical.vocabulary.verdicts
+    names = case.landscape.critical.vocabulary.verdicts
     counts = tuple(sum(tables["blocks"][verdict].to_pylist()) for verdict in names) if good else None
     blocks = tuple(tables["blocks"]["block"].to_pylist()) if good else ()
     return ShardCheck(case.key, shard, tuple(found), counts, blocks, place.layer, shas.get("trajectories", ""))
@@ -137,7 +137,7 @@ def _wrong_footer(keys: Mapping[str, str], wanted: Mapping[str, str]) -> str | N
 
 def _written_so(case: Case, kind: Kind, keys: Mapping[str, str], table: pa.Table, data: bytes) -> bool:
     """Whether the rows and the footer's keys, written again, are these bytes: sees a flipped bit without a digest."""
-    form = Tables.of(case.problem)
+    form = Tables.of(case.landscape)
     rows = table.combine_chunks().cast(form.schema(kind))  # without what a reader notes of each column
     in_order = {name: keys[name] for name in FOOTER_ORDER if name in keys}
     again: pa.Buffer = encoded(rows, in_order)

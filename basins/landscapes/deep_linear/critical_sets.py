@@ -63,6 +63,10 @@ class DeepLinearSets:
         self.problem = problem
 
     @property
+    def fingerprint(self) -> bytes:
+        return self.problem.sigma.tobytes()
+
+    @property
     def global_minimum(self) -> int:
         return (1 << self.problem.d_y) - 1
 

@@ -229,6 +229,17 @@ class Problem:
 
         return DeepLinearSets(self)
 
+    def question(self) -> tuple[bool, str]:
+        """Whether this shape can test the conjecture (certificates/shape.py)."""
+        from basins.landscapes.deep_linear.certificates.shape import can_test
+
+        shape = can_test(self.widths)
+        return shape.can_test, shape.sentence
+
+    def case_columns(self) -> dict[str, Any]:
+        """What a table of cases says of it."""
+        return {"flow": self.flow, "widths": list(self.widths), "sigma": self.sigma.tolist()}
+
     def reduce(self) -> Compression | None:
         """The compression (compression/), or None where none pays."""
         from basins.landscapes.deep_linear.compression import compression

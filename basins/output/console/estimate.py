@@ -9,15 +9,7 @@ from rich.table import Table
 
 from basins.classification.verdict import REASONS, Reason
 from basins.estimate import CaseEstimate, Estimate, Measure, PooledEstimate
-from basins.estimate.sentences import (
-    at_least,
-    at_most,
-    number,
-    pairs_sentence,
-    pooled_sentence,
-    sentence,
-    widths_text,
-)
+from basins.estimate.sentences import at_least, at_most, number, pairs_sentence, pooled_sentence, sentence, size_of
 from basins.output.console.screen import columns, counted, heading, indented, paragraph, shortened
 
 FEW = 20
@@ -75,7 +67,7 @@ def print_case(out: Console, case: CaseEstimate) -> None:
     """Heading, strata, the bound, and the sentence."""
     part = "" if case.trajectories == case.planned else f" of {case.planned:,}"
     null = ", null" if case.null else ""
-    heading(out, case.name, f"{widths_text(case.widths)}, {case.law}{null}, {case.trajectories:,}{part} trajectories")
+    heading(out, case.name, f"{size_of(case)}, {case.law}{null}, {case.trajectories:,}{part} trajectories")
     if case.trajectories:
         indented(out, _strata(case))
         share = number(case.saddle_measure.estimate or 0.0)
@@ -97,15 +89,16 @@ def print_pool(out: Console, pooled: PooledEstimate) -> None:
 
 
 def _strata(case: CaseEstimate) -> Table:
-    table = columns("j", "modes S", "rank", "loss", "count", "measure", "95 % interval, jointly")
+    named = "modes S" if case.conjecture else "set"
+    table = columns("j", named, "rank", "loss", "count", "measure", "95 % interval, jointly")
     for stratum in case.strata:
-        is_minimum = stratum.rank == case.widths[-1]
+        is_minimum = stratum.is_minimum
         style = "" if not stratum.count else "green" if is_minimum or case.planned is not None else ""
         if stratum.count and not is_minimum:
             style = "green" if stratum.modes == case.planted else "bold red"
         table.add_row(
             "" if stratum.index is None else str(stratum.index),
-            shortened(stratum.modes),
+            shortened(stratum.modes) if case.conjecture else stratum.of.name,
             str(stratum.rank),
             f"{stratum.loss:.6g}",
             f"{stratum.count:,}",

@@ -29,7 +29,7 @@ def occupancy(case: CaseEstimate) -> Figure:
     floor = min(0.1 / case.trajectories, 0.3 * min((s.lower for s in strata if s.lower > 0), default=1.0))
     met: set[str] = set()
     for x, stratum in enumerate(strata):
-        is_minimum = stratum.rank == case.widths[-1]
+        is_minimum = stratum.is_minimum
         colour, marker = (BLUE, "o") if is_minimum else (ORANGE, "s")
         label = "global minima" if is_minimum else "a saddle stratum"
         if stratum.count:
@@ -55,7 +55,9 @@ def occupancy(case: CaseEstimate) -> Figure:
     logarithmic(axes, "y")
     axes.set(ylim=(floor, 8.0), ylabel="measure of the basin", xlim=(-0.6, len(strata) - 0.4))
     names = [modes_text(s.modes) if len(s.modes) <= 4 else f"|S| = {s.rank}" for s in strata]
-    if any(s.index is not None for s in strata):
+    if strata and not case.conjecture:
+        names = [s.of.name.replace(" ", "\n") for s in strata]
+    elif any(s.index is not None for s in strata):
         names = [f"I({s.index})\n{name}" if s.index else name for s, name in zip(strata, names, strict=True)]
     steep = len(strata) > 8
     axes.set_xticks(range(len(strata)), names, rotation=90 if steep else 0, fontsize=8)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import basins
 from basins.estimate import CaseEstimate, Estimate
-from basins.estimate.sentences import pairs_sentence, pooled_sentence, sentence
+from basins.estimate.sentences import pairs_sentence, pooled_sentence, sentence, size_of
 from basins.landscapes.base import NEAR
 from basins.output.figures.certified import certified
 from basins.output.figures.health import cost, drift
@@ -184,10 +184,12 @@ def _overview(estimate: Estimate, summaries: Sequence[CaseSummary]) -> list[Pict
 
 
 def _section(read: Reading, case: CaseEstimate, summary: CaseSummary) -> CaseSection:
-    what = f"{'-'.join(map(str, case.widths))}, {case.law}{', null' if case.null else ''}; {summary.case.source}"
+    what = f"{size_of(case)}, {case.law}{', null' if case.null else ''}; {summary.case.source}"
     if not case.trajectories:
         return CaseSection(case.name, what, sentence(case), [], [], [])
     curve = survival_of(summary)
+    if summary.case.kind:
+        return _section_of_another_landscape(case, summary, what)
     fitted = tails(summary, samples=SAMPLES) if summary.minimum else None
     graph = read.transitions(case.case)
     tables: list[Table] = [strata_table(case)]
@@ -203,6 +205,13 @@ def _section(read: Reading, case: CaseEstimate, summary: CaseSummary) -> CaseSec
         notes.append(_never_met(graph))
     figures = _case_figures(case, line, graph, sampled(read.run, summary.case))
     return CaseSection(case.name, what, sentence(case), tables, notes, figures)
+
+
+def _section_of_another_landscape(case: CaseEstimate, summary: CaseSummary, what: str) -> CaseSection:
+    """Counts, their measures and the survival; tails and passages are known of deep linear networks alone."""
+    curve = survival_of(summary)
+    figures = [_occupancy(case), _survival(Line(case.name, curve, None, None))]
+    return CaseSection(case.name, what, sentence(case), [strata_table(case)], [survival_sentence(curve)], figures)
 
 
 def _never_met(graph: Transitions) -> str:
@@ -223,17 +232,8 @@ def _case_figures(case: CaseEstimate, line: Line, graph: Transitions, flows: Flo
             "Loss along the first trajectories, integrated again, between the critical values of the strata.",
             f"Loss of {len(flows.loss)} trajectories against time, with the critical values as horizontal lines.",
         ),
-        picture(
-            occupancy(case),
-            "Where trajectories end: count and measure, with intervals that hold jointly at 95 %. A stratum that none "
-            "ends on has the upper end of its interval.",
-            "Measures of the strata's basins on a logarithmic scale; the numbers are in the table above.",
-        ),
-        picture(
-            survival([line]),
-            "Survival S(t) with a pointwise 95 % band; every saddle basin lies inside what is not certified by t.",
-            "The share not certified by t, falling with time, and fits to its tail; numbers are in the table above.",
-        ),
+        _occupancy(case),
+        _survival(line),
     ]
     if graph.watched:
         found.append(
@@ -245,6 +245,23 @@ def _case_figures(case: CaseEstimate, line: Line, graph: Transitions, flows: Flo
             )
         )
     return found
+
+
+def _occupancy(case: CaseEstimate) -> Picture:
+    return picture(
+        occupancy(case),
+        "Where trajectories end: count and measure, with intervals that hold jointly at 95 %. A stratum that none "
+        "ends on has the upper end of its interval.",
+        "Measures of the strata's basins on a logarithmic scale; the numbers are in the table above.",
+    )
+
+
+def _survival(line: Line) -> Picture:
+    return picture(
+        survival([line]),
+        "Survival S(t) with a pointwise 95 % band; every saddle basin lies inside what is not certified by t.",
+        "The share not certified by t, falling with time, and fits to its tail; numbers are in the table above.",
+    )
 
 
 def _health(run: Run, summaries: Sequence[CaseSummary]) -> list[Picture]:
@@ -292,8 +309,8 @@ def _provenance(run: Run) -> Table:
     ]
     rows += [(f"case {case.name}", case.key) for case in manifest.cases]
     rows += [
-        (f"problem {digest[:12]}", ", ".join(case.name for case in manifest.cases if case.problem.digest == digest))
-        for digest in dict.fromkeys(case.problem.digest for case in manifest.cases)
+        (f"problem {digest[:12]}", ", ".join(case.name for case in manifest.cases if case.landscape.digest == digest))
+        for digest in dict.fromkeys(case.landscape.digest for case in manifest.cases)
     ]
     return Table("Where this comes from", ("what", "value"), rows, text=(0, 1), wrap=(1,))
 

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from basins.estimate import CaseEstimate, Estimate
-from basins.estimate.sentences import at_least, at_most, modes_text, number, widths_text
+from basins.estimate.sentences import at_least, at_most, modes_text, number, size_of
 from basins.landscapes.base import NEAR
 from basins.summary import CaseSummary
 from basins.summary.survival import Survival
@@ -55,7 +55,7 @@ def case_table(estimate: Estimate, read: Sequence[CaseSummary]) -> Table:
         rows.append(
             (
                 case.name,
-                widths_text(case.widths),
+                size_of(case),
                 case.law,
                 f"{N:,}" if case.planned == N else f"{N:,} of {case.planned:,}",
                 f"{case.minimum:,}",
@@ -83,7 +83,7 @@ def strata_table(case: CaseEstimate) -> Table:
     rows = [
         (
             "" if stratum.index is None else str(stratum.index),
-            modes_text(stratum.modes),
+            modes_text(stratum.modes) if case.conjecture else stratum.of.name,
             str(stratum.rank),
             f"{stratum.loss:.6g}",
             f"{stratum.count:,}",
@@ -92,8 +92,17 @@ def strata_table(case: CaseEstimate) -> Table:
         )
         for stratum in case.strata
     ]
-    columns = ("j", "modes S", "rank", "loss", "count", "measure", "95 % interval, jointly")
-    return Table("Strata I(j), by falling loss, and how many trajectories end there", columns, rows, text=(1,))
+    columns = (
+        "j",
+        "modes S" if case.conjecture else "set",
+        "rank",
+        "loss",
+        "count",
+        "measure",
+        "95 % interval, jointly",
+    )
+    of = "Strata I(j)" if case.conjecture else "Critical sets"
+    return Table(f"{of}, by falling loss, and how many trajectories end there", columns, rows, text=(1,))
 
 
 def survival_sentence(curve: Survival) -> str:
@@ -242,7 +251,7 @@ def _time(t: float) -> str:
 def assumptions(run: Run) -> list[Table]:
     """The paper's assumptions for each problem of the run: number, statement, whether it holds, by what."""
     found: dict[str, tuple[Problem, list[str]]] = {}
-    for case in run.manifest.cases:
+    for case in (one for one in run.manifest.cases if not one.kind):
         found.setdefault(case.problem.digest, (case.problem, []))[1].append(case.name)
     tables = []
     for problem, names in list(found.values())[:6]:
