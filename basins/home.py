@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from contextlib import suppress
 from pathlib import Path
 
@@ -18,3 +19,8 @@ def is_there(path: Path | None) -> bool:
     with suppress(OSError):
         return path is not None and path.exists()
     return False
+
+
+def with_home(path: str | os.PathLike[str]) -> str:
+    """The path with a leading ~ as the user's home; as it is where there is none, or no such user."""
+    return os.path.expanduser(path)

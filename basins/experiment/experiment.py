@@ -18,7 +18,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import tomllib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
@@ -47,6 +46,7 @@ from basins.experiment.document import (
     short,
     validated,
 )
+from basins.home import with_home
 from basins.integrators import engine_of, method_of
 from basins.integrators.base import Settings
 from basins.landscapes.base import Landscape
@@ -236,7 +236,7 @@ def load(path: str | Path) -> Experiment:
     """The experiment of a TOML file (~ is a home); paths in it are relative to its folder. Raises as
     `Experiment.from_toml` does.
     """
-    path = Path(os.path.expanduser(path))
+    path = Path(with_home(path))
     try:
         text = path.read_bytes().decode("utf-8-sig")
     except FileNotFoundError:

@@ -18,6 +18,7 @@ import pyarrow as pa
 
 from basins.errors import DataError, nearest
 from basins.experiment import csv_file
+from basins.home import with_home
 
 CSV = (".csv", ".csv.gz", ".tsv", ".tsv.gz")
 SUFFIXES = (*CSV, ".parquet", ".npz")
@@ -87,10 +88,10 @@ def located(base: Path, text: str) -> Path:
     if re.match(r"[A-Za-z][A-Za-z0-9+.-]+:/", text):
         remedy = "copy the file to this machine and give its path; workers need no copy"
         raise DataError("data are read from a file, not from an address", where=text, remedy=remedy)
-    try:
-        return base / (Path(text).expanduser() if text.startswith("~") else text)
-    except RuntimeError:
-        raise DataError("no home folder is known for ~", where=text, remedy="give the whole path") from None
+    path = with_home(text)
+    if text.startswith("~") and path == text:
+        raise DataError("no home folder is known for ~", where=text, remedy="give the whole path")
+    return base / path
 
 
 def refuse_absent(path: Path) -> None:

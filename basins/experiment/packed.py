@@ -6,13 +6,13 @@ last bit of the SVD, and makes the same bytes. A run's own folder on a disk is o
 
 from __future__ import annotations
 
-import os
 import tomllib
 from pathlib import Path
 
 from basins.errors import ExperimentError, RunError
 from basins.experiment import Experiment, load
 from basins.experiment.document import Document, validated
+from basins.home import with_home
 from basins.store import Manifest, layout
 from basins.versions import skew
 
@@ -21,7 +21,7 @@ REMEDY = "give a run's folder, or a TOML file"
 
 def opened(path: Path) -> Experiment:
     """The experiment of a TOML file, or of a folder that holds it packed. Raises as `load` and `unpack` do."""
-    path = Path(os.path.expanduser(path))
+    path = Path(with_home(path))
     return unpack(path) if (path / layout.MANIFEST).exists() else load(path)
 
 

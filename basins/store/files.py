@@ -30,6 +30,7 @@ import re
 from typing import Any, Protocol
 
 from basins.errors import RunError
+from basins.home import with_home
 from basins.store.local import LocalFiles
 
 
@@ -80,7 +81,7 @@ def files_at(run: str | os.PathLike[str], *, patient: bool = False) -> Files:
             raise RunError(
                 "an address that lost a slash", where=uri, remedy="give s3://BUCKET/PREFIX as text, not as a Path"
             )
-        return LocalFiles(os.path.expanduser(uri))
+        return LocalFiles(with_home(uri))
     if scheme == "file":
         return LocalFiles(rest)
     if scheme == "s3":

@@ -57,7 +57,7 @@ SOME = ("into_files", "stdout_closed", "pipe_closed", "ascii_locale", "homeless"
 FEW = ("pipe_closed", "ascii_locale", "homeless")
 """Where what takes seconds is tried."""
 
-TAIL = ["--replicates", "2", "--population", "20", "--sweeps", "1", "--target", "0.05"]
+TAIL = ["--replicates", "4", "--population", "20", "--sweeps", "1", "--target", "0.05"]
 NOWHERE = ["--address", "http://127.0.0.1:1"]
 
 COMMANDS: dict[str, tuple[list[str], tuple[str, ...]]] = {
@@ -99,6 +99,7 @@ REFUSED: dict[str, list[str]] = {
     "follow": ["follow", "größe – Σ", *NOWHERE],
     "stop": ["stop", "größe – Σ", *NOWHERE],
     "job": ["job", "größe – Σ", "--out", "x"],
+    "migrate": ["migrate", "run", "--out", "größe – Σ"],
 }
 REFUSED_IN = ("into_files", "stderr_closed", "both_pipes_closed", "ascii_locale", "homeless")
 
