@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 PEERS := benchmarks/.venv
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
 
-.PHONY: run test slow lint types bench bench-rare scale study chaos
+.PHONY: run test slow lint types bench bench-rare bench-prove scale study chaos
 
 run: $(VENV)/.run
 	$(BIN)/basins run examples/iris.toml --out runs/iris
@@ -37,6 +37,10 @@ bench: $(VENV)/.dev $(PEERS)/.peers
 # What a decade of P(T > t) costs: benchmarks/rare.md. A quarter of an hour.
 bench-rare: $(VENV)/.run $(PEERS)/.peers
 	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/rare.py --peers $(PEERS)/bin/python
+
+# What a proved label costs, and how far proofs reach: benchmarks/prove.md.
+bench-prove: $(VENV)/.dev
+	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/prove.py
 
 # 10^9 trajectories: about an hour on two idle cores; goes on where it was.
 study: $(VENV)/.dev

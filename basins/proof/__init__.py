@@ -19,6 +19,7 @@ theorem about the start as stored: "label error: none".
 """
 
 from basins.proof.labels import (
+    CHOLESKY_N,
     NO_CODE,
     TIERS,
     UNPROVED,
@@ -32,6 +33,7 @@ from basins.proof.labels import (
 )
 
 __all__ = [
+    "CHOLESKY_N",
     "NO_CODE",
     "TIERS",
     "UNPROVED",

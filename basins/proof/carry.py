@@ -128,7 +128,7 @@ def work_for(shape: Shape, tier: Tier) -> tuple[Path, Models, Node, Scratch]:
 # --- at a knot --------------------------------------------------------------------------------------------------------
 
 
-@njit(cache=True, error_model="numpy")
+@njit(cache=True, error_model="numpy", forceinline=True)
 def growth_at(shape: Any, constants: Any, tier: Any, node: Any, scratch: Any, guess: float) -> float:
     """A bound of max(0, lambda_max(-Hess L)) at the node, whose W is given: all that is known of it is filled in."""
     if tier.pairs:
@@ -149,7 +149,7 @@ def growth_at(shape: Any, constants: Any, tier: Any, node: Any, scratch: Any, gu
     return min(norms, found * UP)
 
 
-@njit(cache=True, error_model="numpy")
+@njit(cache=True, error_model="numpy", forceinline=True)
 def allowed(shape: Any, constants: Any, node: Any, scratch: Any, radius: float) -> Any:
     """The last test (docs/proofs.md, step 7) at a node: whether every state within `radius` lies below the level, and
     about which radius would have passed."""
@@ -177,7 +177,7 @@ def allowed(shape: Any, constants: Any, node: Any, scratch: Any, radius: float) 
     return passed, 2.0 * room / (slope + np.sqrt(slope * slope + 2.0 * bend * room))
 
 
-@njit(cache=True, error_model="numpy")
+@njit(cache=True, error_model="numpy", forceinline=True)
 def state_of(shape: Any, constants: Any, node: Any) -> Any:
     """||W||, and the product of 1 + ||W_l||, with those of T and G."""
     square, product = 0.0, 1.0 + constants.target
@@ -190,7 +190,7 @@ def state_of(shape: Any, constants: Any, node: Any) -> Any:
 # --- between two knots ------------------------------------------------------------------------------------------------
 
 
-@njit(cache=True, error_model="numpy")
+@njit(cache=True, error_model="numpy", forceinline=True)
 def coefficients(shape: Any, constants: Any, tier: Any, path: Any, models: Any, node: Any, clock: float) -> None:
     """The Taylor coefficients at the node and their norms (step 1), in powers of t / clock."""
     n = shape.at[shape.m]
@@ -212,19 +212,19 @@ def coefficients(shape: Any, constants: Any, tier: Any, path: Any, models: Any, 
                 models.size[k, i] *= 1.0 + 2.0 * U  # the lower parts
 
 
-@njit(cache=True, error_model="numpy")
+@njit(cache=True, error_model="numpy", forceinline=True)
 def at_step(
     shape: Any, constants: Any, tier: Any, models: Any, first: Any, scratch: Any, h: float, clock: float
 ) -> Any:
-    """The defect's (tail, round) and the second-order term of the growth for a step h (steps 2, 3 and 5)."""
+    """The defect of a step h, the truncation's part of it, and the second-order term of the growth (steps 2, 3, 5)."""
     unit = V if tier.pairs else U
-    tail, rounds = defect(shape, constants, models, h, clock, tier.p, unit)
+    D, truncated = defect(shape, constants, models, h, clock, tier.p, unit)
     chords(models, first, tier.p)
     second_order(shape, models, constants.gram_top, tier.cholesky, scratch.J, scratch.C)
-    return tail, rounds, perron(scratch.C, shape.m, scratch.v, TURNS)
+    return D, truncated, perron(scratch.C, shape.m, scratch.v, TURNS)
 
 
-@njit(cache=True, error_model="numpy")
+@njit(cache=True, error_model="numpy", forceinline=True)
 def step_size(
     shape: Any, constants: Any, tier: Any, models: Any, first: Any, scratch: Any, size: float, h: float,
     longest: float, clock: float,
@@ -235,8 +235,8 @@ def step_size(
     best = np.nan
     while tries < 40:
         tries += 1
-        tail, _, bend = at_step(shape, constants, tier, models, first, scratch, h, clock)
-        by_tail = tier.tol * size / (h * tail / (p + 1))
+        _, truncated, bend = at_step(shape, constants, tier, models, first, scratch, h, clock)
+        by_tail = tier.tol * size / truncated
         by_bend = tier.cap / (h * bend)
         if not (by_tail >= 0.0 and by_bend >= 0.0):
             h *= 0.01  # overflow: much too long
@@ -254,7 +254,7 @@ def step_size(
     return best
 
 
-@njit(cache=True, error_model="numpy")
+@njit(cache=True, error_model="numpy", forceinline=True)
 def error_after(
     shape: Any, constants: Any, tier: Any, models: Any, scratch: Any, h: float, error: float, D: float, step: float,
     rate: float,
@@ -323,8 +323,7 @@ def carry_row(
         h = step_size(shape, constants, tier, models, first, scratch, size, h, longest, clock)
         new, g, rate_after = np.nan, np.nan, np.nan
         for _ in range(HALVINGS):
-            tail, rounds, bend = at_step(shape, constants, tier, models, first, scratch, h, clock)
-            D = h * (tail / (tier.p + 1) + rounds) * UP + TINY
+            D, _, bend = at_step(shape, constants, tier, models, first, scratch, h, clock)
             step = jump(models, m, tier.p, unit)
             if tier.pairs:
                 end_point_pairs(path.W, path.W_low, h / clock, tier.p, n, node.W, node.W_low)
@@ -368,7 +367,7 @@ def power_of_two(clock: float, h: float) -> float:
     return clock
 
 
-@njit(cache=True, error_model="numpy")
+@njit(cache=True, error_model="numpy", forceinline=True)
 def judge(shape: Any, constants: Any, tier: Any, node: Any, passed: bool, error: float, steps: int) -> int:
     """What becomes of the row at this knot. NaN fails every comparison that lets it go on."""
     size, product = state_of(shape, constants, node)
@@ -384,7 +383,7 @@ def judge(shape: Any, constants: Any, tier: Any, node: Any, passed: bool, error:
     return GOES_ON if steps < tier.most_steps else STEPS
 
 
-@njit(cache=True, error_model="numpy")
+@njit(cache=True, error_model="numpy", forceinline=True)
 def keep(knots: Any, node: Any, k: int, h: float, error: float) -> None:
     """The k-th knot, if there is room."""
     if k < len(knots.h):

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from basins.jit_cache import njit
-from basins.proof.bounds import TINY, UP, frobenius, gamma, perron
+from basins.proof.bounds import TINY, UP, frobenius, gamma, index, perron
 from basins.proof.log_norm import between, block_factor, multiply
 from basins.rounding import U
 
@@ -26,7 +26,7 @@ def runs_through(N: Any, s: float, L: Any) -> bool:
         for j in range(i + 1):
             total = s - N[i, i] if i == j else -N[i, j]
             for k in range(j):
-                total -= L[i, k] * L[j, k]
+                total -= L[index(i), index(k)] * L[index(j), index(k)]
             if j < i:
                 L[i, j] = total / L[j, j]
             elif total > 0.0 and total < np.inf:
@@ -153,8 +153,8 @@ def minus_hessian(shape: Any, constants: Any, node: Any, N: Any) -> float:
         size, wrong = 1.0, 0.0
         for i in range(j + 1, m):
             if i > j + 1:
-                _, size, wrong = between(shape, node, i, j, size, wrong)
-            _, x, x_error = block_factor(shape, node, i, j)
+                _, size, wrong = between(shape, node.W, node.first, node.error, node.Q, node.Q_next, i, j, size, wrong)
+            _, x, x_error = block_factor(shape, node.S, node.F, node.first, node.error, node.X, i, j)
             for a in range(d[i + 1]):  # e_i[a, c] meets e_j[f, b] in X[a, b] Q[c, f]
                 for c in range(d[i]):
                     for f in range(d[j + 1]):

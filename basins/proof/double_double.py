@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import Any
 
 from basins.jit_cache import njit
+from basins.proof.bounds import index
 
 V = 2.0**-102
 """Unit roundoff of a pair: 16 u^2."""
@@ -73,8 +74,9 @@ def cauchy_pairs(
             for k in range(i + 1):
                 term, term_low = 0.0, 0.0
                 for q in range(inner):
-                    x, y = s + a * s_down + q * s_right, t + q * t_down + b * t_right
-                    product, product_low = multiply(S[k, x], S_low[k, x], T[i - k, y], T_low[i - k, y])
+                    x, y = index(s + a * s_down + q * s_right), index(t + q * t_down + b * t_right)
+                    u, v = index(k), index(i - k)
+                    product, product_low = multiply(S[u, x], S_low[u, x], T[v, y], T_low[v, y])
                     term, term_low = add(term, term_low, product, product_low)
                 total, low = add(total, low, term, term_low)
             out[i, o + a * columns + b], out_low[i, o + a * columns + b] = total, low

@@ -39,7 +39,7 @@ UNPROVED = (
 )
 
 TIERS = ("B", "C", "D", "E")
-"""Ways to prove a row, cheapest first; each is tried on what those before it left. B: double precision, order 8,
+"""Ways to prove a row, cheapest first; each is tried on what those before it left. B: double precision, order 12,
 logarithmic norm by norms of blocks; C: order 16; D: the logarithmic norm by Cholesky; E: like D, in double-double."""
 
 CHOLESKY_N = 300
@@ -84,12 +84,14 @@ class Enclosures:
 
 
 def tier_of(name: str, n: int) -> Tier:
-    """The tier's settings for states of size n."""
-    if name == "B":
-        return Tier(8, 1e-7, 0.3, False, False, 300) if n <= 100 else Tier(10, 1e-9, 0.3, False, False, 300)
-    if name == "C":
-        return Tier(16, 1e-14, 0.3, False, False, 1000)
-    return Tier(16, 1e-14, 0.1, True, False, 2000) if name == "D" else Tier(28, 1e-30, 0.1, True, True, 4000)
+    """The tier's settings for states of size n. A step of D or E costs about n^3: the fewer are allowed."""
+    most = int(min(10_000, max(200, 20_000_000 // n**2)))
+    return {
+        "B": Tier(12, 1e-9, 0.3, False, False, 1000),
+        "C": Tier(16, 1e-16, 0.3, False, False, 2000),
+        "D": Tier(16, 1e-16, 0.1, True, False, most),
+        "E": Tier(28, 1e-30, 0.1, True, True, most),
+    }[name]
 
 
 def tiers_for(problem: Problem) -> tuple[str, ...]:

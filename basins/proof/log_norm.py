@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from basins.jit_cache import njit
-from basins.proof.bounds import TINY, UP, frobenius, gamma, schatten4
+from basins.proof.bounds import TINY, UP, frobenius, gamma, index, schatten4
 from basins.proof.shape import Array, Shape
 from basins.rounding import U
 
@@ -67,11 +67,11 @@ def multiply(
         for b in range(columns):
             total = 0.0
             for q in range(inner):
-                total += X[0, x + a * x_down + q * x_right] * Y[0, y + q * columns + b]
+                total += X[0, index(x + a * x_down + q * x_right)] * Y[0, index(y + q * columns + b)]
             out[0, o + a * columns + b] = total
 
 
-@njit(cache=True, error_model="numpy")
+@njit(cache=True, error_model="numpy", forceinline=True)
 def errors(shape: Any, constants: Any, node: Any, unit: float, cut: float) -> None:
     """node.first and node.error of S, E, F as they were computed with roundoff `unit`; `cut` is u where only the upper
     parts of pairs are used from here on, else 0."""
@@ -105,7 +105,7 @@ def errors(shape: Any, constants: Any, node: Any, unit: float, cut: float) -> No
     first[E] = (first[E] + error[E]) * UP
 
 
-@njit(cache=True, error_model="numpy")
+@njit(cache=True, error_model="numpy", forceinline=True)
 def spectral(shape: Any, node: Any) -> None:
     """node.first of W, S and F made spectral: from above, of the exact matrices."""
     m, d, at, s_at, first, error = shape.m, shape.d, shape.at, shape.s_at, node.first, node.error
@@ -116,41 +116,43 @@ def spectral(shape: Any, node: Any) -> None:
 
 
 @njit(cache=True, error_model="numpy")
-def block_factor(shape: Any, node: Any, i: int, j: int) -> Any:
-    """X_ij = S_{i+1}^T F_j into node.X, (d[i+1], d[j]): bounds of its spectral norm, of its Frobenius norm, and of its
-    error's."""
+def block_factor(shape: Any, S: Any, F: Any, first: Any, error: Any, X: Any, i: int, j: int) -> Any:
+    """X_ij = S_{i+1}^T F_j into X, (d[i+1], d[j]): bounds of its spectral and Frobenius norms, and of its error's.
+    S, F, first and error are the node's: a Node has so many arrays that handing it on would cost more than this."""
     m, d, s_at = shape.m, shape.d, shape.s_at
     rows, columns, size = d[i + 1], d[j], d[i + 1] * d[j]
     if i == m - 1:
         for q in range(size):
-            node.X[0, q] = node.F[0, s_at[j] + q]
-        return node.first[2 * m + j], frobenius(node.X, 0, 0, size), node.error[2 * m + j]
-    multiply(node.S, s_at[i + 1], 1, rows, node.F, s_at[j], node.X, 0, rows, d[m], columns)
-    s, f = frobenius(node.S, 0, s_at[i + 1], d[m] * rows), frobenius(node.F, 0, s_at[j], d[m] * columns)
-    s_error, f_error = node.error[m + i + 1], node.error[2 * m + j]
-    error = (s_error * (f + f_error) + s * f_error + gamma(d[m] + 2, U) * s * f) * UP + TINY
-    return (schatten4(node.X, 0, 0, rows, columns) + error) * UP, frobenius(node.X, 0, 0, size), error
+            X[0, q] = F[0, s_at[j] + q]
+        return first[2 * m + j], frobenius(X, 0, 0, size), error[2 * m + j]
+    multiply(S, s_at[i + 1], 1, rows, F, s_at[j], X, 0, rows, d[m], columns)
+    s, f = frobenius(S, 0, s_at[i + 1], d[m] * rows), frobenius(F, 0, s_at[j], d[m] * columns)
+    s_error, f_error = error[m + i + 1], error[2 * m + j]
+    wrong = (s_error * (f + f_error) + s * f_error + gamma(d[m] + 2, U) * s * f) * UP + TINY
+    return (schatten4(X, 0, 0, rows, columns) + wrong) * UP, frobenius(X, 0, 0, size), wrong
 
 
 @njit(cache=True, error_model="numpy")
-def between(shape: Any, node: Any, i: int, j: int, size: float, error: float) -> Any:
-    """From Q_{i-1,j} in node.Q to Q_ij = W_{i-1} Q_{i-1,j}, (d[i], d[j+1]), i >= j + 2: spectral and Frobenius norms
-    and the error's, from above. size and error are those of Q_{i-1,j}, which is the identity for i = j + 2."""
+def between(
+    shape: Any, W: Any, first: Any, errors: Any, Q: Any, spare: Any, i: int, j: int, size: float, error: float
+) -> Any:  # fmt: skip
+    """From Q_{i-1,j} in Q to Q_ij = W_{i-1} Q_{i-1,j}, (d[i], d[j+1]), i >= j + 2: spectral and Frobenius norms and the
+    error's, from above. size and error are those of Q_{i-1,j}, which is the identity for i = j + 2."""
     d, l = shape.d, i - 1  # noqa: E741
     count = d[i] * d[j + 1]
     if i == j + 2:
         for q in range(count):
-            node.Q[0, q] = node.W[0, shape.at[l] + q]
-        return node.first[l], frobenius(node.Q, 0, 0, count), node.error[l]
-    multiply(node.W, shape.at[l], d[l], 1, node.Q, 0, node.Q_next, 0, d[i], d[l], d[j + 1])
+            Q[0, q] = W[0, shape.at[l] + q]
+        return first[l], frobenius(Q, 0, 0, count), errors[l]
+    multiply(W, shape.at[l], d[l], 1, Q, 0, spare, 0, d[i], d[l], d[j + 1])
     for q in range(count):
-        node.Q[0, q] = node.Q_next[0, q]
-    w = frobenius(node.W, 0, shape.at[l], d[i] * d[l])
-    wrong = (node.error[l] * (size + error) + w * error + gamma(d[l] + 2, U) * w * size) * UP + TINY
-    return (schatten4(node.Q, 0, 0, d[i], d[j + 1]) + wrong) * UP, frobenius(node.Q, 0, 0, count), wrong
+        Q[0, q] = spare[0, q]
+    w = frobenius(W, 0, shape.at[l], d[i] * d[l])
+    wrong = (errors[l] * (size + error) + w * error + gamma(d[l] + 2, U) * w * size) * UP + TINY
+    return (schatten4(Q, 0, 0, d[i], d[j + 1]) + wrong) * UP, frobenius(Q, 0, 0, count), wrong
 
 
-@njit(cache=True, error_model="numpy")
+@njit(cache=True, error_model="numpy", forceinline=True)
 def block_norms(shape: Any, node: Any) -> None:
     """node.K: bounds of the block norms of the residual's part, from above."""
     m = shape.m
@@ -159,8 +161,10 @@ def block_norms(shape: Any, node: Any) -> None:
         norm, size, error = 1.0, 1.0, 0.0
         for i in range(j + 1, m):
             if i > j + 1:
-                norm, size, error = between(shape, node, i, j, size, error)
-            x, _, _ = block_factor(shape, node, i, j)
+                norm, size, error = between(
+                    shape, node.W, node.first, node.error, node.Q, node.Q_next, i, j, size, error
+                )
+            x, _, _ = block_factor(shape, node.S, node.F, node.first, node.error, node.X, i, j)
             node.K[i, j] = x * norm * UP
             node.K[j, i] = node.K[i, j]
 
@@ -168,7 +172,7 @@ def block_norms(shape: Any, node: Any) -> None:
 # --- between two knots ------------------------------------------------------------------------------------------------
 
 
-@njit(cache=True, error_model="numpy")
+@njit(cache=True, error_model="numpy", forceinline=True)
 def join(top: float, bend: float, turn: float, models: Any, k: int) -> Any:
     """(top, bend, turn) of a product, from its first factor's and those of series k: with chords S_c, R_c,
     S R - chord(S R) = (S - S_c) R + S_c (R - R_c) - tau (1 - tau) (S(h) - S(0)) (R(h) - R(0)), tau = t / h, and the
@@ -177,7 +181,7 @@ def join(top: float, bend: float, turn: float, models: Any, k: int) -> Any:
     return top * t, bend * t + top * b + turn * r / 6.0, turn * t + top * r
 
 
-@njit(cache=True, error_model="numpy")
+@njit(cache=True, error_model="numpy", forceinline=True)
 def second_order(shape: Any, models: Any, gram: float, gauss_newton: bool, J: Any, C: Any) -> None:
     """C (m, m): block norms of the mean over the step of -Hess L's distance from its chord; with the Gauss-Newton part
     where `gauss_newton`. J (3, m) is scratch: top, bend, turn of J_i = S_{i+1} (x) B_i, of which that part is the
@@ -229,7 +233,7 @@ def moves(b: Any, m: int, i: int, j: int) -> float:
     return np.sqrt(total)  # type: ignore[no-any-return]
 
 
-@njit(cache=True, error_model="numpy")
+@njit(cache=True, error_model="numpy", forceinline=True)
 def tube(shape: Any, constants: Any, models: Any, radius: float, gauss_newton: bool, J: Any, b: Any, C: Any) -> None:
     """C (m, m): block norms of what -Hess L can change within `radius` of the path; b (m,) is scratch, and J (3, m),
     whose first row is the top of J_i from `second_order` and whose second becomes its change."""

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from basins.jit_cache import njit
-from basins.proof.bounds import TINY, UP, frobenius, gamma
+from basins.proof.bounds import TINY, UP, frobenius, gamma, index
 from basins.proof.shape import Array, Shape
 
 
@@ -49,7 +49,7 @@ def models_for(shape: Shape, p: int) -> Models:
     )
 
 
-@njit(cache=True, error_model="numpy")
+@njit(cache=True, error_model="numpy", forceinline=True)
 def measure(shape: Any, models: Any, W: Any, S: Any, E: Any, F: Any, p: int) -> None:
     """The norms of all computed coefficients."""
     m, d, at, s_at, size = shape.m, shape.d, shape.at, shape.s_at, models.size
@@ -63,44 +63,45 @@ def measure(shape: Any, models: Any, W: Any, S: Any, E: Any, F: Any, p: int) -> 
         size[3 * m, i] = frobenius(E, i, 0, d[m] * d[0])
 
 
-@njit(cache=True, error_model="numpy")
+@njit(cache=True, error_model="numpy", forceinline=True)
 def scale(models: Any, h: float, p: int) -> None:
     """Norms times h^i, and their sums from either end."""
     size, scaled, before, after = models.size, models.scaled, models.before, models.after
-    for k in range(size.shape[0]):
-        factor, total = 1.0, 0.0
-        for i in range(p + 1):
+    for series in range(size.shape[0]):
+        k, factor, total = index(series), 1.0, 0.0
+        for order in range(p + 1):
+            i = index(order)
             scaled[k, i] = size[k, i] * factor
             total += scaled[k, i]
             before[k, i] = total
             factor *= h
         total = 0.0
         after[k, p + 1] = 0.0
-        for i in range(p, -1, -1):
-            total += scaled[k, i]
-            after[k, i] = total
+        for order in range(p, -1, -1):
+            total += scaled[k, index(order)]
+            after[k, index(order)] = total
 
 
-@njit(cache=True, error_model="numpy")
+@njit(cache=True, error_model="numpy", forceinline=True)
 def product(models: Any, a: int, b: int, inner: int, p: int, unit: float, underflow: float) -> Any:
     """Tail and round of the product of series a and b, inner dimension `inner`, whose coefficients below p were
     computed with unit roundoff `unit`."""
     scaled, before, after, tail, rounds = models.scaled, models.before, models.after, models.tail, models.round
     high, low = 0.0, 0.0
     for i in range(p + 1):
-        high += scaled[a, i] * after[b, p - i]
+        high += scaled[index(a), index(i)] * after[index(b), index(p - i)]
         if i < p:
-            low += scaled[a, i] * before[b, p - 1 - i]
+            low += scaled[index(a), index(i)] * before[index(b), index(p - 1 - i)]
     a_all, b_all = before[a, p], before[b, p]
     high += tail[a] * (b_all + tail[b] + rounds[b]) + (a_all + rounds[a]) * tail[b]
     low = gamma(inner + p + 1, unit) * low + rounds[a] * (b_all + rounds[b]) + a_all * rounds[b]
     return high * UP + TINY, low * UP + underflow
 
 
-@njit(cache=True, error_model="numpy")
+@njit(cache=True, error_model="numpy", forceinline=True)
 def defect(shape: Any, constants: Any, models: Any, h: float, clock: float, p: int, unit: float) -> Any:
-    """Every series' rest at step h; (tail, round) of u' - f(u): int over the step of its norm is at most
-    h (tail / (p + 1) + round). clock: the unit of time that the coefficients are in."""
+    """Every series' rest at step h; a bound D of int ||u' - f(u)|| over the step, and the part of it that rounding has
+    no share in, h tail / (p + 1): a tail's degrees are p and more. clock: the unit of time of the coefficients."""
     m, d = shape.m, shape.d
     scale(models, h / clock, p)
     tail, rounds, scaled = models.tail, models.round, models.scaled
@@ -139,10 +140,11 @@ def defect(shape: Any, constants: Any, models: Any, h: float, clock: float, p: i
             one += i * scaled[l, i]
         division += one * one
     others = np.sqrt(others) + 1.01 * unit * np.sqrt(division) / h
-    return np.sqrt(tails) * UP, others * UP + underflow
+    truncated = h * np.sqrt(tails) / (p + 1)
+    return (truncated + h * (others + underflow)) * UP + TINY, truncated * UP
 
 
-@njit(cache=True, error_model="numpy")
+@njit(cache=True, error_model="numpy", forceinline=True)
 def chords(models: Any, first: Any, p: int) -> None:
     """top, bend and turn of every series; first (Q,): bounds of the norms of S(0), spectral where they are known."""
     scaled, tail, rounds = models.scaled, models.tail, models.round
@@ -156,7 +158,7 @@ def chords(models: Any, first: Any, p: int) -> None:
         models.top[k] = (first[k] + turn) * UP
 
 
-@njit(cache=True, error_model="numpy")
+@njit(cache=True, error_model="numpy", forceinline=True)
 def jump(models: Any, m: int, p: int, unit: float) -> float:
     """||y - u(h-)||: y is Horner's rule for the increments, then one addition (docs/proofs.md, step 4)."""
     total = 0.0

@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import Any
 
 from basins.jit_cache import njit
+from basins.proof.bounds import index
 
 
 @njit(cache=True, error_model="numpy")
@@ -25,9 +26,10 @@ def cauchy(
             for k in range(i + 1):
                 term = 0.0
                 for q in range(inner):
-                    term += S[k, s + a * s_down + q * s_right] * T[i - k, t + q * t_down + b * t_right]
+                    x, y = index(s + a * s_down + q * s_right), index(t + q * t_down + b * t_right)
+                    term += S[index(k), x] * T[index(i - k), y]
                 total += term
-            out[i, o + a * columns + b] = total
+            out[index(i), index(o + a * columns + b)] = total
 
 
 @njit(cache=True, error_model="numpy")
@@ -88,5 +90,5 @@ def end_point(W: Any, h: float, p: int, n: int, y: Any) -> None:
     for q in range(n):
         total = W[p, q]
         for i in range(p - 1, 0, -1):
-            total = total * h + W[i, q]
+            total = total * h + W[index(i), index(q)]
         y[0, q] = W[0, q] + total * h

@@ -1,4 +1,4 @@
-"""The exact flow to 60 digits, by other means than basins.proof: Taylor's method of order 40 in python-flint's
+"""The exact flow to 28 digits and more, by other means than basins.proof: Taylor's method of order 40 in python-flint's
 arithmetic, one matrix product at a time, with sub-steps. It shares no code with what it checks.
 """
 
@@ -13,7 +13,7 @@ import numpy as np
 from basins import Problem
 from basins.proof import Enclosures
 
-BITS, ORDER, PIECES = 320, 40, 2
+BITS, ORDER = 256, 40
 
 
 def exact(matrix: np.ndarray) -> Any:
@@ -55,17 +55,18 @@ def sum_of(terms: list[Any]) -> Any:
     return total
 
 
-def along(problem: Problem, start: np.ndarray, steps: np.ndarray, bits: int = BITS, order: int = ORDER) -> list[Any]:
-    """The layers (as matrices of `arb`) of the flow from `start` after each of the steps, their sum being the time."""
-    before, flint.ctx.prec = flint.ctx.prec, bits
+def along(problem: Problem, start: np.ndarray, steps: np.ndarray, pieces: int = 1, order: int = ORDER) -> list[Any]:
+    """The layers (as matrices of `arb`) of the flow from `start` after each of the steps, each made in some pieces. A
+    step of a proof is a fifth of the radius of convergence (B) or less: one piece is off by 1e-28, two by 1e-40."""
+    before, flint.ctx.prec = flint.ctx.prec, BITS
     try:
         T = exact(problem.target)
         G = None if problem.gram_root is None else exact(problem.gram_root)
         W = [exact(layer) for layer in problem.unpack(start)]
         states = []
         for h in steps:
-            piece = flint.arb(float(h)) / PIECES
-            for _ in range(PIECES if h > 0 else 0):
+            piece = flint.arb(float(h)) / pieces
+            for _ in range(pieces if h > 0 else 0):
                 series = coefficients(T, G, W, order)
                 W = [midpoints(horner(layer, piece)) for layer in series]
             states.append(W)
@@ -100,5 +101,27 @@ def distances(problem: Problem, states: list[Any], found: Enclosures, bits: int 
             error = found.error[k]
             ratios.append(float(square.sqrt().mid()) / error if error > 0 else float(square.mid()))
         return np.array(ratios)
+    finally:
+        flint.ctx.prec = before
+
+
+def defect(problem: Problem, W: np.ndarray, W_low: np.ndarray, clock: float, t: float, bits: int = BITS) -> float:
+    """||u'(t) - f(u(t))|| of u(t) = sum_i (W[i] + W_low[i]) (t / clock)^i, W (p + 1, n)."""
+    before, flint.ctx.prec = flint.ctx.prec, bits
+    try:
+        s = flint.arb(t) / flint.arb(clock)
+        series = [
+            [exact(high) + exact(low) for high, low in zip(problem.unpack(W[i]), problem.unpack(W_low[i]), strict=True)]
+            for i in range(len(W))
+        ]
+        G = None if problem.gram_root is None else exact(problem.gram_root)
+        total = flint.arb(0)
+        state = [horner([row[j] for row in series], s) for j in range(len(series[0]))]
+        slopes = coefficients(exact(problem.target), G, state, 1)
+        for j in range(len(state)):
+            moved = horner([row[j] * i for i, row in enumerate(series)][1:], s) / flint.arb(clock)
+            for gap in (moved - slopes[j][1]).entries():
+                total += gap * gap
+        return float(total.sqrt().mid())
     finally:
         flint.ctx.prec = before
