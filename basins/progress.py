@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class RunStarted:
-    """What there is to do. trajectories, shards: of the whole run; ..._done: of them, what was there already."""
+    """What there is to do. trajectories, shards: of the whole run; ..._done: of them, what was there already;
+    what: what is counted as trajectories, in words."""
 
     path: str
     runner: str
@@ -30,6 +31,7 @@ class RunStarted:
     trajectories_done: int
     shards: int
     shards_done: int
+    what: str = "trajectories"
 
 
 @dataclass(frozen=True)
@@ -61,12 +63,13 @@ Listener = Callable[[Event], None]
 
 
 class Tally:
-    """Counts so far: those of this session by verdict, and how fast it goes."""
+    """Counts so far: those of this session by verdict, or by what else is counted, and how fast it goes."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self.clock = clock
         self.trajectories = self.before = self.counted = 0
-        self.minimum = self.saddle = self.censored = self.lost = 0
+        self.counts: dict[str, int] = {}
+        self.lost = 0
         self.since = clock()
 
     def __call__(self, event: Event) -> None:
@@ -77,9 +80,8 @@ class Tally:
             if self.counted == 0:  # workers have started by now: count the rate from when the first shard was begun
                 self.since = self.clock() - summary.telemetry.seconds
             self.counted += summary.trajectories
-            self.minimum += summary.minimum
-            self.saddle += summary.saddle
-            self.censored += summary.censored
+            for word, count in summary.counts().items():
+                self.counts[word] = self.counts.get(word, 0) + count
         elif isinstance(event, AttemptLost):
             self.lost += 1
 
@@ -103,7 +105,7 @@ class Tally:
         """This session's counts; nothing where it had nothing to do."""
         if self.before and not self.counted:
             return ""
-        words = [f"minimum {self.minimum:,}", f"saddle {self.saddle:,}", f"censored {self.censored:,}"]
+        words = [f"{word} {count:,}" for word, count in self.counts.items()]
         return ", ".join(words + [f"retries {self.lost:,}"] * (self.lost > 0))
 
 
@@ -155,7 +157,7 @@ class PlainProgress:
         now = self.tally.clock()
         if isinstance(event, RunStarted):
             self.say(
-                f"{event.trajectories:,} trajectories in {event.shards:,} shards, {event.shards_done:,} done; "
+                f"{event.trajectories:,} {event.what} in {event.shards:,} shards, {event.shards_done:,} done; "
                 f"{_who(event)}, into {event.path}"
             )
         elif isinstance(event, AttemptLost):

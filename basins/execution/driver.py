@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -22,7 +22,7 @@ from basins.store.manifest import Manifest
 class Tasks(Sequence[Task]):
     """Shards to be done, by case: eight bytes each, for there may be many."""
 
-    def __init__(self, shards: dict[str, list[int]]) -> None:
+    def __init__(self, shards: Mapping[str, Sequence[int]]) -> None:
         self.shards = {key: array("q", of_case) for key, of_case in shards.items()}
 
     def __len__(self) -> int:
@@ -54,26 +54,60 @@ def carry_out(
     trajectories, done = _trajectories(files, contents, tasks)
     book, log = DigestBook(files, contents), TelemetryLog(files)
 
+    def keep(event: ShardDone) -> None:
+        book.add(event.summary.task.case, event.summary.task.shard, event.summary.digests)
+
+    started = RunStarted(files.uri, runner.name, workers, trajectories, done, shards, shards - len(tasks))
+    carry_on(
+        started,
+        tasks.shards,
+        run_path,
+        runner,
+        listeners,
+        log,
+        keep,
+        book.close,
+        lambda: _refuse_if_missing(files, contents),
+    )
+
+
+def carry_on(
+    started: RunStarted,
+    missing: Mapping[str, Sequence[int]],
+    run_path: str,
+    runner: Runner,
+    listeners: list[Listener],
+    log: TelemetryLog,
+    keep: Callable[[ShardDone], None],
+    close: Callable[[], None],
+    end: Callable[[], None],
+) -> None:
+    """A session: what is missing, shards by case key, is done by the runner, and listeners are told.
+
+    keep: called with each shard that is done, before all listeners; close: at the end, also where something went
+    wrong; end: once all is done, raises RunError where it is not.
+    """
+
     def emit(event: Event) -> None:
         if isinstance(event, ShardDone):
-            book.add(event.summary.task.case, event.summary.task.shard, event.summary.digests)
+            keep(event)
         log(event)
         for listener in listeners:
             listener(event)
 
     complete = False
-    emit(RunStarted(files.uri, runner.name, workers, trajectories, done, shards, shards - len(tasks)))
+    emit(started)
     log.flush()  # `basins status` sees at once that somebody is at work
     try:
         try:
-            runner.run(tasks, run_path, workers, emit)
+            runner.run(Tasks(missing), run_path, started.workers, emit)
         except BaseException:
             # Keep the digests of what was done; what went wrong first is what is said.
             with suppress(RunError):
-                book.close()
+                close()
             raise
-        book.close()
-        _refuse_if_missing(files, contents)
+        close()
+        end()
         complete = True
     finally:
         try:

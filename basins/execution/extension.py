@@ -162,12 +162,13 @@ def compute_rows(layer: Layer, case: Case, ids: Ids) -> ShardTables:
     for first in range(0, len(ids), together):
         some = ids[first : first + together]
         watch = watched(some, manifest.visits_every)
-        limits = integrate_batch(case.landscape, _starts(case, manifest.seed, some), settings, watch, case.law.null)
+        starts = starts_of(case, manifest.seed, some)
+        limits = integrate_batch(case.landscape, starts, settings, watch, case.law.null)
         parts.append(rows.tables_of_ids(Tables.of(case.landscape), some, limits))
     return rows.concatenated(parts)
 
 
-def _starts(case: Case, seed: int, ids: Ids) -> Array:
+def starts_of(case: Case, seed: int, ids: Ids) -> Array:
     """Starts of ascending ids, (N, n), whole blocks being drawn."""
     blocks = ids // BLOCK
     drawn = [

@@ -1,4 +1,5 @@
-"""Who works: `run` carries out an experiment with one of the runners, `extend` gives some of its rows a larger budget.
+"""Who works: `run` carries out an experiment with one of the runners, `extend` gives some of its rows a larger budget,
+`prove` proves where its starts flow.
 Start at base.py, the contract.
 """
 
@@ -16,11 +17,14 @@ from basins.execution.extension import create_or_resume as create_or_resume_laye
 from basins.execution.extension import path_of
 from basins.execution.inline import Inline
 from basins.execution.processes import Processes
+from basins.execution.proving import WORK as PROVE
+from basins.execution.proving import carry_out_proofs, plan, provable, refuse_senseless
 from basins.execution.ray import Ray
 from basins.experiment import Experiment, load
 from basins.progress import Listener
 from basins.run_tables import Run
 from basins.store import check_shards, create_or_resume, files_at, read_manifest, refuse_other_versions
+from basins.store.manifest import refuse_read_only
 
 RUNNERS: dict[str, Callable[..., Runner]] = {"inline": Inline, "processes": Processes, "ray": Ray}
 """By name; each is made with the work, and with the address and the deadline if it takes them."""
@@ -88,6 +92,43 @@ def extend(
             layer.files(files_at(path, patient=True)), layer, path_of(files, layer), runner, workers, list(listeners)
         )
     return Run(files)
+
+
+def prove(
+    path: str | os.PathLike[str],
+    rows: int | None = None,
+    *,
+    case: str | None = None,
+    seed: int = 0,
+    on: str | Runner = "ray",
+    workers: int | None = None,
+    address: str | None = None,
+    deadline: float | None = None,
+    listeners: Iterable[Listener] = (),
+    told: Callable[[str], object] = str,
+) -> Run:
+    """Prove, of the starts of a run, that the exact flow goes to a global minimum, or say why not (docs/proofs.md).
+
+    rows: so many ids, drawn at random by `seed` from the shards that are there without a gap from the first; None:
+    every id of the shards that are there. case: a key or a name; by default every case that can be proved, and told is
+    called with a line for each that cannot. What is found is kept in RUN/proved; what is there already is not proved
+    again. The rest as in `run`. Raises ArgumentError where nothing can be proved, for a null law, t_end, or certify =
+    false; RunError for a run of other versions.
+    """
+    runner = _ready(on, workers, address, deadline, PROVE)
+    refuse_senseless(rows, seed)
+    files = files_at(path)
+    manifest = read_manifest(files)
+    refuse_other_versions(manifest, files.uri)
+    refuse_read_only(manifest, files.uri)
+    opened = Run(files)
+    cases, refused = provable(manifest, None if case is None else opened.case(case).key, files.uri)
+    for name, why in refused.items():
+        told(f"case {name!r} is not proved: {why}")
+    files.sweep()
+    proving = plan(files, manifest, rows, seed, cases)
+    carry_out_proofs(files_at(path, patient=True), manifest, proving, runner, workers, list(listeners))
+    return opened
 
 
 def _ready(on: str | Runner, workers: int | None, address: str | None, deadline: float | None, work: str) -> Runner:

@@ -102,6 +102,10 @@ class ShardSummary:
     digests: Mapping[Kind, str]
     telemetry: Telemetry
 
+    def counts(self) -> Mapping[str, int]:
+        """What progress says of the trajectories, in words and in this order."""
+        return {"minimum": self.minimum, "saddle": self.saddle, "censored": self.censored}
+
 
 Commit = Callable[[], ShardSummary]
 """Puts an integrated shard into the store, and says what is there."""

@@ -7,6 +7,10 @@ trajectories/case=KEY/part-00000000.parquet            the shard's only commit m
 digests/case=KEY/batch-00000000.sha256                 SHA-256 of all three files, 1,000 shards a file, as `sha256sum
 -c` reads it
 verified/seed-0-DIGEST.json                            labels that `basins verify` checked, a file a sample of rows
+proved/1/all/rows/case=KEY/part-00000000.parquet       starts that `basins verify --prove all` tried to prove, by the
+                                                       version of the proof: a file a shard, a row an id
+proved/1/seed-0-DIGEST/sample.json, rows/...           a random sample of the run's starts, and what it was drawn from
+proved/1/.../digests/..., telemetry/...                as those of the shards
 set-aside/0001/...                                     what `basins verify --repair` took out, at its path below this
 telemetry/DRIVER-00000000.jsonl                        clocks, hosts, attempts, memory
 layer-0001/layer.json                                  what `basins extend` integrated again: which shards, which budget
@@ -39,6 +43,7 @@ DIGEST_BATCH = 1000
 
 _NAME = re.compile(r"part-(\d{8,})\.parquet")
 _RECORD = re.compile(r"verified/seed-\d+-[^/]+\.json")
+_PROOFS = re.compile(r"rows/case=([^/]+)/part-(\d{8,})\.parquet")
 _TELEMETRY = re.compile(r"(?:[^/]+/)?telemetry/[^/.][^/]*-\d{8,}\.jsonl")
 _SYSTEM = re.compile(r"\._.*|\.nfs.*|\.DS_Store|\.directory|\.fuse_hidden.*|Thumbs\.db|desktop\.ini", re.IGNORECASE)
 _PART = re.compile(r"(visits|blocks|trajectories)/case=([^/]+)/part-(\d{8,})\.parquet")
@@ -102,11 +107,38 @@ def digests(case: str, batch: int) -> str:
 
 
 VERIFIED = "verified/"
+PROVED = "proved/"
 SET_ASIDE = "set-aside/"
 
 
 def verified(seed: int, digest: str) -> str:
     return f"{VERIFIED}seed-{seed}-{digest}.json"
+
+
+EVERY_ID = "all"
+SAMPLE = "sample.json"
+"""What a sample of starts was drawn from, in its folder."""
+
+
+def proved(version: int, name: str) -> str:
+    """The folder of proofs of a version of the proof, EVERY_ID or one of `proved_sample`, with its "/"."""
+    return f"{PROVED}{version}/{name}/"
+
+
+def proved_sample(seed: int, digest: str) -> str:
+    """The name of a sample's folder."""
+    return f"seed-{seed}-{digest}"
+
+
+def proofs(case: str, shard: int) -> str:
+    """The path, in a folder of proofs, of those of one shard's ids."""
+    return f"rows/case={case}/part-{shard:08d}.parquet"
+
+
+def proofs_of(path: str) -> tuple[str, int] | None:
+    """Case and shard of a path of `proofs`, None for another one."""
+    match = _PROOFS.fullmatch(path)
+    return None if match is None else (match[1], int(match[2]))
 
 
 def set_aside(number: int) -> str:

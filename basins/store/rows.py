@@ -59,9 +59,9 @@ def _trajectories(tables: Tables, ids: Ids, limits: Limits, kept: slice | NDArra
     return _table(
         tables.trajectories,
         id=ids[kept],
-        verdict=_words(limits.verdict[kept], tables.words["verdict"]),
-        certificate=_words(limits.certificate[kept], tables.words["certificate"]),
-        reason=_words(limits.reason[kept], tables.words["reason"]),
+        verdict=words_of(limits.verdict[kept], tables.words["verdict"]),
+        certificate=words_of(limits.certificate[kept], tables.words["certificate"]),
+        reason=words_of(limits.reason[kept], tables.words["reason"]),
         **_set(tables, limits.code[kept], limits.rank[kept]),
         margin=_float32(limits.margin[kept]),
         loss_start=_float32(limits.loss_start[kept]),
@@ -137,7 +137,7 @@ def _table(schema: pa.Schema, **columns: Any) -> pa.Table:
     return pa.Table.from_arrays(arrays, schema=schema)
 
 
-def _words(codes: NDArray[np.int8], words: tuple[str, ...]) -> pa.Array:
+def words_of(codes: NDArray[np.int8], words: tuple[str, ...]) -> pa.Array:
     """Codes as text: always the whole vocabulary, so that the bytes do not depend on which words occurred; -1 is
     null.
     """

@@ -1,0 +1,203 @@
+"""Starts of a run proved, on any runner: every id of the shards that are there, or a random sample of ids.
+
+What is proved is a start alone, whatever label its row has: rows that were kept nowhere (rows = "exceptions") are drawn
+again by their id like all others, and rows labelled saddle or censored are tried too. What comes out is kept in
+RUN/proved (store/proved.py).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+import pyarrow as pa
+
+from basins.errors import ArgumentError, AssumptionError, RunError
+from basins.execution.base import Runner
+from basins.execution.driver import carry_on
+from basins.execution.extension import starts_of
+from basins.execution.shard import Commit, ShardSummary, Task, open_manifest, timed
+from basins.execution.telemetry import TelemetryLog
+from basins.experiment import Case
+from basins.laws import BLOCK
+from basins.progress import Listener, RunStarted, ShardDone
+from basins.proof import prove
+from basins.store import Files, Manifest, files_at, layout, missing_shards, proved
+from basins.store.proved import Ids, ProofDigests, Proving
+
+WORK = "basins.execution.proving:work"
+"""What a runner has done for each shard; its run_path is `path_of`."""
+
+MOST_ROWS = 10**8
+"""Starts of a sample, whose ids a worker holds in memory."""
+
+
+# --- which starts ----------------------------------------------------------------------------------------------------
+
+
+def unprovable(case: Case) -> str | None:
+    """Why no start of a case can be proved to flow to a global minimum, None where one may be."""
+    if case.law.null:
+        return f"its law, {case.law.name}, is null: its starts fill no volume, and no bound rests on them"
+    if np.isfinite(case.settings.t_end):
+        return f"engine.t_end = {case.settings.t_end:g}: a proof follows the flow to its limit"
+    if not case.settings.certify:
+        return "engine.certify = false: its rows have no labels, and it enters no bound"
+    try:
+        prove(case.problem, np.empty((0, case.problem.n)))
+    except AssumptionError as error:
+        return str(error)
+    return None
+
+
+def provable(manifest: Manifest, case: str | None, where: str) -> tuple[list[Case], dict[str, str]]:
+    """The cases of a key or a name, or all, that can be proved, and why the others, by name, cannot. Raises
+    ArgumentError where none can."""
+    chosen = [one for one in manifest.cases if case is None or case in (one.key, one.name)]
+    why = {one.name: unprovable(one) for one in chosen}
+    refused = {name: reason for name, reason in why.items() if reason is not None}
+    if not chosen or len(refused) == len(chosen):
+        said = "; ".join(f"case {name!r}: {reason}" for name, reason in list(refused.items())[:3])
+        remedy = "prove a case of a law with a density, with its certificates and without t_end"
+        raise ArgumentError(f"nothing can be proved: {said or f'no case {case!r}'}", where=where, remedy=remedy)
+    return [one for one in chosen if one.name not in refused], refused
+
+
+def plan(files: Files, manifest: Manifest, rows: int | None, seed: int, cases: list[Case]) -> Proving:
+    """What is to be proved: of these cases every id of the shards that are there (rows: None), or a sample of rows.
+
+    The sample is drawn from the shards that are there without a gap from the first, and its sample.json is written.
+    """
+    planned = {case.key: manifest.shards(case) for case in cases}
+    gaps = {case.key: frozenset(missing_shards(files, manifest, case)) for case in cases}
+    if rows is None:
+        of_case = {key: [shard for shard in shards if shard not in gaps[key]] for key, shards in planned.items()}
+        proving = proved.every_id(manifest, {key: shards for key, shards in of_case.items() if shards})
+    else:
+        prefixes = {key: min(gaps[key], default=len(shards)) for key, shards in planned.items()}
+        if not any(prefixes.values()):
+            raise _nothing(files)
+        proving = proved.sample_of(manifest, seed, rows, prefixes)
+        proving.files(files).put(layout.SAMPLE, proving.sample)
+    if not proving.of_case:
+        raise _nothing(files)
+    return proving
+
+
+def _nothing(files: Files) -> RunError:
+    return RunError("no shard is there to be proved", where=files.uri, remedy="give the run's command first")
+
+
+def refuse_senseless(rows: int | None, seed: int) -> None:
+    """Raises ArgumentError for numbers without a meaning."""
+    if rows is not None and (isinstance(rows, bool) or not isinstance(rows, int) or not 1 <= rows <= MOST_ROWS):
+        raise ArgumentError(f"prove = {rows!r}", where="prove", remedy=f"give rows, 1 to {MOST_ROWS:,}, or all")
+    if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed < 1 << 63:
+        raise ArgumentError(f"seed = {seed!r}", where="seed", remedy="give a whole number of at least 0, below 2^63")
+
+
+# --- one shard -------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class ProofSummary(ShardSummary):
+    """What a worker sends back of a shard. trajectories: starts that were tried; proved: of these; sha256: of the
+    file. The verdicts are not counted."""
+
+    proved: int = 0
+    sha256: str = ""
+
+    def counts(self) -> Mapping[str, int]:
+        return {"proved": self.proved, "not proved": self.trajectories - self.proved}
+
+
+def prove_ids(case: Case, seed: int, ids: Ids) -> pa.Table:
+    """The rows of ascending ids, (N,); no store and no clock, and no row depends on the others."""
+    tables = []
+    for first in range(0, len(ids), BLOCK):
+        some = ids[first : first + BLOCK]
+        tables.append(proved.table_of(some, prove(case.problem, starts_of(case, seed, some))))
+    return proved.joined(tables)
+
+
+def path_of(files: Files, proving: Proving) -> str:
+    """What `work` is told as the run's path: RUN#NAME."""
+    return f"{files.uri}#{proving.name}"
+
+
+def work(path: str, case: str, shard: int, attempt: int) -> Commit:
+    """Prove the ids of a shard; where it is done already, do nothing. What is returned commits them, as shard.work's
+    does."""
+    telemetry = timed()
+    run, _, name = path.rpartition("#")
+    files = files_at(run, patient=True)
+    manifest = open_manifest(files)
+    the_case, task, proving = manifest.case(case), Task(case, shard), _proving_of(name, manifest, run)
+    folder = proving.files(files)
+
+    def summary(rows: int, of_these: int, sha: str, computed: bool) -> ProofSummary:
+        return ProofSummary(task, rows, 0, 0, 0, 0, {}, telemetry(computed), of_these, sha)
+
+    if folder.exists(layout.proofs(case, shard)):
+        done = summary(
+            *proved.counts(folder, proving, the_case, shard), proved.sha256_of(folder, case, shard), computed=False
+        )
+        return lambda: done
+    table = prove_ids(the_case, manifest.seed, proving.ids(the_case, shard))
+
+    def commit() -> ShardSummary:
+        sha = proved.commit(folder, proving, the_case, shard, table)
+        return summary(len(table), sum(table["proved"].to_pylist()), sha, computed=True)
+
+    return commit
+
+
+@lru_cache(maxsize=4)
+def _proving_of(name: str, manifest: Manifest, uri: str) -> Proving:
+    return proved.named(files_at(uri, patient=True), manifest, name)  # once a process: a name has one content
+
+
+# --- the driver ------------------------------------------------------------------------------------------------------
+
+
+def carry_out_proofs(
+    files: Files,
+    manifest: Manifest,
+    proving: Proving,
+    runner: Runner,
+    workers: int | None,
+    listeners: list[Listener],
+) -> None:
+    """Have proved what is missing. Raises RunError for a shard that fails, or is missing at the end whatever the
+    runner believes, and for files that are damaged."""
+    folder = proving.files(files)
+    of_case = {case.key: proved.missing(folder, proving, case) for case in proving.cases}
+    done = shards = 0
+    for case in proving.cases:
+        lacking = frozenset(of_case[case.key])
+        for shard in proving.of_case[case.key]:
+            shards += 1
+            if shard not in lacking:
+                done += proved.counts(folder, proving, case, shard)[0]
+    digests = ProofDigests(folder, proving)
+
+    def keep(event: ShardDone) -> None:
+        assert isinstance(event.summary, ProofSummary)
+        digests.add(event.summary.task.case, event.summary.task.shard, event.summary.sha256)
+
+    def end() -> None:
+        gaps = [f"shard {left[0]} of case {case.key}" for case in proving.cases if (left := _left(case))]
+        if gaps:
+            remedy = "give the command again: only what is missing is proved"
+            raise RunError(f"ended with proofs missing: {'; '.join(gaps[:3])}", where=files.uri, remedy=remedy)
+
+    def _left(case: Case) -> list[int]:
+        return proved.missing(folder, proving, case)
+
+    missing = sum(map(len, of_case.values()))
+    started = RunStarted(folder.uri, runner.name, workers, proving.rows, done, shards, shards - missing, "starts")
+    carry_on(
+        started, of_case, path_of(files, proving), runner, listeners, TelemetryLog(folder), keep, digests.close, end
+    )
