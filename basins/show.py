@@ -19,7 +19,7 @@ from basins.integrators.base import SMALLEST_TOLERANCE, Settings
 from basins.landscapes.deep_linear.strata import mask_to_modes
 from basins.laws import BLOCK
 from basins.run_tables import Run
-from basins.store import layout, parquet, rows
+from basins.store import layout, parquet, proved, rows
 from basins.store.passed import with_passages
 from basins.store.schemas import Tables
 
@@ -47,13 +47,15 @@ class Again:
 class Shown:
     """One row of a run, its case, and its visits where it was watched (else None), with the columns of store/passed.py.
     kept: whether the row is in the run; one that is not was integrated again for this; layer: the layer that the row is
-    of, 0 for the base (the case's settings then have the layer's budget)."""
+    of, 0 for the base (the case's settings then have the layer's budget); proof: what was found of its start (the columns of
+    store/proved.py), None where no proof was tried."""
 
     case: Case
     row: Row
     visits: list[Row] | None
     kept: bool = True
     layer: int = 0
+    proof: Row | None = None
 
 
 def show(run: Run, id: int, case: str | None = None) -> Shown:
@@ -62,6 +64,11 @@ def show(run: Run, id: int, case: str | None = None) -> Shown:
     Raises ArgumentError for an id or a case that is not in the plan, RunError for one that is not computed yet.
     """
     the_case = one_case(run, case)
+    shown = _as_computed(run, id, the_case)
+    return replace(shown, proof=proved.row_of(run.files, run.manifest, the_case, id))
+
+
+def _as_computed(run: Run, id: int, the_case: Case) -> Shown:
     if not 0 <= id < the_case.trajectories:
         raise ArgumentError(
             f"id {id} is not in case {the_case.name!r}",
@@ -154,6 +161,23 @@ def why(case: Case, row: Row) -> str:
         f"Saddle {stratum}, by evidence, not by proof: it settled there (at a distance of {margin} ||W||), stayed "
         f"{PATIENCE} times as long as the least positive double needs to leave by the slowest way out, and did so "
         "again at tolerances 10 and 100 times tighter. Check the label: --reintegrate."
+    )
+
+
+def proof_text(proof: Row) -> str:
+    """What the proof of a start says, or why there is none."""
+    at = f"at t = {proof['t']:.6g}" if proof["t"] is not None else "at its start"
+    if proof["proved"]:
+        return (
+            f"Proved: the exact flow from this start goes to a global minimum. {at[0].upper()}{at[1:]} it is within "
+            f"{_figures(proof['error'], 3)} of the computed state, and {_figures(proof['margin'], 3)} would still be "
+            f"below the level (tier {proof['tier']}, {proof['steps']:,} steps, errors grow by less than exp("
+            f"{_figures(proof['growth'], 3)}); docs/proofs.md). Label error: none."
+        )
+    error = "" if proof["error"] is None else f" with an error of at most {_figures(proof['error'], 3)}"
+    return (
+        f"Not proved: {proof['reason']}, {at}{error} (tier {proof['tier']}, {proof['steps']:,} steps; docs/proofs.md). "
+        "It counts as a saddle in the bound that rests on proofs."
     )
 
 

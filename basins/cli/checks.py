@@ -6,7 +6,17 @@ from pathlib import Path
 
 import click
 
-from basins.cli.common import RUN, WORKERS, command, print_json
+from basins.cli.common import ADDRESS, DEADLINE, RUN, UNEXPECTED, WORKERS, command, line, print_json
+from basins.cli.proving import PROVE_ON, prove_starts
+
+
+def _rows(context: click.Context, option: click.Parameter, value: str | None) -> int | str | None:
+    """So many rows, or "all"."""
+    if value is None or value == "all":
+        return value
+    if not value.isdecimal():
+        raise click.BadParameter(f"{value!r} is neither a number of rows nor all")
+    return int(value)
 
 
 @command
@@ -21,29 +31,66 @@ from basins.cli.common import RUN, WORKERS, command, print_json
     "--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Which rows and blocks are drawn."
 )
 @click.option("--repair", is_flag=True, help="Set damage aside, so that the next `basins run` computes it again.")
+@click.option(
+    "--prove",
+    callback=_rows,
+    metavar="N|all",
+    help="First prove where so many random starts flow, or all that are there; the options below are for this.",
+)
+@click.option("--case", metavar="KEY|NAME", help="Prove starts of this case alone.")
+@PROVE_ON
+@WORKERS
+@ADDRESS
+@DEADLINE
 @click.option("--json", "as_json", is_flag=True, help="As JSON, every finding.")
-def verify(run: str, sample: int, blocks: int, seed: int, repair: bool, as_json: bool) -> None:
+def verify(
+    run: str,
+    sample: int,
+    blocks: int,
+    seed: int,
+    repair: bool,
+    prove: int | str | None,
+    case: str | None,
+    on: str | None,
+    workers: int | None,
+    address: str | None,
+    deadline: float | None,
+    as_json: bool,
+) -> int:
     """Whether a run is what it was written as, and its labels right.
 
     Every byte is looked at, random blocks are computed again, and random rows of every verdict are integrated again,
     at tolerances 100 times tighter, by another solver; what that says of the labels is kept in the run, for `basins
-    estimate`. Exit status 2 if the run is damaged; a label that disagrees is no damage.
+    estimate`. With --prove the exact flow is followed, in rigorous arithmetic, to a proof that it goes to a global
+    minimum; what is proved is kept in the run, row by row, and the same command goes on where it was. Exit status 2 if
+    the run is damaged, 1 if a row labelled saddle is proved a minimum; a label that disagrees is no damage.
     """
     from basins.output.console.screen import console
-    from basins.output.console.verify import print_verification, refusal
+    from basins.output.console.verify import contradictions, print_verification, refusal
     from basins.progress import Steps
     from basins.store import files_at, read_manifest
     from basins.verify import verify as look
 
+    given = {"--case": case, "--on": on, "--workers": workers, "--address": address, "--deadline": deadline}
+    if prove is None and (others := [name for name, value in given.items() if value is not None]):
+        raise click.UsageError(f"{others[0]} is of --prove")
+    if prove is not None:
+        prove_starts(run, prove, case, seed, on or "ray", workers, address, deadline)
     with Steps() as step:
         found = look(run, sample=sample, blocks=blocks, seed=seed, repair_damage=repair, step=step)
+    manifest = read_manifest(files_at(run))
     if as_json:
         print_json(found.to_dict())
     else:
-        print_verification(console(), read_manifest(files_at(run)), found)
+        print_verification(console(), manifest, found)
     refused = refusal(found)
     if refused is not None:
         raise refused
+    wrong = [] if found.proofs is None else contradictions(manifest, found.proofs)
+    if wrong:
+        line(f"error: {wrong[0]}{f'; and {len(wrong) - 1} more' * (len(wrong) > 1)}")
+        return UNEXPECTED
+    return 0
 
 
 @command

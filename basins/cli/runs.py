@@ -17,11 +17,13 @@ from basins.cli.common import (
     ON,
     ONE_CASE,
     RUN,
+    UNEXPECTED,
     WORKERS,
     command,
     line,
     print_json,
 )
+from basins.cli.proving import prove_starts, refuse_senseless
 
 
 @command
@@ -32,6 +34,7 @@ from basins.cli.common import (
 @ADDRESS
 @DEADLINE
 @click.option("--dry-run", is_flag=True, help="Show the plan and what it would cost; write nothing.")
+@click.option("--prove", is_flag=True, help="Then prove where every start flows, as `basins verify RUN --prove all`.")
 def run(
     experiment: Path,
     out: str | None,
@@ -40,7 +43,8 @@ def run(
     address: str | None,
     deadline: float | None,
     dry_run: bool,
-) -> None:
+    prove: bool,
+) -> int:
     """Run EXPERIMENT, or what is missing of it.
 
     EXPERIMENT is a TOML file, or a run's folder: that run's experiment, with its numbers. At the end comes what the
@@ -52,8 +56,14 @@ def run(
     from basins.output.console.screen import console
     from basins.progress import progress
 
-    _refuse_senseless(on, address, deadline)
+    refuse_senseless(on, address, deadline)
     loaded = opened(experiment)
+    if prove:
+        if dry_run:
+            raise click.UsageError("--dry-run writes nothing, so there is nothing to prove")
+        from basins.execution.proving import provable
+
+        provable(loaded.cases, None, str(experiment))
     out = str(Path("runs") / _folder(loaded.name)) if out is None else out
     screen = console()
     if dry_run:
@@ -63,7 +73,7 @@ def run(
 
         loaded = decided(loaded)
         print_plan(screen, loaded, plan(loaded), 1 if on == "inline" else workers or cores(), out)
-        return
+        return 0
     from basins.execution.run import run as run_experiment
 
     try:
@@ -73,15 +83,17 @@ def run(
     except KeyboardInterrupt:
         line(f"interrupted: the shards that are done are kept in {out}, and the same command goes on from there")
         sys.exit(INTERRUPTED)
-    print_estimate(screen, done.estimate())
+    if prove:
+        prove_starts(out, "all", None, 0, on, workers, address, deadline)
+    found = done.estimate()
+    print_estimate(screen, found)
     screen.print(f"complete: {done.path}", soft_wrap=True)
-
-
-def _refuse_senseless(on: str, address: str | None, deadline: float | None) -> None:
-    if address is not None and on != "ray":
-        raise click.UsageError(f"--address is of --on ray, not of --on {on}")
-    if deadline is not None and on == "inline":
-        raise click.UsageError("--on inline has no --deadline")
+    wrong = [case for case in found.cases if case.proved is not None and case.proved.saddles]
+    if prove and wrong and wrong[0].proved is not None:
+        ids = ", ".join(map(str, wrong[0].proved.contradicted))
+        line(f"error: rows of case {wrong[0].name} are labelled saddle, and their starts are proved minima: id {ids}")
+        return UNEXPECTED
+    return 0
 
 
 def _folder(name: str) -> str:
@@ -108,7 +120,7 @@ def extend(run: str, budget: int, on: str, workers: int | None, address: str | N
     from basins.output.console.screen import console
     from basins.progress import progress
 
-    _refuse_senseless(on, address, deadline)
+    refuse_senseless(on, address, deadline)
     try:
         done = extend_run(
             run,

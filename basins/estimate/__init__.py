@@ -7,7 +7,8 @@ upper end of every stratum it may still reach: those with (1 - delta) 1/2 sum_{S
 the margin delta of the verdict `minimum` (theory.md 3a).
 
 A run in progress is counted over a contiguous prefix of ids: fast shards finish first, so what is finished is biased.
-All of it speaks of computed trajectories. Where `basins verify` has checked labels, labels.py says what the bounds are
+All of it speaks of computed trajectories. Where starts were proved (`basins verify --prove`), proved.py says what is
+so without any label. Where `basins verify` has checked labels, labels.py says what the bounds are
 with the label error counted in; over random data, pairs.py bounds the share of bad pairs (X, Y).
 """
 
@@ -17,6 +18,7 @@ from basins.estimate.labels import Frame, LabelError, label_error
 from basins.estimate.of_run import Estimate, estimate_run
 from basins.estimate.pairs import PairsEstimate
 from basins.estimate.pool import PooledEstimate, pool
+from basins.estimate.proved import Proved
 
 __all__ = [
     "CaseEstimate",
@@ -27,6 +29,7 @@ __all__ = [
     "Measure",
     "PairsEstimate",
     "PooledEstimate",
+    "Proved",
     "StratumMeasure",
     "case_estimate",
     "estimate_run",

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from basins.estimate.counts import Counts, Measured, saddle_measure, strata_measures
 from basins.estimate.labels import Frames, Outcomes, label_error
+from basins.estimate.proved import Proved
 from basins.estimate.sentences import sentence
 from basins.landscapes.deep_linear.problem import Problem
 from basins.landscapes.deep_linear.strata import mask_to_modes
@@ -73,9 +74,11 @@ def case_estimate(
     reasons: Mapping[str, int] | None = None,
     doubtful: Sequence[int] = (),
     outcomes: Outcomes | Frames | None = None,
+    proved: Proved | None = None,
 ) -> CaseEstimate:
     """The measures of one case from its counts; outcomes: of its labels that were checked, drawn at random from all of
-    its own, or frames (labels.py). Raises ArgumentError for more checks than labels.
+    its own, or frames (labels.py); proved: what was proved of its starts (proved.py).
+    Raises ArgumentError for more checks than labels.
     """
     landscape = case.landscape
     tests, shape = landscape.question()
@@ -97,6 +100,7 @@ def case_estimate(
         saddle_measure=saddle_measure(counts),
         strata=strata_measures(landscape.critical, counts, case.settings.delta),
         label_error=label_error(counts, outcomes or {}),
+        proved=proved,
         reasons=dict(reasons or {}),
         can_test=tests,
         shape=shape,

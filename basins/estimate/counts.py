@@ -15,6 +15,7 @@ from basins.statistics.binomial import ALPHA, LEVEL, one_sided_lower, one_sided_
 
 if TYPE_CHECKING:
     from basins.estimate.labels import LabelError
+    from basins.estimate.proved import Proved
 
 Array = NDArray[np.float64]
 
@@ -130,7 +131,8 @@ class Measured:
 
     level: confidence of the one-sided bounds of saddle_measure, which speaks of the labels as computed; strata: by
     falling loss; label_error: what `basins verify` found of the labels, and the bounds with that counted in; None
-    where none of these labels was checked.
+    where none of these labels was checked; proved: what was proved of the starts, and the bound on that alone; None
+    where nothing was, of a pool also where some of its trajectories were not tried.
     """
 
     trajectories: int
@@ -141,6 +143,7 @@ class Measured:
     saddle_measure: Measure
     strata: tuple[StratumMeasure, ...]
     label_error: LabelError | None = None
+    proved: Proved | None = None
 
     def measures(self) -> dict[str, Any]:
         """These fields, as `basins estimate --json` prints them."""
@@ -152,6 +155,7 @@ class Measured:
             "level": self.level,
             "saddle_measure": self.saddle_measure.to_dict(),
             "label_error": None if self.label_error is None else self.label_error.to_dict(),
+            "proved": None if self.proved is None else self.proved.to_dict(),
             "strata": [stratum.to_dict() for stratum in self.strata],
         }
 

@@ -15,6 +15,7 @@ from basins.estimate.counts import Counts
 from basins.estimate.frames import Tally, frames_of_run
 from basins.estimate.pairs import drawn_data
 from basins.estimate.pool import PooledEstimate, pool
+from basins.estimate.proved import proved_of_run
 from basins.landscapes.base import CriticalSets
 from basins.landscapes.deep_linear.strata import modes_to_mask
 
@@ -56,6 +57,7 @@ def estimate_run(run: Run) -> Estimate:
     counted = {case.key: _count(run, case) for case in run.manifest.cases}
     samples = read_checks(run.files, run.manifest)
     frames = frames_of_run(run, samples, {key: one.tally for key, one in counted.items()})
+    proved = proved_of_run(run, {key: len(one.tally.minimum) for key, one in counted.items()})
     text = experiment_text(run.files)
     try:
         by_name = drawn_data(text)
@@ -64,13 +66,14 @@ def estimate_run(run: Run) -> Estimate:
     return Estimate(
         experiment=run.manifest.name,
         cases=tuple(
-            case_estimate(one.case, one.counts, one.reasons, one.doubtful, frames.get(key))
+            case_estimate(one.case, one.counts, one.reasons, one.doubtful, frames.get(key), proved.get(key))
             for key, one in counted.items()
         ),
         pooled=pool(
             [(one.case, one.counts) for one in counted.values()],
             frames,
             {case.key: by_name[case.name] for case in run.manifest.cases if case.name in by_name},
+            proved,
         ),
     )
 

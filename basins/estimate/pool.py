@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from basins.estimate.counts import Counts, Measured, StratumMeasure, saddle_measure, strata_measures
 from basins.estimate.labels import Frames, Outcomes, frames_of, label_error, together, unchecked
 from basins.estimate.pairs import Draw, PairsEstimate, pairs_estimates
+from basins.estimate.proved import Proved, together_proved
 from basins.estimate.sentences import pooled_sentence
 from basins.landscapes.base import CriticalSets
 from basins.laws import stream_key
@@ -52,10 +53,11 @@ def pool(
     counted: Sequence[tuple[Case, Counts]],
     outcomes: Mapping[str, Outcomes | Frames] | None = None,
     drawn: Mapping[str, Draw] | None = None,
+    proved: Mapping[str, Proved] | None = None,
 ) -> PooledEstimate:
     """The pool; a null law never enters it. By case key, outcomes: of the labels that were checked, drawn at random
     from that case's alone, or frames, of which those that cases share were drawn from all of these alike (labels.py);
-    drawn: the random data. Raises ArgumentError for more checks than labels.
+    drawn: the random data; proved: what was proved of each case. Raises ArgumentError for more checks than labels.
     """
     kept: dict[int, tuple[Case, Counts]] = {}
     twins = []
@@ -92,6 +94,7 @@ def pool(
         saddle_measure=saddle_measure(counts),
         strata=strata,
         label_error=None if out_of_reach else label_error(counts, together(frames.values())),
+        proved=together_proved([(proved or {}).get(case.key) for case in cases]),
         unchecked=out_of_reach,
         pairs=pairs_estimates(testing, drawn or {}),
     )

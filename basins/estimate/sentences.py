@@ -1,7 +1,8 @@
 """What an estimate says of the conjecture, in a sentence: one form for each thing a run can show.
 
 Every bound is followed by what it does not cover: it is of computed trajectories, of which some may carry a wrong
-label. Where `basins verify` measured that, the bound with it counted in follows.
+label. Where `basins verify` measured that, the bound with it counted in follows; where starts were proved, the bound
+that rests on these alone, which no label enters.
 """
 
 from __future__ import annotations
@@ -16,9 +17,13 @@ if TYPE_CHECKING:
     from basins.estimate import CaseEstimate, PairsEstimate, PooledEstimate
     from basins.estimate.counts import Measured, StratumMeasure
     from basins.estimate.labels import Checked, LabelError
+    from basins.estimate.proved import Proved
 
 LABELS = "label error: not measured"
 """Said wherever a bound is and no label was checked."""
+
+PROVED = "label error: none"
+"""Said where a bound rests on proved starts alone (docs/proofs.md)."""
 
 _REMEDIES = {
     Reason.evaluation_budget: "basins extend RUN --budget B, or raise engine.budget",
@@ -36,7 +41,51 @@ WAITED = "basins extend RUN --budget B, or tighten engine.rtol and engine.atol"
 
 
 def sentence(case: CaseEstimate) -> str:
-    """What the case says of the conjecture. The bounds in it are those of `saddle_measure`."""
+    """What the case says of the conjecture. The bounds in it are those of `saddle_measure`, and of what was proved."""
+    if case.proved is None:
+        return _as_computed(case)
+    if case.proved.every and case.proved.proved == case.proved.tried and not case.saddle:
+        return _all_proved(case, case.proved)
+    return f"{_as_computed(case)} {proofs(case.proved, 'this law', case.trajectories)}"
+
+
+def _all_proved(case: CaseEstimate, proved: Proved) -> str:
+    """Every start that is counted: what the labels say is no longer of interest."""
+    said = proofs(proved, "this law", case.trajectories)
+    if case.censored:
+        verb = "row is censored; its start is" if case.censored == 1 else "rows are censored; their starts are"
+        said += f" As computed, {case.censored:,} {verb} proved all the same."
+    return f"{case.shape} So this checks the machinery. {said}" if not case.can_test else said
+
+
+def proofs(proved: Proved, laws: str, trajectories: int) -> str:
+    """The bound that rests on what was proved alone. trajectories: those counted, of which they are all or some."""
+    left = proved.tried - proved.proved
+    some = "" if proved.every else f" tried (of {trajectories:,})"
+    if not left:
+        said = f"Of {proved.tried:,} starts{some} every one is proved to flow to a global minimum: the"
+    else:
+        which = "the other one counts as a saddle" if left == 1 else f"the other {left:,} count as saddles"
+        said = (
+            f"Of {proved.tried:,} starts{some} {proved.proved:,} {'is' if proved.proved == 1 else 'are'} proved to "
+            f"flow to a global minimum, and {which}: so the"
+        )
+    said += (
+        f" saddle basins hold less than {at_most(proved.upper)} of {laws}, at {_percent(proved.level)} confidence; "
+        f"{PROVED}."
+    )
+    if proved.saddles:
+        ids = ", ".join(map(str, proved.contradicted))
+        which = f" (id {ids}{', ...' * (proved.saddles > len(proved.contradicted))})" * bool(ids)
+        one = proved.saddles == 1
+        said += (
+            f" {proved.saddles:,} of them {'is' if one else 'are'} labelled saddle{which}: "
+            f"{'that label is' if one else 'those labels are'} wrong."
+        )
+    return said
+
+
+def _as_computed(case: CaseEstimate) -> str:
     if case.trajectories == 0:
         return (
             "Nothing to count yet: shard 0 is not there, and only shards without a gap from the first are counted. "
@@ -93,6 +142,8 @@ def pooled_sentence(pooled: PooledEstimate) -> str:
         f"{at_most(pooled.saddle_measure.upper)} of {laws}, at {_percent(pooled.level)} confidence; "
         f"{labels(pooled, pooled.unchecked)}."
     ]
+    if pooled.proved is not None:
+        said.append(proofs(pooled.proved, laws, pooled.trajectories))
     if m > 1:
         said.append("This bounds no single case.")
     if pooled.untestable:

@@ -7,7 +7,7 @@ RUN/proved (store/proved.py).
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -52,10 +52,10 @@ def unprovable(case: Case) -> str | None:
     return None
 
 
-def provable(manifest: Manifest, case: str | None, where: str) -> tuple[list[Case], dict[str, str]]:
+def provable(cases: Sequence[Case], case: str | None, where: str) -> tuple[list[Case], dict[str, str]]:
     """The cases of a key or a name, or all, that can be proved, and why the others, by name, cannot. Raises
     ArgumentError where none can."""
-    chosen = [one for one in manifest.cases if case is None or case in (one.key, one.name)]
+    chosen = [one for one in cases if case is None or case in (one.key, one.name)]
     why = {one.name: unprovable(one) for one in chosen}
     refused = {name: reason for name, reason in why.items() if reason is not None}
     if not chosen or len(refused) == len(chosen):

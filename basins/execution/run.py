@@ -122,7 +122,7 @@ def prove(
     refuse_other_versions(manifest, files.uri)
     refuse_read_only(manifest, files.uri)
     opened = Run(files)
-    cases, refused = provable(manifest, None if case is None else opened.case(case).key, files.uri)
+    cases, refused = provable(manifest.cases, None if case is None else opened.case(case).key, files.uri)
     for name, why in refused.items():
         told(f"case {name!r} is not proved: {why}")
     files.sweep()

@@ -63,6 +63,9 @@ def _measured(one: CaseEstimate | PooledEstimate) -> dict[str, Any]:
         "level": one.level,
         "lower_with_label_error": None if with_error is None else with_error.lower,
         "upper_with_label_error": None if with_error is None else with_error.upper,
+        "proved": None if one.proved is None else one.proved.proved,
+        "tried": None if one.proved is None else one.proved.tried,
+        "upper_by_proofs": None if one.proved is None else one.proved.upper,
     }
 
 

@@ -4,7 +4,8 @@ Of bytes: manifest, experiment and table of cases agree (whole.py); every file o
 layer over it (place.py), has the SHA-256 that its writer had in memory, a footer of this run and place, intact pages,
 the rows of the plan, ids once, blocks that count them (shards.py, contents.py); random blocks are computed again and
 compared bit for bit (again.py). Of labels: a random sample of rows is integrated again, 100 times tighter, by another
-solver (labels.py), and what it gives is kept in RUN/verified, where `estimate` finds it. repair.py sets damage aside.
+solver (labels.py), and what it gives is kept in RUN/verified, where `estimate` finds it. Of proofs: RUN/proved is
+looked at like the shards, and no row labelled saddle may be proved a minimum (proving.py). repair.py sets damage aside.
 """
 
 from __future__ import annotations
@@ -21,14 +22,26 @@ from basins.store.layers import read_layers
 from basins.store.verified import read_checks
 from basins.verify.finding import Finding, Trouble
 from basins.verify.labels import Group, LabelCheck, check_labels, under
+from basins.verify.proving import Contradiction, ProvedCheck, check_proved
 from basins.verify.recompute import BlocksAgain, compute_again
 from basins.verify.repair import REPAIRED, repair, was_set_aside
 from basins.verify.run_metadata import check_cases, check_layers, check_strays, check_what_it_is, foreign_files
 from basins.verify.shard_source import Place, places
 from basins.verify.shards import ShardCheck, Step, check_digests, check_shards
-from basins.versions import versions
+from basins.versions import skew, versions
 
-__all__ = ["BlocksAgain", "Finding", "Group", "LabelCheck", "Step", "Trouble", "Verification", "verify"]
+__all__ = [
+    "BlocksAgain",
+    "Contradiction",
+    "Finding",
+    "Group",
+    "LabelCheck",
+    "ProvedCheck",
+    "Step",
+    "Trouble",
+    "Verification",
+    "verify",
+]
 
 SAMPLE, BLOCKS = 200, 4
 """Rows whose labels are checked, and blocks that are computed again, unless told otherwise."""
@@ -42,7 +55,7 @@ class Verification:
     missing: shards of the plan that are not there, those of a run in progress or set aside; without_digests: shards of
     a run in progress whose digests are not written yet; findings: damage; set_aside: the folder it was moved to, by a
     repair; foreign: files beside the shards' that are none of the run's, and do it no harm; again, labels: None where
-    nothing was asked of them or nothing can be said.
+    nothing was asked of them or nothing can be said; proofs: of RUN/proved, None where there is none.
     """
 
     run: str
@@ -57,6 +70,7 @@ class Verification:
     foreign: tuple[str, ...] = ()
     again: BlocksAgain | None = None
     labels: LabelCheck | None = None
+    proofs: ProvedCheck | None = None
 
     @property
     def left(self) -> tuple[Finding, ...]:
@@ -65,7 +79,7 @@ class Verification:
 
     def to_dict(self) -> dict[str, Any]:
         """What `basins verify --json` prints."""
-        again, labels = self.again, self.labels
+        again, labels, proofs = self.again, self.labels, self.proofs
         return {
             "run": self.run,
             "seed": self.seed,
@@ -78,6 +92,7 @@ class Verification:
             "computed_again": None
             if again is None
             else {"blocks": again.blocks, "outside_the_promise": again.outside, "skipped": again.skipped},
+            "proofs": None if proofs is None else proofs.to_dict(),
             "labels": None
             if labels is None
             else {
@@ -133,9 +148,13 @@ def verify(
     looked = [check for one in each for check in one.checks]
     findings += [damage for one in each for damage in one.findings]
     good = [one for one in looked if one.counts is not None]
+    skewed = skew(dict(manifest.versions))
     again = _again(manifest, folders, good, blocks, seed, step)
     if again is not None:
         findings += again.findings
+    proofs = check_proved(files, manifest, view, same_writer, bool(blocks) and not skewed, seed, step)
+    if proofs is not None:
+        findings += proofs.findings
     sure = [under(view, manifest, one) for one in _sure(good, findings)]
     digests = {(one.layer, one.case, one.shard): one.sha256 for one in good}
     labels = check_labels(files, manifest, view, sure, digests, sample, seed, step) if sample else None
@@ -149,9 +168,13 @@ def verify(
         trajectories=sum(sum(one.counts) for one in sure if one.counts is not None),
         missing=sum(one.missing for one in each),
         without_digests=sum(one.without_digests for one in each),
-        foreign=tuple(path for place in folders for path in foreign_files(place)),
+        foreign=(
+            *(path for place in folders for path in foreign_files(place)),
+            *(() if proofs is None else proofs.foreign),
+        ),
         again=again,
         labels=labels,
+        proofs=proofs,
     )
     if repair_damage:
         return replace(verification, set_aside=repair(files, manifest, folders, findings))

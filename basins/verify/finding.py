@@ -14,6 +14,7 @@ class Trouble(Enum):
     shard = "bytes of a shard"  # set aside, computed again, compared with the digests
     content = "rows of a shard"  # the bytes were written so: set aside with its digests, computed again
     digests = "digests"  # set aside, written again from the shards
+    proofs = "proofs of starts"  # set aside: the command that proved them proves them again
     cases = "table of cases"  # set aside, written again from the manifest
     stray = "no file of this run"  # set aside
     computed = "computed otherwise"  # a person must look: the same run must give the same bytes

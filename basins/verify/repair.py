@@ -19,7 +19,8 @@ from basins.verify.finding import Finding, Trouble
 from basins.verify.shard_source import Place
 
 SHARD = (Trouble.shard, Trouble.content)
-REPAIRED = (*SHARD, Trouble.digests, Trouble.cases, Trouble.stray)
+ASIDE = (Trouble.stray, Trouble.cases, Trouble.proofs)
+REPAIRED = (*SHARD, Trouble.digests, *ASIDE)
 """What a repair can do something about."""
 
 
@@ -59,7 +60,7 @@ def _repair(files: Files, place: Place, mine: Sequence[Finding], folder: str) ->
             _keep_digests(place, case, shard, damaged_digests)
         for kind in reversed(COMMIT_ORDER):  # the commit mark first: no reader may see a shard without all its files
             _move(files, place.path(layout.part(kind, case, shard)), folder)
-    for path in sorted(damaged_digests | {one.path for one in mine if one.trouble in (Trouble.stray, Trouble.cases)}):
+    for path in sorted(damaged_digests | {one.path for one in mine if one.trouble in ASIDE}):
         _move(files, path, folder)
     for case, shard in sorted(wrong_rows):
         _forget_digests(files, place, case, shard, folder)

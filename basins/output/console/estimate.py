@@ -76,6 +76,10 @@ def print_case(out: Console, case: CaseEstimate) -> None:
         paragraph(out, f"{case.minimum:,} minimum, {case.saddle:,} saddle, {case.censored:,} censored; {said}")
         if case.label_error is not None and not case.null:
             paragraph(out, f"with label error counted in: {_one_sided(case, case.label_error.saddle_measure)}")
+        if case.proved is not None:
+            left = case.proved.tried - case.proved.proved
+            said = f"{case.proved.tried:,} starts tried, {case.proved.proved:,} proved, {left:,} not"
+            paragraph(out, f"{said}; saddle-basin measure below {at_most(case.proved.upper)} by proofs alone")
     paragraph(out, sentence(case), style=_alarm(case))
     out.print()
 

@@ -12,7 +12,7 @@ from basins.experiment import Case
 from basins.landscapes.base import NEAR
 from basins.landscapes.deep_linear.strata import mask_to_modes
 from basins.output.console.screen import columns, heading, indented, paragraph, shortened
-from basins.show import Again, Row, Shown, compared, why
+from basins.show import Again, Row, Shown, compared, proof_text, why
 
 
 def print_row(out: Console, shown: Shown) -> None:
@@ -26,6 +26,9 @@ def print_row(out: Console, shown: Shown) -> None:
             out, f"Of layer {shown.layer}: integrated again with a budget of {case.settings.budget:,} evaluations."
         )
     paragraph(out, why(case, row), style="bold")
+    if shown.proof is not None:
+        wrong = shown.proof["proved"] and row["verdict"] == "saddle"
+        paragraph(out, proof_text(shown.proof) + " THE LABEL IS WRONG." * wrong, style="bold red" if wrong else "bold")
     out.print()
     table = Table.grid(padding=(0, 3, 0, 0))
     for name, value in row.items():

@@ -12,7 +12,7 @@ from basins.estimate.sentences import at_most, modes_text
 from basins.landscapes.deep_linear.strata import mask_to_modes
 from basins.output.console.screen import columns, counted, heading, indented, paragraph
 from basins.store import Manifest
-from basins.verify import Trouble, Verification
+from basins.verify import ProvedCheck, Trouble, Verification
 from basins.verify.labels import CheckedRow, LabelCheck
 
 LISTED = 20
@@ -28,6 +28,8 @@ def print_verification(out: Console, manifest: Manifest, found: Verification) ->
             _labels(out, manifest, found.labels)
             if found.missing and found.labels.rows:
                 paragraph(out, "It counts for the shards that are there, not for those to come: verify again then")
+        if found.proofs is not None:
+            _proofs(out, manifest, found.proofs)
     for one in found.findings[:LISTED]:
         aside = found.set_aside is not None and one not in found.left
         paragraph(out, f"{'set aside' if aside else 'DAMAGED'}: {one}", style="" if aside else "bold red")
@@ -89,6 +91,30 @@ def _labels(out: Console, manifest: Manifest, labels: LabelCheck) -> None:
     for line in [*_others(manifest, labels)][:LISTED]:
         paragraph(out, line, style="bold red" if "DISAGREES" in line else "")
     paragraph(out, f"kept in {labels.path}, for `basins estimate`")
+
+
+def _proofs(out: Console, manifest: Manifest, proofs: ProvedCheck) -> None:
+    again = f"; {counted(proofs.again, 'start')} proved again" * (proofs.again > 0)
+    paragraph(
+        out,
+        f"{counted(proofs.starts, 'row')} of proofs without fault, {proofs.proved:,} proved to flow to a global "
+        f"minimum: digests, footers, rows{again}",
+    )
+    if proofs.missing:
+        paragraph(out, f"{counted(proofs.missing, 'shard')} of a sample not proved (yet): give its command to go on")
+    for folder in proofs.others:
+        paragraph(out, f"of another version of the proof, and not read: {folder}")
+    for line in contradictions(manifest, proofs)[:LISTED]:
+        paragraph(out, line, style="bold red")
+
+
+def contradictions(manifest: Manifest, proofs: ProvedCheck) -> list[str]:
+    """A line for each row whose label a proof contradicts."""
+    return [
+        f"WRONG LABEL: id {one.id} of case {manifest.case(one.case).name} is labelled saddle, and its start is proved "
+        f"to flow to a global minimum (basins show RUN --case {one.case} --id {one.id} --reintegrate)"
+        for one in proofs.contradictions
+    ]
 
 
 def _others(manifest: Manifest, labels: LabelCheck) -> Iterator[str]:

@@ -63,6 +63,7 @@ def doubts(estimate: Estimate, summaries: Sequence[CaseSummary]) -> list[str]:
     """One entry for each way in which the verdict could mislead, most serious first."""
     return [
         *_control(estimate),
+        *_contradictions(estimate),
         *_labels(estimate),
         *_censored(estimate),
         *(f"{case.name}. {settled_alike(case)}" for case in estimate.cases if settled_alike(case)),
@@ -70,7 +71,7 @@ def doubts(estimate: Estimate, summaries: Sequence[CaseSummary]) -> list[str]:
         *_drift(summaries),
         "A certificate speaks of the state that was computed, not of the exact flow from the start: an integration "
         "error may carry a trajectory across a basin's boundary. The label error, where it was measured, is what such "
-        "errors come to.",
+        "errors come to; a start that is proved has none (docs/proofs.md).",
         "A bound is of the law that was drawn from. A set of starts of measure zero, or one that this law hardly ever "
         "draws, is not seen, and a bound above zero never proves that a measure is zero.",
         "Certification times are ends of steps: the flow passed the level up to a step earlier. Survival is late by "
@@ -96,8 +97,25 @@ def _control(estimate: Estimate) -> list[str]:
     ]
 
 
+def _contradictions(estimate: Estimate) -> list[str]:
+    return [
+        f"{case.name}: {case.proved.saddles:,} of its rows labelled saddle are proved to flow to a global minimum (id "
+        f"{', '.join(map(str, case.proved.contradicted))}): look at them first."
+        for case in estimate.cases
+        if case.proved is not None and case.proved.saddles
+    ]
+
+
 def _labels(estimate: Estimate) -> list[str]:
     free = [case for case in estimate.cases if not case.null and case.trajectories]
+    every = [case.proved for case in free if case.proved is not None and case.proved.every]
+    if free and len(every) == len(free):
+        left = sum(one.tried - one.proved for one in every)
+        rest = f"; the {left:,} others count as saddles there" * bool(left)
+        return [
+            f"Label error: none in the bounds that rest on proofs alone. Of {sum(one.tried for one in every):,} starts "
+            f"{sum(one.proved for one in every):,} are proved to flow to a global minimum (docs/proofs.md){rest}."
+        ]
     errors = [case.label_error.minimum for case in free if case.label_error is not None]
     if not errors:
         return [
