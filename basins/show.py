@@ -47,8 +47,8 @@ class Again:
 class Shown:
     """One row of a run, its case, and its visits where it was watched (else None), with the columns of store/passed.py.
     kept: whether the row is in the run; one that is not was integrated again for this; layer: the layer that the row is
-    of, 0 for the base (the case's settings then have the layer's budget); proof: what was found of its start (the columns of
-    store/proved.py), None where no proof was tried."""
+    of, 0 for the base (the case's settings then have the layer's budget); proof: what was found of its start (as
+    store/proved.py has it), None where no proof was tried."""
 
     case: Case
     row: Row
@@ -168,11 +168,11 @@ def proof_text(proof: Row) -> str:
     """What the proof of a start says, or why there is none."""
     at = f"at t = {proof['t']:.6g}" if proof["t"] is not None else "at its start"
     if proof["proved"]:
+        error, margin, growth = (_figures(proof[name], 3) for name in ("error", "margin", "growth"))
         return (
             f"Proved: the exact flow from this start goes to a global minimum. {at[0].upper()}{at[1:]} it is within "
-            f"{_figures(proof['error'], 3)} of the computed state, and {_figures(proof['margin'], 3)} would still be "
-            f"below the level (tier {proof['tier']}, {proof['steps']:,} steps, errors grow by less than exp("
-            f"{_figures(proof['growth'], 3)}); docs/proofs.md). Label error: none."
+            f"{error} of the computed state, and less than {margin} is asked (tier {proof['tier']}, "
+            f"{proof['steps']:,} steps, errors grow by less than exp({growth}); docs/proofs.md). Label error: none."
         )
     error = "" if proof["error"] is None else f" with an error of at most {_figures(proof['error'], 3)}"
     return (

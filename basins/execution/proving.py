@@ -41,10 +41,10 @@ def unprovable(case: Case) -> str | None:
     """Why no start of a case can be proved to flow to a global minimum, None where one may be."""
     if case.law.null:
         return f"its law, {case.law.name}, is null: its starts fill no volume, and no bound rests on them"
+    if not case.settings.certify:
+        return "engine.certify = false: its rows have no labels that a proof could confirm"
     if np.isfinite(case.settings.t_end):
         return f"engine.t_end = {case.settings.t_end:g}: a proof follows the flow to its limit"
-    if not case.settings.certify:
-        return "engine.certify = false: its rows have no labels, and it enters no bound"
     try:
         prove(case.problem, np.empty((0, case.problem.n)))
     except AssumptionError as error:

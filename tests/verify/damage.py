@@ -17,7 +17,7 @@ from basins.run_tables import open_run
 from basins.store import commit_shard, files_at, parquet
 from basins.store.digests import batch_text, read_batch
 from basins.store.layout import COMMIT_ORDER, part
-from basins.store.rows import ShardTables, _words
+from basins.store.rows import ShardTables, words_of
 from basins.verify import Verification
 
 
@@ -73,7 +73,9 @@ def same_words(table: pa.Table) -> pa.Table:
     for name, words in (("verdict", VERDICTS), ("certificate", CERTIFICATES), ("reason", REASONS)):
         codes = [-1 if word is None else words.index(word) for word in table[name].to_pylist()]
         table = table.set_column(
-            table.schema.get_field_index(name), table.schema.field(name), _words(np.array(codes, dtype=np.int8), words)
+            table.schema.get_field_index(name),
+            table.schema.field(name),
+            words_of(np.array(codes, dtype=np.int8), words),
         )
     return table
 
