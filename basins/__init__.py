@@ -6,6 +6,7 @@
     proof = basins.prove(problem, W0)
     run = basins.run("examples/iris.toml", out="runs/iris")
     run = basins.extend("runs/iris", budget=10**7)
+    run = basins.prove_run("runs/iris", rows=10_000)
     run = basins.open_run("runs/iris")
 
 Names are resolved when they are first used, so that `import basins` stays light: no ray, no matplotlib, no pandas.
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from basins.classification.classify_batch import integrate
     from basins.classification.verdict import Limits, Reason
     from basins.errors import BasinsError
-    from basins.execution.run import extend, run
+    from basins.execution.run import extend, prove_run, run
     from basins.landscapes.base import Verdict
     from basins.landscapes.deep_linear.certificates import Certified, certify
     from basins.landscapes.deep_linear.critical_sets import Certificate
@@ -46,6 +47,7 @@ _HOME = {
     "largest_ball": "basins.proof",
     "open_run": "basins.run_tables",
     "prove": "basins.proof",
+    "prove_run": "basins.execution.run",
     "run": "basins.execution.run",
 }
 
@@ -65,6 +67,7 @@ __all__ = [
     "largest_ball",
     "open_run",
     "prove",
+    "prove_run",
     "run",
 ]
 

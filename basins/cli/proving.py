@@ -34,12 +34,12 @@ def prove_starts(
     deadline: float | None,
 ) -> None:
     """Prove so many starts of a run, or "all", with a progress bar; Ctrl-C ends the command."""
-    from basins.execution.run import prove
+    from basins.execution.run import prove_run
     from basins.progress import progress
 
     refuse_senseless(on, address, deadline)
     try:
-        prove(
+        prove_run(
             run,
             None if isinstance(rows, str) else rows,
             case=case,

@@ -1,5 +1,5 @@
 """Who works: `run` carries out an experiment with one of the runners, `extend` gives some of its rows a larger budget,
-`prove` proves where its starts flow.
+`prove_run` proves where its starts flow.
 Start at base.py, the contract.
 """
 
@@ -94,7 +94,7 @@ def extend(
     return Run(files)
 
 
-def prove(
+def prove_run(
     path: str | os.PathLike[str],
     rows: int | None = None,
     *,

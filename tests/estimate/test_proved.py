@@ -13,7 +13,7 @@ from scipy.stats import binom
 from basins.estimate import Proved
 from basins.estimate.proved import together_proved
 from basins.estimate.sentences import at_most, pooled_sentence, sentence
-from basins.execution.run import prove
+from basins.execution.run import prove_run
 from basins.run_tables import open_run
 from basins.statistics.binomial import one_sided_upper
 
@@ -47,7 +47,7 @@ def test_a_start_that_is_not_proved_counts_as_a_saddle(tried: int, good: int) ->
 
 
 def test_all_proved(run: Path) -> None:
-    prove(run, on="inline")
+    prove_run(run, on="inline")
     found = open_run(run).estimate()
     wide, narrow, control = found.cases
     assert sentence(narrow) == (
@@ -77,7 +77,7 @@ def test_all_proved(run: Path) -> None:
 
 
 def test_some_not_proved_beside_the_bound_of_labels(run: Path) -> None:
-    prove(run, on="inline")
+    prove_run(run, on="inline")
     changed(run, "narrow", 0, not_proved(3, 11))
     case = open_run(run).estimate().cases[1]
     assert case.proved == Proved(40, 38, every=True)
@@ -91,7 +91,7 @@ def test_some_not_proved_beside_the_bound_of_labels(run: Path) -> None:
 
 
 def test_a_sample_bounds_with_its_own_size(run: Path) -> None:
-    prove(run, 300, case="wide", on="inline")
+    prove_run(run, 300, case="wide", on="inline")
     wide, narrow, _ = open_run(run).estimate().cases
     assert wide.proved == Proved(300, 300, every=False)
     assert narrow.proved is None
@@ -103,26 +103,26 @@ def test_a_sample_bounds_with_its_own_size(run: Path) -> None:
 
 
 def test_an_id_of_two_samples_counts_once(run: Path) -> None:
-    prove(run, 30, case="narrow", on="inline")
-    prove(run, 30, case="narrow", seed=1, on="inline")
+    prove_run(run, 30, case="narrow", on="inline")
+    prove_run(run, 30, case="narrow", seed=1, on="inline")
     found = open_run(run).estimate().cases[1].proved
     assert found is not None
     assert 30 < found.tried <= 40
     assert found.tried == found.proved
-    prove(run, case="narrow", on="inline")
+    prove_run(run, case="narrow", on="inline")
     assert open_run(run).estimate().cases[1].proved == Proved(40, 40, every=True)
 
 
 def test_a_sample_in_progress_counts_for_nothing(run: Path) -> None:
     """What of it is done first is what is fast."""
-    prove(run, 300, case="wide", on="inline")
+    prove_run(run, 300, case="wide", on="inline")
     path = next(run.glob("proved/*/seed-*/rows/*/part-00000001.parquet"))
     path.unlink()
     assert open_run(run).estimate().cases[0].proved is None
 
 
 def test_of_all_the_shards_up_to_the_first_that_is_missing_count(run: Path) -> None:
-    prove(run, case="wide", on="inline")
+    prove_run(run, case="wide", on="inline")
     next(run.glob("proved/*/all/rows/*/part-00000001.parquet")).unlink()
     assert open_run(run).estimate().cases[0].proved == Proved(1024, 1024, every=False)
 

@@ -13,7 +13,7 @@ from damage import flip, paths, rewritten, row
 from proving import changed, everything, made, not_proved, path_of, proofs
 
 from basins.cli import main
-from basins.execution.run import extend, prove
+from basins.execution.run import extend, prove_run
 from basins.run_tables import open_run
 from basins.store import files_at, layout, proved
 from basins.verify import Contradiction, Trouble, Verification, verify
@@ -23,8 +23,8 @@ from basins.verify import Contradiction, Trouble, Verification, verify
 def original(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A finished run with all its starts tried, and a sample of 50."""
     path = made(tmp_path_factory.mktemp("original") / "run")
-    prove(path, on="inline")
-    prove(path, 50, on="inline")
+    prove_run(path, on="inline")
+    prove_run(path, 50, on="inline")
     return path
 
 
@@ -113,7 +113,7 @@ def test_damage_is_found_set_aside_and_proved_again(
     assert repaired.set_aside == "set-aside/0001/"
     if "gone" not in what:
         assert look(run).findings == ()
-        prove(run, on="inline")
+        prove_run(run, on="inline")
         assert proofs(run) == proofs(original)
         assert look(run).findings == ()
 
@@ -160,7 +160,7 @@ def test_rows_that_were_written_so_but_cannot_be(run: Path, original: Path) -> N
         f"has the digest of {path_of(run).partition('all/')[2]}, which is wrong",
     ]
     look(run, repair_damage=True)
-    prove(run, on="inline")
+    prove_run(run, on="inline")
     assert proofs(run) == proofs(original)
 
 
@@ -199,7 +199,7 @@ def test_a_damaged_file_of_digests_is_found_and_written_again(run: Path, origina
     path.write_text("nothing\n")
     assert paths(look(run)) == {digest_path(run)}
     look(run, repair_damage=True)
-    prove(run, on="inline")
+    prove_run(run, on="inline")
     assert proofs(run) == proofs(original)
 
 

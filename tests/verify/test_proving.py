@@ -16,7 +16,7 @@ import basins
 from basins import laws
 from basins.errors import ArgumentError, RunError
 from basins.execution.proving import plan
-from basins.execution.run import extend, prove
+from basins.execution.run import extend, prove_run
 from basins.execution.run import run as carry_out
 from basins.experiment import Experiment
 from basins.progress import Event, PlainProgress, RunEnded, RunStarted, ShardDone
@@ -36,7 +36,7 @@ def proved_all(original: Path, tmp_path_factory: pytest.TempPathFactory) -> Path
     """The same with every start tried, in one go, inline."""
     path = tmp_path_factory.mktemp("proved") / "run"
     shutil.copytree(original, path)
-    prove(path, on="inline")
+    prove_run(path, on="inline")
     return path
 
 
@@ -110,7 +110,7 @@ def test_no_other_byte_of_the_run_changes(original: Path, proved_all: Path) -> N
 def test_rows_that_are_kept_nowhere_are_drawn_again(proved_all: Path, tmp_path: Path) -> None:
     path = made(tmp_path / "run", "exceptions")
     assert len(open_run(path).trajectories("narrow")) < 40
-    prove(path, on="inline")
+    prove_run(path, on="inline")
     assert proofs(path) == proofs(proved_all)
 
 
@@ -125,7 +125,7 @@ def test_censored_rows_are_proved_and_labels_stay(proved_all: Path) -> None:
 
 
 def test_two_processes_write_the_bytes_of_inline(run: Path, proved_all: Path) -> None:
-    prove(run, on="processes", workers=2)
+    prove_run(run, on="processes", workers=2)
     assert proofs(run) == proofs(proved_all)
 
 
@@ -138,7 +138,7 @@ def test_an_interrupted_proof_goes_on_and_ends_at_the_same_bytes(run: Path, prov
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        prove(run, on="inline", listeners=[interrupt])
+        prove_run(run, on="inline", listeners=[interrupt])
     assert events[-1] == RunEnded(complete=False)
     first = proofs(run)
     assert len([name for name in first if name.endswith(".parquet")]) == 2
@@ -147,7 +147,7 @@ def test_an_interrupted_proof_goes_on_and_ends_at_the_same_bytes(run: Path, prov
     }
     assert len([name for name in first if "digests" in name]) == 1
     again: list[Event] = []
-    prove(run, on="inline", listeners=[again.append])
+    prove_run(run, on="inline", listeners=[again.append])
     started = again[0]
     assert isinstance(started, RunStarted)
     assert (started.trajectories, started.trajectories_done, started.shards, started.shards_done) == (2140, 2048, 4, 2)
@@ -157,9 +157,9 @@ def test_an_interrupted_proof_goes_on_and_ends_at_the_same_bytes(run: Path, prov
 
 
 def test_digests_that_a_killed_driver_did_not_write_are_written_by_the_next(run: Path, proved_all: Path) -> None:
-    prove(run, on="inline")
+    prove_run(run, on="inline")
     shutil.rmtree(next(run.glob("proved/*/all/digests")))
-    prove(run, on="inline")
+    prove_run(run, on="inline")
     assert proofs(run) == proofs(proved_all)
 
 
@@ -167,7 +167,7 @@ def test_a_run_that_grows_is_proved_on(run: Path, proved_all: Path) -> None:
     key = open_run(run).case("wide").key
     for kind in layout.COMMIT_ORDER:
         (run / layout.part(kind, key, 1)).unlink()
-    prove(run, on="inline")
+    prove_run(run, on="inline")
     assert not (run / path_of(run, "wide", 1)).exists()
     found = open_run(run).estimate().cases[0]
     assert found.proved is not None
@@ -176,12 +176,12 @@ def test_a_run_that_grows_is_proved_on(run: Path, proved_all: Path) -> None:
     found = open_run(run).estimate().cases[0]
     assert found.proved is not None
     assert (found.trajectories, found.proved.tried, found.proved.every) == (2100, 1024, False)
-    prove(run, on="inline")
+    prove_run(run, on="inline")
     assert proofs(run) == proofs(proved_all)
 
 
 def test_progress_says_what_is_proved(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    prove(run, case="narrow", on="inline", listeners=[PlainProgress(every=0.0)])
+    prove_run(run, case="narrow", on="inline", listeners=[PlainProgress(every=0.0)])
     said = capsys.readouterr().err
     assert f"40 starts in 1 shards, 0 done; inline, into {run}/proved/{proved.VERSION}/all" in said
     assert "proved 40, not proved 0" in said
@@ -189,7 +189,7 @@ def test_progress_says_what_is_proved(run: Path, capsys: pytest.CaptureFixture[s
 
 def test_proofs_do_not_depend_on_layers(run: Path, proved_all: Path) -> None:
     extend(run, 5000, on="inline")
-    prove(run, on="inline")
+    prove_run(run, on="inline")
     assert proofs(run) == proofs(proved_all)
     assert open_run(run).estimate().cases[0].censored == 0
 
@@ -199,9 +199,9 @@ def test_proofs_do_not_depend_on_layers(run: Path, proved_all: Path) -> None:
 
 def test_a_sample_is_of_its_seed_and_its_rows_are_those_of_all(run: Path, proved_all: Path) -> None:
     for seed in (0, 1):
-        prove(run, 100, seed=seed, on="inline")
+        prove_run(run, 100, seed=seed, on="inline")
     before = proofs(run)
-    prove(run, 100, seed=1, on="processes", workers=2)  # nothing to do
+    prove_run(run, 100, seed=1, on="processes", workers=2)  # nothing to do
     assert proofs(run) == before
     one, other = sampled(run)
     assert (one.rows, other.rows) == (100, 100)
@@ -239,7 +239,7 @@ def test_each_id_has_the_same_chance(original: Path) -> None:
 
 
 def test_a_sample_larger_than_the_run_is_the_run(run: Path) -> None:
-    prove(run, 10_000, case="narrow", on="inline")
+    prove_run(run, 10_000, case="narrow", on="inline")
     (proving,) = sampled(run)
     assert proving.rows == 40
 
@@ -248,7 +248,7 @@ def test_a_sample_is_drawn_from_shards_without_a_gap(run: Path) -> None:
     key = open_run(run).case("wide").key
     for kind in layout.COMMIT_ORDER:
         (run / layout.part(kind, key, 1)).unlink()
-    prove(run, 200, case="wide", on="inline")
+    prove_run(run, 200, case="wide", on="inline")
     (proving,) = sampled(run)
     assert json.loads(proving.sample or b"")["shards"] == {key: 1}
     assert proving.of_case == {key: [0]}
@@ -280,7 +280,7 @@ def test_show_gives_the_error_against_the_margin(proved_all: Path) -> None:
 
 def test_cases_that_cannot_be_proved_are_left_out_and_named(run: Path) -> None:
     said: list[str] = []
-    prove(run, 10, on="inline", told=said.append)
+    prove_run(run, 10, on="inline", told=said.append)
     assert len(said) == 1
     assert said[0].startswith("case 'control' is not proved: its law, planted, is null")
 
@@ -305,24 +305,24 @@ law = {{ name = "gaussian", scale = 0.5 }}
 """
     carry_out(Experiment.from_toml(text, Path()), tmp_path / "run", on="inline")
     with pytest.raises(ArgumentError, match=reason):
-        prove(tmp_path / "run", on="inline")
+        prove_run(tmp_path / "run", on="inline")
     assert not (tmp_path / "run" / "proved").exists()
 
 
 def test_null_and_unknown_cases_are_refused(original: Path) -> None:
     with pytest.raises(ArgumentError, match="its law, planted, is null"):
-        prove(original, case="control", on="inline")
+        prove_run(original, case="control", on="inline")
     with pytest.raises(ArgumentError, match="no case 'wild'"):
-        prove(original, case="wild", on="inline")
+        prove_run(original, case="wild", on="inline")
     assert not (original / "proved").exists()
 
 
 @pytest.mark.parametrize("rows", [0, -1, True, 10**9])
 def test_refused_numbers(original: Path, rows: int) -> None:
     with pytest.raises(ArgumentError, match="give rows, 1 to 100,000,000, or all"):
-        prove(original, rows, on="inline")
+        prove_run(original, rows, on="inline")
     with pytest.raises(ArgumentError, match="seed = -1"):
-        prove(original, 3, seed=-1, on="inline")
+        prove_run(original, 3, seed=-1, on="inline")
 
 
 def test_a_run_of_other_versions_is_refused(run: Path) -> None:
@@ -330,7 +330,7 @@ def test_a_run_of_other_versions_is_refused(run: Path) -> None:
     manifest["versions"] |= {"numpy": "1.0.0"}
     (run / "manifest.json").write_text(json.dumps(manifest))
     with pytest.raises(RunError, match=r"numpy = 1\.0\.0 there"):
-        prove(run, on="inline")
+        prove_run(run, on="inline")
     assert not (run / "proved").exists()
 
 
