@@ -20,6 +20,7 @@ from basins.execution.run import extend, prove_run
 from basins.execution.run import run as carry_out
 from basins.experiment import Experiment
 from basins.progress import Event, PlainProgress, RunEnded, RunStarted, ShardDone
+from basins.proof import TIERS
 from basins.run_tables import open_run
 from basins.show import proof_text, show
 from basins.store import files_at, layout, proved
@@ -65,7 +66,7 @@ def test_every_start_has_the_row_that_prove_gives(proved_all: Path) -> None:
     assert table["proved"].to_pylist() == proof.proved.tolist()
     for name in ("t", "error", "margin", "growth", "steps"):
         assert np.array_equal(table[name].to_numpy(), getattr(proof, name)), name
-    assert table["tier"].to_pylist() == ["BCDE"[tier] for tier in proof.tier]
+    assert table["tier"].to_pylist() == [TIERS[tier] for tier in proof.tier]
     assert table["reason"].null_count == len(table)
     # "wide" has 2,100 ids: its last shard has 52.
     assert [len(proving.ids(case, shard)) for shard in range(3)] == [1024, 1024, 52]
