@@ -32,13 +32,6 @@ from basins.cli.common import ADDRESS, EXPERIMENT, INTERRUPTED, RUNNERS, WORKERS
 @click.option("--population", type=int, default=1000, show_default=True, help="Chains in a replicate.")
 @click.option("--sweeps", type=int, default=10, show_default=True, help="Moves of each chain at a level.")
 @click.option("--keep", type=float, default=0.2, show_default=True, help="Share of the chains that a level keeps.")
-@click.option(
-    "--linearised",
-    type=float,
-    default=0.0,
-    show_default=True,
-    help="Share of the moves that follow the flow's linearisation: small steps across the set, larger ones along it.",
-)
 @click.option("--on", type=click.Choice(RUNNERS), default="processes", show_default=True, help="Who works.")
 @WORKERS
 @ADDRESS
@@ -52,7 +45,6 @@ def tail(
     population: int,
     sweeps: int,
     keep: float,
-    linearised: float,
     on: str,
     workers: int | None,
     address: str | None,
@@ -85,7 +77,6 @@ def tail(
             population=population,
             sweeps=sweeps,
             keep=keep,
-            linearised=linearised,
             on=on,
             workers=workers,
             address=address,

@@ -22,7 +22,7 @@ import numpy as np
 from basins.integrators.base import Array, Settings, Stop
 from basins.landscapes.deep_linear.problem import Problem
 from basins.landscapes.deep_linear.strata import Stratum
-from basins.rare.coordinate import HORIZON, Carrier, Flight, Next
+from basins.rare.coordinate import Carrier, Flight, Next
 from basins.rounding import EPS
 
 BEFORE = 4.0
@@ -51,9 +51,6 @@ class Approach:
     def tighter(self, factor: float) -> Approach | None:
         sharper = self.carrier.tighter(factor)
         return None if sharper is None else Approach(self.carrier.original, sharper, self.stratum)
-
-    def horizon(self, threshold: float) -> float:
-        return HORIZON / self.carrier.original.sigma_min
 
     def starts(self, W: Array, threshold: float) -> Flight:
         """Carry starts W (N, n) until their loss has passed the stratum's; their G, 0 where it was not seen to pass."""

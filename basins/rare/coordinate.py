@@ -44,10 +44,6 @@ class Next(NamedTuple):
     evaluations: int
 
 
-HORIZON = 12.0
-"""Times over sigma_min by which what decays beside a saddle has."""
-
-
 class Carrier:
     """Starts carried by a case's engine, compressed where that pays. settings: whose engine, tolerances and budget are
     used; no end, no certificate but the level that is asked for."""
@@ -98,10 +94,6 @@ class Coordinate(Protocol):
 
     def next(self, W: Array, threshold: float, share: float) -> Next:
         """A later threshold, whose set holds about this share of the starts W (N, n), inside at `threshold`."""
-        ...
-
-    def horizon(self, threshold: float) -> float:
-        """A time at which those inside are near what they are inside for, and the others have left."""
         ...
 
     def tighter(self, factor: float) -> Coordinate | None:

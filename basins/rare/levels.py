@@ -16,7 +16,7 @@ from basins.errors import ArgumentError
 from basins.integrators.base import Array, Settings, Stop
 from basins.landscapes.deep_linear.certificates import level
 from basins.landscapes.deep_linear.problem import Problem
-from basins.rare.coordinate import HORIZON, Carrier, Flight, Next
+from basins.rare.coordinate import Carrier, Flight, Next
 
 CAP = 2.0
 """T is told up to so many times the time before, again and again, until few enough wait."""
@@ -35,9 +35,6 @@ class Dwell:
     def tighter(self, factor: float) -> Dwell | None:
         sharper = self.carrier.tighter(factor)
         return None if sharper is None else Dwell(self.carrier.original, sharper)
-
-    def horizon(self, threshold: float) -> float:
-        return min(0.5 * threshold, HORIZON / self.carrier.original.sigma_min)
 
     def starts(self, W: Array, threshold: float) -> Flight:
         """Carry starts W (N, n) from time 0 to t >= 0."""

@@ -1,8 +1,8 @@
-"""Moves of chains that keep the standard normal law of z in R^n, exactly; chains.py lets none leave {T > t}.
+"""Moves of chains that keep the standard normal law of z in R^n, exactly; splitting_step.py lets none leave {T > t}.
 
 A move proposes z' for each chain. Its partners are another run's chains at the same level, so that what is learned from
-them (a covariance, a difference; the step's size) is a constant of the move (chains.py; the moves are those of Goodman
-and Weare, 2010, and ter Braak, 2006). Each returns z' and the logarithm of
+them (a covariance, a difference; the step's size) is a constant of the move (splitting_step.py; the moves are those of
+Goodman and Weare, 2010, and ter Braak, 2006). Each returns z' and the logarithm of
 pi(z') q(z' -> z) / (pi(z) q(z -> z')), pi the normal density: z' is taken with that probability if T(z') > t.
 
 Every chain's step is `size` times a factor of its own, drawn from 1/SPREAD to SPREAD: where the set is narrow in one

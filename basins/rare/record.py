@@ -21,7 +21,7 @@ import pyarrow as pa
 from basins.errors import RunError
 from basins.experiment import Case, Experiment
 from basins.rare.replicates import Level, Plan
-from basins.rare.splitting_step import FIRST_SIZE, KINDS, Climb, Population, Tried
+from basins.rare.splitting_step import FIRST_SIZE, MOVES, Climb, Population, Tried
 from basins.store import Files, layout, parquet
 from basins.store.manifest import canonical_json
 from basins.versions import versions
@@ -79,13 +79,18 @@ def folder(kind: Kind, case: str, replicate: int) -> str:
 
 @dataclass(frozen=True)
 class TailManifest:
-    """What a tail's run is: the experiment's name and digest, the plan, its cases, the versions it was made with."""
+    """What a tail's run is: the experiment's name and digest, the plan, its cases, the versions it was made with.
+
+    linearised: the share of moves of a kind that is gone (docs/tail.md), 0 in all that are made now. A tail made with
+    some of them can be read and reported, but not continued.
+    """
 
     name: str
     digest: str
     plan: Plan
     cases: tuple[Case, ...]
     versions: tuple[tuple[str, str], ...]
+    linearised: float = 0.0
 
     @classmethod
     def of(cls, experiment: Experiment, cases: tuple[Case, ...], plan: Plan) -> TailManifest:
@@ -125,12 +130,14 @@ class TailManifest:
                     where=where,
                     remedy="give another --out, and have it made again",
                 )
+            linearised = content["plan"].pop("linearised", 0.0)
             return cls(
                 content["experiment"]["name"],
                 content["experiment"]["digest"],
                 Plan(**content["plan"]),
                 tuple(Case.from_dict(case) for case in content["cases"]),
                 tuple(sorted(content["versions"].items())),
+                float(linearised),
             )
         except (ValueError, KeyError, TypeError) as error:
             raise RunError(f"{TAIL} is damaged ({error!r})", where=where, remedy="put back a copy of it") from error
@@ -139,7 +146,8 @@ class TailManifest:
 def create_or_resume(files: Files, experiment: Experiment, wanted: TailManifest) -> TailManifest:
     """The manifest of this tail's run: written if there is none, compared if there is.
 
-    Raises RunError if the place holds something else, or a tail of another experiment, plan or versions.
+    Raises RunError if the place holds something else, or a tail of another experiment, plan or versions, or one made
+    with moves that are gone.
     """
     if not files.exists(TAIL):
         foreign = [name for name in files.paths("") if not (name in (EXPERIMENT, TAIL) or layout.of_a_system(name))]
@@ -152,6 +160,12 @@ def create_or_resume(files: Files, experiment: Experiment, wanted: TailManifest)
         files.put(EXPERIMENT, experiment.text.encode())
         files.put(TAIL, wanted.to_json())
     there = read_manifest(files)
+    if there.linearised:
+        raise RunError(
+            f"made with linearised = {there.linearised:g}, moves that are gone: it can be read, but not continued",
+            where=files.uri,
+            remedy="give another --out; basins.rare.tail.read_tail reports this one",
+        )
     old, new = there.identity(), wanted.identity()
     changed = [f"{name} = {old.get(name)} there, {new.get(name)} here" for name in new if old.get(name) != new[name]]
     if changed:
@@ -246,5 +260,5 @@ def read_population(files: Files, case: str, replicate: int, level: Level) -> Po
     table = parquet.read(files, path("populations", case, replicate, level.number))
     z = table["z"].combine_chunks()
     columns = {name: table[name].to_numpy().astype(np.int64) for name in ("parent", "ancestor", "moved")}
-    sizes = dict.fromkeys(KINDS, FIRST_SIZE) | {name: tried.size for name, tried in level.climb.moves.items()}
+    sizes = dict.fromkeys(MOVES, FIRST_SIZE) | {name: tried.size for name, tried in level.climb.moves.items()}
     return Population(np.array(z.flatten()).reshape(len(table), -1), **columns, sizes=sizes)

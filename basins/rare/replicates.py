@@ -40,8 +40,7 @@ TIGHTER = 100.0
 @dataclass(frozen=True)
 class Plan:
     """How to split. target: of P; population: N; p_0: the share that the pilot's levels keep; sweeps: moves of each
-    chain at a level; seed: of all streams; stratum: J, on whose closest approach it splits, None: on T;
-    linearised: the share of moves from the flow's linearisation.
+    chain at a level; seed: of all streams; stratum: J, on whose closest approach it splits, None: on T.
     """
 
     target: float
@@ -50,7 +49,6 @@ class Plan:
     sweeps: int
     seed: int
     stratum: int | None = None
-    linearised: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -92,7 +90,7 @@ def next_level(
         x, *extra = reaction.coordinate.next(reaction.whitening.weights(before.z), here, share)
     else:
         x = float(thresholds[number - 1])
-    after, came = climb(reaction, before, x, plan.sweeps, stream, learned, plan.linearised)
+    after, came = climb(reaction, before, x, plan.sweeps, stream, learned)
     came = replace(came, trajectories=came.trajectories + extra[0], evaluations=came.evaluations + extra[1])
     log_P = log_P + float(np.log(came.p)) if came.p > 0 else -np.inf
     tighter, rounded = (float("nan"),) * 2 if not len(after) else steadiness(reaction, after, x, stream)

@@ -24,9 +24,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from basins.integrators.base import Array
-from basins.rare import linearised, proposals
+from basins.rare import proposals
 from basins.rare.coordinate import Coordinate, Flags, Flight
-from basins.rare.linearised import Found, Linearised
 from basins.rare.proposals import Move
 from basins.rare.streams import Stream
 from basins.rare.whitening import Whitening
@@ -38,10 +37,8 @@ MOVES: dict[str, Move] = {
     "population": proposals.population,
     "difference": proposals.difference,
 }
-"""In equal shares; a share of moves may be LINEARISED instead."""
-LINEARISED = "linearised"
-KINDS = (*MOVES, LINEARISED)
-LARGEST = {"pcn": 1.0, "population": 3.0, "difference": 2.0, LINEARISED: 3.0}
+"""In equal shares."""
+LARGEST = {"pcn": 1.0, "population": 3.0, "difference": 2.0}
 FIRST_SIZE = 0.5
 ACCEPT = 0.25
 """The share of acceptance that sizes are driven to (0.234 is best for a random walk in many dimensions)."""
@@ -64,10 +61,6 @@ class Reaction:
         """Which of the starts of z (N, n) are inside."""
         return self.coordinate.starts(self.whitening.weights(z), threshold)
 
-    def frames(self, z: Array, threshold: float) -> Found:
-        """The flow's linearisation at z (N, n)."""
-        return linearised.frames(self.whitening, self.coordinate, z, threshold)
-
 
 @dataclass
 class Population:
@@ -79,7 +72,7 @@ class Population:
     parent: Indices
     ancestor: Indices
     moved: Indices
-    sizes: dict[str, float] = field(default_factory=lambda: dict.fromkeys(KINDS, FIRST_SIZE))
+    sizes: dict[str, float] = field(default_factory=lambda: dict.fromkeys(MOVES, FIRST_SIZE))
 
     def __len__(self) -> int:
         return len(self.z)
@@ -131,11 +124,10 @@ def climb(
     sweeps: int,
     stream: Stream,
     learned: Learned | None,
-    share_linearised: float = 0.0,
 ) -> tuple[Population, Climb]:
     """From the population of a level to that of the next, whose threshold is t; empty where nobody is inside.
 
-    learned: what another run learned at this level; None: learn from this one. share_linearised: of the moves.
+    learned: what another run learned at this level; None: learn from this one.
     """
     N = len(before)
     flight = reaction.at(before.z, t)
@@ -149,14 +141,12 @@ def climb(
     parent = copies(survivors, N, stream)
     sizes = dict(before.sizes if learned is None else learned.sizes)
     after = Population(before.z[parent], parent, before.ancestor[parent], np.zeros(N, dtype=np.int64), sizes)
-    guided = Linearised(lambda z: reaction.frames(z, t), share_linearised, *after.z.shape)
-    kinds = KINDS if share_linearised else tuple(MOVES)
-    proposed, accepted = dict.fromkeys(kinds, 0), dict.fromkeys(kinds, 0)
+    proposed, accepted = dict.fromkeys(MOVES, 0), dict.fromkeys(MOVES, 0)
     for sweep in range(1, sweeps + 1):
-        tried = {name: np.zeros(2, dtype=np.int64) for name in kinds}
+        tried = {name: np.zeros(2, dtype=np.int64) for name in MOVES}
         for rows in (np.arange(0, N, 2), np.arange(1, N, 2)) if learned is None else (np.arange(N),):
             partners = np.delete(after.z, rows, axis=0) if learned is None else learned.partners
-            flight = _move(reaction, after, rows, partners, t, stream, tried, guided)
+            flight = _move(reaction, after, rows, partners, t, stream, tried)
             undecided += int(flight.undecided.sum())
             evaluations += flight.evaluations
             trajectories += len(flight.inside)
@@ -166,8 +156,7 @@ def climb(
             if asked and learned is None:
                 change = GAIN * (taken / asked - ACCEPT) / np.sqrt(sweep)
                 after.sizes[name] = min(after.sizes[name] * float(np.exp(change)), LARGEST[name])
-    trajectories, evaluations = trajectories + guided.trajectories, evaluations + guided.evaluations
-    moves = {name: Tried(proposed[name], accepted[name], after.sizes[name]) for name in kinds}
+    moves = {name: Tried(proposed[name], accepted[name], after.sizes[name]) for name in MOVES}
     still = autocorrelation(before.z[parent], after.z)
     return after, Climb(p, spread, still, undecided, trajectories, evaluations, moves)
 
@@ -188,27 +177,18 @@ def _move(
     t: float,
     stream: Stream,
     tried: Mapping[str, Indices],
-    guided: Linearised,
 ) -> Flight:
     """One move of each of the chains `rows`, of a kind drawn for each; `tried` counts (proposed, accepted)."""
     kind = stream.integers(len(MOVES), len(rows))
-    if guided.share:
-        kind[stream.uniforms(len(rows)) < guided.share] = len(MOVES)
     z = after.z[rows]
     z_new, log_ratio = np.empty_like(z), np.empty(len(rows))
     for number, (name, move) in enumerate(MOVES.items()):
         mine = np.flatnonzero(kind == number)
         z_new[mine], log_ratio[mine] = move(z[mine], partners, after.sizes[name], stream)
-    own = np.flatnonzero(kind == len(MOVES))
-    z_new[own], s = guided.propose(rows[own], z[own], after.sizes[LINEARISED], stream)
     flight = reaction.at(z_new, t)
-    inside = flight.inside[own]
-    own, s = own[inside], s[inside]
-    log_ratio[own] = guided.log_ratio(rows[own], z[own], z_new[own], s)
     taken: Flags = flight.inside & (np.log(stream.uniforms(len(rows))) < log_ratio)
     after.z[rows[taken]] = z_new[taken]
     after.moved[rows[taken]] += 1
-    guided.moved(rows[taken])
     for number, name in enumerate(tried):
         tried[name][:] += np.count_nonzero(kind == number), np.count_nonzero(taken & (kind == number))
     return flight

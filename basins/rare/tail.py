@@ -67,7 +67,6 @@ def tail(
     population: int = POPULATION,
     keep: float = KEEP,
     sweeps: int = SWEEPS,
-    linearised: float = 0.0,
     on: str = "processes",
     workers: int | None = None,
     address: str | None = None,
@@ -78,9 +77,9 @@ def tail(
 
     T: when the loss-level certificate holds (levels.py). stratum: J, to estimate P(G < g) instead, G the closest
     approach to the saddle stratum I(J) (approach.py). replicates: independent ones, whose spread gives the interval;
-    population: chains in each; keep: the share that a level keeps; sweeps: moves of each chain a level; linearised: the
-    share of them that follow the flow's linearisation (linearised.py). on, workers, address: as of basins.run. What is
-    there already is not computed again; more replicates may be asked for later.
+    population: chains in each; keep: the share that a level keeps; sweeps: moves of each chain a level.
+    on, workers, address: as of basins.run. What is there already is not computed again; more replicates may be asked
+    for later.
 
     Raises ArgumentError for a law without a density, a stratum that is no saddle, fewer than 4 replicates, which make
     no interval, and values that have no meaning;
@@ -88,7 +87,7 @@ def tail(
     """
     if not isinstance(experiment, Experiment):
         experiment = load(os.fspath(experiment))
-    plan = _plan(target, population, keep, sweeps, experiment.seed, stratum, linearised)
+    plan = _plan(target, population, keep, sweeps, experiment.seed, stratum)
     _whole("replicates", replicates, FEWEST, ": fewer make no interval, and so no bound")
     cases = experiment.cases if case is None else (experiment.case(case),)
     for one in cases:
@@ -205,14 +204,10 @@ def _check_case(case: Case, stratum: int | None, alone: bool) -> None:
         ) from None
 
 
-def _plan(
-    target: float, population: int, keep: float, sweeps: int, seed: int, stratum: int | None, linearised: float
-) -> Plan:
+def _plan(target: float, population: int, keep: float, sweeps: int, seed: int, stratum: int | None) -> Plan:
     for name, value in (("target", target), ("keep", keep)):
         if not (isinstance(value, (int, float)) and 0 < value < 1):
             raise ArgumentError(f"{name} = {value!r}", where=name, remedy="give a number between 0 and 1")
-    if isinstance(linearised, bool) or not (isinstance(linearised, (int, float)) and 0 <= linearised <= 1):
-        raise ArgumentError(f"linearised = {linearised!r}", where="linearised", remedy="give a share from 0 to 1")
     _whole("population", population, 20)
     _whole("sweeps", sweeps, 1)
     if keep * population < 4:
@@ -221,7 +216,7 @@ def _plan(
             where="population",
             remedy=f"give at least {int(np.ceil(4 / keep))}: fewer than 4 survivors are no population",
         )
-    return Plan(float(target), int(population), float(keep), int(sweeps), seed, stratum, float(linearised))
+    return Plan(float(target), int(population), float(keep), int(sweeps), seed, stratum)
 
 
 def _whole(name: str, value: int, least: int, why: str = "") -> None:

@@ -56,8 +56,7 @@ METHOD = """
   chains' mixing.
 - Three moves in equal shares, in the coordinates in which the law is standard normal: pCN, a random walk with the
   covariance of the pilot's chains at the level, differences of two of them. Each chain's step has a factor of its own
-  from 1/4 to 4. K-S tests hold each move to an exactly known conditional law (tests/rare/test_chains.py). A share of
-  moves may follow the flow's linearisation instead (`--linearised`, below).
+  from 1/4 to 4. K-S tests hold each move to an exactly known conditional law (tests/rare/test_chains.py).
 - Partners from a chain's own run, as ensemble samplers take them, are wrong in splitting: half of the population holds
   copies of the other half. At width 4 and P = 1e-5 100 chains with difference moves alone read 2.3 times P, 800 with
   all moves at 1e-7 1.10 (+- 0.04) times (tests/rare/test_splitting.py keeps it so).
@@ -112,21 +111,18 @@ chains):
 All inside; but a row's levels hang together. The mean of 40 replicates of 300 chains over the count of 2-2-2-2 at
 t = 23.43, 40.24 and 78.25 is 1.12, 1.11 and 1.12 (+- 0.08, 0.10, 0.13; tests/rare/test_splitting.py).
 
-## Moves from the flow's linearisation
+## Moves that were tried and are not built
 
-`--linearised SHARE`: moves in the frame of the Hessian at a later time, pulled back to the start through the tangent
-flow: s across its steep directions, sqrt(s) along the others (basins/rare/linearised.py). The frame is taken where a
-chain is and again where it may go, and the ratio of both densities is in the acceptance, so the law is kept exactly: on
-2-2-2-2 the mean of 40 replicates over the count agrees (tests/rare/test_splitting.py). It is not the default, for it
-does not pay: a step along the manifold is still as short as the square root of the tube's width, and the frames cost n
-flights each. On 2-2-2-2, 300 chains x 10 sweeps, 16 replicates: s = 0.95 at P = 1.1e-6 with all moves of this kind, for
-60 s of CPU; 0.53 at 4.9e-6 without, for 15 s.
+Moves from the flow's linearisation were tried, built, and taken out again, for they do not pay. They stepped in the
+frame of the Hessian at a later time, pulled back to the start through the tangent flow: s across its steep directions,
+sqrt(s) along the others, the frame of either end in the acceptance, so the law is kept exactly. But a step along the
+manifold is still as short as the square root of the tube's width, and the frames cost n flights each. On 2-2-2-2, 300
+chains x 10 sweeps, 16 replicates: s = 0.95 at P = 1.1e-6 with all moves of this kind, for 60 s of CPU; 0.53 at 4.9e-6
+without, for 15 s. A tail that was made with some of them (`linearised` in its tail.json) can be read, not continued.
 
 Frames of other places are cheap (the survivors' own, found once a level: a fifth more time) and were wrong: s fell to
 0.84 at 2e-9, but the mean of 100 replicates was 1.3, 1.5 and 1.9 times the count at t = 23, 40 and 78. Given the frames
 of the survivors, of which they are copies, chains do not begin with the law that the moves keep.
-
-## Moves that were tried and are not built
 
 Moves projected back onto the level set of the unstable coordinates (Zappa, Holmes-Cerfon, Goodman, Comm. Pure Appl.
 Math. 71, 2018) were tried and are not built. With the layers' smallest singular values at a time t_0 as coordinates and

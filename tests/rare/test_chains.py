@@ -13,7 +13,6 @@ from basins import Problem, laws
 from basins.integrators.base import Settings
 from basins.rare import splitting_step
 from basins.rare.levels import Dwell
-from basins.rare.linearised import Found, Frames, frames
 from basins.rare.splitting_step import (
     MOVES,
     Learned,
@@ -54,15 +53,6 @@ class Beyond:
         none = np.zeros(len(z), dtype=bool)
         return SimpleNamespace(inside=inside, undecided=none, evaluations=len(z), value=self.coordinate(z))
 
-    def frames(self, z: np.ndarray, t: float) -> Found:
-        """Frames that turn with the place; steps that differ threefold from one place to the next, and jump."""
-        u = np.broadcast_to(np.eye(self.n), (len(z), self.n, self.n)).copy()
-        c, s = np.cos(2.0 * z[:, 0]), np.sin(2.0 * z[:, 0])
-        u[:, 0, 0], u[:, 0, 1], u[:, 1, 0], u[:, 1, 1] = c, -s, s, c
-        q = np.ones((len(z), self.n))
-        q[:, 0], q[:, -1] = 10.0 ** np.minimum(0.0, np.sin(2.0 * z[:, 1] - 1.0)), np.where(z[:, -1] > 0.5, 1.0, 0.1)
-        return Found(Frames(u, q), len(z), len(z))
-
 
 def conditional(reaction: Beyond, t: float, stream: Stream) -> Population:
     """Exact draws of z given T > t: the coordinate by its quantile, the rest free."""
@@ -87,50 +77,6 @@ def test_a_move_keeps_the_conditional_law(name: str, size: float, monkeypatch: p
     assert stats.kstest(reaction.coordinate(after.z), lambda x: 1 - stats.norm.sf(x) / stats.norm.sf(t)).pvalue > 1e-3
     assert stats.kstest((after.z[:, 0] - after.z[:, 1]) / np.sqrt(2), "norm").pvalue > 1e-3
     assert stats.kstest(after.z[:, 2], "norm").pvalue > 1e-3
-
-
-def test_a_linearised_move_keeps_the_conditional_law(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(splitting_step, "GAIN", 0.0)
-    reaction, t, stream = Beyond(3), 1.5, Stream(1, 2, 3, 5)
-    before = conditional(reaction, t, stream)
-    before.sizes["linearised"] = 0.2  # s / sqrt(q) on either side of sqrt(s)
-    after, came = climb(cast(Reaction, reaction), before, t, 60, stream, None, 1.0)
-    assert came.p == 1.0
-    assert (after.moved > 0).mean() > 0.9
-    assert list(came.moves) == [*MOVES, "linearised"]
-    assert came.moves["linearised"].proposed == 60 * N == sum(move.proposed for move in came.moves.values())
-    assert came.trajectories > N * 61 + after.moved.sum()  # frames where chains go are counted too
-    assert stats.kstest(reaction.coordinate(after.z), lambda x: 1 - stats.norm.sf(x) / stats.norm.sf(t)).pvalue > 1e-3
-    assert stats.kstest((after.z[:, 0] - after.z[:, 1]) / np.sqrt(2), "norm").pvalue > 1e-3
-    assert stats.kstest(after.z[:, 2], "norm").pvalue > 1e-3
-
-
-def test_a_frame_is_that_of_the_place_where_a_chain_is(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Through moves of all kinds: what is remembered is what would be found."""
-    kept: list[Any] = []
-    made = splitting_step.Linearised
-    monkeypatch.setattr(splitting_step, "Linearised", lambda *arguments: kept.append(made(*arguments)) or kept[-1])
-    reaction, stream = Beyond(3), Stream(1, 2, 3, 6)
-    after, came = climb(cast(Reaction, reaction), conditional(reaction, 1.5, stream), 1.5, 3, stream, None, 0.5)
-    guided = kept[0]
-    assert all(move.accepted > 100 for move in came.moves.values())
-    assert 0.1 < guided._known.mean() < 0.9
-    there = reaction.frames(after.z[guided._known], 1.5).frames
-    assert np.array_equal(guided._here.u[guided._known], there.u)
-    assert np.array_equal(guided._here.q[guided._known], there.q)
-
-
-def test_frames_lead_across_the_stable_manifold() -> None:
-    """Two weights, beside a + b = 0: the flow separates along (1, 1) and nothing else."""
-    problem = Problem.from_spectrum([1.0], d_x=1, hidden=[1])
-    coordinate = Dwell(problem, Settings())
-    places = np.array([[0.6, -0.6], [-1.1, 1.1]]) + 1e-5
-    found = frames(Whitening(problem, laws.Gaussian(1.0)), coordinate, places, 10.0)
-    for u, q in zip(found.frames.u, found.frames.q, strict=True):
-        assert abs(u[:, np.argmax(q)] @ [1, 1]) / np.sqrt(2) > 0.999
-        assert q.min() < 1e-3
-    assert found.trajectories == 2 * (1 + 2)
-    assert found.evaluations > 50
 
 
 TIMES = (0.84, 1.75, 2.4, 2.95, 3.4, 3.85, 4.25, 4.6, 5.0)
@@ -158,8 +104,7 @@ def test_splitting_finds_a_normal_tail() -> None:
     assert error < 0.15 * stats.norm.sf(5.0)
 
 
-@pytest.mark.parametrize("linearised", [0.0, 0.25, 1.0])
-def test_moves_of_all_kinds_keep_the_law_of_a_chain_beside_its_saddle(linearised: float) -> None:
+def test_moves_of_all_kinds_keep_the_law_of_a_chain_beside_its_saddle() -> None:
     """Starts of a two-weight chain given T > t, by rejection, before and after: same law (6.4: P is about 2 %)."""
     problem = Problem.from_spectrum([1.0], d_x=1, hidden=[1])
     reaction = Reaction(Whitening(problem, laws.Gaussian(1.0)), Dwell(problem, Settings()))
@@ -169,7 +114,7 @@ def test_moves_of_all_kinds_keep_the_law_of_a_chain_beside_its_saddle(linearised
     half = len(z) // 2
     own = np.arange(half)
     before = Population(z[:half], own, own, np.zeros(half, dtype=np.int64))
-    after, came = climb(reaction, before, t, 20, stream, None, linearised)
+    after, came = climb(reaction, before, t, 20, stream, None)
     assert came.p == 1.0
     assert half > 1000
     for functional in (lambda z: z[:, 0], lambda z: z[:, 0] + z[:, 1], lambda z: z[:, 0] - z[:, 1]):
