@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.typing import NDArray
-from scipy import integrate
 
-from basins.integrators.base import Settings
+from basins.integrators.base import Array, Leg, Settings, Stop
+from basins.integrators.scipy import Recorded, Reference
 from basins.landscapes.deep_linear import gradient
 from basins.landscapes.deep_linear.problem import Problem
-
-Array = NDArray[np.float64]
-
 
 POINTS = 4
 """Points of a step that are kept: its end, and three before."""
@@ -44,18 +39,18 @@ def trajectory(
 
     By LSODA, which passes plateaus in few steps; exact_zeros: by DOP853, which keeps the zeros of a planted start.
     """
-    t, states, complete = _steps(problem, start, t_end, settings, "DOP853" if exact_zeros else "LSODA")
-    network = gradient.network(problem.unpack(states))
+    path = _flow(problem, start, t_end, settings, "DOP853" if exact_zeros else "LSODA")
+    network = gradient.network(problem.unpack(path.state))
     if problem.flow == "raw":
         assert problem.gram_root is not None
         network = network @ problem.gram_root
     return Trajectory(
-        steps=(len(t) - 1) // POINTS,
-        t=t,
-        loss=problem.loss(states),
+        steps=path.steps,
+        t=path.t,
+        loss=problem.loss(path.state),
         singular=np.asarray(np.linalg.svd(network, compute_uv=False), dtype=np.float64),
-        fitted=problem.fitted(states),
-        complete=complete,
+        fitted=problem.fitted(path.state),
+        complete=path.stop == Stop.T_END,
     )
 
 
@@ -69,15 +64,17 @@ def losses(problem: Problem, starts: Array, t: Array, settings: Settings, exact_
     return found
 
 
-def _steps(problem: Problem, start: Array, t_end: float, settings: Settings, method: str) -> tuple[Array, Array, bool]:
-    kind: Any = {"LSODA": integrate.LSODA, "DOP853": integrate.DOP853}[method]
-    solver = kind(lambda _, W: -problem.gradient(W), 0.0, start, t_end, rtol=settings.rtol, atol=settings.atol)
-    t, states = [np.zeros(1)], [np.array(start)[None]]
-    while solver.status == "running" and solver.nfev < settings.budget:
-        solver.step()
-        if solver.status == "failed" or not np.isfinite(solver.y).all():
-            break
-        between = np.linspace(solver.t_old, solver.t, POINTS + 1)[1:]
-        t.append(between)
-        states.append(solver.dense_output()(between).T)
-    return np.concatenate(t), np.concatenate(states), solver.status == "finished"
+def _flow(problem: Problem, start: Array, t_end: float, settings: Settings, method: str) -> Recorded:
+    """The steps of the reference integrator, which nothing stops before t_end but the budget."""
+    leg = Leg(
+        starts=np.array(start, dtype=np.float64)[None],
+        t_start=np.zeros(1),
+        level=np.full(1, -np.inf),
+        rest_after=np.full(1, np.inf),
+        budget=np.full(1, settings.budget),
+        t_end=np.full(1, t_end),
+        max_step=np.full(1, np.inf),
+        watch=np.zeros(1, dtype=bool),
+    )
+    (path,) = Reference().record(problem, leg, replace(settings, method=method), POINTS)
+    return path

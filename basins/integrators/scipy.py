@@ -8,6 +8,9 @@ budget would hold.
 from __future__ import annotations
 
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -49,6 +52,19 @@ class Field:
         return self.loss, float(np.sqrt(self.velocity @ self.velocity))
 
 
+@dataclass(frozen=True)
+class Recorded:
+    """The path of one row: its start, and of each accepted step some states of the solver's own interpolation.
+
+    t (T,) and state (T, n), T = 1 + points * steps, where every points-th is the end of a step; stop: why it ends.
+    """
+
+    t: Array
+    state: Array
+    steps: int
+    stop: Stop
+
+
 class Reference:
     """scipy.integrate's solvers behind the engine contract; methods RK45, DOP853, Radau, BDF, LSODA."""
 
@@ -67,9 +83,7 @@ class Reference:
         steps, rejected, evaluations = (np.zeros(N, dtype=np.int64) for _ in range(3))
         loss_increase = np.zeros(N)
         visits: list[tuple[int, float, float, Array]] = []
-        # A start may overflow, and LSODA may give up: a row's fate, with a stop of its own, and no reason to warn.
-        with np.errstate(over="ignore", invalid="ignore"), warnings.catch_warnings():
-            warnings.filterwarnings("ignore", message="lsoda:", category=UserWarning)
+        with _quiet():
             for row in range(N):
                 one = _Trajectory(landscape, leg, settings, row)
                 stop[row] = one.run()
@@ -79,12 +93,34 @@ class Reference:
                 visits.extend((row, *visit) for visit in one.visits)
         return Ends(state, t, stop, steps, rejected, evaluations, loss_increase, _visits(visits, n))
 
+    def record(self, landscape: Landscape, leg: Leg, settings: Settings, points: int) -> list[Recorded]:
+        """Carry every row to its stop as `integrate` does, and keep its path: `points` states of each accepted step,
+        evenly spaced in time, the step's end the last. A step to a state that is not finite is left out. What the
+        interpolation evaluates (three evaluations a step of DOP853) counts against the budget.
+        """
+        found = []
+        with _quiet():
+            for row in range(len(leg.starts)):
+                one = _Trajectory(landscape, leg, settings, row, points)
+                stop = one.run()
+                t, state = (np.concatenate(parts) for parts in (one.path_t, one.path))
+                found.append(Recorded(t, state, (len(t) - 1) // points, stop))
+        return found
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """A start may overflow, and LSODA may give up: a row's fate, with a stop of its own, and no reason to warn."""
+    with np.errstate(over="ignore", invalid="ignore"), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="lsoda:", category=UserWarning)
+        yield
+
 
 class _Trajectory:
-    """One row of a leg, on its way."""
+    """One row of a leg, on its way. points: how many states of each step are kept in `path`, at times `path_t`."""
 
-    def __init__(self, landscape: Landscape, leg: Leg, settings: Settings, row: int) -> None:
-        self.landscape, self.settings = landscape, settings
+    def __init__(self, landscape: Landscape, leg: Leg, settings: Settings, row: int, points: int = 0) -> None:
+        self.landscape, self.settings, self.points = landscape, settings, points
         self.field = Field(landscape)
         self.state, self.t = np.array(leg.starts[row]), float(leg.t_start[row])
         self.level, self.rest_after = float(leg.level[row]), float(leg.rest_after[row])
@@ -93,6 +129,7 @@ class _Trajectory:
         self.first_norm = float(np.sqrt(self.state @ self.state))
         self.steps, self.solver_evaluations, self.loss_increase = 0, 0, 0.0
         self.visits: list[tuple[float, float, Array]] = []
+        self.path_t, self.path = [np.array([self.t])], [self.state[None].copy()]
 
     def run(self) -> Stop:
         loss, gradient_norm = self.field.at(self.state)
@@ -123,6 +160,10 @@ class _Trajectory:
                 self.visits.append((earlier[1], earlier[2], earlier[0]))
             before = earlier[2]
             stop = self.reason_to_stop(loss, gradient_norm)
+            if self.points and stop != Stop.NON_FINITE:
+                between = np.linspace(solver.t_old, self.t, self.points + 1)[1:]
+                self.path_t.append(between)
+                self.path.append(solver.dense_output()(between).T)
             if stop is not None:
                 return stop
 

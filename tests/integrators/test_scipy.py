@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from scipy.integrate import solve_ivp
 
+import basins
 from basins.integrators.base import Leg, Settings, Stop
-from basins.integrators.scipy import Reference
+from basins.integrators.scipy import Recorded, Reference
 from basins.landscapes.deep_linear.problem import Problem
 
 
@@ -69,3 +72,57 @@ def test_a_limited_step_is_never_exceeded() -> None:
     short = leg(problem, start, 10.0, max_step=np.array([0.05]))
     ends = Reference().integrate(problem, short, Settings(method="RK45"))
     assert ends.steps[0] >= 200
+
+
+@pytest.mark.parametrize("method", ["RK45", "DOP853", "Radau", "BDF", "LSODA"])
+def test_a_recorded_path_has_the_steps_and_the_interpolation_of_solve_ivp(method: str) -> None:
+    problem = Problem.from_spectrum([2.0, 1.0], d_x=3, hidden=(3, 2))
+    starts = 0.5 * np.random.default_rng(4).standard_normal((2, problem.n))
+    settings = Settings(method=method, rtol=1e-6, atol=1e-9)
+    implicit = {} if method in ("RK45", "DOP853") else {"jac": lambda t, W: -problem.hessian(W)}
+    ends = Reference().integrate(problem, leg(problem, starts, 0.8), settings)
+    for row, path in enumerate(Reference().record(problem, leg(problem, starts, 0.8), settings, points=4)):
+        scipy = solve_ivp(
+            lambda t, W: -problem.gradient(W), (0.0, 0.8), starts[row],
+            method=method, rtol=1e-6, atol=1e-9, dense_output=True, **implicit,
+        )  # fmt: skip
+        assert path.stop == Stop.T_END
+        assert path.steps == len(scipy.t) - 1 == ends.steps[row]
+        np.testing.assert_allclose(path.t[::4], scipy.t, rtol=1e-12)
+        np.testing.assert_allclose(
+            np.diff(path.t).reshape(-1, 4), np.diff(scipy.t)[:, None] / 4 * np.ones(4), rtol=1e-6
+        )
+        np.testing.assert_allclose(path.state, scipy.sol(path.t).T, rtol=1e-9, atol=1e-12)
+        np.testing.assert_array_equal(path.state[0], starts[row])
+        np.testing.assert_allclose(path.state[-1], ends.state[row], rtol=0, atol=1e-15)  # interpolated there
+        assert path.t[-1] == 0.8
+
+
+def test_a_recorded_path_ends_where_its_row_stops() -> None:
+    """At a level, on a budget, at a start that is below its level, and before a state that is not finite."""
+    problem = Problem.from_spectrum([1.0], d_x=1, hidden=(1,))
+    start = np.array([[0.3, 0.2]])
+
+    def path(start: np.ndarray, **changes: object) -> Recorded:
+        return Reference().record(problem, leg(problem, start, 50.0, **changes), Settings(method="DOP853"), 2)[0]
+
+    below = path(start, level=np.array([0.1]))
+    assert below.stop == Stop.LEVEL
+    assert (problem.loss(below.state[:-2:2]) >= 0.1).all()
+    assert problem.loss(below.state[-1]) < 0.1
+    short = path(start, budget=np.array([40]))
+    assert short.stop == Stop.BUDGET
+    assert len(short.t) == 1 + 2 * short.steps == len(short.state)
+    assert 0 < short.steps < below.steps
+    still = path(start, level=np.array([10.0]))
+    assert (still.stop, still.steps, still.t.tolist()) == (Stop.LEVEL, 0, [0.0])
+    lost = path(np.array([[1e200, 1e200]]))
+    assert (lost.stop, lost.steps) == (Stop.NON_FINITE, 0)
+    assert np.isfinite(lost.state).all()
+
+
+def test_one_loop_drives_scipys_solvers() -> None:
+    """A second one would have budgets, stops and warnings of its own."""
+    package = Path(basins.__file__).parent
+    loops = [str(p.relative_to(package)) for p in package.rglob("*.py") if ".step()" in p.read_text()]
+    assert loops == ["integrators/scipy.py"]
