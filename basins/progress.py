@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TextIO
@@ -68,8 +69,8 @@ class Tally:
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self.clock = clock
         self.trajectories = self.before = self.counted = 0
-        self.counts: dict[str, int] = {}
         self.lost = 0
+        self.counts: Counter[str] = Counter()
         self.since = clock()
 
     def __call__(self, event: Event) -> None:
@@ -80,8 +81,7 @@ class Tally:
             if self.counted == 0:  # workers have started by now: count the rate from when the first shard was begun
                 self.since = self.clock() - summary.telemetry.seconds
             self.counted += summary.trajectories
-            for word, count in summary.counts().items():
-                self.counts[word] = self.counts.get(word, 0) + count
+            self.counts.update(summary.counts)
         elif isinstance(event, AttemptLost):
             self.lost += 1
 
@@ -105,7 +105,7 @@ class Tally:
         """This session's counts; nothing where it had nothing to do."""
         if self.before and not self.counted:
             return ""
-        words = [f"{word} {count:,}" for word, count in self.counts.items()]
+        words = [f"{name} {count:,}" for name, count in self.counts.items()]
         return ", ".join(words + [f"retries {self.lost:,}"] * (self.lost > 0))
 
 

@@ -12,7 +12,8 @@ import pyarrow.compute as pc
 
 from basins.errors import ArgumentError, nearest
 from basins.experiment import Case
-from basins.store.commit import cases_table, missing_shards, read_manifest, shards_there
+from basins.store.commit import cases_table, missing_shards, read_manifest
+from basins.store.committed import shards_there
 from basins.store.files import Files, files_at
 from basins.store.layered_view import View
 from basins.store.layers import Layer, read_layers

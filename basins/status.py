@@ -16,7 +16,7 @@ from typing import Any
 
 from basins.errors import RunError
 from basins.store import Files, layout, parquet, read_manifest
-from basins.store.commit import shards_there
+from basins.store.committed import shards_there
 from basins.store.layers import Layer, read_layers
 from basins.store.manifest import Manifest
 

@@ -79,7 +79,9 @@ def nothing(path: str, case: str, shard: int, attempt: int) -> Commit:
     """A worker's work of zero cost, with an answer as large as a real one."""
     telemetry = Telemetry(time.time(), 30.0, 2**28, platform.node(), os.getpid(), True)
     digests = {kind: SHA for kind in COMMIT_ORDER}
-    summary = ShardSummary(Task(case, shard), 1024, 1024, 0, 0, 10**6, digests, telemetry)
+    summary = ShardSummary(
+        Task(case, shard), 1024, {"minimum": 1024, "saddle": 0, "censored": 0}, 10**6, digests, telemetry
+    )
     return lambda: summary
 
 

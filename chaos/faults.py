@@ -7,15 +7,13 @@ import signal
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import Protocol
 
-from chaos.journal import Held
+from chaos.cluster import RayCluster
+from chaos.driver import Driver
+from chaos.journal import Held, Journal
 from chaos.places import Bucket, Folder, Harm, SmallDisk, What
 from chaos.processes import Process, alive, kill
-
-if TYPE_CHECKING:
-    from chaos.driver import Driver
-    from chaos.episode import Episode
 
 NEVER = float("inf")
 
@@ -45,7 +43,31 @@ class Injected:
     harm: Harm | None = None
 
 
-Inject = Callable[["Episode"], Injected | None]
+class Disturbed(Protocol):
+    """What a fault may ask and do of the episode that it strikes (episode.py).
+
+    deadline: seconds for a shard; heal_at: when a node that is lacking is given back.
+    """
+
+    chance: random.Random
+    journal: Journal
+    place: Folder
+    cluster: RayCluster | None
+    deadline: float
+    heal_at: float
+
+    def start(self) -> Driver: ...
+
+    def running(self) -> list[Driver]: ...
+
+    def in_flight(self) -> list[Held]: ...
+
+    def missing(self) -> int: ...
+
+    def new_cluster(self) -> None: ...
+
+
+Inject = Callable[[Disturbed], Injected | None]
 """Does it, where there is something in flight to be hit; None where there is not just now."""
 
 KINDS: dict[str, Inject] = {}
@@ -64,7 +86,7 @@ def kind(name: str) -> Callable[[Inject], Inject]:
 
 
 @kind("worker killed")
-def worker_killed(episode: Episode) -> Injected | None:
+def worker_killed(episode: Disturbed) -> Injected | None:
     held = episode.in_flight()
     if not held:
         return None
@@ -74,7 +96,7 @@ def worker_killed(episode: Episode) -> Injected | None:
 
 
 @kind("worker killed in a put")
-def worker_killed_in_put(episode: Episode) -> Injected | None:
+def worker_killed_in_put(episode: Disturbed) -> Injected | None:
     """The disk is made slow, so that a put takes long enough to be met: between the temporary file and its name."""
     if not episode.in_flight():
         return None
@@ -93,7 +115,7 @@ def worker_killed_in_put(episode: Episode) -> Injected | None:
 
 
 @kind("worker stopped")
-def worker_stopped(episode: Episode) -> Injected | None:
+def worker_stopped(episode: Disturbed) -> Injected | None:
     held = episode.in_flight()
     if not held:
         return None
@@ -101,7 +123,7 @@ def worker_stopped(episode: Episode) -> Injected | None:
     return _stop("worker stopped", f"worker {victim.pid} at {victim}", victim.pid, held, episode)
 
 
-def _stop(name: str, whom: str, pid: int, held: list[Held], episode: Episode) -> Injected:
+def _stop(name: str, whom: str, pid: int, held: list[Held], episode: Disturbed) -> Injected:
     """Past its deadline it goes on, or is killed as it stands."""
     process = Process(pid)
     process.send(signal.SIGSTOP)
@@ -116,7 +138,7 @@ def _stop(name: str, whom: str, pid: int, held: list[Held], episode: Episode) ->
     )
 
 
-def _after_stop(process: Process, end: signal.Signals, episode: Episode) -> None:
+def _after_stop(process: Process, end: signal.Signals, episode: Disturbed) -> None:
     process.send(end)
     process.close()
     if episode.cluster is not None:
@@ -127,7 +149,7 @@ def _after_stop(process: Process, end: signal.Signals, episode: Episode) -> None
 
 
 @kind("raylet killed")
-def raylet_killed(episode: Episode) -> Injected | None:
+def raylet_killed(episode: Disturbed) -> Injected | None:
     found = _raylet(episode)
     if found is None:
         return None
@@ -139,7 +161,7 @@ def raylet_killed(episode: Episode) -> Injected | None:
 
 
 @kind("raylet stopped")
-def raylet_stopped(episode: Episode) -> Injected | None:
+def raylet_stopped(episode: Disturbed) -> Injected | None:
     found = _raylet(episode)
     if found is None:
         return None
@@ -148,7 +170,7 @@ def raylet_stopped(episode: Episode) -> Injected | None:
     return _stop("raylet stopped", f"raylet {pid}, its worker at {there}", pid, held, episode)
 
 
-def _raylet(episode: Episode) -> tuple[int, list[Held]] | None:
+def _raylet(episode: Disturbed) -> tuple[int, list[Held]] | None:
     """A raylet whose worker holds a shard, and all shards that are held; the head's works for nobody."""
     assert episode.cluster is not None
     held = episode.in_flight()
@@ -157,7 +179,7 @@ def _raylet(episode: Episode) -> tuple[int, list[Held]] | None:
 
 
 @kind("head killed")
-def head_killed(episode: Episode) -> Injected | None:
+def head_killed(episode: Disturbed) -> Injected | None:
     """The head's control store, or its raylet, which the driver is connected to; then a new cluster."""
     cluster, held = episode.cluster, episode.in_flight()
     assert cluster is not None
@@ -176,7 +198,7 @@ def head_killed(episode: Episode) -> Injected | None:
 
 
 @kind("driver killed")
-def driver_killed(episode: Episode) -> Injected | None:
+def driver_killed(episode: Disturbed) -> Injected | None:
     drivers, held = episode.running(), episode.in_flight()
     if not drivers or not held:
         return None
@@ -188,7 +210,7 @@ def driver_killed(episode: Episode) -> Injected | None:
 
 
 @kind("second driver")
-def second_driver(episode: Episode) -> Injected | None:
+def second_driver(episode: Disturbed) -> Injected | None:
     """It need not wait for the first to be at work: on Ray its start takes as long as half of a run."""
     if len(episode.running()) != 1 or episode.missing() < 30:
         return None
@@ -207,7 +229,7 @@ def _nothing() -> None:
 
 
 @kind("store full")
-def store_full(episode: Episode) -> Injected | None:
+def store_full(episode: Disturbed) -> Injected | None:
     place = episode.place
     assert isinstance(place, SmallDisk)
     held = episode.in_flight()
@@ -220,7 +242,7 @@ def store_full(episode: Episode) -> Injected | None:
 
 
 @kind("store refuses")
-def store_refuses(episode: Episode) -> Injected | None:
+def store_refuses(episode: Disturbed) -> Injected | None:
     held, place = episode.in_flight(), episode.place
     assert isinstance(place, Folder)
     if not held or not place.refuse():
@@ -230,7 +252,7 @@ def store_refuses(episode: Episode) -> Injected | None:
 
 
 @kind("store delays")
-def store_delays(episode: Episode) -> Injected | None:
+def store_delays(episode: Disturbed) -> Injected | None:
     """An fsync takes longer than a shard may: the first put that comes is held."""
     if not episode.in_flight():  # else the driver's own files are, before there is a shard
         return None
@@ -248,7 +270,7 @@ def _harm(name: str, words: str, what: What, most: int) -> None:
     """A kind of its own: harm to the next PUTs of shards on their way to an object store."""
 
     @kind(name)
-    def inject(episode: Episode) -> Injected | None:
+    def inject(episode: Disturbed) -> Injected | None:
         held, place = episode.in_flight(), episode.place
         assert isinstance(place, Bucket)
         if not held:

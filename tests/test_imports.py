@@ -5,6 +5,8 @@ from __future__ import annotations
 import ast
 import subprocess
 import sys
+from dataclasses import dataclass, field
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -37,6 +39,7 @@ FLOORS = [
     ["output.report", "rare.tail", "rare.formatting"],
     ["output.console"],
     ["cli"],
+    ["job.entry", "job.__main__"],
 ]
 FLOOR = {room: height for height, rooms in enumerate(FLOORS) for room in rooms}
 
@@ -48,29 +51,78 @@ def room(module: str) -> str:
     return next((prefix for prefix in prefixes if prefix in FLOOR), parts[0])
 
 
-def imports(path: Path) -> set[str]:
-    """The basins modules that a file imports outside TYPE_CHECKING blocks and functions."""
-    found = set()
-    for node in ast.parse(path.read_text()).body:
-        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("basins"):
-            assert node.module is not None
-            for alias in node.names:
-                inner = f"{node.module}.{alias.name}"
-                is_module = (PACKAGE.parent / (inner.replace(".", "/") + ".py")).exists()
-                is_module |= (PACKAGE.parent / inner.replace(".", "/") / "__init__.py").exists()
-                found.add(inner if is_module else node.module)
-        elif isinstance(node, ast.Import):
-            found.update(alias.name for alias in node.names if alias.name.startswith("basins"))
+TYPED_UPWARD = {
+    "basins.estimate.frames types basins.run_tables",
+    "basins.estimate.of_run types basins.run_tables",
+}
+"""Imported from a higher floor for annotations alone: an estimate is made of a run, and a run makes its estimate."""
+
+
+@dataclass
+class Imports:
+    """The modules of a package that one of its files imports, by full name.
+
+    run: when it is imported or one of its functions runs; typed: under TYPE_CHECKING, for annotations alone.
+    """
+
+    run: set[str] = field(default_factory=set)
+    typed: set[str] = field(default_factory=set)
+
+
+def imports(path: Path, package: Path) -> Imports:
+    """What a file imports of the package, late imports in functions included."""
+    found = Imports()
+    _read(ast.parse(path.read_text()), found, package, typed=False)
     return found
 
 
+def _read(node: ast.AST, found: Imports, package: Path, typed: bool) -> None:
+    for child in ast.iter_child_nodes(node):
+        into = found.typed if typed else found.run
+        if isinstance(child, ast.ImportFrom):
+            assert child.level == 0, "imports name their module in full"
+            if (child.module or "").split(".")[0] == package.name:
+                into.update(_module(child.module or "", alias.name, package) for alias in child.names)
+        elif isinstance(child, ast.Import):
+            into.update(alias.name for alias in child.names if alias.name.split(".")[0] == package.name)
+        elif isinstance(child, ast.If) and ast.unparse(child.test) == "TYPE_CHECKING":
+            _read(ast.Module(child.body, []), found, package, typed=True)
+            _read(ast.Module(child.orelse, []), found, package, typed)
+        else:
+            _read(child, found, package, typed)
+
+
+def _module(module: str, name: str, package: Path) -> str:
+    """What `from module import name` imports: the module of that name, where there is one."""
+    inner = package.parent / module.replace(".", "/") / name
+    return f"{module}.{name}" if inner.with_suffix(".py").exists() or (inner / "__init__.py").exists() else module
+
+
+def named(path: Path, package: Path) -> str:
+    return ".".join(path.relative_to(package.parent).with_suffix("").parts).removesuffix(".__init__")
+
+
 def upward(path: Path) -> list[str]:
-    name = ".".join(path.relative_to(PACKAGE.parent).with_suffix("").parts).removesuffix(".__init__")
+    name = named(path, PACKAGE)
     if name == "basins":
         return []  # the public door only names what is behind it, and resolves it late
-    here = FLOOR[room(name)]
-    behind = imports(path) - {"basins"}
-    return [f"{name} imports {target}" for target in sorted(behind) if FLOOR[room(target)] > here]
+    here, found = FLOOR[room(name)], imports(path, PACKAGE)
+
+    def above(targets: set[str]) -> list[str]:
+        return [target for target in sorted(targets - {"basins"}) if FLOOR[room(target)] > here]
+
+    return [f"{name} imports {t}" for t in above(found.run)] + [f"{name} types {t}" for t in above(found.typed)]
+
+
+def circle(package: Path) -> list[str]:
+    """Modules of a package of which each imports the next, the last the first; none where there are none."""
+    graph = {named(path, package): imports(path, package).run - {package.name} for path in package.rglob("*.py")}
+    del graph[package.name]  # the public door, as above
+    try:
+        TopologicalSorter(graph).prepare()
+    except CycleError as error:
+        return list(reversed(error.args[1]))
+    return []
 
 
 def test_every_room_has_a_floor() -> None:
@@ -79,17 +131,46 @@ def test_every_room_has_a_floor() -> None:
 
 
 def test_imports_run_downward_only() -> None:
-    assert [line for path in sorted(PACKAGE.rglob("*.py")) for line in upward(path)] == []
+    """Late ones too; for annotations those that are listed, and no other."""
+    assert {line for path in PACKAGE.rglob("*.py") for line in upward(path)} == TYPED_UPWARD
 
 
-def test_an_upward_import_is_seen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("package", [PACKAGE, PACKAGE.parent / "chaos"], ids=lambda package: package.name)
+def test_imports_make_no_circle(package: Path) -> None:
+    """Not in a room either, nor by late imports."""
+    assert circle(package) == []
+
+
+LATE = "def f():\n    if True:\n        from basins.store import Files\n"
+TRIED = "try:\n    import basins.store\nexcept ImportError:\n    pass\n"
+TYPED = "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    from basins.store import Files\n"
+IMPORTED, TYPES = "basins.laws imports basins.store", "basins.laws types basins.store"
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("from basins.store import Files\n", [IMPORTED]),
+        ("from basins import store\n", [IMPORTED]),
+        (LATE, [IMPORTED]),
+        (TRIED, [IMPORTED]),
+        (TYPED, [TYPES]),
+        (TYPED + "else:\n    import basins.store\n", [IMPORTED, TYPES]),
+        ("from basins.errors import RunError\n", []),
+    ],
+    ids=["top", "module", "late", "tried", "typed", "else", "downward"],
+)
+def test_an_upward_import_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str, said: list[str]) -> None:
     house = tmp_path / "basins"
     house.mkdir()
-    (house / "laws.py").write_text("from basins.store import Files\n")
+    (house / "__init__.py").touch()
+    (house / "laws.py").write_text(text)
     (house / "store.py").write_text("from basins.laws import Law\n")
+    (house / "errors.py").touch()
     monkeypatch.setattr(sys.modules[__name__], "PACKAGE", house)
-    assert upward(house / "laws.py") == ["basins.laws imports basins.store"]
+    assert upward(house / "laws.py") == said
     assert upward(house / "store.py") == []
+    assert set(circle(house)) == ({"basins.laws", "basins.store"} if IMPORTED in said else set())
 
 
 NUMERICS = FLOORS[:8]

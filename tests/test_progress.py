@@ -22,7 +22,19 @@ STARTED = RunStarted("runs/x", "ray", 2, trajectories=4096, trajectories_done=10
 
 def done(shard: int, seconds: float = 1.0) -> ShardDone:
     telemetry = Telemetry(0.0, seconds, 1, "host", 1, True)
-    return ShardDone(ShardSummary(Task("k", shard), 1024, 1000, 4, 20, 10, {}, telemetry), 1)
+    return ShardDone(
+        ShardSummary(Task("k", shard), 1024, {"minimum": 1000, "saddle": 4, "censored": 20}, 10, {}, telemetry), 1
+    )
+
+
+def test_what_is_not_a_run_says_counts_of_its_own() -> None:
+    """A tail's trajectories have no verdicts."""
+    tally = Tally()
+    for shard, decided in ((1, 90), (2, 100)):
+        telemetry = Telemetry(0.0, 1.0, 1, "host", 1, True)
+        counts = {"decided": decided, "undecided": 100 - decided}
+        tally(ShardDone(ShardSummary(Task("k", shard), 100, counts, 10, {}, telemetry), 1))
+    assert tally.verdicts() == "decided 190, undecided 10"
 
 
 class Clock:

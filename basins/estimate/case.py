@@ -6,8 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from basins.estimate.counts import Counts, Measured, saddle_measure, strata_measures
+from basins.estimate.counts import Counts, saddle_measure, strata_measures
 from basins.estimate.labels import Frames, Outcomes, label_error
+from basins.estimate.measured import Measured
 from basins.estimate.proved import Proved
 from basins.estimate.sentences import sentence
 from basins.landscapes.deep_linear.problem import Problem

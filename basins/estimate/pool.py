@@ -6,8 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from basins.estimate.counts import Counts, Measured, StratumMeasure, saddle_measure, strata_measures
+from basins.estimate.counts import Counts, StratumMeasure, saddle_measure, strata_measures
 from basins.estimate.labels import Frames, Outcomes, frames_of, label_error, together, unchecked
+from basins.estimate.measured import Measured
 from basins.estimate.pairs import Draw, PairsEstimate, pairs_estimates
 from basins.estimate.proved import Proved, together_proved
 from basins.estimate.sentences import pooled_sentence

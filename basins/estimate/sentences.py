@@ -15,8 +15,9 @@ from basins.classification.verdict import REASONS, Reason
 
 if TYPE_CHECKING:
     from basins.estimate import CaseEstimate, PairsEstimate, PooledEstimate
-    from basins.estimate.counts import Measured, StratumMeasure
+    from basins.estimate.counts import StratumMeasure
     from basins.estimate.labels import Checked, LabelError
+    from basins.estimate.measured import Measured
     from basins.estimate.proved import Proved
 
 LABELS = "label error: not measured"

@@ -194,25 +194,25 @@ def work(path: str, case: str, shard: int, attempt: int) -> Commit:
     folder, task, the_case = layer.files(files), Task(case, shard), manifest.case(case)
     if is_committed(folder, case, shard):
         done = parquet.read(folder, layout.part("trajectories", case, shard), ["verdict", "evaluations"])
-        summary = _summary(task, done, committed_digests(folder, case, shard), telemetry(False))
+        summary = _summary(task, the_case, done, committed_digests(folder, case, shard), telemetry(False))
         return lambda: summary
     tables = compute_shard(View(files, below), layer, the_case, shard)
 
     def commit() -> ShardSummary:
         digests = commit_shard(folder, layer, the_case, shard, tables)
-        return _summary(task, tables.trajectories, digests, telemetry(True))
+        return _summary(task, the_case, tables.trajectories, digests, telemetry(True))
 
     return commit
 
 
-def _summary(task: Task, done: pa.Table, digests: Mapping[Kind, str], telemetry: Telemetry) -> ShardSummary:
+def _summary(
+    task: Task, case: Case, done: pa.Table, digests: Mapping[Kind, str], telemetry: Telemetry
+) -> ShardSummary:
     verdicts = done["verdict"].to_pylist()
     return ShardSummary(
         task=task,
         trajectories=len(done),
-        minimum=verdicts.count("minimum"),
-        saddle=verdicts.count("saddle"),
-        censored=verdicts.count("censored"),
+        counts={name: verdicts.count(name) for name in case.landscape.critical.vocabulary.verdicts},
         evaluations=int(pc.sum(done["evaluations"]).as_py() or 0),
         digests=digests,
         telemetry=telemetry,

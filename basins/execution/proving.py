@@ -104,13 +104,10 @@ def refuse_senseless(rows: int | None, seed: int) -> None:
 @dataclass(frozen=True)
 class ProofSummary(ShardSummary):
     """What a worker sends back of a shard. trajectories: starts that were tried; proved: of these; sha256: of the
-    file. The verdicts are not counted."""
+    file. It counts what is proved and what is not, no verdicts."""
 
     proved: int = 0
     sha256: str = ""
-
-    def counts(self) -> Mapping[str, int]:
-        return {"proved": self.proved, "not proved": self.trajectories - self.proved}
 
 
 def prove_ids(case: Case, seed: int, ids: Ids) -> pa.Table:
@@ -138,7 +135,8 @@ def work(path: str, case: str, shard: int, attempt: int) -> Commit:
     folder = proving.files(files)
 
     def summary(rows: int, of_these: int, sha: str, computed: bool) -> ProofSummary:
-        return ProofSummary(task, rows, 0, 0, 0, 0, {}, telemetry(computed), of_these, sha)
+        counts = {"proved": of_these, "not proved": rows - of_these}
+        return ProofSummary(task, rows, counts, 0, {}, telemetry(computed), of_these, sha)
 
     if folder.exists(layout.proofs(case, shard)):
         done = summary(

@@ -91,20 +91,17 @@ def timed() -> Callable[[bool], Telemetry]:
 
 @dataclass(frozen=True)
 class ShardSummary:
-    """What a worker sends back: counts, digests (SHA-256 by kind of file) and telemetry; never rows."""
+    """What a worker sends back: counts, digests (SHA-256 by kind of file) and telemetry; never rows.
+
+    counts: of its trajectories, by what became of them, in the order in which they are said: of a shard by verdict.
+    """
 
     task: Task
     trajectories: int
-    minimum: int
-    saddle: int
-    censored: int
+    counts: Mapping[str, int]
     evaluations: int
     digests: Mapping[Kind, str]
     telemetry: Telemetry
-
-    def counts(self) -> Mapping[str, int]:
-        """What progress says of the trajectories, in words and in this order."""
-        return {"minimum": self.minimum, "saddle": self.saddle, "censored": self.censored}
 
 
 Commit = Callable[[], ShardSummary]
@@ -146,26 +143,27 @@ def work(run: str, case: str, shard: int, attempt: int) -> Commit:
     task, the_case = Task(case, shard), manifest.case(case)
     if is_committed(files, case, shard):
         counts = parquet.read(files, layout.part("blocks", case, shard))
-        summary = _summary(task, counts, committed_digests(files, case, shard), telemetry(False))
+        summary = _summary(task, the_case, counts, committed_digests(files, case, shard), telemetry(False))
         return lambda: summary
     blocks = manifest.plan(the_case).shard(shard)
     tables = compute_shard(the_case, manifest.seed, blocks, manifest.visits_every, manifest.rows)
 
     def commit() -> ShardSummary:
         digests = commit_shard(files, manifest, the_case, shard, tables)
-        return _summary(task, tables.blocks, digests, telemetry(True))
+        return _summary(task, the_case, tables.blocks, digests, telemetry(True))
 
     return commit
 
 
-def _summary(task: Task, counts: pa.Table, digests: Mapping[Kind, str], telemetry: Telemetry) -> ShardSummary:
-    total = {name: sum(counts[name].to_pylist()) for name in ("count", "minimum", "saddle", "censored", "evaluations")}
+def _summary(
+    task: Task, case: Case, counts: pa.Table, digests: Mapping[Kind, str], telemetry: Telemetry
+) -> ShardSummary:
+    verdicts = case.landscape.critical.vocabulary.verdicts
+    total = {name: sum(counts[name].to_pylist()) for name in ("count", *verdicts, "evaluations")}
     return ShardSummary(
         task=task,
         trajectories=total["count"],
-        minimum=total["minimum"],
-        saddle=total["saddle"],
-        censored=total["censored"],
+        counts={name: total[name] for name in verdicts},
         evaluations=total["evaluations"],
         digests=digests,
         telemetry=telemetry,

@@ -50,9 +50,7 @@ def _record(event: Event) -> dict[str, Any]:
             **asdict(summary.task),
             "attempt": event.attempt,
             "trajectories": summary.trajectories,
-            "minimum": summary.minimum,
-            "saddle": summary.saddle,
-            "censored": summary.censored,
+            **summary.counts,
             "evaluations": summary.evaluations,
             **{name: value for name, value in came_about.items() if name != "notes" or value},
         }

@@ -13,7 +13,6 @@ Exit status: that of `basins run`.
 from __future__ import annotations
 
 import json
-import os
 import signal
 import sys
 from collections.abc import Sequence
@@ -21,14 +20,11 @@ from pathlib import Path
 from types import FrameType
 
 from basins.errors import BasinsError, RunError
+from basins.job.environment import adopt_environment
 from basins.streams import guarded
 from basins.versions import skew
 
 MANIFEST = "manifest.json"
-ENVIRONMENT = "BASINS_JOB_ENVIRONMENT"
-"""Names a JSON file in the working folder: variables for the job and its workers. A runtime environment's own
-`env_vars` will not do for credentials: Ray writes them into its logs."""
-
 REFUSED, INTERRUPTED = 2, 130
 REMEDY = "install the packages of basins' requirements.txt on every node of the cluster, or use its container"
 
@@ -73,18 +69,6 @@ def refuse_skew(experiment: Path) -> None:
     if skewed:
         what = f"version skew: where this was submitted are other versions than on the cluster: {skewed}"
         raise RunError(what, where=f"Python {sys.executable}", remedy=REMEDY)
-
-
-def adopt_environment() -> None:
-    """Take over the variables that the job brought along, if it did. Ray calls this in each worker as well."""
-    if ENVIRONMENT in os.environ:
-        file = Path(os.environ[ENVIRONMENT])
-        try:
-            file.chmod(0o600)  # Ray unpacks what everyone on the machine may read
-            os.environ.update(json.loads(file.read_bytes()))
-        except (OSError, ValueError, TypeError) as error:
-            what = f"the variables that were sent along cannot be read ({error})"
-            raise RunError(what, where=str(file), remedy="submit the job again") from None
 
 
 def _interrupt(number: int, frame: FrameType | None) -> None:

@@ -23,12 +23,15 @@ import basins
 from basins.errors import ArgumentError
 from basins.experiment import Experiment
 from basins.experiment.packed import pack
-from basins.job import entry
+from basins.job import environment as sent
 from basins.job.dashboard import Dashboard
 from basins.store import files_at, s3_client
 
 GRACE = 30
 """Seconds that a job which is stopped has to write down what is done; Ray's own default is 3."""
+
+JOB = "basins.job"
+"""The module that runs there, as `python -m basins.job` (entry.py): above the command line, which sends it."""
 
 PYTHON = "python"
 """The Python of the PATH under which the cluster's `ray start` was called."""
@@ -49,7 +52,7 @@ def submit(
     """
     variables = _values(environment)
     name = f"basins-{_identifier(experiment.name)}-{secrets.token_hex(3)}"
-    command = [PYTHON, "-m", entry.__package__, ".", "--out", out, *options]
+    command = [PYTHON, "-m", JOB, ".", "--out", out, *options]
     with tempfile.TemporaryDirectory(prefix="basins-submit-") as folder:
         return dashboard.submit(name, shlex.join(command), fill(Path(folder), experiment, variables))
 
@@ -67,8 +70,8 @@ def fill(folder: Path, experiment: Experiment, variables: dict[str, str]) -> dic
         file = job / "environment.json"
         file.touch(0o600)
         file.write_text(json.dumps(variables))
-        told[entry.ENVIRONMENT] = file.name
-    hook = f"{entry.__name__}.{entry.adopt_environment.__name__}"
+        told[sent.ENVIRONMENT] = file.name
+    hook = f"{sent.__name__}.{sent.adopt_environment.__name__}"
     return {
         "working_dir": str(job),
         "py_modules": [str(package)],

@@ -16,7 +16,9 @@ from numba.extending import intrinsic
 from numpy.typing import NDArray
 
 from basins.jit_cache import njit
-from basins.random.normals import ATANH, CENTRE, FAR_TAIL, LN2_HIGH, LN2_LOW, NEAR_TAIL, Array
+from basins.random.coefficients import ATANH, CENTRE, FAR_TAIL, LN2_HIGH, LN2_LOW, NEAR_TAIL
+
+Array = NDArray[np.float64]
 
 CHUNK = 1024
 """Numbers transformed at a time: they and their tails then stay in a core's first cache. No number depends on it."""
@@ -42,14 +44,14 @@ high: Any = intrinsic(_high)
 
 
 def centred_uniforms(seed: int, stream: int, block: int, count: int) -> Array:
-    """As `normal.centred_uniforms`: shape (count,)."""
+    """As `normals.centred_uniforms`: shape (count,)."""
     q = np.empty(-(-count // WORDS) * WORDS)
     _fill_uniforms(np.uint64(seed), np.uint64(stream), np.uint64(block), q)
     return q[:count]
 
 
 def normals(q: Array) -> Array:
-    """As `normal.normals`: shape of q."""
+    """As `normals.normals`: shape of q."""
     flat = np.ascontiguousarray(q).reshape(-1)
     z = np.empty_like(flat)
     _fill_normals(flat, z)

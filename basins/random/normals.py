@@ -18,56 +18,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from basins.random.coefficients import ATANH, CENTRE, FAR_TAIL, LN2_HIGH, LN2_LOW, NEAR_TAIL
+
 Array = NDArray[np.float64]
 
 CHUNK = 8192
 """Numbers transformed at a time: the temporaries then stay in a core's cache. No number depends on it."""
-
-# AS 241's rational functions, numerator and denominator by falling power: for |q| <= 0.425 in 0.180625 - q^2,
-# then in r = sqrt(-log p) for the smaller tail p: r - 1.6 up to r = 5, and r - 5 beyond.
-CENTRE = (
-    (
-        2.5090809287301226727e3, 3.3430575583588128105e4, 6.7265770927008700853e4,
-        4.5921953931549871457e4, 1.3731693765509461125e4, 1.9715909503065514427e3,
-        1.3314166789178437745e2, 3.3871328727963666080e0,
-    ),
-    (
-        5.2264952788528545610e3, 2.8729085735721942674e4, 3.9307895800092710610e4,
-        2.1213794301586595867e4, 5.3941960214247511077e3, 6.8718700749205790830e2,
-        4.2313330701600911252e1, 1.0,
-    ),
-)  # fmt: skip
-NEAR_TAIL = (
-    (
-        7.74545014278341407640e-4, 2.27238449892691845833e-2, 2.41780725177450611770e-1,
-        1.27045825245236838258e0, 3.64784832476320460504e0, 5.76949722146069140550e0,
-        4.63033784615654529590e0, 1.42343711074968357734e0,
-    ),
-    (
-        1.05075007164441684324e-9, 5.47593808499534494600e-4, 1.51986665636164571966e-2,
-        1.48103976427480074590e-1, 6.89767334985100004550e-1, 1.67638483018380384940e0,
-        2.05319162663775882187e0, 1.0,
-    ),
-)  # fmt: skip
-FAR_TAIL = (
-    (
-        2.01033439929228813265e-7, 2.71155556874348757815e-5, 1.24266094738807843860e-3,
-        2.65321895265761230930e-2, 2.96560571828504891230e-1, 1.78482653991729133580e0,
-        5.46378491116411436990e0, 6.65790464350110377720e0,
-    ),
-    (
-        2.04426310338993978564e-15, 1.42151175831644588870e-7, 1.84631831751005468180e-5,
-        7.86869131145613259100e-4, 1.48753612908506148525e-2, 1.36929880922735805310e-1,
-        5.99832206555887937690e-1, 1.0,
-    ),
-)  # fmt: skip
-
-LN2_HIGH, LN2_LOW = float.fromhex("0x1.62e42fefap-1"), float.fromhex("0x1.cf79abc9e3b3ap-40")
-"""log 2 in two parts; the first ends in 17 zero bits, so that an exponent times it is exact."""
-
-ATANH = tuple(1.0 / k for k in range(21, 0, -2))
-"""log m = 2 atanh f, f = (m - 1)/(m + 1): coefficients of the series in f^2, falling; |f| <= 0.1716 leaves
-7e-19 out."""
 
 
 @cache

@@ -36,9 +36,7 @@ def work(run: str, case: str, shard: int, attempt: int) -> Commit:
     summary = ShardSummary(
         task=Task(case, shard),
         trajectories=trajectories,
-        minimum=trajectories - undecided,
-        saddle=0,
-        censored=undecided,
+        counts={"decided": trajectories - undecided, "undecided": undecided},
         evaluations=sum(level.climb.evaluations for level in levels),
         digests={},
         telemetry=telemetry(bool(levels)),

@@ -3,12 +3,11 @@
 from basins.store.commit import (
     check_shards,
     commit_shard,
-    committed_digests,
     create_or_resume,
-    is_committed,
     missing_shards,
     read_manifest,
 )
+from basins.store.committed import committed_digests, is_committed
 from basins.store.files import Files, files_at
 from basins.store.layout import Kind
 from basins.store.manifest import Manifest, refuse_other_versions

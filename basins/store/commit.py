@@ -14,7 +14,9 @@ from basins.errors import RunError
 from basins.experiment import Case, Experiment
 from basins.experiment.experiment import spelt_out
 from basins.store import layout, parquet, schemas
+from basins.store.committed import shards_there
 from basins.store.contents import Contents
+from basins.store.digests import covered
 from basins.store.files import Files
 from basins.store.layout import COMMIT_ORDER, Kind
 from basins.store.manifest import Manifest, refuse_if_different, refuse_read_only
@@ -163,27 +165,6 @@ def encoded(table: pa.Table, keys: dict[str, str]) -> pa.Buffer:
     return parquet.encode(table if keys["schema"] == "1" else parquet.occurring(table), keys)
 
 
-def is_committed(files: Files, case: str, shard: int) -> bool:
-    """Whether the shard is done, with all of its files there."""
-    return all(files.exists(layout.part(kind, case, shard)) for kind in reversed(COMMIT_ORDER))
-
-
-def committed_digests(files: Files, case: str, shard: int) -> dict[Kind, str]:
-    """SHA-256 of a committed shard's files, as its writer had them in memory."""
-    path = layout.part("blocks", case, shard)
-    keys = parquet.footer(files, path).keys
-    shas = {kind: keys.get(f"sha256.{kind}", "") for kind in COMMIT_ORDER}
-    shas["blocks"] = hashlib.sha256(files.get(path)).hexdigest()
-    return shas
-
-
-def shards_there(files: Files, kind: Kind, case: str) -> list[int]:
-    """The shards of a case that have a file of this kind, ascending: one listing. Other files there are passed over."""
-    folder = layout.folder(kind, case)
-    found = (layout.shard_of(path[len(folder) :]) for path in files.paths(folder))
-    return sorted(shard for shard in found if shard is not None)
-
-
 def missing_shards(files: Files, contents: Contents, case: Case) -> list[int]:
     """The shards that are still to be done: without a commit mark, or with a file lost after the commit."""
     planned = contents.shards(case)
@@ -223,8 +204,6 @@ def check_shards(files: Files, contents: Contents) -> None:
 
 
 def _to_look_at(files: Files, case: Case, shards: list[int]) -> list[int]:
-    from basins.store.digests import covered
-
     if len(shards) <= LOOKED_AT:
         return shards
     known = covered(files, case.key)

@@ -15,7 +15,7 @@ from itertools import groupby
 
 from basins.errors import RunError
 from basins.store import layout
-from basins.store.commit import committed_digests, shards_there
+from basins.store.committed import committed_digests, shards_there
 from basins.store.contents import Contents
 from basins.store.files import Files
 from basins.store.layout import COMMIT_ORDER, DIGEST_BATCH, Kind

@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 from basins.errors import RunError
 from basins.experiment import Case
 from basins.store import layout, parquet
-from basins.store.commit import shards_there
+from basins.store.committed import shards_there
 from basins.store.files import Files
 from basins.store.layers import Layer
 from basins.store.layout import Kind

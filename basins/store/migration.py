@@ -18,10 +18,9 @@ from basins.store.commit import (
     check_shards,
     commit_shard,
     experiment_text,
-    is_committed,
     read_manifest,
-    shards_there,
 )
+from basins.store.committed import is_committed, shards_there
 from basins.store.contents import Contents
 from basins.store.digests import DigestBook
 from basins.store.files import Files

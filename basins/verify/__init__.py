@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 
 from basins.errors import ArgumentError, RunError
 from basins.store import Files, Manifest, files_at, layout, read_manifest
-from basins.store.commit import shards_there
+from basins.store.committed import shards_there
 from basins.store.layered_view import View
 from basins.store.layers import read_layers
 from basins.store.verified import read_checks

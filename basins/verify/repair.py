@@ -11,7 +11,8 @@ from collections.abc import Iterable, Sequence
 
 from basins.errors import RunError
 from basins.store import Files, Manifest, layout, parquet
-from basins.store.commit import cases_table, committed_digests, is_committed
+from basins.store.commit import cases_table
+from basins.store.committed import committed_digests, is_committed
 from basins.store.digests import DigestBook, batch_text, read_batch
 from basins.store.layout import COMMIT_ORDER, DIGEST_BATCH
 from basins.store.manifest import canonical_json, refuse_read_only

@@ -192,7 +192,7 @@ SECRET = "correct horse battery staple"
 PROBE = """\
 import hashlib, os, ray
 ray.init(log_to_driver=False)
-from basins.job.entry import adopt_environment
+from basins.job.environment import adopt_environment
 adopt_environment()
 asked = ray.remote(lambda: hashlib.sha256(os.environ["A_SECRET"].encode()).hexdigest())
 print("driver", hashlib.sha256(os.environ["A_SECRET"].encode()).hexdigest())

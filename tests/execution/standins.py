@@ -90,7 +90,7 @@ def scripted_on_a_node(run: str, case: str, shard: int, attempt: int) -> Commit:
 
 def summary(case: str, shard: int) -> ShardSummary:
     telemetry = Telemetry(0.0, 0.1, 1, "host", os.getpid(), True)
-    return ShardSummary(Task(case, shard), 1024, 1000, 0, 24, 10**6, {}, telemetry)
+    return ShardSummary(Task(case, shard), 1024, {"minimum": 1000, "saddle": 0, "censored": 24}, 10**6, {}, telemetry)
 
 
 def spans(folder: Path, of: str = "spans") -> list[tuple[float, float]]:

@@ -137,10 +137,10 @@ def test_work_commits_once_and_then_says_what_is_there(case: Case, tmp_path: Pat
     assert first.telemetry.computed
     assert not again.telemetry.computed
     assert first.task == again.task == Task(case.key, 1)
-    for name in ("trajectories", "minimum", "saddle", "censored", "evaluations", "digests"):
+    for name in ("trajectories", "counts", "evaluations", "digests"):
         assert getattr(first, name) == getattr(again, name)
     rows = pq.read_table(path, partitioning=None).to_pandas()
-    assert (first.trajectories, first.minimum) == (76, (rows["verdict"] == "minimum").sum())
+    assert (first.trajectories, first.counts["minimum"]) == (76, (rows["verdict"] == "minimum").sum())
     assert first.evaluations == rows["evaluations"].sum()
     assert first.telemetry.peak_memory > 10**7
 

@@ -15,7 +15,7 @@ import pytest
 import basins
 from basins.experiment import Experiment
 from basins.experiment.packed import pack
-from basins.job import entry
+from basins.job import environment
 from basins.run_tables import open_run
 
 TREE = Path(basins.__file__).parents[1]
@@ -107,10 +107,10 @@ def test_variables_are_taken_over_where_a_file_is_named_and_only_there(
     file = tmp_path / "environment.json"
     file.write_text(json.dumps({"BASINS_A": "after"}))
     file.chmod(0o644)
-    monkeypatch.delenv(entry.ENVIRONMENT, raising=False)
-    entry.adopt_environment()
+    monkeypatch.delenv(environment.ENVIRONMENT, raising=False)
+    environment.adopt_environment()
     assert os.environ["BASINS_A"] == "before"
-    monkeypatch.setenv(entry.ENVIRONMENT, file.name)
-    entry.adopt_environment()
+    monkeypatch.setenv(environment.ENVIRONMENT, file.name)
+    environment.adopt_environment()
     assert os.environ["BASINS_A"] == "after"
     assert file.stat().st_mode & 0o777 == 0o600

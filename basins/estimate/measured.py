@@ -1,0 +1,45 @@
+"""What the estimate of a case and that of a pool share."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from basins.estimate.counts import Measure, StratumMeasure
+from basins.estimate.labels import LabelError
+from basins.estimate.proved import Proved
+
+
+@dataclass(frozen=True, kw_only=True)
+class Measured:
+    """What a case's estimate and a pool's share: counts and the measures they bound.
+
+    level: confidence of the one-sided bounds of saddle_measure, which speaks of the labels as computed; strata: by
+    falling loss; label_error: what `basins verify` found of the labels, and the bounds with that counted in; None
+    where none of these labels was checked; proved: what was proved of the starts, and the bound on that alone; None
+    where nothing was, of a pool also where some of its trajectories were not tried.
+    """
+
+    trajectories: int
+    minimum: int
+    saddle: int
+    censored: int
+    level: float
+    saddle_measure: Measure
+    strata: tuple[StratumMeasure, ...]
+    label_error: LabelError | None = None
+    proved: Proved | None = None
+
+    def measures(self) -> dict[str, Any]:
+        """These fields, as `basins estimate --json` prints them."""
+        return {
+            "trajectories": self.trajectories,
+            "minimum": self.minimum,
+            "saddle": self.saddle,
+            "censored": self.censored,
+            "level": self.level,
+            "saddle_measure": self.saddle_measure.to_dict(),
+            "label_error": None if self.label_error is None else self.label_error.to_dict(),
+            "proved": None if self.proved is None else self.proved.to_dict(),
+            "strata": [stratum.to_dict() for stratum in self.strata],
+        }
