@@ -1,7 +1,11 @@
 """A Ray cluster's dashboard: who answers there, and the jobs it is given, followed and stopped.
 
-Ray's own client waits without end for a server that says nothing, and goes where RAY_ADDRESS points whatever address
-it is given; so what can be asked plainly is, with a timeout, and the client is made with that variable out of the way.
+Ray's own client (ray.job_submission) submits and stops jobs and follows their logs. Who answers, and how a job stands,
+is asked here, by requests and with a timeout, since the client gives none of these a line of its own. Measured with
+Ray 2.60: it waits without end for a server that accepts a connection and says nothing; goes where RAY_ADDRESS points
+whatever address it is given; follows a redirect to another server; takes a cluster of Ray 2.9 for its own; says of a
+missing or another token four lines, of what is no Ray a JSON error, and of an address with ftp:// that there is no
+module ftp; and takes 0.6 to 1 s and 900 modules to import, which a refusal need not wait for.
 """
 
 from __future__ import annotations
