@@ -10,12 +10,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from basins import laws
+from basins.certified_share import CertifiedShare, certified_share
 from basins.classification.classify_batch import reduction_in
 from basins.experiment import Case, Experiment
 from basins.experiment.pilot import timed_batches
 from basins.integrators import engine_of
 from basins.landscapes.base import Verdict
-from basins.landscapes.deep_linear.certificates import CertifiedShare, ShapeVerdict, can_test, certified_share
+from basins.landscapes.deep_linear.certificates import ShapeVerdict, can_test
 from basins.landscapes.deep_linear.critical_sets import VERDICTS
 from basins.landscapes.deep_linear.strata import Stratum
 from basins.store import parquet, rows

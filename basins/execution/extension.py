@@ -205,9 +205,7 @@ def work(path: str, case: str, shard: int, attempt: int) -> Commit:
     return commit
 
 
-def _summary(
-    task: Task, case: Case, done: pa.Table, digests: Mapping[Kind, str], telemetry: Telemetry
-) -> ShardSummary:
+def _summary(task: Task, case: Case, done: pa.Table, digests: Mapping[Kind, str], telemetry: Telemetry) -> ShardSummary:
     verdicts = done["verdict"].to_pylist()
     return ShardSummary(
         task=task,

@@ -9,8 +9,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from basins import Problem
+from basins.certified_share import STARTS, CertifiedShare, certified_share
 from basins.experiment import load
-from basins.landscapes.deep_linear.certificates import STARTS, CertifiedShare, can_test, certified_share
+from basins.landscapes.deep_linear.certificates import can_test
 from basins.laws import Gaussian
 
 ROOT = Path(__file__).parents[2]

@@ -19,6 +19,8 @@ from basins.classification.verdict import REASONS, Reason
 from basins.errors import RunError
 from basins.estimate import Counts, Estimate, estimate_run, pool, saddle_measure, strata_measures
 from basins.estimate.sentences import sentence
+from basins.landscapes.base import CriticalSets
+from basins.landscapes.deep_linear.problem import Problem
 from basins.landscapes.deep_linear.strata import Strata
 from basins.statistics.binomial import one_sided_lower, one_sided_upper, two_sided
 from basins.store.layout import part
@@ -47,12 +49,16 @@ def test_nothing_counted_bounds_nothing() -> None:
 # --- strata ---------------------------------------------------------------------------------------------------------
 
 
+def sets(*sigma: float) -> CriticalSets:
+    return Problem.from_spectrum(sigma, d_x=len(sigma), hidden=[len(sigma)]).critical
+
+
 def strata(*sigma: float) -> Strata:
     return Strata(np.array(sigma), (len(sigma), len(sigma), len(sigma)))
 
 
 def test_strata_share_the_level() -> None:
-    measured = strata_measures(strata(2.0, 1.0), counts(97, {0: 2, 1: 1}), 1e-6)
+    measured = strata_measures(sets(2.0, 1.0), counts(97, {0: 2, 1: 1}), 1e-6)
     assert [(s.index, s.modes, s.rank, s.loss, s.count) for s in measured] == [
         (1, (), 0, 2.5, 2),
         (2, (1,), 1, 2.0, 0),
@@ -78,7 +84,7 @@ def test_strata_share_the_level() -> None:
     ],
 )
 def test_a_censored_row_counts_where_it_may_still_go(loss: float, reached: tuple[bool, ...]) -> None:
-    measured = strata_measures(strata(2.0, 1.0), counts(99, {}, [loss]), 1e-6)
+    measured = strata_measures(sets(2.0, 1.0), counts(99, {}, [loss]), 1e-6)
     for stratum, may in zip(measured, reached, strict=True):
         count = 99 if stratum.rank == 2 else 0
         assert (stratum.lower, stratum.upper) == (
@@ -98,7 +104,7 @@ def joint_misses(alpha_of: float, monkeypatch: pytest.MonkeyPatch | None = None)
     misses = 0
     for drawn in rng.multinomial(N, p, size=draws):
         seen = dict(zip(masks, (int(k) for k in drawn), strict=True))
-        measured = strata_measures(eight, counts(seen.pop(7), seen), 1e-6)
+        measured = strata_measures(sets(3.0, 2.0, 1.0), counts(seen.pop(7), seen), 1e-6)
         misses += any(not s.lower <= 1 / 8 <= s.upper for s in measured)
     return misses / draws
 
@@ -113,15 +119,15 @@ def test_intervals_at_5_percent_each_are_caught(monkeypatch: pytest.MonkeyPatch)
 
 
 def test_beyond_32_strata_those_met_are_listed() -> None:
-    many = strata(*np.arange(6, 0, -1.0))
-    measured = strata_measures(many, counts(90, {0b1: 4, 0b11: 6}), 1e-6)
+    many = strata(*2.0 ** np.arange(6, 0, -1))
+    measured = strata_measures(sets(*2.0 ** np.arange(6, 0, -1)), counts(90, {0b1: 4, 0b11: 6}), 1e-6)
     assert [(s.modes, s.count) for s in measured] == [((0,), 4), ((0, 1), 6), ((0, 1, 2, 3, 4, 5), 90)]
     assert measured[0].index == many.of(1).index
     assert (measured[0].lower, measured[0].upper) == two_sided(4, 100, 0.05 / 64)
 
 
 def test_where_strata_cannot_be_ordered_they_have_no_index() -> None:
-    measured = strata_measures(strata(*np.arange(21, 0, -1.0)), counts(9, {0b1: 1}), 1e-6)
+    measured = strata_measures(sets(*np.arange(21, 0, -1.0)), counts(9, {0b1: 1}), 1e-6)
     assert [s.index for s in measured] == [None, None]
     assert measured[0].upper == pytest.approx(two_sided(1, 10, 0.05 / 2**21)[1])
 

@@ -6,17 +6,17 @@ from __future__ import annotations
 
 import hashlib
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from basins.arrays import floats
 from basins.errors import ArgumentError, AssumptionWarning
-from basins.landscapes.base import RestScale
+from basins.landscapes.base import CriticalSets, Reduction, RestScale
 from basins.landscapes.deep_linear import gradient as gradient_flow
 from basins.landscapes.deep_linear.gradient_code import DeepLinearCode
 from basins.landscapes.deep_linear.problem_checks import (
@@ -30,11 +30,12 @@ from basins.landscapes.deep_linear.problem_checks import (
 from basins.landscapes.deep_linear.reduction import reduce
 from basins.landscapes.deep_linear.strata import Strata
 
-if TYPE_CHECKING:
-    from basins.landscapes.deep_linear.compression import Compression
-    from basins.landscapes.deep_linear.critical_sets import DeepLinearSets
-
 Array = NDArray[np.float64]
+
+
+PARTS: dict[str, Callable[..., Any]] = {}
+"""What is written for problems, and stands above this file: the critical sets, the reduction, what the shape proves.
+`__init__.py` of this folder puts them here."""
 
 
 @dataclass(frozen=True)
@@ -223,28 +224,24 @@ class Problem:
         return self.shapes
 
     @cached_property
-    def critical(self) -> DeepLinearSets:
+    def critical(self) -> CriticalSets:
         """The critical strata behind the contract of a landscape."""
-        from basins.landscapes.deep_linear.critical_sets import DeepLinearSets  # which is written for problems
-
-        return DeepLinearSets(self)
+        found: CriticalSets = PARTS["critical"](self)
+        return found
 
     def question(self) -> tuple[bool, str]:
         """Whether this shape can test the conjecture (certificates/shape.py)."""
-        from basins.landscapes.deep_linear.certificates.shape import can_test
-
-        shape = can_test(self.widths)
+        shape = PARTS["shape"](self.widths)
         return shape.can_test, shape.sentence
+
+    def reduce(self) -> Reduction | None:
+        """The compression (compression/), or None where none pays."""
+        found: Reduction | None = PARTS["reduction"](self)
+        return found
 
     def case_columns(self) -> dict[str, Any]:
         """What a table of cases says of it."""
         return {"flow": self.flow, "widths": list(self.widths), "sigma": self.sigma.tolist()}
-
-    def reduce(self) -> Compression | None:
-        """The compression (compression/), or None where none pays."""
-        from basins.landscapes.deep_linear.compression import compression
-
-        return compression(self)
 
     @property
     def size_text(self) -> str:

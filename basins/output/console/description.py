@@ -6,11 +6,11 @@ from collections.abc import Sequence
 
 from rich.console import Console
 
+from basins.certified_share import CertifiedShare
 from basins.describe import Description, PlannedCase
 from basins.estimate import law_text
 from basins.estimate.sentences import widths_text
 from basins.experiment import Experiment
-from basins.landscapes.deep_linear.certificates import CertifiedShare
 from basins.output.console.screen import columns, counted, duration, heading, indented, paragraph, shortened, size
 
 

@@ -9,10 +9,10 @@ import numpy as np
 import pandas as pd
 
 from basins import laws
+from basins.certified_share import certified_share
 from basins.errors import ArgumentError
 from basins.estimate import law_text
 from basins.estimate.sentences import widths_text
-from basins.landscapes.deep_linear.certificates import certified_share
 from basins.laws import BLOCK
 from basins.output.figures.certified import ARGUMENTS, ROWS, certified
 from basins.output.figures.health import cost, drift

@@ -11,11 +11,11 @@ import pytest
 from click.testing import CliRunner
 
 from basins import Problem, run
+from basins.certified_share import LARGE, OF_LARGE, STARTS, certified_share, looked_at
 from basins.cli import main
 from basins.describe import describe
 from basins.experiment import Experiment, load
-from basins.landscapes.deep_linear.certificates import at_start, certified_share, certify, level
-from basins.landscapes.deep_linear.certificates.shares import LARGE, OF_LARGE, STARTS, looked_at
+from basins.landscapes.deep_linear.certificates import at_start, certify, level
 from basins.laws import Gaussian, starts
 
 ROOT = Path(__file__).parents[3]

@@ -3,7 +3,6 @@
     level(problem), level_margin(problem, W)   the loss level: below it every limit is a global minimum (3a)
     at_start(problem, W)                       what the invariants C_j prove at t = 0 (3b to 3e)
     certify(problem, W)                        both together: which strata no limit is on, and by which argument
-    certified_share(problem, law, seed)        how many of a law's starts are certified at t = 0, and by which argument
     can_test(widths)                           whether runs of this shape can tell what is not proved yet
 
 A certificate is a theorem about the state it is given. Rounding can only take one away: an eigenvalue that may be
@@ -25,22 +24,18 @@ from basins.landscapes.deep_linear.certificates.loss_level import (
     reachable,
 )
 from basins.landscapes.deep_linear.certificates.shape import ShapeVerdict, can_test
-from basins.landscapes.deep_linear.certificates.shares import STARTS, CertifiedShare, certified_share
 from basins.landscapes.deep_linear.certificates.start_certificates import StartCertificates, at_start, paper_rate
 
 __all__ = [
     "ARGUMENTS",
     "DELTA",
     "NO_ARGUMENT",
-    "STARTS",
     "Argument",
     "Certified",
-    "CertifiedShare",
     "ShapeVerdict",
     "StartCertificates",
     "at_start",
     "can_test",
-    "certified_share",
     "certify",
     "level",
     "level_margin",
