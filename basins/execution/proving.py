@@ -7,7 +7,8 @@ RUN/proved (store/proved.py).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -79,11 +80,22 @@ def plan(files: Files, manifest: Manifest, rows: int | None, seed: int, cases: l
         prefixes = {key: min(gaps[key], default=len(shards)) for key, shards in planned.items()}
         if not any(prefixes.values()):
             raise _nothing(files)
-        proving = proved.sample_of(manifest, seed, rows, prefixes)
+        proving = _begun(files, manifest, seed, rows, prefixes) or proved.sample_of(manifest, seed, rows, prefixes)
         proving.files(files).put(layout.SAMPLE, proving.sample)
     if not proving.of_case:
         raise _nothing(files)
     return proving
+
+
+def _begun(files: Files, manifest: Manifest, seed: int, rows: int, prefixes: Mapping[str, int]) -> Proving | None:
+    """The sample of these numbers that was drawn from fewer shards of the same cases, and is not finished."""
+    for proving, folder in proved.folders(files, manifest):
+        if proving.sample is not None and any(proved.missing(folder, proving, case) for case in proving.cases):
+            shards = json.loads(proving.sample)["shards"]
+            fewer = shards.keys() <= prefixes.keys() and all(shards[key] <= prefixes[key] for key in shards)
+            if fewer and proving.sample == proved.sample_of(manifest, seed, rows, shards).sample:
+                return proving
+    return None
 
 
 def _nothing(files: Files) -> RunError:

@@ -2,20 +2,28 @@
 
 from __future__ import annotations
 
+import io
 import json
 import shutil
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from chosen_counts import counts, experiment, one
+from rich.console import Console
 from scipy.stats import binom
 
-from basins.estimate import Proved
+from basins.estimate import Estimate, Proved, pool
 from basins.estimate.proved import together_proved
 from basins.estimate.sentences import at_most, pooled_sentence, sentence
 from basins.execution.run import prove_run
+from basins.output.console.estimate import print_estimate
+from basins.output.report.doubts import doubts
+from basins.output.report.tables import case_table
 from basins.run_tables import open_run
 from basins.statistics.binomial import one_sided_upper
+from basins.summary.case import summaries
 
 sys.path.append(str(Path(__file__).parents[1] / "verify"))
 from proving import changed, made, not_proved
@@ -127,9 +135,35 @@ def test_of_all_the_shards_up_to_the_first_that_is_missing_count(run: Path) -> N
     assert open_run(run).estimate().cases[0].proved == Proved(1024, 1024, every=False)
 
 
+def test_of_many_cases_it_is_said_of_how_many_every_start_is_proved() -> None:
+    of = experiment()
+    case = one(of, counts(1000), proved=Proved(1000, 1000, every=True))
+    other = one(of, counts(1000), proved=Proved(1000, 999, every=True))
+    third = one(of, counts(1000), proved=Proved(100, 100, every=False))
+    cases = [replace(case, case=str(k), planned=1000) for k in range(18)]
+    cases += [
+        replace(one_more, case=name, planned=1000) for name, one_more in (("b", other), ("c", third), ("d", case))
+    ]
+    stream = io.StringIO()
+    print_estimate(Console(file=stream, width=100), Estimate("many", tuple(cases), pool([])))
+    assert (
+        "Of 19 cases every start is proved to flow to a global minimum; label error there: none." in stream.getvalue()
+    )
+
+
+def test_the_report_has_the_bound_by_proofs(run: Path) -> None:
+    prove_run(run, on="inline")
+    opened = open_run(run)
+    estimate = opened.estimate()
+    read = summaries(opened)
+    assert [row[8] for row in case_table(estimate, read).rows] == ["0.001426 by proofs", "0.07216 by proofs", ""]
+    said = "Label error: none in the bounds that rest on proofs alone. Of 2,140 starts 2,140 are proved"
+    assert any(said in doubt for doubt in doubts(estimate, read))
+
+
 def test_a_pool_is_proved_where_all_its_cases_are() -> None:
-    one, other = Proved(100, 99, every=True), Proved(50, 50, every=True, saddles=1)
-    assert together_proved([one, other]) == Proved(150, 149, every=True, saddles=1)
-    assert together_proved([one, None]) is None
-    assert together_proved([one, Proved(10, 10, every=False)]) is None
+    first, other = Proved(100, 99, every=True), Proved(50, 50, every=True, saddles=1)
+    assert together_proved([first, other]) == Proved(150, 149, every=True, saddles=1)
+    assert together_proved([first, None]) is None
+    assert together_proved([first, Proved(10, 10, every=False)]) is None
     assert together_proved([]) is None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shutil
 from collections.abc import Callable
@@ -192,6 +193,20 @@ def test_a_sample_that_was_edited_is_found(run: Path) -> None:
     assert call("estimate", run).exit_code == 0
 
 
+def test_a_sample_of_another_run_is_found(run: Path) -> None:
+    from basins.store.manifest import canonical_json
+
+    (path,) = run.glob("proved/*/seed-*/sample.json")
+    said = json.loads(path.read_text()) | {"run": 6}
+    content = canonical_json(said)
+    path.write_bytes(content)
+    named = path.parent.with_name(layout.proved_sample(0, hashlib.sha256(content).hexdigest()[:12]))
+    path.parent.rename(named)
+    assert {one.what for one in look(run).findings if one.path.endswith("sample.json")} == {
+        "damaged (it is of another run, or was edited)"
+    }
+
+
 def test_a_damaged_file_of_digests_is_found_and_written_again(run: Path, original: Path) -> None:
     path = run / digest_path(run)
     path.write_text(path.read_text().replace("part-00000001", "part-00000009"))
@@ -332,6 +347,28 @@ def test_run_prove_leaves_a_run_of_the_same_bytes_and_proofs(original: Path, tmp
         name = path.relative_to(original)
         if path.is_file() and "telemetry" not in name.parts and not str(name).startswith(("proved/1/seed", "verified")):
             assert (tmp_path / "run" / name).read_bytes() == path.read_bytes(), name
+
+
+def test_ctrl_c_is_said_and_what_is_proved_is_kept(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from basins.execution import proving
+
+    done = proving.prove_ids
+
+    def once(*arguments):  # type: ignore[no-untyped-def]
+        monkeypatch.setattr(proving, "prove_ids", interrupted)
+        return done(*arguments)
+
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    shutil.rmtree(run / "proved")
+    monkeypatch.setattr(proving, "prove_ids", once)
+    said = call("verify", run, "--prove", "all", "--on", "inline")
+    assert said.exit_code == 130
+    assert said.stderr.splitlines()[-1] == (
+        f"interrupted: what is proved is kept in {run}, and the same command goes on from there"
+    )
+    assert [one for one in proofs(run) if one.endswith(".parquet")] == [path_of(run)]
 
 
 @pytest.mark.parametrize(

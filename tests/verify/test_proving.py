@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shutil
 from collections import Counter
@@ -91,8 +92,6 @@ def test_footers_say_what_rows_depend_on(proved_all: Path) -> None:
 
 
 def test_digests_are_those_of_the_files(proved_all: Path) -> None:
-    import hashlib
-
     folder = proved_all / "proved" / str(proved.VERSION) / "all"
     lines = [line.split("  ") for path in folder.glob("digests/*/*") for line in path.read_text().splitlines()]
     assert len(lines) == 4
@@ -162,6 +161,27 @@ def test_digests_that_a_killed_driver_did_not_write_are_written_by_the_next(run:
     shutil.rmtree(next(run.glob("proved/*/all/digests")))
     prove_run(run, on="inline")
     assert proofs(run) == proofs(proved_all)
+
+
+def test_a_start_that_is_proved_again_to_other_bytes_is_refused(run: Path) -> None:
+    prove_run(run, case="narrow", on="inline")
+    (digests,) = run.glob("proved/*/all/digests/*/*")
+    sha = digests.read_text().split()[0]
+    digests.write_text(digests.read_text().replace(sha, "0" * 64))
+    (run / path_of(run, "narrow")).unlink()
+    with pytest.raises(RunError, match=r"shard 0 of case .* was proved again to other bytes"):
+        prove_run(run, case="narrow", on="inline")
+
+
+FROZEN = {1: "af2ef283d62eb43f"}
+"""The first digits of the SHA-256 of the rows of forty starts, by version of the proof."""
+
+
+def test_another_proof_has_another_version(run: Path) -> None:
+    """Proofs that come out otherwise must not lie beside those of before: raise store.proved.VERSION with them."""
+    prove_run(run, case="narrow", on="inline")
+    rows = proved.read(everything(run).files(files_at(run)), open_run(run).case("narrow"), 0).to_pylist()
+    assert hashlib.sha256(repr(rows).encode()).hexdigest()[:16] == FROZEN[proved.VERSION]
 
 
 def test_a_run_that_grows_is_proved_on(run: Path, proved_all: Path) -> None:
@@ -253,6 +273,23 @@ def test_a_sample_is_drawn_from_shards_without_a_gap(run: Path) -> None:
     (proving,) = sampled(run)
     assert json.loads(proving.sample or b"")["shards"] == {key: 1}
     assert proving.of_case == {key: [0]}
+
+
+def test_a_sample_that_was_interrupted_goes_on_after_the_run_has_grown(run: Path) -> None:
+    key = open_run(run).case("wide").key
+    away = {layout.part(kind, key, 2): (run / layout.part(kind, key, 2)).read_bytes() for kind in layout.COMMIT_ORDER}
+    for path in away:
+        (run / path).unlink()
+    prove_run(run, 200, on="inline")
+    (begun,) = sampled(run)
+    whole = proofs(run)
+    next(run.glob(f"proved/*/{begun.name}/rows/case={key}/part-00000001.parquet")).unlink()
+    for path, content in away.items():
+        (run / path).write_bytes(content)
+    prove_run(run, 200, on="inline")
+    assert proofs(run) == whole
+    prove_run(run, 200, on="inline")  # that one is finished: now it is a sample of all
+    assert len(sampled(run)) == 2
 
 
 # --- labels, and what cannot be proved -------------------------------------------------------------------------------

@@ -47,6 +47,14 @@ def _folded(out: Console, plain: Sequence[CaseEstimate], right: Sequence[CaseEst
             f"saddle basins at {100 * plain[0].level:g} %, one-sided: the tightest below {at_most(min(bounds))}, the "
             f"loosest below {at_most(max(bounds))}.",
         )
+    proofs = [case.proved for case in plain if case.proved is not None and case.proved.every]
+    every = [proved for proved in proofs if proved.proved == proved.tried]
+    if every:
+        paragraph(
+            out,
+            f"Of {counted(len(every), 'case')} every start is proved to flow to a global minimum; label error there: "
+            "none.",
+        )
     if right:
         paragraph(out, f"{counted(len(right), 'control')}: 100 % saddle where they were planted.")
     out.print()

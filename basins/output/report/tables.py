@@ -45,13 +45,21 @@ def some(cell: str) -> bool:
     return cell != "0"
 
 
+def _with_error(case: CaseEstimate) -> str:
+    """The bound with label error counted in; where every start was tried, the one by proofs, which has none."""
+    if case.null:
+        return ""
+    if case.proved is not None and case.proved.every:
+        return f"{at_most(case.proved.upper)} by proofs"
+    return "not measured" if case.label_error is None else at_most(case.label_error.saddle_measure.upper)
+
+
 def case_table(estimate: Estimate, read: Sequence[CaseSummary]) -> Table:
     """A row a case: counts, bound, drift and cost."""
     rows = []
     for case, summary in zip(estimate.cases, read, strict=True):
         N = case.trajectories
         bound = "null law" if case.null else at_most(case.saddle_measure.upper) if N else "1"
-        with_error = "" if case.null or case.label_error is None else at_most(case.label_error.saddle_measure.upper)
         rows.append(
             (
                 case.name,
@@ -62,7 +70,7 @@ def case_table(estimate: Estimate, read: Sequence[CaseSummary]) -> Table:
                 f"{case.saddle:,}",
                 f"{case.censored:,}",
                 bound,
-                with_error or ("" if case.null else "not measured"),
+                _with_error(case),
                 f"{summary.worst_drift:.2g}" if np.isfinite(summary.worst_drift) else "",
                 f"{summary.total_evaluations / N:,.0f}" if N else "",
             )
