@@ -1,6 +1,7 @@
-"""What a case is before it is run: assumptions, strata, what is certified at t = 0, what a trajectory costs.
+"""A description of a case before it is run: assumptions, strata, the share certified at t = 0, the cost of a
+trajectory.
 
-The sample is the case's own first trajectories, so it costs what the run's will. Seconds are of this machine.
+The cost is measured on the case's own first trajectories, so that it represents the run. Seconds are of this machine.
 """
 
 from __future__ import annotations
@@ -26,19 +27,19 @@ SAMPLE = (1, 4, 15)
 """Trajectories integrated for the cost: 20, in batches, so that slow ones can be cut short."""
 
 LONG_ENOUGH = 10.0
-"""Seconds after which no further batch is begun."""
+"""No further batch is begun after this many seconds."""
 
 STRATA = 32
-"""Strata that are listed."""
+"""The most strata that are listed."""
 
 ROW = 40.0
-"""Bytes of a row where the sample has one only."""
+"""Bytes of a row if the sample has only one row."""
 
 
 @dataclass(frozen=True)
 class Cost:
-    """What sampled trajectories cost: how many; seconds and evaluations of each; verdicts; bytes on disk of a shard
-    and a row."""
+    """The cost of the sampled trajectories: their number; seconds and evaluations for each; counts by verdict; bytes on
+    disk for a shard and for a row."""
 
     trajectories: int
     seconds: float
@@ -50,10 +51,11 @@ class Cost:
 
 @dataclass(frozen=True)
 class Description:
-    """One case. at_start: how many of its first starts are certified global at t = 0, and by which argument; its
-    `testing` are those to which a saddle without negative curvature is left, so that their limits test the conjecture.
+    """One case. at_start: how many of its first starts are certified to reach a global minimum at t = 0, and by which
+    argument. Its `testing` counts the starts for which a saddle without negative curvature is not excluded, so that
+    their limits test the conjecture.
 
-    notes: the engine's, on this shape.
+    notes: the engine's remarks on this shape.
     """
 
     case: Case
@@ -65,7 +67,7 @@ class Description:
 
 
 def describe(experiment: Experiment, case: Case) -> Description:
-    """All that is known of a case of the experiment without running it."""
+    """Describe a case of the experiment without running it."""
     problem = case.problem
     strata = problem.strata()
     listed = tuple(strata[:STRATA]) if strata.listable else ()
@@ -90,7 +92,7 @@ def _notes(case: Case) -> tuple[str, ...]:
 
 
 def sample_cost(experiment: Experiment, case: Case) -> Cost:
-    """The cost of the case's first 20 trajectories, or fewer where they are slow."""
+    """The cost of the case's first 20 trajectories, or of fewer if they are slow."""
     count = min(sum(SAMPLE), case.trajectories)
     starts = laws.starts(case.problem, case.law, experiment.seed, 0)[:count]
     done, seconds, evaluations = 0, 0.0, 0
@@ -117,8 +119,8 @@ def sample_cost(experiment: Experiment, case: Case) -> Cost:
 
 
 def _bytes(tables: rows.ShardTables, first: rows.ShardTables) -> tuple[float, float]:
-    """About how many bytes a shard's three files have whatever its rows, and a row: by what the rows after `first`
-    add to the files of `first`."""
+    """Approximate bytes of a shard's three files without rows, and of a row, from the difference between the files of
+    `first` and those of all rows."""
     small, large = (sum(parquet.encode(table, {}).size for table in two[:2]) for two in (first, tables))
     few, many = len(first.trajectories), len(tables.trajectories)
     per_row = (large - small) / (many - few) if many > few else ROW
@@ -127,7 +129,7 @@ def _bytes(tables: rows.ShardTables, first: rows.ShardTables) -> tuple[float, fl
 
 @dataclass(frozen=True)
 class PlannedCase:
-    """A line of the plan. seconds: of one worker like this machine; size: bytes on disk, about."""
+    """A line of the plan. seconds: for one worker like this machine; size: approximate bytes on disk."""
 
     case: Case
     blocks: int

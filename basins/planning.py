@@ -1,10 +1,12 @@
-"""How many trajectories, checked labels and random pairs a wanted bound takes, and what that costs.
+"""How many trajectories, checked labels and random pairs a bound needs, and their cost.
 
-All exact, by the intervals that `estimate` will use: with k of the N trajectories expected to be saddles or censored,
-N is the least for which the bound is met. A censored share c counts as c N saddles: a bound below c is out of reach.
-The bound with label error counted in is u(k + W of N), with W the bound on the wrong ones among the N - k minima, each
-at 1 - alpha/2 (estimate/labels.py). N is the least that meets half of the bound with W = 0, and what is then left of
-the bound is allowed to W: so many minima are checked as make it no larger, never more than there are.
+The numbers are exact for the intervals that `estimate` uses. If k of the N trajectories are expected to be saddles or
+censored, N is the smallest number for which the bound is met. A censored share c counts as c N saddles, so a bound
+below c cannot be reached.
+
+The bound that includes label error is u(k + W of N), where W bounds the number of wrong labels among the N - k minima,
+each at 1 - alpha/2 (estimate/labels.py). N is the smallest number that meets half of the bound with W = 0. The rest of
+the bound is left to W: as many minima are checked as are needed to keep W within it, and never more than there are.
 """
 
 from __future__ import annotations
@@ -24,28 +26,29 @@ from basins.errors import ArgumentError
 from basins.estimate.pairs import SEEN, smallest_seen
 from basins.experiment import Case, Experiment
 from basins.statistics import hypergeometric
-from basins.statistics.binomial import LEVEL, one_sided_upper, trials
+from basins.statistics.binomial import CONFIDENCE, one_sided_upper, trials
 from basins.verify.labels import tighter_settings
 
 MOST = 1 << 60
-"""Trajectories beyond which nothing is planned."""
+"""The most trajectories that are planned."""
 
 TIMED = 4
-"""Rows integrated again for what the check of a label costs."""
+"""Rows integrated again to measure the cost of checking a label."""
 
 
 @dataclass(frozen=True)
 class Needed:
-    """What a bound takes.
+    """What a bound needs.
 
-    bound, level, saddles, censored_share: as asked; trajectories: for the bound of the labels as computed; labelled:
-    the same for the bound with label error counted in, together with `checked` minima, of which none may be wrong;
-    pairs: random pairs (X, Y), all clean, for `share` of bad ones, None where no share was asked; eps: the least
-    saddle-basin measure that makes a pair bad, if `trajectories` are shared out among them.
+    bound, confidence, saddles, censored_share: the arguments; trajectories: number for the bound on the
+    labels as computed; labelled: number for the bound that includes label error, with `checked` minima checked, none of
+    which may be wrong; pairs: number of random pairs (X, Y), all without a saddle, that bounds the share of bad pairs
+    by `share`, None if no share is given; eps: the smallest saddle-basin measure that makes a pair bad if
+    `trajectories` are divided among the pairs.
     """
 
     bound: float
-    level: float
+    confidence: float
     saddles: int
     censored_share: float
     trajectories: int
@@ -58,7 +61,7 @@ class Needed:
     def to_dict(self) -> dict[str, Any]:
         return {
             "bound": self.bound,
-            "level": self.level,
+            "level": self.confidence,
             "saddles": self.saddles,
             "censored_share": self.censored_share,
             "trajectories": self.trajectories,
@@ -71,8 +74,8 @@ class Needed:
 
 @dataclass(frozen=True)
 class CaseCost:
-    """What a case takes: seconds of one worker like this machine for a trajectory and for the check of a label (None
-    where its tolerances cannot be tightened), and the share of its sampled trajectories that was censored.
+    """The cost of a case: seconds for a trajectory and for the check of a label, on one worker like this machine (None
+    if its tolerances cannot be tightened); and how many of the sampled trajectories were censored.
     """
 
     case: Case
@@ -93,27 +96,31 @@ class CaseCost:
 
 
 def needed(
-    bound: float, level: float = LEVEL, saddles: int = 0, censored_share: float = 0.0, share: float | None = None
+    bound: float,
+    confidence: float = CONFIDENCE,
+    saddles: int = 0,
+    censored_share: float = 0.0,
+    share: float | None = None,
 ) -> Needed:
-    """What it takes to bound the saddle basins' measure by `bound`, and by `share` the share of bad pairs.
+    """What is needed to bound the measure of the saddle basins by `bound`, and the share of bad pairs by `share`.
 
-    saddles: so many are expected; censored_share: so much of all trajectories. Raises ArgumentError for numbers without
-    a meaning, or a bound that no number of trajectories reaches.
+    confidence: of the bound; saddles: the expected number of saddles; censored_share: the expected share of censored
+    trajectories. Raises ArgumentError for numbers out of range, or a bound that no number of trajectories reaches.
     """
-    for name, value in (("bound", bound), ("level", level), ("share", share)):
+    for name, value in (("bound", bound), ("level", confidence), ("share", share)):
         if value is not None and not 0 < value < 1:
             raise ArgumentError(f"{name} = {value!r}", where=name, remedy="give a number between 0 and 1")
     if not 0 <= censored_share < 1:
         raise ArgumentError(f"censored_share = {censored_share!r}", where="censored_share", remedy="give 0 to 1")
     if saddles < 0:
         raise ArgumentError(f"saddles = {saddles}", where="saddles", remedy="give a number of at least 0")
-    half = 1 - (1 - level) / 2
-    trajectories = _trajectories(bound, level, saddles, censored_share)
+    half = 1 - (1 - confidence) / 2
+    trajectories = _trajectories(bound, confidence, saddles, censored_share)
     labelled = _trajectories(bound / 2, half, saddles, censored_share)
-    pairs = None if share is None else trials(min(share * SEEN, 1 - 1e-9), 0, level)
+    pairs = None if share is None else trials(min(share * SEEN, 1 - 1e-9), 0, confidence)
     return Needed(
         bound=bound,
-        level=level,
+        confidence=confidence,
         saddles=saddles,
         censored_share=censored_share,
         trajectories=trajectories,
@@ -125,14 +132,14 @@ def needed(
     )
 
 
-def _trajectories(bound: float, level: float, saddles: int, censored_share: float) -> int:
-    """The least N, a power of two above it and bisection down, with saddles + ceil(c N) of N bounded by `bound`."""
+def _trajectories(bound: float, confidence: float, saddles: int, censored_share: float) -> int:
+    """The smallest N for which saddles + ceil(c N) of N is bounded by `bound`; found by doubling, then bisection."""
     if censored_share == 0:
-        return trials(bound, saddles, level)
+        return trials(bound, saddles, confidence)
 
     def enough(N: int) -> bool:
         k = saddles + ceil(censored_share * N)
-        return k < N and one_sided_upper(k, N, level) <= bound
+        return k < N and one_sided_upper(k, N, confidence) <= bound
 
     high = 1
     while not enough(high):
@@ -150,17 +157,18 @@ def _trajectories(bound: float, level: float, saddles: int, censored_share: floa
     return high
 
 
-def _checks(bound: float, level: float, k: int, N: int) -> int:
-    """Minima to check, none wrong, so that N trajectories, k of them saddles or censored, are bounded by `bound`."""
+def _checks(bound: float, confidence: float, k: int, N: int) -> int:
+    """How many minima must be checked, with none wrong, so that N trajectories, k of them saddles or censored, meet the
+    bound."""
     low, high = k, N  # the bound rises with the count, to 1 at N
     while high - low > 1:
         middle = (low + high) // 2
-        low, high = (middle, high) if one_sided_upper(middle, N, level) <= bound else (low, middle)
-    return hypergeometric.draws(low - k, N - k, level)
+        low, high = (middle, high) if one_sided_upper(middle, N, confidence) <= bound else (low, middle)
+    return hypergeometric.draws(low - k, N - k, confidence)
 
 
 def costs(experiment: Experiment) -> tuple[CaseCost, ...]:
-    """What each case with a density costs, measured on its own first trajectories."""
+    """The cost of each case whose law has a density, measured on its own first trajectories."""
     return tuple(_cost(experiment, case) for case in experiment.cases if not case.law.null)
 
 
@@ -170,18 +178,19 @@ def _cost(experiment: Experiment, case: Case) -> CaseCost:
 
 
 def _check_seconds(experiment: Experiment, case: Case) -> float | None:
-    """Seconds of the check of a label, mean of the first few trajectories."""
+    """Mean seconds for the check of a label, over the first few trajectories."""
     settings = tighter_settings(case)
     if settings is None:
         return None
     starts = laws.starts(case.problem, case.law, experiment.seed, 0)[: min(TIMED, case.trajectories)]
-    integrate_batch(case.problem, starts[:1], settings, np.zeros(1, dtype=bool), case.law.null)  # what happens once
+    integrate_batch(case.problem, starts[:1], settings, np.zeros(1, dtype=bool), case.law.null)  # compile first
     clock = time.perf_counter()
     integrate_batch(case.problem, starts, settings, np.zeros(len(starts), dtype=bool), case.law.null)
     return (time.perf_counter() - clock) / len(starts)
 
 
 def mean_seconds(costs: Sequence[CaseCost]) -> tuple[float, float | None]:
-    """Seconds of a trajectory and of a label's check, the trajectories shared out evenly among the cases."""
+    """Mean seconds for a trajectory and for the check of a label, if trajectories are divided evenly among the
+    cases."""
     checks = [cost.check_seconds for cost in costs if cost.check_seconds is not None]
     return float(np.mean([cost.seconds for cost in costs])), float(np.mean(checks)) if checks else None

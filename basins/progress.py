@@ -1,8 +1,7 @@
-"""What a run says while it goes on, and who listens. Runners emit events; numerics never print.
+"""The events of a run, and listeners that show its progress. Runners emit events; numerics never print.
 
-A listener is any callable that takes an event. Events come in this order: one RunStarted, then ShardDone (one a
-shard) and AttemptLost as they happen, then one RunEnded, always, whether the run is complete, failed or was
-interrupted.
+A listener is any callable that takes an event. Events come in this order: one RunStarted; then ShardDone (once per
+shard) and AttemptLost as they happen; then always one RunEnded, whether the run is complete, failed or was interrupted.
 """
 
 from __future__ import annotations
@@ -37,7 +36,7 @@ class RunStarted:
 
 @dataclass(frozen=True)
 class ShardDone:
-    """A shard was committed, at its `attempt`-th try (from 1)."""
+    """A shard was committed, at attempt number `attempt` (from 1)."""
 
     summary: ShardSummary
     attempt: int
@@ -45,7 +44,7 @@ class ShardDone:
 
 @dataclass(frozen=True)
 class AttemptLost:
-    """The worker of a shard died, or went past its deadline; the shard will be tried again."""
+    """The worker of a shard died or exceeded its deadline; the shard will be tried again."""
 
     task: Task
     attempt: int
@@ -54,7 +53,7 @@ class AttemptLost:
 
 @dataclass(frozen=True)
 class RunEnded:
-    """The end: complete if every shard is there."""
+    """The end of the session. complete: whether every shard is in the store."""
 
     complete: bool
 
@@ -78,7 +77,7 @@ class Tally:
             self.trajectories, self.before, self.since = event.trajectories, event.trajectories_done, self.clock()
         elif isinstance(event, ShardDone):
             summary = event.summary
-            if self.counted == 0:  # workers have started by now: count the rate from when the first shard was begun
+            if self.counted == 0:  # workers have started by now, so the rate counts from the start of the first shard
                 self.since = self.clock() - summary.telemetry.seconds
             self.counted += summary.trajectories
             self.counts.update(summary.counts)
@@ -87,22 +86,22 @@ class Tally:
 
     @property
     def done(self) -> int:
-        """Trajectories that are there, those of earlier sessions included."""
+        """Trajectories that are done, including those of earlier sessions."""
         return self.before + self.counted
 
     @property
     def rate(self) -> float:
-        """Trajectories/s of this session."""
+        """Trajectories per second in this session."""
         elapsed = self.clock() - self.since
         return self.counted / elapsed if elapsed > 0 else 0.0
 
     @property
     def seconds_left(self) -> float | None:
-        """At this session's rate; None while there is none."""
+        """Seconds left at this session's rate; None while there is no rate yet."""
         return (self.trajectories - self.done) / self.rate if self.rate > 0 else None
 
     def verdicts(self) -> str:
-        """This session's counts; nothing where it had nothing to do."""
+        """This session's counts as text; empty if it had nothing to do."""
         if self.before and not self.counted:
             return ""
         words = [f"{name} {count:,}" for name, count in self.counts.items()]
@@ -110,7 +109,7 @@ class Tally:
 
 
 class RichProgress:
-    """A bar with trajectories/s, counts by verdict and time left, for a terminal."""
+    """A progress bar for a terminal, with trajectories/s, counts by verdict and the time left."""
 
     def __init__(self, console: Console | None = None) -> None:
         from rich.console import Console
@@ -145,7 +144,7 @@ class RichProgress:
 
 
 class PlainProgress:
-    """A line every `every` seconds and at both ends, for a log."""
+    """Lines for a log: one every `every` seconds, one at the start and one at the end."""
 
     def __init__(self, stream: TextIO | None = None, every: float = 10.0) -> None:
         self.tally = Tally()
@@ -174,8 +173,8 @@ class PlainProgress:
 
 
 class Steps:
-    """How far a long look has come, for `step(what, done, of)`: one line that changes on a terminal, else a line every
-    `every` seconds. Ends its line when it is left.
+    """A context manager that shows the progress of a long check as `step(what, done, of)`: one changing line on a
+    terminal, otherwise a line every `every` seconds. On exit it clears its line.
     """
 
     def __init__(self, stream: TextIO | None = None, every: float = 10.0) -> None:
@@ -206,7 +205,7 @@ class Steps:
 
 
 def progress(stream: TextIO | None = None) -> Listener:
-    """The bar for a terminal, lines for anything else; stderr if no stream is given."""
+    """A progress bar for a terminal, lines for anything else. The stream is stderr by default."""
     stream = stream or sys.stderr
     if not stream.isatty():
         return PlainProgress(stream)

@@ -1,5 +1,4 @@
-"""One row of a run: everything known of it, why it got its verdict, in words, and the same trajectory integrated
-again."""
+"""One row of a run: all that is known about it, an explanation of its verdict, and the trajectory integrated again."""
 
 from __future__ import annotations
 
@@ -24,22 +23,22 @@ from basins.store.passed import with_passages
 from basins.store.schemas import Tables
 
 TIGHTER = 100
-"""The second re-integration takes tolerances this many times tighter."""
+"""The second re-integration uses tolerances this many times tighter."""
 
 Row = dict[str, Any]
 
 
 @dataclass(frozen=True)
-class Again:
-    """A trajectory integrated again. settings: with which; row: as a row of the run; differs: columns that are not
-    bitwise equal."""
+class Reintegration:
+    """A trajectory that was integrated again. settings: the settings used; row: the result as a row of the run;
+    differs: the columns that are not bitwise equal to the stored row."""
 
     settings: Settings
     row: Row
     differs: tuple[str, ...]
 
     def same_limit(self, row: Row) -> bool:
-        """Whether verdict and stratum are those of `row`."""
+        """Whether verdict and stratum agree with `row`."""
         return all(self.row[name] == row[name] for name in ("verdict", "modes"))
 
 
@@ -59,9 +58,9 @@ class Shown:
 
 
 def show(run: Run, id: int, case: str | None = None) -> Shown:
-    """The row of an id. `case` is a key or a name; it may be left out where the run has one case.
+    """The row with this id. case: a key or a name; it may be omitted if the run has one case.
 
-    Raises ArgumentError for an id or a case that is not in the plan, RunError for one that is not computed yet.
+    Raises ArgumentError for an id or a case that is not in the plan, RunError for a row that is not computed yet.
     """
     the_case = one_case(run, case)
     shown = _as_computed(run, id, the_case)
@@ -80,7 +79,7 @@ def _as_computed(run: Run, id: int, the_case: Case) -> Shown:
         raise RunError(
             f"id {id} of case {the_case.name!r} is in shard {shard}, which is not computed yet",
             where=run.path,
-            remedy="give the run's command again to go on",
+            remedy="give the run's command again to resume it",
         )
     found = _rows(run, "trajectories", the_case, shard, id)
     if not found and run.manifest.rows == "exceptions":
@@ -102,7 +101,7 @@ def _as_computed(run: Run, id: int, the_case: Case) -> Shown:
 
 
 def one_case(run: Run, name: str | None) -> Case:
-    """The case of a key or a name; it may be None where the run has one case. Raises ArgumentError."""
+    """The case with this key or name, which may be None if the run has one case. Raises ArgumentError otherwise."""
     cases = run.manifest.cases
     if name is not None:
         return run.case(name)
@@ -121,11 +120,11 @@ def _rows(run: Run, kind: layout.Kind, case: Case, shard: int, id: int) -> list[
     return found
 
 
-# --- in words --------------------------------------------------------------------------------------------------------
+# --- the explanation -------------------------------------------------------------------------------------------------
 
 
 def why(case: Case, row: Row) -> str:
-    """Why the row got its verdict, and what could be done about it."""
+    """Why the row got its verdict, and, if it is censored, how it could be decided."""
     problem, t = case.problem, f"{row['t']:.6g}"
     loss, margin = _figures(row["loss"], 6), _figures(row["margin"], 3)
     if row["verdict"] == "censored":
@@ -198,7 +197,7 @@ _WHY = {
 
 
 def _of_case(case: Case, row: Row) -> dict[str, str]:
-    """What else the sentences on censored rows name."""
+    """Further fields of the sentences about censored rows."""
     stratum = "" if row["modes"] is None else f" ({_stratum(case, row)})"
     return {"budget": f"{case.settings.budget:,}", "t_end": f"{case.settings.t_end:g}", "stratum": stratum}
 
@@ -215,18 +214,18 @@ def _stratum(case: Case, row: Row) -> str:
 # --- again -----------------------------------------------------------------------------------------------------------
 
 
-def reintegrate(run: Run, shown: Shown) -> tuple[Again, Again | None]:
-    """The trajectory again with the case's settings, and with tolerances 100 times tighter (None where double
-    precision cannot hold them). With the versions that made the run, the first has the stored row bit for bit."""
+def reintegrate(run: Run, shown: Shown) -> tuple[Reintegration, Reintegration | None]:
+    """The trajectory integrated again with the case's settings, and with tolerances 100 times tighter (None if they are
+    beyond double precision). With the package versions of the run, the first equals the stored row bit for bit."""
     settings = shown.case.settings
     first = _again(run, shown, settings)
     tighter = settings.tighter(TIGHTER)
     return first, None if tighter is None else _again(run, shown, tighter)
 
 
-def _again(run: Run, shown: Shown, settings: Settings) -> Again:
+def _again(run: Run, shown: Shown, settings: Settings) -> Reintegration:
     row = _integrated(run, shown.case, int(shown.row["id"]), settings)
-    return Again(settings, row, tuple(name for name, value in row.items() if value != shown.row[name]))
+    return Reintegration(settings, row, tuple(name for name, value in row.items() if value != shown.row[name]))
 
 
 def _integrated(run: Run, case: Case, id: int, settings: Settings) -> Row:
@@ -236,7 +235,7 @@ def _integrated(run: Run, case: Case, id: int, settings: Settings) -> Row:
     return row
 
 
-def compared(shown: Shown, first: Again, second: Again | None) -> list[str]:
+def compared(shown: Shown, first: Reintegration, second: Reintegration | None) -> list[str]:
     """What the re-integrations say of the stored row, a sentence each."""
     case, row = shown.case, shown.row
     if not first.differs:

@@ -1,9 +1,9 @@
-"""How a run stands, read from its store alone: no connection to whoever works.
+"""The progress of a run, read from its store alone, without a connection to its driver or workers.
 
-What is done is what is committed: one listing a case. Counts, rates and losses are what drivers noted in telemetry, a
-line a shard; shards that no line tells of (their driver was killed before it wrote) are read from their blocks, BLOCKS
-of them at most, so that a look at a run of 10^5 shards stays a look. Bounds are not made of these counts: `estimate`
-reads the run itself.
+Shards that are done are those that are committed: one listing per case. Counts, rates and losses come from the drivers'
+telemetry, which has a line per shard. Shards without a line (their driver was killed before it wrote) are read from
+their blocks, at most BLOCKS of them, so that the status of a run of 10^5 shards stays quick. Bounds do not use these
+counts: `estimate` reads the run itself.
 """
 
 from __future__ import annotations
@@ -21,16 +21,16 @@ from basins.store.layers import Layer, read_layers
 from basins.store.manifest import Manifest
 
 BLOCKS = 200
-"""Shards without a line of telemetry whose blocks are read at one look."""
+"""The most shards without a line of telemetry whose blocks are read for one status."""
 
 RECENT = 600.0
-"""Seconds over which the rate is taken, or since the driver started."""
+"""Seconds over which the rate is averaged, or fewer if the driver started later."""
 
 SILENCE, SHARDS_OF_SILENCE = 60.0, 3.0
-"""A driver that has said nothing for so many seconds, and so many times its longest shard, is taken to have stalled."""
+"""A driver counts as stalled if it is silent for longer than SILENCE plus SHARDS_OF_SILENCE times its longest shard."""
 
 LOSSES = 3
-"""Losses that are shown."""
+"""The number of losses that are shown."""
 
 Line = dict[str, Any]
 VERDICTS = ("minimum", "saddle", "censored")
@@ -38,8 +38,8 @@ VERDICTS = ("minimum", "saddle", "censored")
 
 @dataclass(frozen=True)
 class Part:
-    """A case of the base or of a layer. trajectories: of all its shards; done: of those that are committed, as far as
-    it is known (`counted` shards); the verdicts are of these."""
+    """A case of the base or of a layer. trajectories: in all its shards; done: in committed shards, as far as known
+    (`counted` shards); the counts by verdict cover the latter."""
 
     case: str
     name: str
@@ -56,8 +56,8 @@ class Part:
 
 @dataclass(frozen=True)
 class Activity:
-    """What drivers say of the base, or of the top layer. state: "complete", "running", "stalled", "stopped" or "not
-    begun"; rate: trajectories/s; seconds_left: at that rate; silent: seconds since the last word of a driver."""
+    """What drivers report about the base, or about the top layer. state: "complete", "running", "stalled", "stopped" or
+    "not begun"; rate: trajectories/s; seconds_left: at that rate; silent: seconds since a driver's last line."""
 
     state: str
     rate: float = 0.0
@@ -68,7 +68,7 @@ class Activity:
 
 
 @dataclass(frozen=True)
-class Level:
+class LayerStatus:
     """The base (number 0, budget None) or a layer."""
 
     number: int
@@ -82,11 +82,11 @@ class Level:
 
 @dataclass(frozen=True)
 class Status:
-    """A run at a moment: its base and its layers, the lowest first; the activity is of the top one."""
+    """The state of a run: its base and its layers, the lowest first; the activity is that of the top one."""
 
     path: str
     experiment: str
-    levels: tuple[Level, ...]
+    levels: tuple[LayerStatus, ...]
     activity: Activity = field(default_factory=lambda: Activity("not begun"))
 
     def to_dict(self) -> dict[str, Any]:
@@ -94,7 +94,7 @@ class Status:
         return asdict(self)
 
     def counts(self) -> dict[str, int]:
-        """Verdicts so far, a layer's rows, which were censored, in place of those below."""
+        """Counts by verdict so far. The rows of a layer, which were censored before, replace those below."""
         base, *layers = self.levels
         found = {name: sum(getattr(part, name) for part in base.parts) for name in VERDICTS}
         for layer in layers:
@@ -106,14 +106,14 @@ class Status:
 
 
 class Watcher:
-    """Looks at a run again and again; telemetry files that are full are read once."""
+    """Reads the status of a run repeatedly; full telemetry files are read only once."""
 
     def __init__(self, files: Files) -> None:
         self.files, self.manifest = files, read_manifest(files)
         self.full: dict[str, list[Line]] = {}
 
     def look(self, now: float | None = None) -> Status:
-        """The run as it stands. now: seconds since 1970. Raises RunError for a damaged run."""
+        """The current status. now: seconds since 1970. Raises RunError for a damaged run."""
         now = time.time() if now is None else now
         layers = read_layers(self.files, self.manifest)
         levels = [self._level(self.files, self.manifest, 0, None, log := self._log(""))]
@@ -125,28 +125,28 @@ class Watcher:
 
     def _level(
         self, files: Files, contents: Manifest | Layer, number: int, budget: int | None, log: list[Line]
-    ) -> Level:
-        told: dict[str, dict[int, Line]] = {}
+    ) -> LayerStatus:
+        reported: dict[str, dict[int, Line]] = {}
         for line in log:
             if line["event"] == "ShardDone":
-                told.setdefault(line["case"], {})[line["shard"]] = line
+                reported.setdefault(line["case"], {})[line["shard"]] = line
         parts = []
         for case in contents.cases:
             there = shards_there(files, "trajectories", case.key)
-            lines = told.get(case.key, {})
+            lines = reported.get(case.key, {})
             known = [lines[shard] for shard in there if shard in lines]
-            untold = [shard for shard in there if shard not in lines]
-            known += [_from_blocks(files, case.key, shard) for shard in untold[:BLOCKS]] if number == 0 else []
+            unreported = [shard for shard in there if shard not in lines]
+            known += [_from_blocks(files, case.key, shard) for shard in unreported[:BLOCKS]] if number == 0 else []
             total = case.trajectories if isinstance(contents, Manifest) else contents.trajectories[case.key]
             sums = {name: sum(line[name] for line in known) for name in (*VERDICTS, "evaluations")}
             done = sum(line["trajectories"] for line in known)
             parts.append(
                 Part(case.key, case.name, len(contents.shards(case)), len(there), total, len(known), done, **sums)
             )
-        return Level(number, budget, tuple(parts))
+        return LayerStatus(number, budget, tuple(parts))
 
     def _log(self, folder: str) -> list[Line]:
-        """The lines of all drivers of one level, by time, each with its driver."""
+        """The lines of all drivers of the base or of one layer, by time, each with its driver."""
         lines: list[Line] = []
         for path in filter(layout.is_telemetry, self.files.paths(f"{folder}telemetry/")):
             found = self.full.get(path) or self._read(path)
@@ -168,14 +168,14 @@ class Watcher:
 
 
 def _from_blocks(files: Files, case: str, shard: int) -> Line:
-    """What a line of telemetry would say of a shard, from its blocks."""
+    """A shard's line of telemetry, as far as it can be made from its blocks."""
     table = parquet.read(files, layout.part("blocks", case, shard), ["count", *VERDICTS, "evaluations"])
     sums = {name: sum(table[name].to_pylist()) for name in table.column_names}
     return {**sums, "trajectories": sums["count"]}
 
 
-def _activity(log: list[Line], level: Level, now: float) -> Activity:
-    """What drivers do, by their last words."""
+def _activity(log: list[Line], level: LayerStatus, now: float) -> Activity:
+    """The drivers' activity, from the ends of their logs."""
     lost = [line for line in log if line["event"] == "AttemptLost"]
     last_losses = tuple(
         {name: line[name] for name in ("time", "case", "shard", "attempt", "cause")} for line in lost[-LOSSES:]
@@ -189,7 +189,7 @@ def _activity(log: list[Line], level: Level, now: float) -> Activity:
     elif not working:
         state = "stopped"
     else:
-        # Before the first shard is back nobody knows how long one takes.
+        # Before the first shard is done, the duration of a shard is unknown.
         allowed = SILENCE + SHARDS_OF_SILENCE * longest if longest else float("inf")
         state = "running" if silent <= allowed else "stalled"
     left = sum(part.trajectories - part.done for part in level.parts)
@@ -198,7 +198,8 @@ def _activity(log: list[Line], level: Level, now: float) -> Activity:
 
 
 def _pace(log: list[Line], now: float) -> tuple[float, float, bool]:
-    """Trajectories/s lately; the longest shard's seconds; whether a driver has begun that has not ended."""
+    """The recent rate in trajectories/s; the seconds of the longest shard; whether a driver has started and not
+    ended."""
     started = {line["driver"]: float(line["time"]) for line in log if line["event"] == "RunStarted"}
     for line in log:
         if line["event"] == "RunEnded":
@@ -207,7 +208,7 @@ def _pace(log: list[Line], now: float) -> tuple[float, float, bool]:
     if not done:
         return 0.0, 0.0, bool(started)
     longest = max(float(line["seconds"]) for line in done)
-    # Workers have started by the time that the first shard was begun.
+    # The rate starts with the first shard, when workers had started.
     since = max(now - RECENT, min(float(line["started"]) for line in done))
     recent = _trajectories(line for line in done if float(line["time"]) >= since)
     return recent / max(now - since, 1e-9), longest, True

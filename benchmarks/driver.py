@@ -28,7 +28,7 @@ import numpy as np
 
 from basins.classification.verdict import Limits, VisitTable
 from basins.execution.base import Runner
-from basins.execution.driver import carry_out
+from basins.execution.driver import run_missing
 from basins.execution.inline import Inline
 from basins.execution.processes import Processes
 from basins.execution.ray import Ray
@@ -144,7 +144,7 @@ def carried(runner: Runner, shards: int, workers: int) -> tuple[float, NullFiles
             back[0] = back[0] or time.perf_counter()
             back[1:] = [time.perf_counter()]
 
-    carry_out(files, Manifest.of(experiment(shards)), "null", runner, workers, [listen])
+    run_missing(files, Manifest.of(experiment(shards)), "null", runner, workers, [listen])
     return back[-1] - back[0], files
 
 

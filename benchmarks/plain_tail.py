@@ -17,7 +17,7 @@ import numpy as np
 
 from basins import laws
 from basins.laws import BLOCK
-from basins.rare.levels import Dwell
+from basins.rare.certification_time import CertificationTime
 from basins.run_tables import open_run
 from basins.statistics.binomial import two_sided
 
@@ -40,14 +40,14 @@ def main(path: str, *times: float) -> None:
             of = blocks == block
             starts[of] = laws.starts(case.problem, case.law, run.manifest.seed, int(block))[ids[of] % BLOCK]
         print(f"{case.name}: {N:,} trajectories\n  t            beyond          P(T > t)      95 % interval")
-        dwell = Dwell(case.problem, replace(case.settings, budget=BUDGET))
-        state, since = dwell.carrier.begin(starts), 0.0
+        coordinate = CertificationTime(case.problem, replace(case.settings, budget=BUDGET))
+        state, since = coordinate.carrier.begin(starts), 0.0
         later = (time for time in times if time >= case.settings.t_end)
         for t in later if times else (case.settings.t_end * 2 ** (k / 2) for k in count()):
             if len(state) < FEWEST:
                 break
-            flight, there = dwell.carry(state, since, t)
-            state, since = there[flight.inside], t
+            membership, there = coordinate.carry(state, since, t)
+            state, since = there[membership.inside], t
             low, high = two_sided(len(state), N, ALPHA)
             print(f"  {t:<10.5g} {len(state):>12,}  {len(state) / N:>14.4e}      [{low:.3e}, {high:.3e}]")
 

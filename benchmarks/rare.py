@@ -24,9 +24,9 @@ from run import asked, machine, versions
 
 from basins import Problem, laws
 from basins.integrators.base import Settings
-from basins.rare.levels import Dwell
-from basins.rare.replicates import PILOT, Level, Plan, next_level
-from basins.rare.splitting_step import Learned, Reaction, first_population
+from basins.rare.certification_time import CertificationTime
+from basins.rare.replicates import PILOT, Plan, SplittingLevel, next_level
+from basins.rare.splitting_step import Learned, WhitenedCoordinate, first_population
 from basins.rare.streams import Stream
 from basins.rare.truth import survival
 from basins.rare.whitening import Whitening
@@ -51,9 +51,11 @@ class Case:
     known: bool
 
     @property
-    def reaction(self) -> Reaction:
+    def reaction(self) -> WhitenedCoordinate:
         settings = Settings(rtol=self.rtol, atol=self.rtol / 100)
-        return Reaction(Whitening(self.problem, laws.Gaussian(1.0)), Dwell(self.problem, settings))
+        return WhitenedCoordinate(
+            Whitening(self.problem, laws.Gaussian(1.0)), CertificationTime(self.problem, settings)
+        )
 
 
 CASES = [
@@ -92,26 +94,26 @@ def ours(case: Case) -> tuple[list[float], list[Spent]]:
     """The pilot's times, and at each of them what `basins tail`'s replicates gave, their way there included."""
     key = laws.stream_key(case.problem, laws.Gaussian(1.0))
     plan = Plan(TARGET, CHAINS, KEEP, SWEEPS, SEED)
-    pilot = climb(case.reaction, plan, key, PILOT, None)
-    times = np.array([level.threshold for level, _, _ in pilot if level.climb.p > 0])
+    pilot = levels_of(case.reaction, plan, key, PILOT, None)
+    times = np.array([level.threshold for level, _, _ in pilot if level.result.p > 0])
     learned = [learned for _, _, learned in pilot]
-    runs = [climb(case.reaction, plan, key, number, (times, learned)) for number in range(1, RUNS + 1)]
+    runs = [levels_of(case.reaction, plan, key, number, (times, learned)) for number in range(1, RUNS + 1)]
     depth = min(len(run) for run in runs)
     spent = []
     for k in range(depth):
         P = np.exp([run[k][0].log_P for run in runs])
-        evaluations = np.mean([sum(level.climb.evaluations for level, _, _ in run[: k + 1]) for run in runs])
+        evaluations = np.mean([sum(level.result.evaluations for level, _, _ in run[: k + 1]) for run in runs])
         seconds = np.mean([sum(seconds for _, seconds, _ in run[: k + 1]) for run in runs])
         spent.append(Spent(P, float(evaluations), float(seconds)))
     return list(times[:depth]), spent
 
 
-def climb(
-    reaction: Reaction, plan: Plan, key: int, number: int, pilot: tuple[np.ndarray, list[Learned]] | None
-) -> list[tuple[Level, float, Learned]]:
+def levels_of(
+    reaction: WhitenedCoordinate, plan: Plan, key: int, number: int, pilot: tuple[np.ndarray, list[Learned]] | None
+) -> list[tuple[SplittingLevel, float, Learned]]:
     """A replicate's levels, the CPU seconds of each, and what it learned there. pilot: its times, what it learned."""
     population = first_population(reaction, plan.population, Stream(plan.seed, key, number, 0))
-    found: list[tuple[Level, float, Learned]] = []
+    found: list[tuple[SplittingLevel, float, Learned]] = []
     at = None
     times, learned = (None, []) if pilot is None else pilot
     while at is None or not at.ending:
@@ -133,9 +135,9 @@ def theirs(python: str, case: Case, t: float, proposal_range: float, keep: float
             assert peer.stdout is not None
             while (M := int(np.frombuffer(peer.stdout.read(8), dtype=np.int64)[0])) and spent < BUDGET:
                 z = np.frombuffer(peer.stdout.read(8 * M * case.problem.n)).reshape(M, case.problem.n)
-                flight = reaction.at(z, t)
-                spent += flight.evaluations
-                peer.stdin.write(np.where(flight.inside, 2 * t + 1, flight.value).tobytes())
+                membership = reaction.at(z, t)
+                spent += membership.evaluations
+                peer.stdin.write(np.where(membership.inside, 2 * t + 1, membership.value).tobytes())
                 peer.stdin.flush()
             if M:
                 peer.kill()
@@ -157,8 +159,8 @@ def plain(case: Case, t: float) -> tuple[float, float]:
     reaction = case.reaction
     reaction.at(z[:100], t)
     begun = time.process_time()
-    flight = reaction.at(z, t)
-    return flight.evaluations / len(z), (time.process_time() - begun) / len(z)
+    membership = reaction.at(z, t)
+    return membership.evaluations / len(z), (time.process_time() - begun) / len(z)
 
 
 def decades(spent: list[Spent]) -> list[int]:

@@ -1,6 +1,6 @@
-"""python -m chaos: disturb runs until so many faults have hit something, and compare each with an undisturbed run.
+"""python -m chaos: inject faults into runs until enough have hit something; compare each run with an undisturbed one.
 
-Exit status: 0 if every run ended with the bytes of the undisturbed one and every driver ended as it must; 1 otherwise.
+Exit status: 0 if every run ended with the bytes of the undisturbed one and every driver ended as promised; 1 otherwise.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from basins.execution.run import run as carry_out
+from basins.execution.run import run as run_experiment
 from basins.store import files_at
 from chaos import deal
 from chaos.cluster import RayCluster
@@ -72,10 +72,10 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _plan(folder: Path, seed: int, shards: int, deadline: float, log: Log) -> Plan:
-    """The experiment, and the run that nobody disturbs."""
+    """The experiment, and its undisturbed run."""
     toml, experiment = lay_down(folder, seed, shards)
     undisturbed = folder / "undisturbed"
-    carry_out(experiment, undisturbed, on="processes", workers=2)
+    run_experiment(experiment, undisturbed, on="processes", workers=2)
     files = files_at(undisturbed)
     found = contents(files)
     comparison = compare(files, found)
@@ -90,7 +90,7 @@ def _plan(folder: Path, seed: int, shards: int, deadline: float, log: Log) -> Pl
 def _carry_on(
     plan: Plan, scenes: list[str], dealt: dict[tuple[str, str], int], chance: random.Random, log: Log, tally: Tally
 ) -> None:
-    """Episodes, scene by scene, until every fault that was dealt has hit something."""
+    """Execute episodes, scene by scene, until every planned fault has hit something."""
     for scene in scenes:
         kinds = [kind for (where, kind), count in dealt.items() if where == scene for _ in range(count)]
         cluster = RayCluster(plan.journal).start() if scene == "ray" and kinds else None
@@ -109,7 +109,7 @@ def _carry_on(
 def _play(
     plan: Plan, scene: str, hand: list[str], chance: random.Random, cluster: RayCluster | None, log: Log, tally: Tally
 ) -> list[str]:
-    """One episode; the faults that hit nothing, or were not injected before the run was complete."""
+    """Execute one episode. Returns the faults that hit nothing or were not injected before the run was complete."""
     number, path = tally.episodes + 1, plan.folder / f"episode-{tally.episodes + 1}"
     place = Bucket(path, scene) if scene in STORES else SmallDisk(path) if scene == "small disk" else Folder(path)
     log.say(f"episode {number}, {scene}: {', '.join(hand)}")

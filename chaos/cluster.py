@@ -1,4 +1,4 @@
-"""The Ray cluster of an episode, from outside: its address, its pids, new nodes for dead ones."""
+"""The Ray cluster of an episode, seen from outside: its address, its pids, and replacement of dead nodes."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from typing import Any
 from chaos.processes import HERE, end_marked, environment
 
 PATIENCE = 120.0
-"""Seconds within which the cluster is up, or has answered."""
+"""Seconds within which the cluster must start, or answer."""
 
 
 class RayCluster:
-    """A head without CPUs of its own, and `nodes` nodes of one CPU each."""
+    """A head without CPUs, and `nodes` nodes with one CPU each."""
 
     def __init__(self, journal: Path, nodes: int = 3) -> None:
         self.journal, self.nodes = journal, nodes
@@ -45,16 +45,16 @@ class RayCluster:
 
     @property
     def raylets(self) -> list[int]:
-        """Of the nodes that work; the head's is not among them."""
+        """The pids of the raylets of the worker nodes, without the head's."""
         pids: list[int] = self.state["raylets"]
         return pids
 
     def heal(self) -> None:
-        """New nodes for those whose raylet is gone."""
-        self._say("heal")
+        """Replace nodes whose raylet is gone."""
+        self._send("heal")
 
     def stop(self) -> None:
-        """End it, whatever is left of it."""
+        """End whatever is left of the cluster."""
         if hasattr(self, "process"):
             with suppress(OSError):
                 self.process.stdin.close()  # type: ignore[union-attr]
@@ -65,9 +65,9 @@ class RayCluster:
             self.process.stdout.close()  # type: ignore[union-attr]
         end_marked(self.journal)
 
-    def _say(self, word: str) -> None:
+    def _send(self, command: str) -> None:
         assert self.process.stdin is not None
-        self.process.stdin.write(word + "\n")
+        self.process.stdin.write(command + "\n")
         self.process.stdin.flush()
         self._hear()
 

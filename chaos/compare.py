@@ -1,4 +1,4 @@
-"""Whether a run is what an undisturbed one of the same plan is: every byte, every id once, no debris."""
+"""Compares a run with an undisturbed run of the same plan: every byte, every id exactly once, no debris."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ Contents = dict[str, bytes]
 
 
 def contents(files: Files) -> Contents:
-    """Every file that promises its bytes: all but telemetry."""
+    """Every file whose bytes are reproducible: all but telemetry."""
     return {path: files.get(path) for path in files.paths("") if not path.startswith("telemetry/")}
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """What differs, by name, and the rows lost and doubled."""
+    """The differences, by file name, and the numbers of rows that are lost or doubled."""
 
     files: int
     absent: list[str] = field(default_factory=list)
@@ -33,7 +33,7 @@ class Comparison:
     doubled: int = 0
 
     def wrong(self) -> list[str]:
-        """A line for every kind of difference; none if there is none."""
+        """A line for every kind of difference; empty if the runs are equal."""
         kinds = ("absent", "foreign", "different", "debris", "undigested")
         named = {kind: getattr(self, kind) for kind in kinds}
         lines = [f"{len(names)} files {kind}: {', '.join(names[:3])}" for kind, names in named.items() if names]
@@ -41,9 +41,9 @@ class Comparison:
 
 
 def compare(files: Files, undisturbed: Contents) -> Comparison:
-    """The run in `files`, after a start that had nothing to do, beside the bytes of an undisturbed one.
+    """Compare the run in `files`, after a start that had nothing to do, with the bytes of an undisturbed run.
 
-    Ids are counted from the rows as any reader sees them, whatever the bytes say; digests from the bytes.
+    Ids are counted in the rows as a reader sees them, independently of the bytes; digests are checked on the bytes.
     """
     found = contents(files)
     rows = lost = doubled = 0
@@ -69,12 +69,12 @@ def compare(files: Files, undisturbed: Contents) -> Comparison:
 
 
 def _undigested(found: Contents) -> list[str]:
-    """Files of shards whose SHA-256 is not the one that RUN/digests has."""
-    told: dict[str, str] = {}
+    """Files of shards whose SHA-256 differs from the one in RUN/digests."""
+    recorded: dict[str, str] = {}
     for path, content in found.items():
         if path.startswith("digests/"):
             for line in content.decode().splitlines():
                 sha, name = line.split("  ")
-                told[name] = sha
+                recorded[name] = sha
     parts = [path for path in found if path.startswith(layout.COMMIT_ORDER)]
-    return sorted(path for path in parts if told.get(path) != hashlib.sha256(found[path]).hexdigest())
+    return sorted(path for path in parts if recorded.get(path) != hashlib.sha256(found[path]).hexdigest())

@@ -1,4 +1,4 @@
-"""Which faults, how many of each, and where: dealt out to episodes by the seed."""
+"""Decides by the seed which faults are injected, how many of each, and in which episodes."""
 
 from __future__ import annotations
 
@@ -48,14 +48,14 @@ SHARES: dict[str, dict[str, int]] = {
         "driver killed": 1,
     },
 }
-"""Of some 120 faults, by scene: what carries out the run, and where it is kept."""
+"""Shares of the kinds of faults, for some 120 faults, by scene: the runner or the store of the run."""
 
 TOGETHER = 8
-"""Faults an episode, at most."""
+"""The most faults in an episode."""
 
 
 def skipped(scene: str, folder: Path) -> str:
-    """Why a scene cannot be played here; empty if it can."""
+    """Why a scene cannot be used on this machine; empty if it can."""
     if scene == "small disk":
         return "" if SmallDisk.possible(folder) else "no file system may be mounted here: it takes root"
     if scene in STORES:
@@ -69,9 +69,10 @@ def skipped(scene: str, folder: Path) -> str:
 def counts(
     scenes: list[str], faults: int, kinds: frozenset[str] | set[str] = frozenset()
 ) -> dict[tuple[str, str], int]:
-    """How often each kind is to hit in each scene: in the proportions of SHARES, each once before any twice.
+    """How often each kind is to hit in each scene: in the proportions of SHARES, every kind once before any is
+    repeated.
 
-    kinds: only these; all if there is none.
+    kinds: only these; if empty, all.
     """
     shares = {
         (scene, kind): share for scene in scenes for kind, share in SHARES[scene].items() if not kinds or kind in kinds
@@ -85,11 +86,11 @@ def counts(
 
 
 ONCE = ("second driver", "head killed")
-"""Kinds of which an episode has one at most: both drivers need work, and a head's death ends the cluster."""
+"""Kinds that occur at most once per episode: both drivers need work, and the death of a head ends the cluster."""
 
 
 def episodes(scene: str, kinds: list[str], chance: random.Random) -> list[list[str]]:
-    """The faults of a scene, cut into episodes of about the same size."""
+    """The faults of a scene, divided into episodes of about the same size."""
     once = {kind: kinds.count(kind) for kind in ONCE}
     number = max(-(-len(kinds) // TOGETHER), *once.values(), 1)
     order = chance.sample([kind for kind in kinds if kind not in ONCE], len(kinds) - sum(once.values()))

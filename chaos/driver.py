@@ -1,4 +1,4 @@
-"""A driver: `basins run` in a process of its own, with what it said and how it ended."""
+"""A driver: `basins run` in a separate process, with its output and its exit status."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ UNPRIVILEGED = "-dac_override,-dac_read_search"
 
 
 class Driver:
-    """One start of the command. status: None while it runs; killed: whether it was we who killed it."""
+    """One start of the command. status: None while it runs; killed: whether a fault killed it."""
 
     def __init__(self, arguments: Sequence[str], environment: dict[str, str], log: Path, plain: bool = False) -> None:
         command = [sys.executable, "-m", "basins.cli", "run", *arguments]
@@ -45,7 +45,7 @@ class Driver:
         return self.log.read_text(errors="replace").splitlines()
 
     def error(self) -> str:
-        """Its one line on why it was refused, or nothing."""
+        """Its one-line error message, or ""."""
         return next((line for line in reversed(self.said()) if line.startswith("error: ")), "")
 
 

@@ -1,4 +1,4 @@
-"""An episode: one run, from nothing to complete, by one command that is given again and again, disturbed on the way."""
+"""An episode: one run, from its creation until it is complete, by repeating one command while faults are injected."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from basins.errors import BasinsError
-from basins.execution.run import run as carry_out
+from basins.execution.run import run as run_experiment
 from basins.experiment import Experiment
 from basins.store import files_at
 from chaos.cluster import RayCluster
@@ -27,17 +27,17 @@ from chaos.places import Folder
 from chaos.processes import alive, environment
 
 LIMIT = 300.0
-"""Seconds within which a driver must have ended, whatever was done to it."""
+"""Seconds within which every driver must have ended, whatever was done to it."""
 
 STARTS = 40
-"""Starts of the command within which a run must be complete."""
+"""The number of starts of the command after which a run must be complete."""
 
 Say = Callable[[str], None]
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What all episodes of a chaos share. deadline: seconds for a shard, as the drivers are told."""
+    """What all episodes share. deadline: seconds for a shard, the --deadline of the drivers."""
 
     experiment: Experiment
     toml: Path
@@ -54,7 +54,7 @@ class Plan:
 
 @dataclass
 class Played:
-    """How an episode went: its faults with what they hit, what is not as it must be, and the faults left over."""
+    """The result of an episode: its faults with what they hit, the violations, and the faults that are left over."""
 
     faults: list[tuple[Injected, Outcome]] = field(default_factory=list)
     wrong: list[str] = field(default_factory=list)
@@ -64,7 +64,7 @@ class Played:
 
 
 class Episode:
-    """Plays one. What faults may touch: chance, journal, place, cluster, deadline, start, running, in_flight."""
+    """Executes an episode. Faults may use: chance, journal, place, cluster, deadline, start, running, in_flight."""
 
     def __init__(
         self,
@@ -88,15 +88,15 @@ class Episode:
         self.heal_at = NEVER
         self.next_at = 0.0
 
-    # --- what faults may ask and do -----------------------------------------------------------------------------------
+    # --- what faults may use ------------------------------------------------------------------------------------------
 
     def start(self) -> Driver:
-        """The command, once more: always the same."""
+        """Start the command again; it is always the same."""
         plan = self.plan
         if self.cluster is None:
             who = ["--on", "processes", "--workers", "2"]
         else:
-            # Two of the three cores: a run keeps those that it has, and a second driver is to find one.
+            # Use two of the three cores, since a run keeps its cores and a second driver needs one.
             who = ["--on", "ray", "--address", self.cluster.address, "--workers", "2"]
         arguments = [str(plan.toml), "--out", self.place.uri, *who, "--deadline", f"{plan.deadline:g}"]
         log = plan.folder / f"episode-{self.number}-driver-{len(self.drivers)}.log"
@@ -108,13 +108,13 @@ class Episode:
         return [driver for driver in self.drivers if driver.status is None]
 
     def in_flight(self) -> list[Held]:
-        """Shards in the hands of processes that are alive and were not stopped by us."""
+        """Shards held by processes that are alive and were not stopped by a fault."""
         stopped = {pid for fault in self.faults if fault.undone == NEVER for pid in fault.pids}
         held = self.journal.look().held()
         return [one for one in held if not {one.pid, one.parent} & stopped and alive(one.pid)]
 
     def missing(self) -> int:
-        """Shards that no process has ended yet."""
+        """Shards that no process has completed yet."""
         done = {(entry["case"], entry["shard"]) for entry in self.journal.look().entries if entry["event"] == "end"}
         return self.plan.shards - len(done)
 
@@ -127,11 +127,11 @@ class Episode:
     # --- the episode -------------------------------------------------------------------------------------------------
 
     def play(self) -> Played:
-        """From nothing to complete; then what was hit, and whether all is there."""
+        """Run until complete, then determine what was hit and whether the run is as it should be."""
         self.place.open()
         self.journal = Journal(self.plan.journal, self.place.uri)
         if self.cluster is not None:
-            self.cluster.heal()  # a raylet that went on after it was marked dead has ended by now
+            self.cluster.heal()  # a raylet that resumed after it was marked dead has ended by now
         try:
             while len(self.drivers) < STARTS:
                 self.start()
@@ -152,7 +152,9 @@ class Episode:
         self.next_at = time.time() + self.chance.uniform(*self.plan.pause)
         while self.running():
             self._undo_what_is_due()
-            if self.cluster is not None and time.time() >= self.heal_at and not self._alone():  # else its head is dead
+            if (
+                self.cluster is not None and time.time() >= self.heal_at and not self._alone()
+            ):  # otherwise its head is dead
                 self.heal_at = NEVER
                 self.cluster.heal()
             if self.todo and time.time() >= self.next_at and not self._alone():
@@ -185,7 +187,8 @@ class Episode:
                 self._undo(fault)
 
     def _undo_what_lasts(self) -> None:
-        """The drivers have ended: room is given back, a new cluster is there, what was stopped goes on."""
+        """After the drivers have ended: give disk space back, start a new cluster if needed, resume stopped
+        processes."""
         for fault in self.faults:
             if fault.undone == NEVER:
                 self._undo(fault)
@@ -209,8 +212,8 @@ class Episode:
         played.wrong += [line for _, outcome in played.faults for line in outcome.wrong]
         played.wrong += list(wrong_endings(self.drivers, self.faults))
         try:
-            # A start that has nothing to do sweeps what killed processes left; nothing may be left after it.
-            carry_out(self.plan.experiment, self.place.uri, on="inline")
+            # A start that has nothing to do sweeps the debris of killed processes; none may be left after it.
+            run_experiment(self.plan.experiment, self.place.uri, on="inline")
         except BasinsError as error:
             played.wrong.append(f"the complete run is refused: {error}")
         played.comparison = compare(self.place.files(), self.plan.undisturbed)

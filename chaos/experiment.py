@@ -1,4 +1,4 @@
-"""The experiment that is disturbed: iris through two hidden layers, in shards of half a second, with its control."""
+"""The experiment of the runs: iris with two hidden layers and its control, in shards of half a second."""
 
 from __future__ import annotations
 
@@ -43,7 +43,8 @@ law = {{ name = "planted", modes = [0], scale = 0.5 }}
 
 
 def lay_down(folder: Path, seed: int, shards: int) -> tuple[Path, Experiment]:
-    """The file of the experiment with so many shards, the last of each case a short one; and the experiment."""
+    """Write the experiment's file with this many shards, the last of each case a short one. Returns path,
+    experiment."""
     shutil.copy(HERE.parent / "examples" / "iris.csv", folder)
     toml = folder / "experiment.toml"
     size = 1024 * BLOCKS

@@ -1,4 +1,4 @@
-"""The kinds of faults: what is done to whom. What it hit is another question, and judge.py's."""
+"""The kinds of faults and how they are injected. judge.py determines what they hit."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ from chaos.processes import Process, alive, kill
 NEVER = float("inf")
 
 STARTING = 10.0
-"""Seconds that a driver may take until its first shard; on Ray, beside another one, it takes most of that."""
+"""Seconds that a driver may take until its first shard; a second driver on Ray takes most of that."""
 
 
 @dataclass
 class Injected:
-    """A fault that was injected. pids: whom it was done to; held: the shards in flight at that moment.
+    """A fault that was injected. pids: the affected processes; held: the shards in flight at that moment.
 
-    undo: what takes it back, at the time undo_at, or once the drivers have ended (NEVER: only then); undone: when it
-    was. alone: no other fault until then. driver: the one that it was done to, or that it started. harm: what struck
-    on the way to an object store.
+    undo: reverts the fault at the time undo_at, or after the drivers have ended (NEVER: only then); undone: when that
+    happened. alone: no other fault until then. driver: the affected driver, or the one that it started. harm: the fault
+    on the connection to an object store.
     """
 
     kind: str
@@ -71,7 +71,7 @@ Inject = Callable[[Disturbed], Injected | None]
 """Does it, where there is something in flight to be hit; None where there is not just now."""
 
 KINDS: dict[str, Inject] = {}
-"""By name, as the tally calls them."""
+"""The kinds by name, as in the tally."""
 
 
 def kind(name: str) -> Callable[[Inject], Inject]:
@@ -204,7 +204,7 @@ def driver_killed(episode: Disturbed) -> Injected | None:
         return None
     driver = episode.chance.choice(drivers)
     words = f"SIGKILL to driver {driver.pid}, {len(held)} shards in flight, {episode.missing()} missing"
-    at = time.time()  # what its workers had then: they go on to the end of it
+    at = time.time()  # its workers complete the shards that they have
     driver.kill()
     return Injected("driver killed", words, (driver.pid,), held, at=at, driver=driver)
 
@@ -222,7 +222,7 @@ def second_driver(episode: Disturbed) -> Injected | None:
 
 
 def _nothing() -> None:
-    """What a second driver leaves to be taken back: only other faults wait until it has started."""
+    """The undo of a second driver: nothing, but other faults wait until it has started."""
 
 
 # --- stores -----------------------------------------------------------------------------------------------------------
@@ -267,7 +267,7 @@ def store_delays(episode: Disturbed) -> Injected | None:
 
 
 def _harm(name: str, words: str, what: What, most: int) -> None:
-    """A kind of its own: harm to the next PUTs of shards on their way to an object store."""
+    """A kind of fault: damage to the next PUTs of shards on their way to an object store."""
 
     @kind(name)
     def inject(episode: Disturbed) -> Injected | None:
@@ -291,7 +291,7 @@ _harm("request unanswered", "nothing goes on within the body of a put", "silence
 
 
 def _wait(look: Callable[[], list[Held]], limit: float) -> list[Held]:
-    """What is found, looking until something is or time is up."""
+    """Poll until something is found or time is up."""
     until = time.monotonic() + limit
     while not (found := look()) and time.monotonic() < until:
         time.sleep(0.02)
@@ -299,7 +299,7 @@ def _wait(look: Callable[[], list[Held]], limit: float) -> list[Held]:
 
 
 def shuffled(kinds: list[str], chance: random.Random) -> list[str]:
-    """In a random order, but for a second driver, which comes first, while there is work for two; and for the head,
-    which ends the cluster and comes last."""
+    """The faults in random order, except that a second driver comes first, while there is work for two, and a fault of
+    the head, which ends the cluster, comes last."""
     order = chance.sample(kinds, len(kinds))
     return sorted(order, key=lambda name: (name != "second driver", name == "head killed"))

@@ -1,4 +1,4 @@
-"""What the witnesses in the processes of an episode wrote: who holds which shard, in which phase, and since when."""
+"""The probes' log of an episode: which process holds which shard, in which phase, and since when."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _PART = re.compile(r"(\w+)/case=([^/]+)/part-(\d+)\.parquet$")
 
 @dataclass(frozen=True)
 class Held:
-    """A shard in the hands of a process: begun, and not ended when last heard of. session: the driver it is for."""
+    """A shard that a process had begun and not ended at its last entry. session: the driver it works for."""
 
     case: str
     shard: int
@@ -39,17 +39,17 @@ class Held:
 
 
 class Journal:
-    """What is said in a folder about the shards of one run, read as it grows."""
+    """The entries in a folder about the shards of one run, read as the files grow."""
 
     def __init__(self, folder: Path, run: str) -> None:
         self.folder, self.run = folder, run
-        self.read = {path: path.stat().st_size for path in folder.glob("*.jsonl")}  # what was said of earlier runs
+        self.read = {path: path.stat().st_size for path in folder.glob("*.jsonl")}  # entries about earlier runs
         self.begun: set[tuple[int, str, int]] = set()
         self.entries: list[Entry] = []
-        """In the order of each process."""
+        """All entries, in order within each process."""
 
     def look(self) -> Journal:
-        """Read what is new. A line that is still being written waits for the next look."""
+        """Read new entries. A line that is still being written is read next time."""
         for path in self.folder.glob("*.jsonl"):
             with path.open("rb") as file:
                 file.seek(self.read.get(path, 0))
@@ -66,7 +66,8 @@ class Journal:
         return key in self.begun
 
     def held(self, at: float = float("inf"), pids: Iterable[int] | None = None) -> list[Held]:
-        """The shards that were begun and not ended by then, as their processes said: of dead ones, for ever."""
+        """The shards that were begun and not ended by then, according to their processes; a dead process never ends its
+        shard."""
         wanted = None if pids is None else set(pids)
         found: dict[tuple[int, str, int], Held] = {}
         for entry in self.entries:
@@ -82,13 +83,14 @@ class Journal:
         return list(found.values())
 
     def of(self, shard: Shard, event: str) -> Iterator[Entry]:
-        """What was said of a shard, by time."""
-        told = [entry for entry in self.entries if entry["event"] == event and shard_of(entry) == shard]
-        yield from sorted(told, key=lambda entry: entry["t"])
+        """The entries about a shard, by time."""
+        entries = [entry for entry in self.entries if entry["event"] == event and shard_of(entry) == shard]
+        yield from sorted(entries, key=lambda entry: entry["t"])
 
 
 def shard_of(entry: Entry) -> Shard:
-    """Case and shard of an entry, which names them or a file of theirs; ("", -1) for a file of no shard."""
+    """Case and shard of an entry that names them or one of their files; ("", -1) for a file that belongs to no
+    shard."""
     if "case" in entry:
         return entry["case"], entry["shard"]
     part = _PART.search(entry["path"])
@@ -96,7 +98,7 @@ def shard_of(entry: Entry) -> Shard:
 
 
 def session_of(entry: Entry) -> str:
-    """Which driver a process works for: Ray's name of the job, else the parent."""
+    """The driver that a process works for: Ray's name of the job, otherwise the parent process."""
     return entry["job"] or str(entry["parent"])
 
 

@@ -1,8 +1,8 @@
-"""What a fault hit, from what the witnesses and the drivers left behind: a fault that hit nothing does not count.
+"""Determines what a fault hit, from the logs of the probes and the drivers. A fault that hit nothing does not count.
 
-A shard was hit where a process had begun it and had not ended it when it was killed, stopped, refused or cut off. For
-a worker's loss the driver must have seen it too (AttemptLost in its telemetry), unless it was killed before it could
-write that down.
+A shard was hit if a process had begun it and not ended it when the process was killed, stopped, refused or cut off. If
+a worker was lost, the driver must have noticed it too (AttemptLost in its telemetry), unless the driver was killed
+before it could write that.
 """
 
 from __future__ import annotations
@@ -17,15 +17,15 @@ from chaos.faults import Injected
 from chaos.journal import Held, Journal, Shard, shard_of
 
 HEAD_LIMIT = 90.0
-"""Seconds after its head's death within which a driver must have ended."""
+"""Seconds within which a driver must have ended after the death of its head."""
 
 LATE = 5.0
-"""Seconds that a driver may take to see that something is lost."""
+"""Seconds that a driver may take to notice a loss."""
 
 
 @dataclass
 class Outcome:
-    """What one fault interrupted, by phase, and who recovered it; no phase where it hit nothing."""
+    """The shards that one fault interrupted, by phase, and how they were recovered; empty if it hit nothing."""
 
     phases: list[str] = field(default_factory=list)
     shards: list[str] = field(default_factory=list)
@@ -47,14 +47,14 @@ class Outcome:
 
 @dataclass
 class Evidence:
-    """Everything an episode left. telemetry: its drivers' events, by time."""
+    """All logs of an episode. telemetry: the events of its drivers, by time."""
 
     journal: Journal
     telemetry: list[dict[str, Any]]
     drivers: list[Driver]
 
     def lost(self, shard: Shard, attempt: int, after: float, before: float = float("inf")) -> dict[str, Any] | None:
-        """The first AttemptLost of an attempt in that time."""
+        """The first AttemptLost of an attempt in this interval of time."""
         for event in self.telemetry:
             if event["event"] != "AttemptLost" or not after <= event["time"] <= before:
                 continue
@@ -63,7 +63,8 @@ class Evidence:
         return None
 
     def recovery(self, held: Held, at: float) -> str:
-        """Who ended a shard that was interrupted: the same driver (retry, or deadline), another one, or nobody."""
+        """How an interrupted shard was completed: by the same driver (retry, or deadline), by another one, or not at
+        all."""
         for end in self.journal.of(held.key, "end"):
             if end["t"] > at and end["pid"] != held.pid:
                 if self.session(end) == held.session:
@@ -77,7 +78,7 @@ class Evidence:
         return entry["job"] or str(entry["parent"])
 
     def sessions(self) -> dict[str, Driver]:
-        """The drivers by the name that their workers give them: their pid, or Ray's jobs in order."""
+        """The drivers by the names that their workers use: their pids, or Ray's jobs in order."""
         named = {str(driver.pid): driver for driver in self.drivers}
         jobs = sorted({entry["job"] for entry in self.journal.entries if entry["job"]}, key=_job_number)
         first = {job: min(entry["t"] for entry in self.journal.entries if entry["job"] == job) for job in jobs}
@@ -98,7 +99,7 @@ Judge = Callable[[Injected, Evidence], Outcome]
 
 
 def judge(injected: Injected, evidence: Evidence) -> Outcome:
-    """What this fault hit."""
+    """Determine what this fault hit."""
     return JUDGES[injected.kind](injected, evidence)
 
 
@@ -106,7 +107,7 @@ def judge(injected: Injected, evidence: Evidence) -> Outcome:
 
 
 def _killed(injected: Injected, evidence: Evidence) -> Outcome:
-    """Shards in the hands of processes that died of it: begun, and for ever not ended."""
+    """Shards held by processes that the fault killed: begun and never ended."""
     found = Outcome()
     victims = {one.pid for one in injected.held if one.pid in injected.pids or one.parent in injected.pids}
     for held in evidence.journal.held(pids=victims):
@@ -116,13 +117,13 @@ def _killed(injected: Injected, evidence: Evidence) -> Outcome:
 
 
 def _killed_in_put(injected: Injected, evidence: Evidence) -> Outcome:
-    """The same, and of one of them its last word was that it puts a file; the other was being integrated."""
+    """The same; in addition one of the shards was being put at its last entry, while another was being integrated."""
     found = _killed(injected, evidence)
     return found if any(phase.startswith("putting") for phase in found.phases) else Outcome()
 
 
 def _count(found: Outcome, held: Held, injected: Injected, evidence: Evidence, phase: str = "") -> None:
-    """It is a hit if the driver saw it, or was killed before it could say so."""
+    """It is a hit if the driver noticed it, or was killed before it could log that."""
     loss = evidence.lost(held.key, held.attempt, injected.at - 1)
     driver = evidence.sessions().get(held.session)
     if loss is not None:
@@ -132,7 +133,7 @@ def _count(found: Outcome, held: Held, injected: Injected, evidence: Evidence, p
 
 
 def _stopped(injected: Injected, evidence: Evidence) -> Outcome:
-    """Shards of stopped processes that were given up, or done by another, before these went on."""
+    """Shards of stopped processes that were given up, or done by another process, before these resumed."""
     found = Outcome()
     for held in evidence.journal.held(at=injected.at, pids=injected.pids):
         loss = evidence.lost(held.key, held.attempt, injected.at, injected.undone + LATE)
@@ -146,15 +147,15 @@ def _stopped(injected: Injected, evidence: Evidence) -> Outcome:
 
 
 def _raylet_stopped(injected: Injected, evidence: Evidence) -> Outcome:
-    """Shards that were given up while their node was stopped: whatever its workers, which go on, were at by then; and
-    those that were given to it and never begun."""
+    """Shards that were given up while their node was stopped: those that its workers, which keep running, held by then,
+    and those that were given to it and never begun."""
     found = Outcome()
     for event in evidence.telemetry:
         if event["event"] != "AttemptLost" or not injected.at < event["time"] < injected.undone + LATE:
             continue
         shard, attempt = (event["case"], event["shard"]), event["attempt"]
-        told = evidence.journal.of(shard, "begin")
-        begun = [entry for entry in told if entry["attempt"] == attempt and entry["t"] < event["time"]]
+        entries = evidence.journal.of(shard, "begin")
+        begun = [entry for entry in entries if entry["attempt"] == attempt and entry["t"] < event["time"]]
         there = [entry for entry in begun if entry["parent"] in injected.pids]
         if there:
             held = _begun(there[-1], evidence.journal)
@@ -174,7 +175,7 @@ def there_session(injected: Injected) -> str:
 
 
 def _driver_killed(injected: Injected, evidence: Evidence) -> Outcome:
-    """The shards that this driver had in flight."""
+    """The shards that the killed driver had in flight."""
     found = Outcome()
     sessions = evidence.sessions()
     if injected.driver is not None and injected.driver.status == -9:
@@ -186,13 +187,13 @@ def _driver_killed(injected: Injected, evidence: Evidence) -> Outcome:
 
 
 def _head_killed(injected: Injected, evidence: Evidence) -> Outcome:
-    """The same, where the driver ended in good time, with a line that says what to do."""
+    """The same, if the driver ended in time, with a line that says what to do."""
     found = Outcome()
     driver = injected.driver
     assert driver is not None
     took = driver.ended - injected.at
     if driver.status == 0:
-        return found  # it was done before it had to know
+        return found  # it was done before it had to notice
     if driver.status != 2 or not driver.error():
         found.wrong.append(f"the driver whose head died ended with status {driver.status}, not with a line and 2")
     if took > HEAD_LIMIT:
@@ -204,15 +205,15 @@ def _head_killed(injected: Injected, evidence: Evidence) -> Outcome:
 
 
 def _second_driver(injected: Injected, evidence: Evidence) -> Outcome:
-    """Shards that both computed."""
+    """Shards that both drivers computed."""
     found = Outcome()
     ends: dict[Shard, list[dict[str, Any]]] = {}
     for entry in evidence.journal.entries:
         if entry["event"] == "end" and entry["computed"]:
             ends.setdefault(shard_of(entry), []).append(entry)
     sessions = evidence.sessions()
-    for key, told in ends.items():
-        by = {id(sessions.get(evidence.session(entry))): entry for entry in told}
+    for key, entries in ends.items():
+        by = {id(sessions.get(evidence.session(entry))): entry for entry in entries}
         if len(by) > 1 and id(injected.driver) in by:
             entry = by[id(injected.driver)]
             held = Held(*key, entry["attempt"], "", entry["pid"], 0, evidence.session(entry), entry["t"])
@@ -224,20 +225,20 @@ def _second_driver(injected: Injected, evidence: Evidence) -> Outcome:
 
 
 def _refused(injected: Injected, evidence: Evidence) -> Outcome:
-    """Puts of shards that raised while the store refused, and a driver that ended with a line for it."""
+    """Puts of shards that raised while the store refused, if a driver ended with a line about it."""
     found = Outcome()
     words = {"store full": "No space left on device", "store refuses": "Permission denied"}[injected.kind]
-    told = [driver for driver in evidence.drivers if words in driver.error() and driver.ended > injected.at]
+    reported = [driver for driver in evidence.drivers if words in driver.error() and driver.ended > injected.at]
     for entry in evidence.journal.entries:
         if entry["event"] == "put raised" and injected.at <= entry["t"] <= injected.undone and words in entry["error"]:
             held = _begun(entry, evidence.journal)
-            if held is not None and told:
-                found.add(held, evidence.recovery(held, entry["t"]), told[0].error(), f"putting {_kind(entry)}")
+            if held is not None and reported:
+                found.add(held, evidence.recovery(held, entry["t"]), reported[0].error(), f"putting {_kind(entry)}")
     return found
 
 
 def _delayed(injected: Injected, evidence: Evidence) -> Outcome:
-    """Shards given up past their deadline while they were being put."""
+    """Shards that were given up at their deadline while they were being put."""
     found = Outcome()
     for held in evidence.journal.held():
         loss = evidence.lost(held.key, held.attempt, injected.at)
@@ -250,7 +251,7 @@ def _delayed(injected: Injected, evidence: Evidence) -> Outcome:
 
 
 def _harmed(injected: Injected, evidence: Evidence) -> Outcome:
-    """Puts of shards that were struck on their way."""
+    """Puts of shards that were damaged on their way."""
     found = Outcome()
     assert injected.harm is not None
     for at, path in injected.harm.struck_paths:
@@ -273,7 +274,7 @@ def _harmed(injected: Injected, evidence: Evidence) -> Outcome:
 
 
 def _begun(entry: dict[str, Any], journal: Journal) -> Held | None:
-    """The shard that a process was at when it said this."""
+    """The shard that a process held when it wrote this entry."""
     held = [one for one in journal.held(at=entry["t"], pids=[entry["pid"]]) if one.key == shard_of(entry)]
     return held[0] if held else None
 
@@ -303,7 +304,7 @@ JUDGES: dict[str, Judge] = {
 
 
 def wrong_endings(drivers: list[Driver], faults: list[Injected]) -> Iterator[str]:
-    """Drivers that ended in another way than whole, killed by us, or with one line after a fault."""
+    """Drivers that neither completed, nor were killed by a fault, nor ended with one line after a fault."""
     for driver in drivers:
         if "Traceback (most recent call last)" in "\n".join(driver.said()):
             yield f"driver {driver.pid} ended with a traceback; see {driver.log}"

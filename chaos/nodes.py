@@ -1,8 +1,8 @@
-"""A Ray cluster of several nodes on this machine, in a process of its own: python -m chaos.nodes NODES.
+"""A Ray cluster of several nodes on this machine, in a separate process: python -m chaos.nodes NODES.
 
-It answers a line of standard input ("look", "heal") with a line of JSON: the address, the pids of the head's GCS and
-raylet, and of every other node's raylet. Ray's client ends the whole process once its GCS is gone for a minute, which
-is why this is no part of the program that kills it. At the end of input it ends what it started.
+It answers each line of standard input ("look", "heal") with a line of JSON: the address, the pids of the head's GCS and
+raylet, and of every other node's raylet. It is a separate process because Ray's client ends its whole process once the
+GCS is gone for a minute. At the end of input it ends what it started.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ HEARTBEATS = {
     "health_check_timeout_ms": 500,
     "health_check_failure_threshold": 3,
 }
-"""A node that does not answer is marked dead after 2 to 4 s, where Ray's own settings take half a minute."""
+"""With these settings a silent node is marked dead after 2 to 4 s; Ray's defaults take half a minute."""
 
 
 def main(nodes: int) -> None:
     from ray.cluster_utils import Cluster
 
     replies = os.fdopen(os.dup(1), "w")
-    os.dup2(2, 1)  # what Ray prints goes to the log
+    os.dup2(2, 1)  # so that Ray's output goes to the log
     cluster = Cluster(
         initialize_head=True,
         head_node_args={
@@ -50,7 +50,7 @@ def main(nodes: int) -> None:
 
 
 def heal(cluster: Any) -> None:
-    """A new node for every one whose raylet has ended."""
+    """Replace every node whose raylet has ended."""
     for node in list(cluster.worker_nodes):
         if ended(node, "raylet"):
             cluster.remove_node(node, allow_graceful=False)

@@ -1,4 +1,4 @@
-"""Where a run is kept while it is disturbed, and what can be done to that place."""
+"""The places where the runs are stored, and the faults that each place supports."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pathlib import Path
 from basins.store import Files, files_at
 from chaos.processes import HERE
 
-sys.path.append(str(HERE.parent / "tests" / "store"))  # real stores on loopback, and a way to them that does harm
+sys.path.append(str(HERE.parent / "tests" / "store"))  # real stores on loopback, and a proxy that injects faults
 
 from proxy import Fault, Proxy, What
 from servers import STORES
@@ -21,11 +21,11 @@ from servers import STORES
 __all__ = ["STORES", "Bucket", "Folder", "Harm", "SmallDisk", "What"]
 
 ROOM = 64 << 20
-"""Bytes of the small file system."""
+"""Size of the small file system in bytes."""
 
 
 class Folder:
-    """A folder on this machine's disk. It can refuse: its permissions are taken away."""
+    """A folder on this machine's disk. It can refuse writes, by a change of its permissions."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -45,11 +45,11 @@ class Folder:
 
     @property
     def environment(self) -> dict[str, str]:
-        """What a program needs to know to use it."""
+        """The environment variables that a program needs to use it."""
         return {}
 
     def refuse(self) -> int:
-        """No file can be made in the folders of the shards any more; how many there are."""
+        """Make the folders of the shards read-only. Returns how many there are."""
         for folder in self._folders():
             folder.chmod(0o555)
         return len(self._folders())
@@ -63,7 +63,7 @@ class Folder:
 
 
 class SmallDisk(Folder):
-    """A file system of its own, in memory: it can be full. Only root may mount one."""
+    """A separate file system in memory, which can be filled up. Only root may mount one."""
 
     def open(self) -> None:
         super().open()
@@ -74,13 +74,13 @@ class SmallDisk(Folder):
         subprocess.run(["umount", "--lazy", str(self.path)], check=True)
 
     def fill(self, left: int) -> None:
-        """Leave so many bytes of room."""
+        """Shrink the file system until only `left` bytes are free."""
         room = os.statvfs(self.path)
         used = (room.f_blocks - room.f_bfree) * room.f_frsize
         self._mount("-o", f"remount,size={used + left}")
 
     def empty(self) -> None:
-        """Give the room back."""
+        """Restore its size."""
         self._mount("-o", f"remount,size={ROOM}")
 
     def _mount(self, *arguments: str) -> None:
@@ -88,7 +88,7 @@ class SmallDisk(Folder):
 
     @classmethod
     def possible(cls, folder: Path) -> bool:
-        """Whether one can be mounted here: tried."""
+        """Whether one can be mounted here, found by trying."""
         trial = cls(folder / "trial")
         try:
             trial.open()
@@ -103,7 +103,7 @@ class SmallDisk(Folder):
 
 @dataclass
 class Harm(Fault):
-    """A fault on the way to a store that remembers which requests it struck, and when."""
+    """A fault on the connection to a store, which records the requests that it hit and when."""
 
     struck_paths: list[tuple[float, str]] = field(default_factory=list)
 
@@ -115,7 +115,7 @@ class Harm(Fault):
 
 
 class Bucket(Folder):
-    """A prefix of a real object store on loopback, behind a proxy that does harm on the way."""
+    """A prefix of a real object store on loopback, behind a proxy that injects faults."""
 
     def __init__(self, path: Path, store: str) -> None:
         super().__init__(path)
@@ -144,7 +144,7 @@ class Bucket(Folder):
         self.store.__exit__()
 
     def harm(self, what: What, after: int, times: int) -> Harm:
-        """Lay in wait for the next PUTs of files of shards."""
+        """Arm the fault for the next PUTs of shard files."""
         harm = Harm("PUT", "/case=", what, after=after, times=times)
         self.proxy.faults.append(harm)
         return harm

@@ -1,4 +1,4 @@
-"""Processes of an episode: how they are started, found again by their mark, and ended. No other process is touched."""
+"""The processes of an episode: they are started with a mark, found by it, and ended. No other process is touched."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from contextlib import suppress
 from pathlib import Path
 
 MARK = "BASINS_CHAOS"
-"""In the environment of every process that belongs to a chaos: the folder of its journal."""
+"""The mark: an environment variable in every process of a session, with the folder of its journal."""
 
 HERE = Path(__file__).resolve().parent
 
 
 def environment(journal: Path) -> dict[str, str]:
-    """What drivers, nodes and workers are started with: the mark, the witness, a token, one BLAS thread."""
+    """The environment of drivers, nodes and workers: the mark, the probe, a token, one BLAS thread."""
     path = [str(HERE / "probe"), str(HERE.parent), *filter(None, [os.environ.get("PYTHONPATH")])]
     kept = {name: value for name, value in os.environ.items() if not name.startswith("RAY_")}
     return kept | {
@@ -26,12 +26,12 @@ def environment(journal: Path) -> dict[str, str]:
         "RAY_AUTH_MODE": "token",
         "RAY_AUTH_TOKEN": _token(journal),
         "RAY_USAGE_STATS_ENABLED": "0",
-        "RAY_worker_niceness": "0",  # not 15: a worker that gets no time hits nothing
+        "RAY_worker_niceness": "0",  # not 15: a fault on a worker without CPU time hits nothing
     }
 
 
 def _token(journal: Path) -> str:
-    """One token a chaos: made once, kept beside the journal."""
+    """The session's token, made once and stored beside the journal."""
     path = journal / "token"
     if not path.exists():
         path.write_text(secrets.token_hex(32))
@@ -40,7 +40,7 @@ def _token(journal: Path) -> str:
 
 
 def marked(journal: Path) -> list[int]:
-    """The processes that carry this chaos's mark, our own left out."""
+    """The processes that carry this session's mark, except this one."""
     wanted = f"{MARK}={journal}".encode()
     found = []
     for entry in Path("/proc").iterdir():
@@ -52,13 +52,13 @@ def marked(journal: Path) -> list[int]:
 
 
 def end_marked(journal: Path) -> None:
-    """SIGKILL, which works on stopped processes too, to all of this chaos that is left."""
+    """Send SIGKILL, which works on stopped processes too, to all remaining processes of this session."""
     for pid in marked(journal):
         kill(pid)
 
 
 class Process:
-    """One process, held on to: a signal never reaches another one that has got its number since."""
+    """One process, held by a descriptor, so that a signal never reaches another process that reuses its pid."""
 
     def __init__(self, pid: int) -> None:
         self.pid = pid
@@ -68,7 +68,7 @@ class Process:
             self.handle = None
 
     def send(self, what: signal.Signals) -> None:
-        """Send a signal; nothing happens where it has ended."""
+        """Send a signal; does nothing if the process has ended."""
         if self.handle is not None:
             with suppress(ProcessLookupError):
                 signal.pidfd_send_signal(self.handle, what)

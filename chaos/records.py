@@ -1,4 +1,4 @@
-"""What a chaos leaves: a line of JSON a fault, a readable line, and the tally."""
+"""The records of a session: for each fault a line of JSON and a readable line; and the tally."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ class Tally:
             self.doubled += played.comparison.doubled
 
     def lines(self) -> list[str]:
-        """The table, and what it comes to."""
+        """The table and its totals."""
         wide = max([len(name) for name in [*self.rows, *self.skipped]], default=0)
         lines = [f"{'fault':<{wide}}  injected  hit  shards interrupted, and in what; who recovered them"]
         for name, row in self.rows.items():
@@ -83,7 +83,7 @@ def _counts(counter: Counter[str]) -> str:
 
 
 class Log:
-    """chaos.jsonl in a folder, and lines on a stream."""
+    """Writes chaos.jsonl in a folder, and readable lines to a stream."""
 
     def __init__(self, folder: Path, stream: TextIO) -> None:
         self.path, self.stream = folder / "chaos.jsonl", stream
@@ -92,7 +92,7 @@ class Log:
         print(line, file=self.stream, flush=True)
 
     def fault(self, episode: int, scene: str, injected: Injected, outcome: Outcome) -> None:
-        """One fault, once it is known what it hit."""
+        """Record one fault and what it hit."""
         record = {
             "episode": episode,
             "scene": scene,

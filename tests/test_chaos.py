@@ -1,5 +1,5 @@
-"""A short chaos: a few faults on worker processes and a folder; and that its comparison, its journal and its judge
-see what they are there to see. The whole is `make chaos`."""
+"""A short session of fault injection on worker processes and a folder; and tests of its comparison, journal and judge.
+The full session is `make chaos`."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ ROOT = Path(__file__).resolve().parent.parent
 SHORT = "worker killed,worker killed in a put,driver killed"
 
 
-def test_a_short_chaos_loses_nothing(tmp_path: Path) -> None:
+def test_a_short_session_loses_nothing(tmp_path: Path) -> None:
     out = tmp_path / "chaos"
     command = [sys.executable, "-m", "chaos", "--scenes", "processes", "--faults", "3", "--shards", "6"]
     told = subprocess.run(
@@ -35,7 +35,7 @@ def test_a_short_chaos_loses_nothing(tmp_path: Path) -> None:
     assert "0 rows lost, 0 doubled, every byte the same" in (out / "tally.txt").read_text()
 
 
-def test_the_comparison_sees_a_bit_a_lost_file_a_foreign_one_and_debris(tmp_path: Path) -> None:
+def test_the_comparison_detects_a_bit_a_lost_file_a_foreign_file_and_debris(tmp_path: Path) -> None:
     _, experiment = lay_down(tmp_path, 1, 4)
     run(experiment, tmp_path / "run", on="inline")
     files = files_at(tmp_path / "run")
@@ -50,13 +50,13 @@ def test_the_comparison_sees_a_bit_a_lost_file_a_foreign_one_and_debris(tmp_path
     assert lacking.absent == [second]
     assert lacking.lost > 0
     files.put(second, whole[second])
-    (tmp_path / "run" / "trajectories" / ".half.tmp").touch()
+    (tmp_path / "run" / "trajectories" / ".half.1-0a.tmp").touch()
     files.put("trajectories/left", b"over")
     seen = compare(files, whole)
-    assert (seen.foreign, seen.debris) == (["trajectories/left"], ["trajectories/.half.tmp"])
+    assert (seen.foreign, seen.debris) == (["trajectories/left"], ["trajectories/.half.1-0a.tmp"])
 
 
-def test_the_journal_knows_who_holds_what(tmp_path: Path) -> None:
+def test_the_journal_reports_which_process_holds_which_shard(tmp_path: Path) -> None:
     def say(pid: int, event: str, **what: object) -> None:
         with (tmp_path / f"{pid}.jsonl").open("a") as file:
             file.write(json.dumps({"t": 1.0, "pid": pid, "parent": 1, "job": None, "event": event, **what}) + "\n")
@@ -74,7 +74,7 @@ def test_the_journal_knows_who_holds_what(tmp_path: Path) -> None:
     assert [one.pid for one in journal.look().held()] == [8]
 
 
-def test_every_kind_that_is_dealt_can_be_injected_and_judged() -> None:
+def test_every_planned_kind_can_be_injected_and_judged() -> None:
     kinds = {kind for shares in SHARES.values() for kind in shares}
     assert kinds == set(KINDS) == set(JUDGES)
     assert sum(counts(list(SHARES), 100).values()) == 100
@@ -89,7 +89,7 @@ def test_an_episode_has_one_second_driver_first_and_one_death_of_a_head_last() -
             assert [k for k, one in enumerate(hand) if one == kind] in ([], [place])
 
 
-def test_a_stopped_raylet_is_judged_by_what_its_workers_were_at_when_they_were_given_up(tmp_path: Path) -> None:
+def test_a_stopped_raylet_is_judged_by_the_shards_its_workers_held_when_given_up(tmp_path: Path) -> None:
     def say(t: float, pid: int, event: str, **what: object) -> None:
         entry = {"t": t, "pid": pid, "parent": 70 if pid == 7 else 80, "job": "01", "event": event, "case": "c", **what}
         with (tmp_path / f"{pid}.jsonl").open("a") as file:

@@ -1,4 +1,4 @@
-"""What is said of a case before it is run, and that saying it runs and writes nothing else."""
+"""The description of a case before it is run; describing it neither runs nor writes anything else."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def tiny(hidden: list[int], sigma: list[float], trajectories: int = 3000) -> Exp
     return Experiment.from_toml(text, Path())
 
 
-def test_the_share_certified_at_t_0_is_that_of_the_first_starts() -> None:
+def test_the_share_certified_at_t_0_is_of_the_first_starts() -> None:
     of = tiny([2, 2], [2.0, 1.0])
     found, problem, law = describe(of, of.cases[0]), of.cases[0].problem, of.cases[0].law
     first = np.concatenate([starts(problem, law, 3, block) for block in range(10)])[:10_000]
@@ -48,7 +48,7 @@ def test_the_share_certified_at_t_0_is_that_of_the_first_starts() -> None:
     assert 6200 < found.at_start.testing < 6500
 
 
-def test_a_wide_layer_is_certified_and_cannot_test() -> None:
+def test_a_shape_with_a_wide_layer_is_certified_and_cannot_test_the_conjecture() -> None:
     of = tiny([3], [2.0, 1.0])  # H = 1, d_1 = d_x + d_y - 1 (theory.md 3c)
     found = describe(of, of.cases[0])
     assert found.at_start.certified == found.at_start.rank == 10_000
@@ -63,7 +63,7 @@ def test_strata_are_listed_up_to_32() -> None:
     assert found.strata[0].modes == ()
 
 
-def test_the_cost_is_of_the_first_twenty() -> None:
+def test_the_cost_is_measured_on_the_first_twenty_trajectories() -> None:
     of = tiny([2, 2], [2.0, 1.0])
     cost = sample_cost(of, of.cases[0])
     assert cost.trajectories == 20
@@ -75,13 +75,13 @@ def test_the_cost_is_of_the_first_twenty() -> None:
     assert sample_cost(few, few.cases[0]).trajectories == 3
 
 
-def test_slow_trajectories_cut_the_sample_short(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_sample_of_slow_trajectories_is_cut_short(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(described, "LONG_ENOUGH", 0.0)
     of = tiny([2, 2], [2.0, 1.0])
     assert sample_cost(of, of.cases[0]).trajectories == 1
 
 
-def test_the_plan_is_the_experiments() -> None:
+def test_the_plan_is_that_of_the_experiment() -> None:
     of = tiny([2, 2], [2.0, 1.0])
     (planned,) = plan(of)
     assert (planned.blocks, planned.shards) == (3, 3)
@@ -109,18 +109,18 @@ def test_a_run_takes_no_less_than_its_longest_shard() -> None:
         (3e5, "3.5 days"),
     ],
 )
-def test_durations_read_well(seconds: float, text: str) -> None:
+def test_durations_are_formatted(seconds: float, text: str) -> None:
     assert duration(seconds) == text
 
 
 @pytest.mark.parametrize(
     ("value", "text"), [(22_900, "23 kB"), (1.26e6, "1.3 MB"), (4.2e9, "4.2 GB"), (3e13, "30 TB"), (340, "0.34 kB")]
 )
-def test_sizes_read_well(value: float, text: str) -> None:
+def test_sizes_are_formatted(value: float, text: str) -> None:
     assert size(value) == text
 
 
-def test_an_engine_says_what_a_shape_costs_it() -> None:
+def test_the_notes_of_the_engine_on_a_shape_are_shown() -> None:
     of = tiny([2, 2], [2.0, 1.0])
     assert describe(of, of.cases[0]).notes == ()
     large = Problem.from_spectrum([2.0, 1.0], d_x=300, hidden=(300, 2))
@@ -128,7 +128,7 @@ def test_an_engine_says_what_a_shape_costs_it() -> None:
     assert "runs from memory" in note
 
 
-def test_a_compression_is_said() -> None:
+def test_a_compression_is_reported() -> None:
     of = tiny([2, 2], [2.0, 1.0])
     wide = replace(of.cases[0], landscape=Problem.from_spectrum([2.0, 1.0], d_x=40, hidden=(4,)))
     (note,) = describe(of, wide).notes

@@ -1,4 +1,4 @@
-"""What a bound takes: the least that does, by the intervals that `estimate` uses; and what is refused."""
+"""What a bound needs: the smallest numbers that suffice with the intervals of `estimate`; and what is refused."""
 
 from __future__ import annotations
 
@@ -39,13 +39,13 @@ engine = { rtol = 1e-13, atol = 1e-13, budget = 40 }
 
 
 @pytest.mark.parametrize(("bound", "saddles"), [(1e-6, 0), (1e-3, 2), (0.2, 5)])
-def test_the_least_number_whose_estimate_is_below_the_bound(bound: float, saddles: int) -> None:
+def test_the_smallest_number_whose_estimate_meets_the_bound(bound: float, saddles: int) -> None:
     N = needed(bound, saddles=saddles).trajectories
     assert saddle_measure(counts(N - saddles, {0: saddles})).upper <= bound
     assert saddle_measure(counts(N - 1 - saddles, {0: saddles})).upper > bound
 
 
-def test_censored_rows_count_against_it() -> None:
+def test_censored_rows_count_against_the_bound() -> None:
     N = needed(1e-3, censored_share=1e-4).trajectories
     assert one_sided_upper(ceil(1e-4 * N), N) <= 1e-3
     assert one_sided_upper(ceil(1e-4 * (N - 1)), N - 1) > 1e-3
@@ -71,7 +71,7 @@ def test_with_label_error_the_estimate_meets_the_bound(bound: float, saddles: in
     assert one_sided_upper(saddles + ceil(share * (N - 1)), N - 1, 0.975) > bound / 2
 
 
-def test_pairs_and_what_makes_one_bad() -> None:
+def test_the_number_of_pairs_and_the_measure_that_makes_one_bad() -> None:
     found = needed(1e-6, share=0.0583)
     assert found.pairs == 50
     assert one_sided_upper(0, 50) / 0.999 <= 0.0583 < one_sided_upper(0, 49) / 0.999
@@ -81,12 +81,12 @@ def test_pairs_and_what_makes_one_bad() -> None:
 
 @pytest.mark.parametrize("name", ["bound", "level", "share"])
 @pytest.mark.parametrize("value", [0.0, 1.0, -0.1, float("nan")])
-def test_numbers_without_a_meaning_are_refused(name: str, value: float) -> None:
+def test_numbers_out_of_range_are_refused(name: str, value: float) -> None:
     with pytest.raises(ArgumentError, match=f"{name} = {value}"):
-        needed(**{"bound": 0.1, name: value})
+        needed(**{"bound": 0.1, {"level": "confidence"}.get(name, name): value})
 
 
-def test_what_it_costs_is_measured_on_each_case_with_a_density() -> None:
+def test_the_cost_is_measured_on_each_case_with_a_density() -> None:
     measured = costs(Experiment.from_toml(TEXT, Path()))
     assert [cost.case.name for cost in measured] == ["gaussian", "tight"]
     assert measured[0].seconds > 0
@@ -96,7 +96,7 @@ def test_what_it_costs_is_measured_on_each_case_with_a_density() -> None:
     assert measured[1].censored > 0
 
 
-def test_the_command(tmp_path: Path) -> None:
+def test_the_plan_command(tmp_path: Path) -> None:
     (tmp_path / "plan.toml").write_text(TEXT)
     said = CliRunner().invoke(main, ["plan", "--bound", "1e-6", "--share", "0.0583", str(tmp_path / "plan.toml")])
     assert said.exit_code == 0, said.output

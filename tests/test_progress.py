@@ -1,4 +1,4 @@
-"""What listeners say: a bar for a terminal, lines for a log, and a rate that leaves the workers' start out."""
+"""The progress listeners: a bar for a terminal, lines for a log, and a rate that excludes the start of the workers."""
 
 from __future__ import annotations
 
@@ -44,8 +44,8 @@ class Clock:
         return self.now
 
 
-def test_the_rate_counts_from_the_first_shards_beginning() -> None:
-    """Workers take 5 s to start and 2 s for a shard: 1,024 trajectories in 2 s, and two shards left are 4 s away."""
+def test_the_rate_counts_from_the_start_of_the_first_shard() -> None:
+    """Workers take 5 s to start and 2 s for a shard: 1,024 trajectories in 2 s, and two shards left take 4 s."""
     clock = Clock()
     tally = Tally(clock)
     tally(STARTED)
@@ -89,7 +89,7 @@ def test_a_log_is_not_flooded() -> None:
     assert len(stream.getvalue().splitlines()) == 2
 
 
-def test_the_bar_shows_counts_and_ends_as_it_must() -> None:
+def test_the_bar_shows_counts_and_ends_with_the_run() -> None:
     from rich.console import Console
 
     stream = io.StringIO()
@@ -103,5 +103,5 @@ def test_the_bar_shows_counts_and_ends_as_it_must() -> None:
     assert "minimum 3,000, saddle 12, censored 60" in last
 
 
-def test_what_is_no_terminal_gets_lines() -> None:
+def test_a_stream_that_is_not_a_terminal_gets_lines() -> None:
     assert isinstance(progress(io.StringIO()), PlainProgress)

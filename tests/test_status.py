@@ -1,4 +1,4 @@
-"""How a run stands, from its files alone: what is committed, what drivers noted, and who has fallen silent."""
+"""The status of a run from its files alone: what is committed, what drivers logged, and which drivers are silent."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ def rewrite(path: Path, change: Callable[[list[dict[str, Any]]], list[dict[str, 
 
 
 def check_counts(found: Status, path: Path) -> None:
-    """The counts are those of the blocks."""
+    """Check that the counts are those of the blocks."""
     blocks = open_run(path, 0).blocks()
     for part in found.levels[0].parts:
         of_case = blocks[blocks["case"] == part.case]
@@ -100,7 +100,7 @@ def test_a_complete_run(whole: Path) -> None:
     assert found.counts()["saddle"] == 2000
 
 
-def test_of_many_cases_the_sum_and_what_is_not_as_the_rest() -> None:
+def test_many_cases_are_summed_and_the_exceptional_ones_are_listed() -> None:
     def part(number: int, done: int, saddle: int = 0) -> Part:
         return Part("", f"case {number}", 4, done, 400, done, 100 * done, 100 * done - saddle, saddle)
 
@@ -117,7 +117,7 @@ def test_of_many_cases_the_sum_and_what_is_not_as_the_rest() -> None:
     assert shown(parts[:20]) == parts[:20]
 
 
-def test_shards_that_no_driver_told_of_are_read_from_their_blocks(copy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_shards_without_telemetry_are_read_from_their_blocks(copy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     rewrite(copy, lambda log: log[:4])
     check_counts(look(copy), copy)
     monkeypatch.setattr(status, "BLOCKS", 1)
@@ -125,7 +125,7 @@ def test_shards_that_no_driver_told_of_are_read_from_their_blocks(copy: Path, mo
     assert (first.shards_done, first.counted, first.done) == (5, 4, 4 * 1024)
 
 
-def test_what_a_driver_told_of_but_is_gone_is_not_counted(copy: Path) -> None:
+def test_a_reported_shard_that_is_gone_is_not_counted(copy: Path) -> None:
     next((copy / "trajectories").rglob("part-00000001.parquet")).unlink()
     found = look(copy)
     check_counts(found, copy)
@@ -138,7 +138,7 @@ class Stops(Exception):
 
 
 def test_running_stalled_and_stopped(tmp_path: Path) -> None:
-    """A driver is killed after three shards: it never says that it ended."""
+    """A driver is killed after three shards, so it never logs its end."""
     seen: list[Event] = []
 
     def stop(event: Event) -> None:
@@ -166,7 +166,7 @@ def test_running_stalled_and_stopped(tmp_path: Path) -> None:
     assert watcher.look().activity.state == "complete"
 
 
-def test_losses_are_shown_the_last_ones_first_to_be_asked_about(copy: Path) -> None:
+def test_the_last_losses_are_shown(copy: Path) -> None:
     lost = [
         {"time": 1e9 + n, "event": "AttemptLost", "case": "c", "shard": n, "attempt": 1, "cause": f"cause {n}"}
         for n in range(5)
@@ -178,7 +178,7 @@ def test_losses_are_shown_the_last_ones_first_to_be_asked_about(copy: Path) -> N
     assert activity(found)[-1] == "  2001-09-09 01:46:44Z shard 4 of case c, attempt 1: cause 4"
 
 
-def test_layers_have_a_line_each(copy: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_each_layer_has_a_line(copy: Path, capsys: pytest.CaptureFixture[str]) -> None:
     before = look(copy).counts()
     extend(copy, 40, on="inline")
     found = look(copy)
@@ -205,7 +205,7 @@ def test_full_files_are_read_once(copy: Path, monkeypatch: pytest.MonkeyPatch) -
     assert watcher.look().levels == first.levels
 
 
-def test_the_command(copy: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_status_command(copy: Path, capsys: pytest.CaptureFixture[str]) -> None:
     from basins.cli import main
 
     for options in ([], ["--watch"], ["--json"]):
@@ -217,7 +217,7 @@ def test_the_command(copy: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert shown.count("  complete") == 2
 
 
-def test_what_is_no_run_and_damaged_telemetry_are_refused(copy: Path, tmp_path: Path) -> None:
+def test_a_folder_that_is_not_a_run_and_damaged_telemetry_are_refused(copy: Path, tmp_path: Path) -> None:
     with pytest.raises(RunError, match="not a run"):
         look(tmp_path)
     (copy / "telemetry" / "x-00000000.jsonl").write_text("{")

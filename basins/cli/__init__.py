@@ -1,6 +1,6 @@
-"""The command line: listen, refuse, parse. What it does is elsewhere; what it prints is in pages/.
+"""The command line: it parses arguments, refuses bad ones and calls the library; output/console/ has what it prints.
 
-door.py has what every command shares; the commands are in the files beside it, by what they are about.
+common.py has what the commands share. The commands are in the other files, grouped by subject.
 """
 
 from basins.cli import checks, codim, figures, jobs, migration, runs, tail

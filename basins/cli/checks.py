@@ -22,13 +22,21 @@ def _rows(context: click.Context, option: click.Parameter, value: str | None) ->
 @command
 @RUN
 @click.option(
-    "--sample", type=click.IntRange(min=0), default=200, show_default=True, help="Rows whose label is checked."
+    "--sample",
+    type=click.IntRange(min=0),
+    default=200,
+    show_default=True,
+    help="Number of rows whose label is checked.",
 )
 @click.option(
-    "--blocks", type=click.IntRange(min=0), default=4, show_default=True, help="Blocks that are computed again."
+    "--blocks",
+    type=click.IntRange(min=0),
+    default=4,
+    show_default=True,
+    help="Number of blocks that are computed again.",
 )
 @click.option(
-    "--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Which rows and blocks are drawn."
+    "--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Seed of the random rows and blocks."
 )
 @click.option("--repair", is_flag=True, help="Set damage aside, so that the next `basins run` computes it again.")
 @click.option(
@@ -96,14 +104,14 @@ def verify(
 @command
 @click.argument("experiment", type=click.Path(path_type=Path), required=False)
 @click.option("--bound", type=float, required=True, help="The bound on the saddle basins' measure, such as 1e-6.")
-@click.option("--level", type=float, default=0.95, show_default=True, help="The bound's confidence.")
-@click.option("--saddles", type=click.IntRange(min=0), default=0, show_default=True, help="Saddles to expect.")
+@click.option("--level", type=float, default=0.95, show_default=True, help="Confidence of the bound.")
+@click.option("--saddles", type=click.IntRange(min=0), default=0, show_default=True, help="Expected number of saddles.")
 @click.option(
-    "--censored-share", type=float, default=0.0, show_default=True, help="Share of trajectories to expect censored."
+    "--censored-share", type=float, default=0.0, show_default=True, help="Expected share of censored trajectories."
 )
 @click.option("--share", type=float, help="The bound on the share of bad pairs (X, Y), such as 0.05.")
 @WORKERS
-@click.option("--json", "as_json", is_flag=True, help="As JSON, every number in full.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON with all digits.")
 def plan(
     experiment: Path | None,
     bound: float,
@@ -114,9 +122,9 @@ def plan(
     workers: int | None,
     as_json: bool,
 ) -> None:
-    """Trajectories, checked labels and random pairs that a bound takes.
+    """Compute how many trajectories, checked labels and random pairs a bound needs.
 
-    With an EXPERIMENT also what that costs, at rates measured now.
+    With an EXPERIMENT, also estimate the cost from rates that are measured now.
     """
     from basins import planning
     from basins.execution.base import cores

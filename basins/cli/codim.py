@@ -1,4 +1,4 @@
-"""The command codim: the codimension of a stable manifold, counted."""
+"""The command codim, which measures the codimension of a stable manifold by counting."""
 
 from __future__ import annotations
 
@@ -12,13 +12,11 @@ from basins.cli.common import EXPERIMENT, ONE_CASE, command, print_json
 @command
 @EXPERIMENT
 @click.option(
-    "--stratum", "j", type=int, required=True, metavar="J", help="Which stratum: I(J), by falling loss, from 1."
+    "--stratum", "j", type=int, required=True, metavar="J", help="Index J of the stratum I(J); 1 has the largest loss."
 )
 @ONE_CASE
-@click.option("--samples", type=int, default=4000, show_default=True, help="Points drawn at each eps.")
-@click.option(
-    "--seed", type=click.IntRange(min=0, max=2**32), default=0, show_default=True, help="Which points are drawn."
-)
+@click.option("--samples", type=int, default=4000, show_default=True, help="Number of points drawn at each eps.")
+@click.option("--seed", type=click.IntRange(min=0, max=2**32), default=0, show_default=True, help="Seed of the points.")
 @click.option(
     "--scale",
     type=click.FloatRange(min=0, min_open=True, max=1e3),
@@ -26,13 +24,14 @@ from basins.cli.common import EXPERIMENT, ONE_CASE, command, print_json
     show_default=True,
     help="Scale of the planted start.",
 )
-@click.option("--json", "as_json", is_flag=True, help="As JSON, every number in full.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON with all digits.")
 def codim(experiment: Path, j: int, case: str | None, samples: int, seed: int, scale: float, as_json: bool) -> None:
     """Count the directions that leave a stratum of saddles.
 
-    That is the codimension m_u of the stable manifold of I(J) in EXPERIMENT's problem: around a point planted on it,
-    the share of an eps-ball that stays scales like eps^-m_u. Beside m_u and the sum of the unstable rates, with
-    intervals, stand the formula (one hidden layer) and the Hessian's negative eigenvalues. The law plays no part.
+    This is the codimension m_u of the stable manifold of I(J) in EXPERIMENT's problem. Around a point planted on that
+    manifold, the share of an eps-ball that stays scales like eps^-m_u. The command prints m_u and the sum of the
+    unstable rates, with intervals, beside the formula (one hidden layer) and the Hessian's negative eigenvalues. The
+    experiment's law is not used.
     """
     from basins.errors import ArgumentError
     from basins.experiment.packed import opened

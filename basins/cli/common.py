@@ -1,7 +1,7 @@
-"""The door: what every command shares: refusals, exit statuses, arguments.
+"""What the commands share: refusals, exit statuses and common arguments.
 
-Exit status: 0 done; 1 an error of basins' own; 2 refused, one line on standard error that says what, where and what to
-do; 130 interrupted; 141 standard output or error was a pipe that nobody reads any more (streams.py).
+Exit status: 0, done; 1, an internal error of basins; 2, refused, with one line on standard error that says what is
+wrong, where, and what to do; 130, interrupted; 141, standard output or error is a closed pipe (streams.py).
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ REFUSED, UNEXPECTED, INTERRUPTED = 2, 1, 130
 
 
 class Commands(click.Group):
-    """The commands; whatever they raise ends as one line and an exit status."""
+    """The group of commands. Whatever a command raises becomes one line and an exit status."""
 
     def main(self, args: Sequence[str] | None = None, *rest: Any, **options: Any) -> Any:
         arguments = list(sys.argv[1:] if args is None else args)
@@ -39,15 +39,15 @@ class Commands(click.Group):
 
 @contextmanager
 def refusing(debug: bool = False) -> Iterator[None]:
-    """What is raised or warned of inside ends as one line, and an exit status. Scripts use it as the commands do."""
+    """Turn errors and warnings raised inside into one line each and an exit status. The analysis scripts use it too."""
     with guarded(), _as_lines(), _exit(debug):
         yield
-        sys.stdout.flush()  # in here, what cannot be written is refused
+        sys.stdout.flush()  # inside `guarded`, so that a failed write is refused
 
 
 @contextmanager
 def _exit(debug: bool) -> Iterator[None]:
-    """Turn what is raised inside into a line on standard error and an exit status."""
+    """Turn an exception raised inside into a line on standard error and an exit status."""
     try:
         yield
     except click.exceptions.Exit as error:
@@ -75,7 +75,7 @@ def _exit(debug: bool) -> Iterator[None]:
 
 @contextmanager
 def _as_lines() -> Iterator[None]:
-    """Warnings as lines too."""
+    """Print warnings as lines too."""
     with warnings.catch_warnings():
         warnings.simplefilter("always", AssumptionWarning)
 
@@ -91,7 +91,7 @@ def line(text: str) -> None:
 
 
 def print_json(value: Any, indent: int | None = 2) -> None:
-    """A value as JSON on standard output: UTF-8, or ASCII where that is what standard output takes."""
+    """Print a value as JSON on standard output, in UTF-8, or in ASCII if standard output accepts nothing else."""
     click.echo(json.dumps(value, indent=indent, ensure_ascii=not takes_utf8(), allow_nan=False))
 
 
@@ -101,7 +101,7 @@ def _see_help(error: click.ClickException) -> str:
 
 
 def command(function: Callable[..., Any]) -> click.Command:
-    """A command of the group, which takes --debug like every other."""
+    """Add a command to the group, with the option --debug."""
     debug = click.option("--debug", is_flag=True, expose_value=False, help="Show the traceback of an error.")
     return main.command()(debug(function))
 
@@ -115,21 +115,23 @@ def main() -> None:
 
 EXPERIMENT = click.argument("experiment", type=click.Path(path_type=Path))
 RUN = click.argument("run", metavar="RUN")
-WORKERS = click.option("--workers", type=click.IntRange(min=1), help="Processes at work; by default one a core.")
+WORKERS = click.option(
+    "--workers", type=click.IntRange(min=1), help="Number of worker processes; one per core by default."
+)
 ON = click.option(
     "--on",
     type=click.Choice(RUNNERS),
     default="ray",
     show_default=True,
-    help="Who works: Ray, processes of this machine, or this process alone.",
+    help="Execution backend: Ray, processes on this machine, or this process alone.",
 )
 ADDRESS = click.option(
-    "--address", help="The Ray cluster's address; by default RAY_ADDRESS, else a Ray of this machine's own."
+    "--address", help="Address of the Ray cluster; by default RAY_ADDRESS, otherwise a Ray on this machine."
 )
 DEADLINE = click.option(
     "--deadline",
     type=click.FloatRange(min=0, min_open=True),
     metavar="SECONDS",
-    help="A shard that takes longer is tried again elsewhere; by default ten times the longest so far, or a minute.",
+    help="Retry a shard elsewhere after this time; by default ten times the longest so far, at least a minute.",
 )
-ONE_CASE = click.option("--case", metavar="KEY|NAME", help="The case; needed where there are several.")
+ONE_CASE = click.option("--case", metavar="KEY|NAME", help="The case; required if there are several.")

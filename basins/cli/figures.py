@@ -1,4 +1,4 @@
-"""The commands that draw: plot and report. What they draw is in figures/ and report/."""
+"""The commands plot and report. The figures and the report themselves are in output/figures/ and output/report/."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from basins.errors import ArgumentError
 
 @command
 @RUN
-@click.option("-o", "--out", metavar="FILE", default="report.html", show_default=True, help="The page's file.")
+@click.option("-o", "--out", metavar="FILE", default="report.html", show_default=True, help="File to write.")
 def report(run: str, out: str) -> None:
-    """Write RUN up on one page.
+    """Write a report on RUN as one HTML page.
 
-    What was asked, the verdict with its bound, tables, figures, and what could be wrong. The page needs no network.
+    It has the question, the verdict with its bound, tables, figures, and what could be wrong. It needs no network.
     """
     from basins.run_tables import open_run
 
@@ -33,21 +33,21 @@ PLOTS = ("loss", "occupancy", "survival", "visits", "certified", "drift", "cost"
 @command
 @click.argument("name", metavar="NAME", type=click.Choice(PLOTS))
 @RUN
-@click.option("--case", metavar="KEY|NAME", help="The case; without it all cases, in figures that have room for them.")
-@click.option("--id", "number", type=int, help="Of the figure trajectory: which one.")
-@click.option("-o", "--out", metavar="FILE", help="A .png, .svg or .pdf; by default NAME.png.")
+@click.option("--case", metavar="KEY|NAME", help="The case; by default all cases, in figures that can show several.")
+@click.option("--id", "number", type=int, help="For the figure trajectory: the id of the trajectory.")
+@click.option("-o", "--out", metavar="FILE", help="A .png, .svg or .pdf file; NAME.png by default.")
 def plot(name: str, run: str, case: str | None, number: int | None, out: str | None) -> None:
     """Draw a figure of RUN.
 
     \b
-    loss        loss against time of its first trajectories, between the critical values
+    loss        loss against time of the first trajectories, with the critical values
     occupancy   where trajectories end, with intervals; of many cases the bound of each
-    survival    the share not certified by t, with its tail and what is predicted of it
+    survival    the share not certified by time t, with its tail and the predicted exponent
     visits      the saddles passed on the way, and the steps between them
     certified   the share of starts whose limit is proved at t = 0
     drift       drift of the invariants against the tolerance
     cost        evaluations a trajectory takes
-    trajectory  one, integrated again: loss, singular values, modes fitted; needs --id
+    trajectory  one trajectory, integrated again: loss, singular values, fitted modes; needs --id
     """
     from basins.run_tables import open_run
 
@@ -63,14 +63,14 @@ def plot(name: str, run: str, case: str | None, number: int | None, out: str | N
 
 
 def _target(out: str) -> Path:
-    """The file to write, refused before any work where it is a folder."""
+    """The file to write. Raises ArgumentError before any work if it is a folder."""
     if Path(out).is_dir():
         raise ArgumentError("a folder", where=out, remedy="give a file's name")
     return Path(out)
 
 
 def _put(target: Path, data: bytes) -> None:
-    """Write a file whole or not at all, and say where."""
+    """Write a file, whole or not at all, and print its path."""
     from basins.store.local import LocalFiles
 
     LocalFiles(str(target.parent)).put(target.name, data)

@@ -17,18 +17,18 @@ HEAD = click.option(
     required=True,
     envvar="RAY_API_SERVER_ADDRESS",
     show_envvar=True,
-    help="The Ray dashboard's address, http://HEAD:8265.",
+    help="Address of the Ray dashboard, http://HEAD:8265.",
 )
 JOB = click.argument("job", metavar="JOB")
 OF_THE_CLIENT = ("experiment", "out", "address", "dry_run", "debug", "help")
-"""What of `run` the job is not told: the other options are passed on to it."""
+"""Parameters of `run` that are not passed on to the job; all others are."""
 
 
 PASSED_ON = [option for option in run.params if option.name not in OF_THE_CLIENT]
 
 
 def passing_on(command: click.Command) -> click.Command:
-    """The command, which takes these options of `run` as well."""
+    """Add the passed-on options of `run` to a command."""
     command.params.extend(PASSED_ON)
     return command
 
@@ -36,7 +36,9 @@ def passing_on(command: click.Command) -> click.Command:
 @passing_on
 @command
 @EXPERIMENT
-@click.option("--out", metavar="URI", required=True, help="The run: a store's URI, or a path that every node sees.")
+@click.option(
+    "--out", metavar="URI", required=True, help="The run: a store's URI, or a path that all nodes can access."
+)
 @HEAD
 @click.option("--follow", "following", is_flag=True, help="Show the job's log, and end with its exit status.")
 @click.option(
@@ -44,7 +46,7 @@ def passing_on(command: click.Command) -> click.Command:
     "environment",
     metavar="NAME",
     multiple=True,
-    help="A variable of this environment that the job gets; may be repeated.",
+    help="An environment variable to pass to the job; may be repeated.",
 )
 @click.pass_context
 def submit(
@@ -59,8 +61,8 @@ def submit(
 ) -> None:
     """Run EXPERIMENT on a Ray cluster, as a job.
 
-    The experiment, its data and basins go along; the packages that basins stands on are the cluster's own. A job that
-    is submitted again goes on where the run stands.
+    The experiment, its data and basins are sent with the job; the packages that basins depends on must be installed on
+    the cluster. A job that is submitted again resumes the run.
     """
     from basins.experiment.packed import opened
     from basins.job import submit as jobs
@@ -70,7 +72,7 @@ def submit(
     place, is_path = jobs.place(out)
     dashboard = Dashboard(address)
     if dashboard.open:
-        line(f"warning: {address} takes jobs from anyone: start Ray with RAY_AUTH_MODE=token and a token")
+        line(f"warning: {address} accepts jobs from anyone: start Ray with RAY_AUTH_MODE=token and a token")
     if is_path:
         line(f"warning: {place} is a path: every node of the cluster must see the same folder there")
     options = _as_arguments(context, passed_on)
@@ -82,7 +84,7 @@ def submit(
 
 
 def _as_arguments(context: click.Context, values: dict[str, Any]) -> list[str]:
-    """Options that were given, as the command line takes them."""
+    """The given options in command-line form."""
     options = {option.name: option for option in context.command.params}
     given = [name for name, value in values.items() if value not in (None, False) and value != options[name].default]
     return [part for name in given for part in _as_argument(options[name].opts[0], values[name])]
@@ -93,7 +95,7 @@ def _as_argument(option: str, value: Any) -> list[str]:
 
 
 def _follow(dashboard: Any, job: str) -> int:
-    """The job's exit status; Ctrl-C leaves it to itself."""
+    """The job's exit status. Ctrl-C stops following; the job goes on."""
     try:
         status: int = dashboard.follow(job, lambda text: click.echo(text, nl=False))
     except KeyboardInterrupt:
@@ -111,9 +113,9 @@ def _how_to_come_back(address: str, job: str) -> str:
 @JOB
 @HEAD
 def follow(job: str, address: str) -> None:
-    """Show a submitted job's log, and end as it ends.
+    """Show the log of a submitted job until it ends.
 
-    With its exit status. Ctrl-C ends the watching, not the job.
+    The exit status is that of the job. Ctrl-C stops following; the job goes on.
     """
     from basins.job.dashboard import Dashboard
 
@@ -126,7 +128,7 @@ def follow(job: str, address: str) -> None:
 def stop(job: str, address: str) -> None:
     """Stop a submitted job.
 
-    The shards that are done are kept, and the same experiment submitted again goes on from there.
+    Finished shards are kept. Submit the same experiment again to resume.
     """
     from basins.job.dashboard import Dashboard
 

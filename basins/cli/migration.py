@@ -1,4 +1,4 @@
-"""The command that writes a run of an older schema again: migrate."""
+"""The command migrate, which rewrites a run of an older schema."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from basins.cli.common import RUN, command
 
 @command
 @RUN
-@click.option("--out", metavar="RUN", required=True, help="The new run's folder or URI; empty, or not there yet.")
+@click.option("--out", metavar="RUN", required=True, help="Folder or URI of the new run; empty or not existing yet.")
 def migrate(run: str, out: str) -> None:
-    """Write RUN, of an older schema, again in the present one.
+    """Rewrite RUN, of an older schema, in the current schema.
 
-    The rows stay the same and nothing is integrated again. RUN is only read; a run of an older schema can be
-    estimated, shown and verified as it is, but not resumed or extended. After an interruption the same command goes on.
+    The rows stay the same and nothing is integrated again. RUN itself does not change; a run of an older schema can be
+    estimated, shown and verified as it is, but not resumed or extended. After an interruption the same command resumes.
     """
     from basins.progress import Steps
     from basins.store import files_at

@@ -28,7 +28,7 @@ from basins.cli.proving import prove_starts, refuse_senseless
 
 @command
 @EXPERIMENT
-@click.option("--out", metavar="RUN", help="The run's folder; by default runs/NAME. One that is there is resumed.")
+@click.option("--out", metavar="RUN", help="Folder of the run; runs/NAME by default. An existing run is resumed.")
 @ON
 @WORKERS
 @ADDRESS
@@ -47,8 +47,8 @@ def run(
 ) -> int:
     """Run EXPERIMENT, or what is missing of it.
 
-    EXPERIMENT is a TOML file, or a run's folder: that run's experiment, with its numbers. At the end comes what the
-    run shows, as `basins estimate` prints it.
+    EXPERIMENT is a TOML file, or the folder of a run, whose experiment is then used with the numbers stored there. At
+    the end the estimate is printed, as by `basins estimate`.
     """
     from basins.experiment.packed import opened
     from basins.output.console.description import print_plan
@@ -81,7 +81,7 @@ def run(
             loaded, out, on=on, workers=workers, address=address, deadline=deadline, listeners=[progress()]
         )
     except KeyboardInterrupt:
-        line(f"interrupted: the shards that are done are kept in {out}, and the same command goes on from there")
+        line(f"interrupted: finished shards are kept in {out}; the same command resumes the run")
         sys.exit(INTERRUPTED)
     if prove:
         prove_starts(out, "all", None, 0, on, workers, address, deadline)
@@ -97,23 +97,25 @@ def run(
 
 
 def _folder(name: str) -> str:
-    """An experiment's name as one folder's."""
+    """An experiment's name as the name of a folder."""
     return re.sub(r"[^\w.-]+", "-", name).strip("-.") or "run"
 
 
 @command
 @RUN
-@click.option("--budget", type=int, required=True, help="Evaluations of the gradient that each may spend, from t = 0.")
+@click.option(
+    "--budget", type=int, required=True, help="Gradient evaluations that each trajectory may use, from t = 0."
+)
 @ON
 @WORKERS
 @ADDRESS
 @DEADLINE
 def extend(run: str, budget: int, on: str, workers: int | None, address: str | None, deadline: float | None) -> None:
-    """Integrate again, with a larger budget, what ended at its budget.
+    """Integrate trajectories that used up their budget again, with a larger budget.
 
     Trajectories of a finished RUN that are censored for their evaluation budget, or as settled beside a saddle, are
-    integrated again into a new layer over the run: nothing of it is overwritten. The same command goes on with a layer
-    that was interrupted.
+    integrated again into a new layer over the run. Existing files do not change. After an interruption the same command
+    resumes the layer.
     """
     from basins.execution.run import extend as extend_run
     from basins.output.console.estimate import print_estimate, print_left
@@ -130,10 +132,10 @@ def extend(run: str, budget: int, on: str, workers: int | None, address: str | N
             address=address,
             deadline=deadline,
             listeners=[progress()],
-            told=line,
+            on_message=line,
         )
     except KeyboardInterrupt:
-        line(f"interrupted: what is done is kept in {run}, and the same command goes on from there")
+        line(f"interrupted: finished shards are kept in {run}; the same command resumes the layer")
         sys.exit(INTERRUPTED)
     found = done.estimate()
     screen = console()
@@ -141,18 +143,18 @@ def extend(run: str, budget: int, on: str, workers: int | None, address: str | N
     print_left(screen, found, budget)
 
 
-BASE = click.option("--base", is_flag=True, help="The run as it was before `basins extend`.")
+BASE = click.option("--base", is_flag=True, help="Read the run as it was before `basins extend`.")
 
 
 @command
 @RUN
-@click.option("--json", "as_json", is_flag=True, help="As JSON, every number in full.")
-@click.option("--case", metavar="KEY|NAME", help="This case alone, by its key or name.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON with all digits.")
+@click.option("--case", metavar="KEY|NAME", help="Only this case, by its key or name.")
 @BASE
 def estimate(run: str, as_json: bool, case: str | None, base: bool) -> None:
-    """The measure of the saddle basins, so far.
+    """Estimate the measure of the saddle basins, with exact intervals.
 
-    With exact intervals. Of a run in progress the shards that are there, up to the first that is missing, are counted.
+    For a run in progress, the shards up to the first missing one are counted.
     """
     from basins.output.console.estimate import print_case, print_estimate
     from basins.output.console.screen import console
@@ -178,11 +180,11 @@ def estimate(run: str, as_json: bool, case: str | None, base: bool) -> None:
 @click.option(
     "--reintegrate",
     is_flag=True,
-    help="Integrate it again, and once more at tolerances 100 times tighter, and compare.",
+    help="Integrate it again, also at tolerances 100 times tighter, and compare.",
 )
 @BASE
 def show(run: str, number: int, case: str | None, reintegrate: bool, base: bool) -> None:
-    """One trajectory, and why it got its verdict."""
+    """Show one trajectory and explain its verdict."""
     from basins import show as rows
     from basins.output.console.row import print_again, print_row
     from basins.output.console.screen import console
@@ -198,20 +200,21 @@ def show(run: str, number: int, case: str | None, reintegrate: bool, base: bool)
 
 @command
 @RUN
-@click.option("--watch", is_flag=True, help="Look again and again, until it is complete or Ctrl-C.")
+@click.option("--watch", is_flag=True, help="Repeat until the run is complete or Ctrl-C is pressed.")
 @click.option(
     "--every",
     type=click.FloatRange(min=0.1),
     default=5.0,
     show_default=True,
     metavar="SECONDS",
-    help="Between two looks of --watch.",
+    help="Seconds between two updates of --watch.",
 )
-@click.option("--json", "as_json", is_flag=True, help="As JSON, a line for each look.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON, one line for each update.")
 def status(run: str, watch: bool, every: float, as_json: bool) -> None:
-    """How far a run is.
+    """Show the progress of a run.
 
-    Shards done, verdicts, rate, time left, losses and layers, read from its files alone, wherever it is worked on.
+    It shows shards done, verdicts, rate, time left, losses and layers. It reads the run's files alone, so it works from
+    any machine that can access them.
     """
     import time
 
@@ -237,12 +240,13 @@ def status(run: str, watch: bool, every: float, as_json: bool) -> None:
 
 @command
 @EXPERIMENT
-@click.option("--case", metavar="KEY|NAME", help="This case alone, by its key or name.")
+@click.option("--case", metavar="KEY|NAME", help="Only this case, by its key or name.")
 @WORKERS
 def describe(experiment: Path, case: str | None, workers: int | None) -> None:
-    """What an experiment is, before it is run.
+    """Describe an experiment before it is run.
 
-    Sizes, the paper's assumptions, strata, the share certified at t = 0, cost, and whether it can test the conjecture.
+    It shows sizes, the paper's assumptions, strata, the share certified at t = 0, the cost, and whether the shape can
+    test the conjecture.
     """
     from basins import describe as described
     from basins.execution.base import cores

@@ -13,26 +13,28 @@ from basins.cli.common import ADDRESS, EXPERIMENT, INTERRUPTED, RUNNERS, WORKERS
 
 @command
 @EXPERIMENT
-@click.option("--out", metavar="RUN", required=True, help="The tail's folder. One that is there is resumed.")
-@click.option("--case", metavar="KEY|NAME", help="This case alone, by its key or name.")
+@click.option("--out", metavar="RUN", required=True, help="Folder of the tail. An existing one is resumed.")
+@click.option("--case", metavar="KEY|NAME", help="Only this case, by its key or name.")
 @click.option(
     "--stratum",
     type=int,
     metavar="J",
     help="Split on the closest approach to the saddles of I(J), instead of on the time of the certificate.",
 )
-@click.option("--target", type=float, default=1e-12, show_default=True, help="The probability to go down to.")
+@click.option("--target", type=float, default=1e-12, show_default=True, help="The probability to reach.")
 @click.option(
     "--replicates",
     type=int,
     default=8,
     show_default=True,
-    help="Independent estimates: 4 at least, for their spread makes the interval, which is calibrated from 8 on.",
+    help="Independent estimates, at least 4: their spread gives the interval, which is calibrated from 8 on.",
 )
-@click.option("--population", type=int, default=1000, show_default=True, help="Chains in a replicate.")
-@click.option("--sweeps", type=int, default=10, show_default=True, help="Moves of each chain at a level.")
-@click.option("--keep", type=float, default=0.2, show_default=True, help="Share of the chains that a level keeps.")
-@click.option("--on", type=click.Choice(RUNNERS), default="processes", show_default=True, help="Who works.")
+@click.option("--population", type=int, default=1000, show_default=True, help="Number of chains in a replicate.")
+@click.option("--sweeps", type=int, default=10, show_default=True, help="Moves of each chain at each splitting level.")
+@click.option(
+    "--keep", type=float, default=0.2, show_default=True, help="Share of the chains kept at each splitting level."
+)
+@click.option("--on", type=click.Choice(RUNNERS), default="processes", show_default=True, help="Execution backend.")
 @WORKERS
 @ADDRESS
 def tail(
@@ -49,19 +51,20 @@ def tail(
     workers: int | None,
     address: str | None,
 ) -> None:
-    """Bound the saddle basins' measure far below 3/N.
+    """Bound the measure of the saddle basins far below 3/N.
 
-    Multilevel splitting of P(T > t), T the time at which the loss proves a global minimum: every saddle basin lies
-    inside {T > t}. With --stratum J, of P(G < g), G the gradient norm where the loss passes the critical value of I(J):
-    the basin of I(J) lies inside {G < g}. A table level by level, with an interval from independent replicates.
+    The command estimates P(T > t) by multilevel splitting, where T is the time at which the loss proves a global
+    minimum: every saddle basin lies inside {T > t}. With --stratum J it estimates P(G < g), where G is the gradient
+    norm at the time when the loss passes the critical value of I(J): the basin of I(J) lies inside {G < g}. It prints a
+    table of the splitting levels, with intervals from independent replicates.
     """
     from basins.output.console.screen import console
     from basins.output.console.tail import print_tail
     from basins.rare.formatting import event
-    from basins.rare.replicates import PILOT, Level
+    from basins.rare.replicates import PILOT, SplittingLevel
     from basins.rare.tail import tail as tail_of
 
-    def reached(name: str, replicate: int, level: Level) -> None:
+    def reached(name: str, replicate: int, level: SplittingLevel) -> None:
         who = "pilot" if replicate == PILOT else f"replicate {replicate}"
         beyond = event(stratum, level.threshold)
         line(f"{name}: {who}, level {level.number}: P({beyond}) about {math.exp(level.log_P):.3g}")
@@ -83,7 +86,7 @@ def tail(
             reached=reached,
         )
     except KeyboardInterrupt:
-        line(f"interrupted: the levels that are done are kept in {out}, and the same command goes on from there")
+        line(f"interrupted: finished levels are kept in {out}; the same command resumes the tail")
         sys.exit(INTERRUPTED)
     screen = console()
     for one in done:

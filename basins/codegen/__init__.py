@@ -1,1 +1,1 @@
-"""Vector code: written as LLVM IR, compiled in the process."""
+"""Generation of vector code: written as LLVM IR and compiled in the process."""

@@ -1,4 +1,4 @@
-"""Just-in-time compilation: from LLVM IR to code for this CPU, or for a named one."""
+"""Just-in-time compilation of LLVM IR for this CPU, or for a named one."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import llvmlite.binding as llvm
 
 
 def target_machine(cpu: str | None = None, features: str | None = None, triple: str | None = None) -> Any:
-    """LLVM's target: this CPU, or the one named. Raises RuntimeError where LLVM has no such target."""
+    """LLVM's target machine for this CPU, or for the named one. Raises RuntimeError if LLVM has no such target."""
     llvm.initialize_all_targets()
     llvm.initialize_all_asmprinters()
     target = llvm.Target.from_triple(triple or llvm.get_process_triple())
@@ -21,11 +21,11 @@ def target_machine(cpu: str | None = None, features: str | None = None, triple: 
 
 
 def parsed(text: str, machine: Any) -> Any:
-    """The verified module of an IR text, as it was written.
+    """The verified module of an IR text, without optimisation passes.
 
-    None of LLVM's module passes runs: they find that a product reads what the one before it stored, keep it all in
-    registers, run out of them and spill (measured: half the speed). Selection and scheduling of instructions is all
-    that is left to do.
+    LLVM's module passes do not run. They would notice that a product reads what the previous one stored, keep
+    everything in registers, run out of them and spill (measured: half the speed). Only instruction selection and
+    scheduling remain.
     """
     ir = llvm.parse_assembly(text)
     ir.triple = machine.triple
@@ -34,9 +34,8 @@ def parsed(text: str, machine: Any) -> Any:
 
 
 def load(text: str, names: Sequence[str], cpu: str | None = None, features: str | None = None) -> tuple[Any, list[int]]:
-    """Compile an IR text for this CPU, or for a named one that it can run: the engine, and the functions' addresses.
-
-    The addresses are valid as long as the engine lives.
+    """Compile an IR text for this CPU, or for a named one whose code it can run. Returns the execution engine and the
+    addresses of the functions, which are valid as long as the engine lives.
     """
     machine = target_machine(cpu, features)
     engine = llvm.create_mcjit_compiler(parsed(text, machine), machine)

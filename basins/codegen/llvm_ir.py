@@ -1,8 +1,8 @@
-"""A small writer of LLVM IR: one vector holds one number of every lane, functions are written line by line.
+"""A small writer of LLVM IR: one vector holds one number of every lane, and functions are written line by line.
 
-A `Pointer` is a base and a whole number of vectors beyond it. Loops take a body from (index, carried values) to new
-carried values: written out or kept as a loop, the same body does the same arithmetic in the same order.
-Multiply-adds are llvm.fma by name and nothing carries a fast-math flag, so no compiler may round differently.
+A `Pointer` is a base and an offset in whole vectors. Loops take a body that maps (index, carried values) to new carried
+values; unrolled or kept as a loop, the same body does the same arithmetic in the same order. Multiply-adds are explicit
+llvm.fma calls and nothing has a fast-math flag, so no compiler may round differently.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ Body = Callable[[Index, list[str]], list[str]]
 
 
 class Pointer(NamedTuple):
-    """An address: SSA name of the base, whole vectors beyond it, and whether it holds one number for all lanes."""
+    """An address: SSA name of the base, offset in vectors, and whether it holds one number for all lanes."""
 
     base: str
     at: int = 0
@@ -79,19 +79,19 @@ class Function:
         return self.let(f"fdiv {self.vector} {a}, {b}")
 
     def larger(self, a: str, b: str) -> str:
-        """a where a > b, else b."""
+        """a if a > b, otherwise b, in each lane."""
         test = self.let(f"fcmp ogt {self.vector} {a}, {b}")
         return self.let(f"select <{self.lanes} x i1> {test}, {self.vector} {a}, {self.vector} {b}")
 
     def where_zero(self, test: str, a: str, b: str) -> str:
-        """a where test = 0, else b."""
+        """a if test = 0, otherwise b, in each lane."""
         zero = self.let(f"fcmp oeq {self.vector} {test}, {self.constant(0.0)}")
         return self.let(f"select <{self.lanes} x i1> {zero}, {self.vector} {a}, {self.vector} {b}")
 
     # --- memory ---------------------------------------------------------------------------------------------------
 
     def shift(self, pointer: Pointer, index: Index, stride: int) -> Pointer:
-        """The pointer `index` times `stride` elements on."""
+        """The pointer advanced by `index` times `stride` elements."""
         if isinstance(index, int):
             return pointer + index * stride
         if stride != 1:
@@ -122,7 +122,7 @@ class Function:
     # --- control --------------------------------------------------------------------------------------------------
 
     def loop(self, count: int, carried: Sequence[str], body: Body, unroll: bool = False) -> list[str]:
-        """body(i, carried) for i = 0 ... count - 1; returns what is carried at the end."""
+        """Execute body(i, carried) for i = 0 ... count - 1. Returns the carried values at the end."""
         values = list(carried)
         if unroll or count <= 1:
             for i in range(count):
@@ -156,7 +156,8 @@ class Function:
         """The function's IR."""
         arguments = ", ".join(f"ptr noalias %{a}" for a in self.arguments)
         linkage = "internal " if self.internal else ""
-        # A vector of lanes is one register where the CPU has registers that wide: said, or LLVM halves it.
+        # If the CPU has registers as wide as a vector of lanes, LLVM must be told to use them; otherwise it splits
+        # them.
         head = f'define {linkage}void @{self.name}({arguments}) noinline nounwind "prefer-vector-width"="512"'
         return "\n".join([head + " {", *self.lines, "  ret void", "}", ""])
 

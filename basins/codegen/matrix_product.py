@@ -1,4 +1,4 @@
-"""Products of matrices whose elements are vectors of lanes: register tiles, written out or kept as loops."""
+"""Products of matrices whose elements are vectors of lanes, in register tiles, unrolled or kept as loops."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from typing import NamedTuple
 from basins.codegen.llvm_ir import Function, Index, Pointer
 
 WRITTEN_OUT = 64
-"""Products of at most this many multiply-adds are written out; larger ones keep loops over their tiles."""
+"""Products of at most this many multiply-adds are unrolled; larger ones keep loops over their tiles."""
 
 LONG = 16
 """Inner dimensions above this keep a loop over k."""
 
 
 class Matrix(NamedTuple):
-    """A matrix in memory: where, and how many elements apart its rows and its columns lie."""
+    """A matrix in memory: its address, and the strides of its rows and columns in elements."""
 
     data: Pointer
     row: int
@@ -22,12 +22,12 @@ class Matrix(NamedTuple):
 
     @property
     def T(self) -> Matrix:
-        """Its transpose, which is only another way to walk."""
+        """Its transpose, which only exchanges the strides."""
         return Matrix(self.data, self.column, self.row)
 
 
 def tile_of(rows: int, columns: int) -> tuple[int, int]:
-    """The tile (rows, columns) of a product's result that loads least for a multiply-add and fits 16 registers."""
+    """The tile (rows, columns) of a product's result that fits 16 registers with the fewest loads per multiply-add."""
 
     def cost(tile: tuple[int, int]) -> float:
         a, b = tile
@@ -40,7 +40,7 @@ def tile_of(rows: int, columns: int) -> tuple[int, int]:
 
 
 def block(f: Function, out: Matrix, X: Matrix, Y: Matrix, start: Matrix | None, size: tuple[int, int, int]) -> None:
-    """One tile (a, b) of a product, its sums in registers over the inner dimension: (a, b, inner) = size."""
+    """One tile (a, b) of a product, with its sums in registers over the inner dimension: (a, b, inner) = size."""
     a, b, inner = size
     cells = [(r, c) for r in range(a) for c in range(b)]
 
@@ -65,7 +65,7 @@ def block(f: Function, out: Matrix, X: Matrix, Y: Matrix, start: Matrix | None, 
 
 
 def moved(f: Function, M: Matrix, index: Index, stride: int) -> Matrix:
-    """The matrix that begins so many strides on."""
+    """The submatrix that begins at these multiples of the strides."""
     return M._replace(data=f.shift(M.data, index, stride))
 
 
@@ -77,7 +77,7 @@ def product(
     size: tuple[int, int, int],
     start: Matrix | None = None,
 ) -> None:
-    """out = X Y, or start - X Y: (rows, columns, inner) = size; each element sums over rising k in one fused chain."""
+    """out = X Y, or start - X Y: (rows, columns, inner) = size; each element is one chain of FMAs over rising k."""
     rows, columns, inner = size
     tile = tile_of(rows, columns)
     unroll = rows * columns * inner <= WRITTEN_OUT

@@ -1,7 +1,7 @@
-"""Sums over the components of a state, a vector of lanes each, in a stated order.
+"""Sums over the components of a state, each a vector of lanes, in a stated order.
 
-Components are taken in blocks of four whose sums run side by side; squares are added up within a block before they join
-the total. The order is part of the bytes of a run.
+Components are taken in blocks of four with independent sums; squares are added up within a block before they are added
+to the total. The order affects the bytes of a run.
 """
 
 from __future__ import annotations
@@ -11,13 +11,13 @@ from collections.abc import Callable
 from basins.codegen.llvm_ir import Function, Index, Pointer
 
 BLOCK = 4
-"""Components whose sums run side by side, and whose squares are added up before they join a norm."""
+"""The number of components with independent sums, whose squares are added up before they are added to a norm."""
 
 
 def over_components(
     f: Function, n: int, carried: list[str], body: Callable[[Index, int, list[str]], list[str]]
 ) -> list[str]:
-    """body(first component, how many, carried) over blocks of BLOCK components, the last one shorter."""
+    """Execute body(first component, count, carried) over blocks of BLOCK components; the last block may be shorter."""
     whole, rest = divmod(n, BLOCK)
 
     def block(i: Index, values: list[str]) -> list[str]:
@@ -29,7 +29,7 @@ def over_components(
 
 
 def squares(f: Function, values: list[str]) -> str:
-    """v_0^2 + v_1^2 + ... as one fused chain."""
+    """v_0^2 + v_1^2 + ... as one chain of FMAs."""
     total = f.mul(values[0], values[0])
     for value in values[1:]:
         total = f.fma(value, value, total)
@@ -55,7 +55,7 @@ def combine(f: Function, sums: list[str], terms: list[tuple[str, Pointer]], firs
 
 
 def weigh(f: Function, sums: list[str], weight: float | None, values: list[str]) -> list[str]:
-    """sums[i] + weight * values[i], where sums of "" have no term yet; sums as they are for no weight."""
+    """sums[i] + weight * values[i]; a sum of "" has no term yet; without a weight the sums are unchanged."""
     if weight is None:
         return sums
     by = f.constant(weight)

@@ -14,7 +14,7 @@ from basins.estimate.sentences import sentence
 from basins.landscapes.deep_linear.problem import Problem
 from basins.landscapes.deep_linear.strata import mask_to_modes
 from basins.laws import Law, NearPlanted, Planted
-from basins.statistics.binomial import LEVEL
+from basins.statistics.binomial import CONFIDENCE
 
 if TYPE_CHECKING:
     from basins.experiment import Case
@@ -97,7 +97,7 @@ def case_estimate(
         minimum=counts.minimum,
         saddle=counts.saddle,
         censored=counts.censored,
-        level=LEVEL,
+        level=CONFIDENCE,
         saddle_measure=saddle_measure(counts),
         strata=strata_measures(landscape.critical, counts, case.settings.delta),
         label_error=label_error(counts, outcomes or {}),

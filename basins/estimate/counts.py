@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from basins.landscapes.base import CriticalSet, CriticalSets
-from basins.statistics.binomial import ALPHA, LEVEL, one_sided_lower, one_sided_upper, two_sided
+from basins.statistics.binomial import ALPHA, CONFIDENCE, one_sided_lower, one_sided_upper, two_sided
 
 Array = NDArray[np.float64]
 
@@ -121,7 +121,7 @@ class StratumMeasure:
         }
 
 
-def saddle_measure(counts: Counts, level: float = LEVEL) -> Measure:
+def saddle_measure(counts: Counts, level: float = CONFIDENCE) -> Measure:
     """The measure of the saddle basins: k_s / N, lower at k_s, upper at k_s + k_c, each one-sided at `level`."""
     N = counts.trajectories
     if N == 0:

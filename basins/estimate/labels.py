@@ -30,7 +30,7 @@ from typing import Any
 from basins.errors import ArgumentError
 from basins.estimate.counts import Counts, Measure
 from basins.statistics import hypergeometric
-from basins.statistics.binomial import LEVEL, one_sided_lower, one_sided_upper
+from basins.statistics.binomial import CONFIDENCE, one_sided_lower, one_sided_upper
 
 Outcomes = Mapping[tuple[str, str], int]
 """(verdict, what its re-integration found) -> rows: see basins.store.verified."""
@@ -184,7 +184,7 @@ class LabelError:
         }
 
 
-def label_error(counts: Counts, checks: Outcomes | Frames, level: float = LEVEL) -> LabelError | None:
+def label_error(counts: Counts, checks: Outcomes | Frames, level: float = CONFIDENCE) -> LabelError | None:
     """The label error of the trajectories counted, checks: outcomes of rows drawn from all of them, or frames that are
     all of them; None where none was checked, or nothing is counted. Raises ArgumentError for more checks than labels.
     """

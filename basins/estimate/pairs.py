@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from basins.estimate.counts import Counts, Measure
 from basins.estimate.sentences import pairs_sentence
-from basins.statistics.binomial import LEVEL, one_sided_lower, one_sided_upper
+from basins.statistics.binomial import CONFIDENCE, one_sided_lower, one_sided_upper
 
 if TYPE_CHECKING:
     from basins.experiment import Case
@@ -108,7 +108,7 @@ def _estimate(law: str, pairs: list[Counts]) -> PairsEstimate:
         with_censored=censored,
         trajectories=N,
         eps=smallest_seen(N),
-        level=LEVEL,
+        level=CONFIDENCE,
         share=Measure(bad / M, one_sided_lower(bad, M), min(1.0, one_sided_upper(bad + censored, M) / SEEN)),
     )
 

@@ -14,7 +14,7 @@ from basins.estimate.proved import Proved, together_proved
 from basins.estimate.sentences import pooled_sentence
 from basins.landscapes.base import CriticalSets
 from basins.laws import stream_key
-from basins.statistics.binomial import LEVEL
+from basins.statistics.binomial import CONFIDENCE
 
 if TYPE_CHECKING:
     from basins.experiment import Case
@@ -91,7 +91,7 @@ def pool(
         minimum=counts.minimum,
         saddle=counts.saddle,
         censored=counts.censored,
-        level=LEVEL,
+        level=CONFIDENCE,
         saddle_measure=saddle_measure(counts),
         strata=strata,
         label_error=None if out_of_reach else label_error(counts, together(frames.values())),

@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pyarrow.compute as pc
 
-from basins.statistics.binomial import LEVEL, one_sided_upper
+from basins.statistics.binomial import CONFIDENCE, one_sided_upper
 
 if TYPE_CHECKING:
     from basins.experiment import Case
@@ -48,7 +48,7 @@ class Proved:
     every: bool
     saddles: int = 0
     contradicted: tuple[int, ...] = ()
-    level: float = LEVEL
+    level: float = CONFIDENCE
 
     @property
     def upper(self) -> float:

@@ -1,1 +1,1 @@
-"""Runs carried out: a shard of work, who does it, and what is done when a worker dies. Start at base.py."""
+"""Execution: shards of work, the runners that compute them, and recovery when a worker dies. Start at base.py."""

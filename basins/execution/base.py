@@ -1,33 +1,34 @@
-"""The contract of a runner: it has shards done by workers, and loses none. It knows no numerics.
+"""The contract of a runner: it has workers compute shards and loses none of them. It contains no numerics.
 
 A runner provides `name`, `check()` and `run(tasks, run_path, workers, on_event)`.
-1. `check` refuses what can be known before a run is touched: a package or an address that is not there. Seconds, not
-   minutes.
-2. `run` has every task done by calling `work(run_path, case, shard, attempt)`, the importable function it was made
-   with ("module:name"), and then what that returns, which commits the shard: in any process on any machine that sees
-   run_path. basins.execution.shard:work is idempotent, so a task may be done twice, and by two drivers at once.
-   `attempt` counts from 1. A worker commits a shard beside the integration of the next (pool.py; inline, one after
-   the other).
-3. It calls `on_event(ShardDone(...))` once a task, from the driver, when the shard is committed. Order is free.
-4. A worker that dies (killed, out of memory, its machine gone) or outlasts its deadline loses nothing but time: the
-   event is AttemptLost, once for each shard that it had, and they are tried again, wherever the first attempt may
-   still be at work. A shard that is lost ATTEMPTS times while no other worker is lost kills its workers itself:
-   RunError names it. Where machines come and go others are lost too, and such losses are not held against it, up to
-   MOST_ATTEMPTS.
-   Every attempt has a deadline (ledger.py; inline, where nothing could be given up, has none): seconds that are asked
-   for, or SLACK times the longest that a shard of its case took, and twice as many at each further attempt.
-5. An exception that `work` or the commit raises is the shard's own and would come again: `run` raises a RunError that
-   names shard and cause, with the exception as its cause. Shards already committed stay. Nothing is swallowed, nothing
-   merely logged.
-6. What is in flight is bounded, whatever the number of tasks, and follows the workers that there are: a machine that
-   joins gets work.
-7. KeyboardInterrupt, in the driver, stops it: what is in flight is given up, workers that it started are ended, and
-   it is raised again. What a killed worker leaves is debris that the next run sweeps. A runner ends only processes
-   that it started.
-8. Workers have one BLAS thread each (ONE_THREAD). `run` returns nothing: whether all is there, the caller looks up in
-   the store.
-It may assume that tasks are distinct and that the run was created. It must never drop a shard, swallow an error, read
-or write the store. Every runner passes tests/execution/test_runners.py.
+1. `check` refuses what can be detected before a run is touched, such as a missing package or an unreachable address.
+   It takes seconds, not minutes.
+2. For each task, `run` calls `work(run_path, case, shard, attempt)`, the importable function that the runner was made
+   with ("module:name"), and then calls what `work` returned, which commits the shard. Both calls may happen in any
+   process on any machine that sees run_path. basins.execution.shard:work is idempotent, so a task may be done twice,
+   and by two drivers at once. `attempt` counts from 1. A worker commits a shard while it integrates the next (pool.py);
+   the inline runner does one after the other.
+3. `run` calls `on_event(ShardDone(...))` in the driver once for each task, after the shard is committed, in any order.
+4. When a worker dies (killed, out of memory, its machine gone) or exceeds its deadline, only time is lost. The runner
+   emits AttemptLost once for each shard that the worker had and tries these shards again, even if the first attempt
+   may still be running somewhere. If a shard is lost ATTEMPTS times while no other worker is lost, the shard itself
+   kills its workers, and a RunError names it. Where machines come and go, other workers are lost too; such losses are
+   not counted against the shard, up to MOST_ATTEMPTS.
+   Every attempt has a deadline (ledger.py): the seconds that were asked for, or DEADLINE_FACTOR times the longest that
+   a shard of its case took, doubled at each further attempt. The inline runner has none, since it could not abandon
+   the attempt.
+5. An exception that `work` or the commit raises belongs to the shard and would occur again: `run` raises a RunError
+   that names the shard, with the exception as its cause. Shards that are already committed stay. Errors are neither
+   swallowed nor merely logged.
+6. The number of shards in flight is bounded, whatever the number of tasks, and follows the number of workers: a machine
+   that joins gets work.
+7. KeyboardInterrupt in the driver stops the run: shards in flight are abandoned, workers that the runner started are
+   ended, and the exception is raised again. The next run sweeps what killed workers left behind. A runner ends only
+   processes that it started.
+8. Each worker has one BLAS thread (ONE_THREAD). `run` returns nothing: the caller looks in the store to see whether the
+   run is complete.
+A runner may assume that tasks are distinct and that the run was created. It must never drop a shard, swallow an error,
+or read or write the store. Every runner passes tests/execution/test_runners.py.
 """
 
 from __future__ import annotations
@@ -44,18 +45,18 @@ from basins.execution.shard import Commit, Task
 from basins.progress import Listener
 
 Work = Callable[[str, str, int, int], Commit]
-"""(run_path, case, shard, attempt) -> how to commit what it has integrated."""
+"""(run_path, case, shard, attempt) -> a function that commits the integrated shard."""
 
 WORK = "basins.execution.shard:work"
 
 ONE_THREAD = dict.fromkeys(
     ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS", "VECLIB_MAXIMUM_THREADS"), "1"
 )
-"""A worker's environment, set before it imports numpy: as many workers as cores, one thread each."""
+"""A worker's environment, set before it imports numpy: there are as many workers as cores, so each has one thread."""
 
 
 class Runner(Protocol):
-    """Who works. See this module's docstring."""
+    """An execution backend. See this module's docstring."""
 
     name: str
 
@@ -64,8 +65,8 @@ class Runner(Protocol):
     def run(self, tasks: Sequence[Task], run_path: str, workers: int | None, on_event: Listener) -> None: ...
 
 
-def portable(error: Exception) -> Exception:
-    """The exception with its traceback as a note, as itself if it survives pickling, else as its words."""
+def picklable(error: Exception) -> Exception:
+    """The exception with its traceback as a note; if it cannot be pickled, a RuntimeError with the same text."""
     error.add_note("".join(traceback.format_exception(error)).rstrip())
     try:
         pickle.loads(pickle.dumps(error))
@@ -83,7 +84,7 @@ def work_of(name: str) -> Work:
 
 
 def search_path() -> str:
-    """PYTHONPATH of a worker on this machine: what the driver can import, it can."""
+    """PYTHONPATH of a worker on this machine, so that it can import whatever the driver can."""
     return os.pathsep.join(os.path.abspath(entry or ".") for entry in sys.path)
 
 

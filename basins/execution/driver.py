@@ -1,4 +1,4 @@
-"""A driver's session: what is missing is done by a runner, events go to listeners, digests and telemetry are kept."""
+"""A driver's session: a runner computes missing shards, listeners get the events, digests and telemetry are stored."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from basins.store.manifest import Manifest
 
 
 class Tasks(Sequence[Task]):
-    """Shards to be done, by case: eight bytes each, for there may be many."""
+    """Shards to compute, by case. There may be many, so each takes only eight bytes."""
 
     def __init__(self, shards: Mapping[str, Sequence[int]]) -> None:
         self.shards = {key: array("q", of_case) for key, of_case in shards.items()}
@@ -37,7 +37,7 @@ class Tasks(Sequence[Task]):
         return list(self)[index]
 
 
-def carry_out(
+def run_missing(
     files: Files,
     contents: Manifest | Layer,
     run_path: str,
@@ -45,9 +45,9 @@ def carry_out(
     workers: int | None,
     listeners: list[Listener],
 ) -> None:
-    """Have done what is missing of `contents` in `files`; run_path: what workers are told.
+    """Compute the shards of `contents` that are missing in `files`. run_path: the path or URI that workers get.
 
-    Raises RunError for a shard that fails, or is missing at the end whatever the runner believes.
+    Raises RunError if a shard fails, or if the store lacks one at the end, even if the runner reported it as done.
     """
     tasks = Tasks({case.key: missing_shards(files, contents, case) for case in contents.cases})
     shards = sum(len(contents.shards(case)) for case in contents.cases)
@@ -97,12 +97,12 @@ def carry_on(
 
     complete = False
     emit(started)
-    log.flush()  # `basins status` sees at once that somebody is at work
+    log.flush()  # so that `basins status` shows at once that a driver is running
     try:
         try:
             runner.run(Tasks(missing), run_path, started.workers, emit)
         except BaseException:
-            # Keep the digests of what was done; what went wrong first is what is said.
+            # Keep the digests of the shards that were done, and report the first error, not a later one.
             with suppress(RunError):
                 close()
             raise
@@ -117,7 +117,7 @@ def carry_on(
 
 
 def _trajectories(files: Files, contents: Manifest | Layer, tasks: Tasks) -> tuple[int, int]:
-    """All trajectories, and those of shards that are done."""
+    """The number of all trajectories, and of those in shards that are done."""
     if isinstance(contents, Manifest):
         total = sum(case.trajectories for case in contents.cases)
         return total, total - sum(len(contents.ids(contents.case(task.case), task.shard)) for task in tasks)
@@ -131,7 +131,7 @@ def _trajectories(files: Files, contents: Manifest | Layer, tasks: Tasks) -> tup
 
 
 def _refuse_if_missing(files: Files, contents: Contents) -> None:
-    """Raises RunError naming the shards that are not there, whatever the runner believes."""
+    """Raises RunError that names the shards that the store lacks, even if the runner reported them as done."""
     gaps = []
     for case in contents.cases:
         missing = missing_shards(files, contents, case)

@@ -1,9 +1,10 @@
-"""A run extended: rows whose budget was spent are integrated again, from t = 0, with a larger one, into a new layer.
+"""Extending a run: integrate rows whose budget was spent again, from t = 0, with a larger budget, into a new layer.
 
-Steps do not depend on the budget (integrators/base.py, 2), so a row comes by where it stopped before, and a run that is
-extended to a budget has the rows of one that had it from the start (docs/design.md, Layers). Which rows: those
-`censored` for their `evaluation budget`, and those of a null law that rest beside a saddle (`settled`), since it is the
-budget that says how long they may be waited for. Rows of a law with a density are not waited for, whatever the budget.
+Steps do not depend on the budget (integrators/base.py, 2), so a row passes through the state at which it stopped
+before, and a run that is extended to a budget has the same rows as one that had this budget from the start
+(docs/design.md, Layers). These rows are integrated again: those `censored` for their `evaluation budget`, and those of
+a null law that rest beside a saddle (`settled`), because the budget limits how long the integrator waits for them. Rows
+of a law with a density are never waited for, whatever the budget.
 """
 
 from __future__ import annotations
@@ -47,13 +48,13 @@ from basins.store.manifest import refuse_read_only
 from basins.store.schemas import Tables
 
 WORK = "basins.execution.extension:work"
-"""What a runner has done for each shard of a layer; its run_path is `path_of`."""
+"""The work of a runner for each shard of a layer; its run_path is `path_of`."""
 
 SPENT = (REASONS[Reason.evaluation_budget], REASONS[Reason.settled])
-"""Reasons that a larger budget may change: the second where the law is null, and rows are waited for."""
+"""Reasons that a larger budget may change; the second only for null laws, whose rows are waited for."""
 
 MOST_BUDGET = 4 * 10**9
-"""Evaluations of a row are kept in 32 bits."""
+"""The evaluations of a row are stored in 32 bits."""
 
 Ids = NDArray[np.int64]
 
@@ -62,12 +63,12 @@ Ids = NDArray[np.int64]
 
 
 def create_or_resume(
-    files: Files, manifest: Manifest, budget: int, told: Callable[[str], object] = str
+    files: Files, manifest: Manifest, budget: int, on_message: Callable[[str], object] = str
 ) -> Layer | None:
-    """The layer of this budget: the unfinished one, the last one if it has it already, or a new one.
+    """The layer with this budget: an unfinished one, the last one if it already has this budget, or a new one.
 
-    None where no row that a larger budget may change is left. told: called with a line where it takes its time. Raises
-    ArgumentError for a budget that is not larger, RunError for a run or a layer that is not finished.
+    None if no row is left that a larger budget may change. on_message: called with a line of text before a slow step.
+    Raises ArgumentError for a budget that is not larger, RunError for a run or a layer that is not finished.
     """
     if isinstance(budget, bool) or not isinstance(budget, int) or not 1 <= budget <= MOST_BUDGET:
         remedy = f"give evaluations, 1 to {MOST_BUDGET:,}"
@@ -95,7 +96,7 @@ def create_or_resume(
         raise ArgumentError(
             f"budget = {budget} is not above what the run had", where="budget", remedy=f"give more than {least}"
         )
-    told("looking for the rows whose budget was spent ...")
+    on_message("looking for the rows whose budget was spent ...")
     found = {case.key: dict(_spent(files, manifest, layers, case)) for case in cases}
     found = {key: shards for key, shards in found.items() if shards}
     if not found:
@@ -108,7 +109,7 @@ def create_or_resume(
         of_case={key: tuple(shards) for key, shards in found.items()},
     )
     files.put(layout.layer(layer.number) + layout.LAYER, layer.to_json())
-    # Read back: another driver may have begun another layer at the same moment.
+    # Read it back: another driver may have begun another layer at the same moment.
     there = read_layer(files, manifest, layer.number)
     if there is None or there.budget != budget:
         raise RunError("another driver extends this run", where=files.uri, remedy="wait for it, then try again")
@@ -116,12 +117,12 @@ def create_or_resume(
 
 
 def spent_so_far(case: Case, layers: list[Layer]) -> int:
-    """The budget that rows of the case have had at most."""
+    """The largest budget that rows of the case have had."""
     return max([case.settings.budget, *(layer.budget for layer in layers)])
 
 
 def _spent(files: Files, manifest: Manifest, layers: list[Layer], case: Case) -> Iterator[tuple[int, int]]:
-    """The shards of a case that have such rows, and how many."""
+    """The shards of a case with rows that a larger budget may change, and the number of these rows in each."""
     view = View(files, layers)
     for shard in manifest.shards(case):
         if pc.sum(view.part("blocks", case, shard, ["censored"])["censored"]).as_py():
@@ -136,7 +137,7 @@ def spent(case: Case) -> pc.Expression:
 
 
 def spent_or_settled() -> pc.Expression:
-    """The rows that layers took of any case when rows of every law were waited for."""
+    """The rows that earlier versions put into a layer, when rows of every law were waited for."""
     return _for_reasons(SPENT)
 
 
@@ -148,14 +149,14 @@ def _for_reasons(reasons: tuple[str, ...]) -> pc.Expression:
 
 
 def compute_shard(view: View, layer: Layer, case: Case, shard: int) -> ShardTables:
-    """A layer's tables of one shard; view: the run under the layers below it."""
+    """A layer's tables for one shard. view: the run as read through the layers below this one."""
     old = view.part("trajectories", case, shard, where=spent(case))
     new = compute_rows(layer, case, old["id"].to_numpy())
     return new._replace(blocks=replaced(Tables.of(case.landscape), view.part("blocks", case, shard), old, new.blocks))
 
 
 def compute_rows(layer: Layer, case: Case, ids: Ids) -> ShardTables:
-    """The tables of ascending ids with the layer's budget; of blocks the part that these rows are."""
+    """The tables of ascending ids, integrated with the layer's budget; the blocks count these rows alone."""
     manifest, settings = layer.manifest, replace(case.settings, budget=layer.budget)
     together = max(1, min(BATCH * BLOCK, MEMORY // (8 * case.landscape.n)))
     parts = []
@@ -169,7 +170,7 @@ def compute_rows(layer: Layer, case: Case, ids: Ids) -> ShardTables:
 
 
 def starts_of(case: Case, seed: int, ids: Ids) -> Array:
-    """Starts of ascending ids, (N, n), whole blocks being drawn."""
+    """Starts of ascending ids, (N, n). Whole blocks are drawn and the ids are picked from them."""
     blocks = ids // BLOCK
     drawn = [
         laws.starts(case.landscape, case.law, seed, int(block))[ids[blocks == block] % BLOCK]
@@ -179,13 +180,13 @@ def starts_of(case: Case, seed: int, ids: Ids) -> Array:
 
 
 def path_of(files: Files, layer: Layer) -> str:
-    """What `work` is told as the run's path: RUN#NUMBER."""
+    """What `work` is on_message as the run's path: RUN#NUMBER."""
     return f"{files.uri}#{layer.number}"
 
 
 def work(path: str, case: str, shard: int, attempt: int) -> Commit:
-    """Integrate a shard of a layer; where it is done already, do nothing. What is returned commits it, as shard.work's
-    does; the counts are of the rows that were integrated again."""
+    """Integrate a shard of a layer, unless it is committed already. The returned function commits it, as with
+    shard.work; its counts are of the rows that were integrated again."""
     telemetry = timed()
     run, _, number = path.rpartition("#")
     files = files_at(run, patient=True)
@@ -218,7 +219,7 @@ def _summary(task: Task, case: Case, done: pa.Table, digests: Mapping[Kind, str]
 
 
 def _layers(files: Files, manifest: Manifest, number: int) -> list[Layer]:
-    """The layers up to this one, which comes first, then the lowest. Raises RunError where one is gone."""
+    """This layer, then the layers below it from the lowest up. Raises RunError if one is missing."""
     try:
         data = [files.get(layout.layer(n) + layout.LAYER) for n in range(1, number + 1)]
     except FileNotFoundError as error:
@@ -229,4 +230,4 @@ def _layers(files: Files, manifest: Manifest, number: int) -> list[Layer]:
 
 @lru_cache(maxsize=16)
 def _parsed(data: bytes, manifest: Manifest, number: int, where: str) -> Layer:
-    return Layer.from_json(data, manifest, number, where)  # parsed once a process
+    return Layer.from_json(data, manifest, number, where)  # cached, so parsed once per process

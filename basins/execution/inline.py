@@ -1,4 +1,4 @@
-"""In this process, one shard after the other: for a debugger, for tests, and where nothing else is to be had."""
+"""Runs shards in this process, one after the other: for debuggers, for tests, and where nothing else is available."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ from basins.progress import Listener
 
 
 class Inline:
-    """Work here. A death is the driver's own, so nothing is retried; `workers` is 1 whatever was asked."""
+    """The runner that works in the driver's process. Nothing is retried, since if the worker dies the driver dies too.
+    There is one worker, whatever `workers` asks for."""
 
     name = "inline"
 
@@ -19,7 +20,7 @@ class Inline:
         self.work = work_of(work)
 
     def check(self) -> None:
-        """Nothing can be missing."""
+        """There is nothing to check."""
 
     def run(self, tasks: Sequence[Task], run_path: str, workers: int | None, on_event: Listener) -> None:
         ledger = Ledger(tasks, on_event)

@@ -1,4 +1,4 @@
-"""What a driver keeps of its tasks: those to do, those in flight and since when, and what was lost how often."""
+"""A driver's record of its tasks: those waiting, those in flight with start times, and how often each was lost."""
 
 from __future__ import annotations
 
@@ -12,21 +12,22 @@ from basins.notes import pass_on
 from basins.progress import AttemptLost, Listener, ShardDone
 
 ATTEMPTS = 5
-"""A shard that was lost this many times, and no other worker meanwhile, fails the run: it is what kills its workers."""
+"""The run fails if a shard is lost this many times while no other worker is lost: the shard kills its workers."""
 
 MOST_ATTEMPTS = 50
-"""A shard that was lost this many times fails the run, whatever else was lost."""
+"""The run fails if a shard is lost this many times, whatever else was lost."""
 
-SLACK, LEAST = 10.0, 60.0
-"""A deadline that is not asked for: so many times the longest that a shard of the case took, in seconds at least the
-second; none before the case's first shard is back."""
+DEADLINE_FACTOR, LEAST_DEADLINE = 10.0, 60.0
+"""The default deadline: DEADLINE_FACTOR times the longest that a shard of the case took, at least LEAST_DEADLINE
+seconds. There is none before the case's first shard is done."""
 
 
 class Ledger:
-    """What is still to do, and how often each shard was tried: the part of the contract that every runner shares.
+    """The tasks still to do and how often each was tried: the part of the contract that every runner shares.
 
-    deadline: seconds that a first attempt may take (inf: no end), or None: by what shards of the case took so far
-    (SLACK, LEAST). A shard's later attempts may each take twice as long as the one before.
+    deadline: seconds that a first attempt may take (inf: no limit); None: derived from the times that shards of the
+    case took so far (DEADLINE_FACTOR, LEAST_DEADLINE). Each later attempt of a shard may take twice as long as the one
+    before.
     """
 
     def __init__(
@@ -37,17 +38,17 @@ class Ledger:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.new, self.again = iter(tasks), deque[Task]()
-        self.in_flight: dict[Task, float] = {}  # since when
+        self.in_flight: dict[Task, float] = {}  # start times
         self.on_event, self.fixed, self.clock = on_event, deadline, clock
         self.longest: dict[str, float] = {}  # by case
-        self.attempts: Counter[Task] = Counter()  # of shards that are not done
+        self.attempts: Counter[Task] = Counter()  # for shards that are not done
         self.blamed: Counter[Task] = Counter()
-        self.last_loss: dict[Task, tuple[int, int]] = {}  # workers lost and shards done by then
+        self.last_loss: dict[Task, tuple[int, int]] = {}  # (losses, finished) at the shard's last loss
         self.losses = self.finished = 0
-        self._look()
+        self._fetch()
 
-    def _look(self) -> None:
-        """Fetch the next of the new tasks, so that `waiting` is known."""
+    def _fetch(self) -> None:
+        """Fetch the next new task, so that `waiting` can be answered."""
         self.next = next(self.new, None)
 
     @property
@@ -59,13 +60,13 @@ class Ledger:
         return self.waiting or bool(self.in_flight)
 
     def take(self) -> tuple[Task, int]:
-        """The next task, one that was lost before all others, and the number of this attempt."""
+        """The next task and the number of its attempt. Tasks that were lost come first."""
         if self.again:
             task = self.again.popleft()
         else:
             assert self.next is not None, "nothing is waiting"
             task = self.next
-            self._look()
+            self._fetch()
         self.in_flight[task] = self.clock()
         self.attempts[task] += 1
         return task, self.attempts[task]
@@ -80,10 +81,10 @@ class Ledger:
         self.on_event(ShardDone(summary, self.attempts.pop(task)))
 
     def lost(self, tasks: Sequence[Task], cause: str) -> None:
-        """A worker with these tasks is lost, or past the deadline of one: they go first in line again.
+        """Record that a worker with these tasks died or exceeded a deadline: the tasks go to the front of the queue.
 
-        Raises RunError where a shard itself is to blame. A loss is held against it unless, since its loss before,
-        another worker was lost too while a shard was done: then machines are going, and the work goes on.
+        Raises RunError if a shard itself is to blame. A loss counts against the shard unless, since its previous loss,
+        another worker was lost and a shard was done: then machines are leaving, and the work goes on.
         """
         for task in tasks:
             del self.in_flight[task]
@@ -105,30 +106,30 @@ class Ledger:
     # --- deadlines ----------------------------------------------------------------------------------------------------
 
     def deadline(self, task: Task) -> float:
-        """Seconds that the attempt under way may take; inf where there is no end."""
+        """Seconds that the current attempt may take; inf if there is no limit."""
         base = self.fixed
         if base is None:
             seen = self.longest.get(task.case)
-            base = float("inf") if seen is None else max(LEAST, SLACK * seen)
+            base = float("inf") if seen is None else max(LEAST_DEADLINE, DEADLINE_FACTOR * seen)
         return base * float(2 ** (self.attempts[task] - 1))
 
     def overdue(self) -> list[Task]:
-        """What is in flight past its deadline."""
+        """The tasks in flight that are past their deadlines."""
         now = self.clock()
         return [task for task, since in self.in_flight.items() if now - since >= self.deadline(task)]
 
-    def patience(self) -> float | None:
-        """Seconds until the first deadline; None where nothing in flight has one."""
+    def seconds_to_deadline(self) -> float | None:
+        """Seconds until the first deadline; None if no task in flight has one."""
         first = min((since + self.deadline(task) for task, since in self.in_flight.items()), default=float("inf"))
         return None if first == float("inf") else max(0.0, first - self.clock())
 
-    def late(self, task: Task) -> str:
-        """What is said of a task past its deadline."""
+    def overdue_message(self, task: Task) -> str:
+        """The cause that is reported for a task past its deadline."""
         return f"past its deadline of {self.deadline(task):.3g} s"
 
 
 def failure(task: Task, error: BaseException) -> RunError:
-    """The RunError of an exception that a shard's computation raised; raise it `from error`."""
+    """The RunError for an exception that a shard's computation raised; raise it `from error`."""
     if isinstance(error, BasinsError):
         return RunError(f"{task}: {error.what}", where=error.where, remedy=error.remedy)
     return RunError(

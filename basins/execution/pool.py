@@ -1,8 +1,9 @@
-"""A pool of workers, each of which integrates one shard while it writes the one before: `processes` and `ray` alike.
+"""A pool of workers, each of which integrates a shard while it writes the previous one; for `processes` and `ray`.
 
-A worker has two threads. The first calls `work`, which integrates a shard and returns how to commit it; the second
-does that. So neither waits for the other, and a worker holds the rows of WRITING shards at most beside the one that it
-integrates. It is given a shard when it has none to integrate: none queues behind another worker's.
+A worker has two threads. The first calls `work`, which integrates a shard and returns a function that commits it; the
+second calls that function. So neither waits for the other, and a worker holds the rows of at most WRITING shards
+besides the one that it integrates. A worker gets a shard only when it has none to integrate, so no shard queues behind
+another.
 """
 
 from __future__ import annotations
@@ -16,23 +17,23 @@ from basins.execution.ledger import Ledger, failure
 from basins.execution.shard import ShardSummary, Task
 
 WRITING = 2
-"""Shards that a worker has integrated and not committed yet, at most, before it is given another: one under way, one
-that waits for it where the store is slower than the integrator."""
+"""The most shards that a worker may have integrated but not committed when it gets another: one being written, and one
+that waits where the store is slower than the integrator."""
 
 
 @dataclass(frozen=True)
 class Ready:
-    """A worker is up."""
+    """The worker has started."""
 
 
 @dataclass(frozen=True)
 class Integrated:
-    """A worker has integrated its shard, and is writing it."""
+    """The worker has integrated its shard and is writing it."""
 
 
 @dataclass(frozen=True)
 class Committed:
-    """A shard of a worker is in the store."""
+    """A shard of the worker is in the store."""
 
     task: Task
     summary: ShardSummary
@@ -40,25 +41,25 @@ class Committed:
 
 @dataclass(frozen=True)
 class Failed:
-    """What a shard raised; no task: why a worker cannot begin."""
+    """A shard raised an error; if task is None, the worker could not start."""
 
     task: Task | None
     error: Exception
 
 
 @dataclass(frozen=True)
-class Gone:
-    """A worker is dead, and how it died."""
+class WorkerDied:
+    """The worker died. cause: how."""
 
     cause: str
 
 
-Word = Ready | Integrated | Committed | Failed | Gone
-"""What a worker says."""
+WorkerEvent = Ready | Integrated | Committed | Failed | WorkerDied
+"""A message from a worker, or about its death."""
 
 
 class Worker(ABC):
-    """What a driver knows of one worker: whether it is up, and the shards that it has."""
+    """The driver's view of one worker: whether it has started, and the shards that it has."""
 
     def __init__(self) -> None:
         self.ready = False
@@ -71,44 +72,44 @@ class Worker(ABC):
 
     @property
     def tasks(self) -> list[Task]:
-        """All that is lost with it."""
+        """The tasks that are lost if this worker dies."""
         return [*self.writing, *([] if self.integrating is None else [self.integrating])]
 
     @abstractmethod
     def give(self, task: Task, attempt: int) -> None:
-        """Have it integrate, then commit, this shard."""
+        """Have the worker integrate, then commit, this shard."""
 
     @abstractmethod
-    def has_word(self) -> bool:
-        """Whether it has said something that was not heard yet."""
+    def has_event(self) -> bool:
+        """Whether an event of this worker is waiting to be read."""
 
     @abstractmethod
     def end(self) -> None:
-        """End it, whatever it is at, without waiting for long."""
+        """End the worker, whatever it is doing, without waiting for long."""
 
 
 class Pool(ABC):
-    """The workers of a run. stillborn: how many died without a shard since one was last ready."""
+    """The workers of a run. failed_starts: how many died without a shard since a worker last became ready."""
 
     workers: Sequence[Worker] = ()
-    stillborn, most_stillborn = 0, 5
+    failed_starts, most_failed_starts = 0, 5
 
     @abstractmethod
     def fit(self, ledger: Ledger) -> None:
-        """Start and end workers, so that they suit the machines that there are and the work that is left."""
+        """Start and end workers to match the available machines and the remaining work."""
 
     @abstractmethod
-    def heard(self, patience: float | None) -> Iterator[tuple[Worker, Word]]:
-        """What workers have said; waits for the first word, at most `patience` seconds."""
+    def poll(self, timeout: float | None) -> Iterator[tuple[Worker, WorkerEvent]]:
+        """The events of workers; waits for the first one, at most `timeout` seconds."""
 
     @abstractmethod
     def replace(self, worker: Worker) -> None:
-        """Another worker in the place of one that is dead or given up, which is ended."""
+        """End a worker that died or was given up, and make room for another."""
 
-    def carry_out(self, ledger: Ledger) -> None:
-        """Have everything in the ledger done; nothing is ended here.
+    def run_all(self, ledger: Ledger) -> None:
+        """Compute every task in the ledger. The workers are left running.
 
-        Raises RunError for a shard that fails or loses its worker too often, and for workers that do not start.
+        Raises RunError for a shard that fails or loses its worker too often, and if workers do not start.
         """
         while ledger.unfinished:
             self.fit(ledger)
@@ -117,20 +118,20 @@ class Pool(ABC):
                     task, attempt = ledger.take()
                     worker.integrating = task
                     worker.give(task, attempt)
-            for worker, word in self.heard(ledger.patience()):
-                self.hear(worker, word, ledger)
+            for worker, event in self.poll(ledger.seconds_to_deadline()):
+                self.handle(worker, event, ledger)
             for task in ledger.overdue():
                 for worker in self.workers:
-                    if task in worker.tasks and not worker.has_word():  # else it is the driver who was late
-                        cause = ledger.late(task)
+                    if task in worker.tasks and not worker.has_event():  # with an event waiting, the driver is late
+                        cause = ledger.overdue_message(task)
                         self.replace(worker)
                         ledger.lost(worker.tasks, cause)
 
-    def hear(self, worker: Worker, word: Word, ledger: Ledger) -> None:
-        """What a worker has said, noted."""
-        match word:
+    def handle(self, worker: Worker, event: WorkerEvent, ledger: Ledger) -> None:
+        """Record an event of a worker."""
+        match event:
             case Ready():
-                worker.ready, self.stillborn = True, 0
+                worker.ready, self.failed_starts = True, 0
             case Integrated():
                 assert worker.integrating is not None
                 worker.writing.append(worker.integrating)
@@ -140,16 +141,16 @@ class Pool(ABC):
                 ledger.done(task, summary)
             case Failed(task, error):
                 raise (no_start(str(error)) if task is None else failure(task, error)) from error
-            case Gone(cause):
+            case WorkerDied(cause):
                 self.replace(worker)
                 if worker.tasks:
                     ledger.lost(worker.tasks, cause)
                     return
-                self.stillborn += 1
-                if self.stillborn >= self.most_stillborn:
+                self.failed_starts += 1
+                if self.failed_starts >= self.most_failed_starts:
                     raise no_start(cause)
 
 
 def no_start(cause: str) -> RunError:
-    """The RunError of workers that cannot begin."""
+    """The RunError for workers that cannot start."""
     return RunError(f"workers do not start: {cause}", remedy="try --on inline, which says more")

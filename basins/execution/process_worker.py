@@ -1,4 +1,4 @@
-"""A worker process of processes.py: python -m basins.execution.process_worker DESCRIPTOR MODULE:FUNCTION RUN."""
+"""The worker process of processes.py: python -m basins.execution.process_worker DESCRIPTOR MODULE:FUNCTION RUN."""
 
 from __future__ import annotations
 
@@ -11,13 +11,14 @@ from typing import Any
 
 
 def main(descriptor: int, work: str, run_path: str) -> None:
-    """Say Ready, then integrate what comes, (case, shard, attempt), and commit it beside the next, until the pipe
-    closes: the driver is done, or dead, and what is integrated is committed all the same."""
+    """Send Ready, then integrate each (case, shard, attempt) that arrives and commit it while the next one is
+    integrated. Return when the pipe closes because the driver is done or dead; integrated shards are still committed.
+    """
     import pyarrow
 
     from basins import notes
-    from basins.execution.base import portable, work_of
-    from basins.execution.pool import Committed, Failed, Integrated, Ready, Word
+    from basins.execution.base import picklable, work_of
+    from basins.execution.pool import Committed, Failed, Integrated, Ready, WorkerEvent
     from basins.execution.shard import Commit, Task
 
     pyarrow.set_cpu_count(1)
@@ -26,23 +27,23 @@ def main(descriptor: int, work: str, run_path: str) -> None:
     pipe: Connection[Any, Any] = Connection(descriptor)
     one_at_a_time = Lock()
 
-    def say(word: Word) -> None:
-        with one_at_a_time, suppress(OSError):  # nobody hears it any more: the next look at the pipe ends the worker
-            pipe.send(word)
+    def send(event: WorkerEvent) -> None:
+        with one_at_a_time, suppress(OSError):  # the driver is gone: the next read of the pipe ends the worker
+            pipe.send(event)
 
-    def put_away(task: Task, commit: Commit) -> None:
+    def commit_and_report(task: Task, commit: Commit) -> None:
         try:
-            word: Word = Committed(task, commit())
+            event: WorkerEvent = Committed(task, commit())
         except Exception as error:
-            word = Failed(task, portable(error))
-        say(word)
+            event = Failed(task, picklable(error))
+        send(event)
 
     try:
         function = work_of(work)
     except Exception as error:
-        say(Failed(None, portable(error)))
+        send(Failed(None, picklable(error)))
         return
-    say(Ready())
+    send(Ready())
     with ThreadPoolExecutor(1) as writer:
         while True:
             try:
@@ -53,10 +54,10 @@ def main(descriptor: int, work: str, run_path: str) -> None:
             try:
                 commit = function(run_path, case, shard, attempt)
             except Exception as error:
-                say(Failed(task, portable(error)))
+                send(Failed(task, picklable(error)))
                 continue
-            say(Integrated())
-            writer.submit(put_away, task, commit)
+            send(Integrated())
+            writer.submit(commit_and_report, task, commit)
 
 
 if __name__ == "__main__":

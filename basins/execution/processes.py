@@ -1,9 +1,9 @@
-"""Worker processes on this machine, each with a pipe of its own: the death of one is seen at once and touches no other.
+"""Worker processes on this machine. Each has its own pipe, so the death of one is seen at once and affects no other.
 
-A worker is a fresh interpreter (worker.py), not a fork and not multiprocessing's spawn: nothing of the driver's
-threads is inherited, and the caller's __main__ is not run again, so notebooks and scripts without a guard work. It
-has a process group of its own: Ctrl-C in a terminal reaches the driver alone. When the driver dies, the pipe closes
-and the worker ends after the shards it has.
+A worker is a fresh interpreter (process_worker.py), neither a fork nor one of multiprocessing's spawned processes: it
+inherits none of the driver's threads and does not run the caller's __main__ again, so notebooks and scripts without a
+guard work. It has its own process group, so that Ctrl-C in a terminal reaches the driver alone. When the driver dies,
+the pipe closes and the worker ends after finishing the shards it has.
 """
 
 from __future__ import annotations
@@ -20,17 +20,17 @@ from multiprocessing.connection import wait
 from basins.errors import RunError
 from basins.execution.base import ONE_THREAD, WORK, cores, search_path
 from basins.execution.ledger import Ledger
-from basins.execution.pool import Gone, Pool, Word, Worker
+from basins.execution.pool import Pool, Worker, WorkerDied, WorkerEvent
 from basins.execution.shard import Task
 from basins.progress import Listener
 
-PATIENCE = 5.0
-"""Seconds within which a worker that closed its pipe has ended."""
+EXIT_TIMEOUT = 5.0
+"""Seconds to wait for a worker that closed its pipe to exit."""
 
 
 class Processes:
-    """`workers` processes here. deadline: seconds after which a worker is killed and its shard tried again; None: by
-    what shards took so far (ledger.py).
+    """The runner with `workers` processes on this machine. deadline: seconds after which a worker is killed and its
+    shard tried again; None: derived from the times that shards took so far (ledger.py).
     """
 
     name = "processes"
@@ -39,19 +39,19 @@ class Processes:
         self.work, self.deadline = work, deadline
 
     def check(self) -> None:
-        """Nothing can be missing."""
+        """There is nothing to check."""
 
     def run(self, tasks: Sequence[Task], run_path: str, workers: int | None, on_event: Listener) -> None:
         pool = _Processes(self.work, run_path, min(workers or cores(), len(tasks)))
         try:
-            pool.carry_out(Ledger(tasks, on_event, self.deadline))
+            pool.run_all(Ledger(tasks, on_event, self.deadline))
         finally:
-            for worker in pool.workers:  # without a shard, not up yet, or given up: nothing is lost by it
+            for worker in pool.workers:  # each is idle, still starting, or given up, so nothing is lost
                 worker.end()
 
 
 class _Processes(Pool):
-    """So many worker processes, from the first to the last shard."""
+    """A fixed number of worker processes, from the first shard to the last."""
 
     def __init__(self, work: str, run_path: str, count: int) -> None:
         self.work, self.run_path, self.count = work, run_path, count
@@ -61,10 +61,10 @@ class _Processes(Pool):
         while len(self.workers) < self.count:
             self.workers.append(_Process(self.work, self.run_path))
 
-    def heard(self, patience: float | None) -> Iterator[tuple[Worker, Word]]:
-        pipes = wait([worker.pipe for worker in self.workers], patience)
+    def poll(self, timeout: float | None) -> Iterator[tuple[Worker, WorkerEvent]]:
+        pipes = wait([worker.pipe for worker in self.workers], timeout)
         for worker in [worker for worker in self.workers if worker.pipe in pipes]:
-            yield worker, worker.word()
+            yield worker, worker.next_event()
 
     def replace(self, worker: Worker) -> None:
         worker.end()
@@ -72,7 +72,7 @@ class _Processes(Pool):
 
 
 class _Process(Worker):
-    """One process, and this end of its pipe."""
+    """One process and the driver's end of its pipe."""
 
     def __init__(self, work: str, run_path: str) -> None:
         super().__init__()
@@ -93,30 +93,30 @@ class _Process(Worker):
             theirs.close()
 
     def give(self, task: Task, attempt: int) -> None:
-        with suppress(OSError):  # it has just died: the next look at the pipe says so
+        with suppress(OSError):  # it has just died: the next read of the pipe will show it
             self.pipe.send((task.case, task.shard, attempt))
 
-    def has_word(self) -> bool:
+    def has_event(self) -> bool:
         return self.pipe.poll()
 
-    def word(self) -> Word:
-        """Its next word; where it is dead, how it died."""
+    def next_event(self) -> WorkerEvent:
+        """Its next event: WorkerDied if it is dead."""
         try:
-            word: Word = self.pipe.recv()
+            event: WorkerEvent = self.pipe.recv()
         except (EOFError, OSError):
-            return Gone(self.death())
-        return word
+            return WorkerDied(self.death())
+        return event
 
     def death(self) -> str:
-        """How a worker that closed its pipe has ended, in words."""
+        """A description of how a worker that closed its pipe ended."""
         try:
-            status = self.process.wait(PATIENCE)
+            status = self.process.wait(EXIT_TIMEOUT)
         except subprocess.TimeoutExpired:
             return "it closed its pipe"
         return f"killed by {signal.Signals(-status).name}" if status < 0 else f"exit status {status}"
 
     def end(self) -> None:
-        """SIGKILL works on a stopped process too."""
+        """Kill the process. SIGKILL works on a stopped process too."""
         self.pipe.close()
         self.process.kill()
         self.process.wait()

@@ -1,6 +1,6 @@
-"""Ray: an embedded one on this machine's cores, or the cluster at an address. The object store carries summaries only.
+"""The Ray runner: an embedded Ray on this machine's cores, or a cluster. The object store carries only summaries.
 
-Who works there, actors.py says. Token authentication is on and usage statistics are off; both must be so before Ray is
+ray_workers.py has the actors. Token authentication is on and usage statistics are off. Both must be set before Ray is
 imported, so it is imported late.
 """
 
@@ -24,27 +24,27 @@ from basins.errors import ArgumentError, RunError
 from basins.execution.base import ONE_THREAD, WORK, cores, search_path
 from basins.execution.ledger import Ledger
 from basins.execution.ray_head import Head
-from basins.execution.ray_workers import Actors, Bound, last_line
+from basins.execution.ray_workers import ActorLimit, Actors, last_line
 from basins.execution.shard import Task
 from basins.home import in_home, is_there
 from basins.progress import Listener
 
 EMBEDDED = "local"
-PROBE = 2.0
-"""Seconds within which the port of a cluster must answer: ray.init hangs past 100 s where nothing listens."""
+PROBE_TIMEOUT = 2.0
+"""Seconds within which a cluster's port must answer: ray.init hangs for more than 100 s if nothing listens there."""
 
-ANSWER = 8.0
-"""Seconds within which it must say whether it knows our token, a second import of Ray included."""
+TOKEN_TIMEOUT = 8.0
+"""Seconds within which the cluster must accept or refuse our token; this includes a second import of Ray."""
 
 OBJECT_STORE = 80_000_000
-"""Bytes; Ray asks for 75 MB at least, and summaries need none of it."""
+"""Bytes. Ray requires at least 75 MB; summaries need none of it."""
 
 
 class Ray:
-    """Workers of Ray. address: HOST:PORT of a cluster, or None for RAY_ADDRESS, else an embedded Ray.
+    """The runner with Ray actors as workers. address: HOST:PORT of a cluster; None: RAY_ADDRESS, else an embedded Ray.
 
-    deadline: seconds after which a shard is given up where it is and given to another worker; None: by what shards
-    took so far (ledger.py).
+    deadline: seconds after which a shard is taken from its worker and given to another; None: derived from the times
+    that shards took so far (ledger.py).
     """
 
     name = "ray"
@@ -69,10 +69,10 @@ class Ray:
         with _connection(self.address, workers) as (ray, options, own):
             here = ray.get_runtime_context()
             head = Head(here.gcs_address)
-            bound = Bound(ray, here.get_node_id(), workers or (cores() if own else None), head)
-            pool = Actors(ray, options, self.work, run_path, bound, len(tasks))
+            limit = ActorLimit(ray, here.get_node_id(), workers or (cores() if own else None), head)
+            pool = Actors(ray, options, self.work, run_path, limit, len(tasks))
             try:
-                pool.carry_out(Ledger(tasks, on_event, self.deadline))
+                pool.run_all(Ledger(tasks, on_event, self.deadline))
             except ray.exceptions.RayError as error:
                 raise RunError(
                     f"lost the connection to Ray: {type(error).__name__}: {last_line(error)}",
@@ -81,15 +81,15 @@ class Ray:
                 ) from error
             finally:
                 with suppress(ray.exceptions.RayError, RunError):
-                    if head.answers():  # a call to one that is gone would not return; it takes its actors along
+                    if head.answers():  # a call to a dead head would not return, and its actors are gone anyway
                         pool.close()
 
 
 @contextmanager
 def _connection(address: str, workers: int | None) -> Iterator[tuple[Any, dict[str, Any], bool]]:
-    """Ray, connected; what tasks must be told; whether it is our own, of this machine's cores.
+    """(Ray, connected; options that actors need; whether it is an embedded Ray, with this machine's cores).
 
-    A Ray that this process is connected to already is used as it is.
+    If this process is already connected to a Ray, that one is used as it is.
     """
     _prepare_environment()
     ray = _imported()
@@ -99,7 +99,7 @@ def _connection(address: str, workers: int | None) -> Iterator[tuple[Any, dict[s
     environment = dict(ONE_THREAD)
     options: dict[str, Any] = {"log_to_driver": False, "logging_level": "ERROR"}
     if address == EMBEDDED:
-        # A plain ray.init() would join whatever /tmp/ray/ray_current_cluster names, even if it is dead.
+        # A plain ray.init() would join the cluster that /tmp/ray/ray_current_cluster names, even a dead one.
         options |= {
             "num_cpus": workers or cores(),
             "include_dashboard": False,
@@ -108,21 +108,21 @@ def _connection(address: str, workers: int | None) -> Iterator[tuple[Any, dict[s
         environment["PYTHONPATH"] = search_path()
     on_sigterm = signal.getsignal(signal.SIGTERM)
     _begin(ray, address, runtime_env={"env_vars": environment}, **options)
-    if callable(on_sigterm):  # Ray puts a handler of its own in its place, which exits on the spot
+    if callable(on_sigterm):  # Ray replaces it with a handler that exits immediately
         with suppress(ValueError):  # not the main thread
             signal.signal(signal.SIGTERM, on_sigterm)
-    # Ray prints a paragraph to stdout for a worker's death, log_to_driver or not; the event says it in a line.
+    # Ray prints a paragraph to stdout when a worker dies, whatever log_to_driver says; our event takes one line.
     quiet = ray._private.worker
     quiet._worker_logs_enabled = False
     try:
         yield ray, {}, address == EMBEDDED
     finally:
-        ray.shutdown()  # ends an embedded Ray; only leaves a cluster
+        ray.shutdown()  # ends an embedded Ray, but only disconnects from a cluster
         quiet._worker_logs_enabled = True
 
 
 def _imported() -> Any:
-    """Ray. Raises RunError where what is installed cannot be imported."""
+    """The ray module. Raises RunError if the installed one cannot be imported."""
     try:
         return importlib.import_module("ray")
     except (ImportError, OSError) as error:
@@ -132,16 +132,16 @@ def _imported() -> Any:
 
 
 def _begin(ray: Any, address: str, **options: Any) -> None:
-    """Start or join Ray; where that timed out, as it may on a busy machine, once more.
+    """Start or join Ray. If that times out, as it may on a busy machine, try once more.
 
-    Raises RunError for whatever Ray raises: beside its own kinds that is OSError, and bare Exception.
+    Raises RunError for whatever Ray raises, which includes OSError and bare Exception besides Ray's own kinds.
     """
     for last in (False, True):
         try:
             ray.init(address=address, **options)
         except Exception as error:
             with suppress(Exception):
-                ray.shutdown()  # what had started by then
+                ray.shutdown()  # ends what had started by then
             if _timed_out(error) and not last:
                 continue
             raise _no_start(error, address) from error
@@ -153,7 +153,7 @@ def _timed_out(error: Exception) -> bool:
 
 
 def _no_start(error: Exception, address: str) -> RunError:
-    """The RunError of a start or a join that failed."""
+    """The RunError for a failed start or join."""
     said = last_line(error)
     if "AF_UNIX path length" in str(error):
         said = f"the names of its sockets get too long in {tempfile.gettempdir()}"
@@ -168,7 +168,7 @@ def _no_start(error: Exception, address: str) -> RunError:
 
 
 def _prepare_environment() -> None:
-    """Authentication on, statistics off. Ray reads its token once a process, so ours is made once and stays."""
+    """Turn authentication on, statistics off. Ray reads its token once per process, so ours is made once and kept."""
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     os.environ.setdefault("RAY_AUTH_MODE", "token")
     given = "RAY_AUTH_TOKEN" in os.environ or "RAY_AUTH_TOKEN_PATH" in os.environ
@@ -177,16 +177,16 @@ def _prepare_environment() -> None:
 
 
 def _probe_port(address: str) -> None:
-    """Raises ArgumentError for an address that is none, RunError for one where nothing answers."""
+    """Raises ArgumentError for what is not an address, RunError if nothing answers at it."""
     host, _, port = address.rpartition(":")
     if not host or not port.isdigit() or "/" in address:
         raise ArgumentError(
-            f"{address!r} is no address of a Ray cluster",
+            f"{address!r} is not the address of a Ray cluster",
             where="address",
             remedy="give HOST:PORT as `ray start --head` printed it, such as 10.0.0.1:6379",
         )
     try:
-        socket.create_connection((host.strip("[]"), int(port)), timeout=PROBE).close()
+        socket.create_connection((host.strip("[]"), int(port)), timeout=PROBE_TIMEOUT).close()
     except OSError as error:
         raise RunError(
             f"no Ray cluster answers ({error.strerror or error})",
@@ -196,17 +196,20 @@ def _probe_port(address: str) -> None:
 
 
 def _probe_token(address: str) -> None:
-    """Raises RunError where what listens is no Ray, or one with another token: ray.init would try for 20 to 100 s.
+    """Raises RunError if what listens is not Ray or has another token; ray.init would try for 20 to 100 s.
 
-    In a process of its own, which can be ended; Ray's name for the client is private, so a Ray without it passes.
+    It asks in a separate process, which can be ended. Ray's name for the client is private, so a Ray without that name
+    passes.
     """
-    _imported()  # the first import may be slow, and is needed anyway
+    _imported()  # the first import may be slow, and Ray is needed anyway
     code = "import sys; from ray._raylet import GcsClient; GcsClient(address=sys.argv[1])"
     try:
-        asked = subprocess.run([sys.executable, "-c", code, address], capture_output=True, text=True, timeout=ANSWER)
+        asked = subprocess.run(
+            [sys.executable, "-c", code, address], capture_output=True, text=True, timeout=TOKEN_TIMEOUT
+        )
     except subprocess.TimeoutExpired:
         raise RunError(
-            f"what listens there does not answer as Ray does within {ANSWER:g} s",
+            f"what listens there does not answer as Ray does within {TOKEN_TIMEOUT:g} s",
             where=address,
             remedy="give the address that `ray start --head` printed (its GCS port, 6379 by default)",
         ) from None

@@ -1,6 +1,5 @@
-"""Who works: `run` carries out an experiment with one of the runners, `extend` gives some of its rows a larger budget,
-`prove_run` proves where its starts flow.
-Start at base.py, the contract.
+"""`run` executes an experiment with one of the runners; `extend` gives some of its rows a larger budget; `prove_run`
+proves where its starts flow. The contract of a runner is in base.py.
 """
 
 from __future__ import annotations
@@ -11,7 +10,7 @@ from inspect import signature
 
 from basins.errors import ArgumentError, nearest
 from basins.execution.base import WORK, Runner
-from basins.execution.driver import carry_out
+from basins.execution.driver import run_missing
 from basins.execution.extension import WORK as EXTEND
 from basins.execution.extension import create_or_resume as create_or_resume_layer
 from basins.execution.extension import path_of
@@ -27,7 +26,7 @@ from basins.store import check_shards, create_or_resume, files_at, read_manifest
 from basins.store.manifest import refuse_read_only
 
 RUNNERS: dict[str, Callable[..., Runner]] = {"inline": Inline, "processes": Processes, "ray": Ray}
-"""By name; each is made with the work, and with the address and the deadline if it takes them."""
+"""The runners by name. Each is constructed with the work, and with the address and the deadline if it accepts them."""
 
 
 def run(
@@ -40,16 +39,16 @@ def run(
     deadline: float | None = None,
     listeners: Iterable[Listener] = (),
 ) -> Run:
-    """Carry out an experiment (or the TOML file of one) into the run at `out`: all of it, or what is missing there.
+    """Execute an experiment (or the TOML file of one) into the run at `out`: all of it, or the part that is missing.
 
-    on: "ray", "processes", "inline", or a Runner; workers: by default one a core, on a cluster as many as it has;
+    on: "ray", "processes", "inline", or a Runner; workers: by default one per core, on a cluster as many as it has;
     address: HOST:PORT of a Ray cluster (default: RAY_ADDRESS, else an embedded Ray); deadline: seconds after which a
-    shard is given up where it is and tried again (default: ten times the longest that a shard of its case took, a
-    minute at least; inline has none); listeners: called with each event of progress.py.
+    shard is abandoned and tried again (default: ten times the longest that a shard of its case took, at least a
+    minute; inline has none); listeners: called with each event of progress.py.
 
     Everything is checked before `out` is touched. Raises ExperimentError, DataError, AssumptionError or ArgumentError
-    for what is asked; RunError for a place that holds something else or cannot be written, a damaged run, a shard
-    that fails or is missing at the end. KeyboardInterrupt stops it cleanly; the same call goes on from there.
+    for invalid input; RunError if `out` holds something else or cannot be written, if the run is damaged, and if a
+    shard fails or is missing at the end. KeyboardInterrupt stops it cleanly; the same call resumes it.
     """
     if not isinstance(experiment, Experiment):
         experiment = load(os.fspath(experiment))
@@ -58,7 +57,7 @@ def run(
     manifest = create_or_resume(files, experiment)
     files.sweep()
     check_shards(files, manifest)
-    carry_out(files_at(out, patient=True), manifest, files.uri, runner, workers, list(listeners))
+    run_missing(files_at(out, patient=True), manifest, files.uri, runner, workers, list(listeners))
     return Run(files)
 
 
@@ -71,24 +70,25 @@ def extend(
     address: str | None = None,
     deadline: float | None = None,
     listeners: Iterable[Listener] = (),
-    told: Callable[[str], object] = str,
+    on_message: Callable[[str], object] = str,
 ) -> Run:
-    """Integrate again, with `budget` evaluations, the rows of a finished run whose budget was spent: one new layer
-    over the run, or what is missing of one (extension.py). The run as it then reads.
+    """Integrate the rows of a finished run whose budget was spent again, with `budget` evaluations, into a new layer
+    over the run, or complete such a layer (extension.py). Returns the run with this layer.
 
-    told: called with a line before what takes its time without an event; the rest as in `run`. Raises RunError for a
-    place that is no run, a run or another layer that is not finished; ArgumentError for a budget that is not larger.
+    on_message: called with a line of text before a slow step that has no events; the other arguments are as in `run`.
+    Raises RunError if `path` is not a run, or if the run or another layer is not finished; ArgumentError for a budget
+    that is not larger.
     """
     runner = _ready(on, workers, address, deadline, EXTEND)
     files = files_at(path)
     manifest = read_manifest(files)
     refuse_other_versions(manifest, files.uri)
-    layer = create_or_resume_layer(files, manifest, budget, told)
+    layer = create_or_resume_layer(files, manifest, budget, on_message)
     if layer is not None:
         files.sweep()
         folder = layer.files(files)
         check_shards(folder, layer)
-        carry_out(
+        run_missing(
             layer.files(files_at(path, patient=True)), layer, path_of(files, layer), runner, workers, list(listeners)
         )
     return Run(files)
@@ -132,7 +132,7 @@ def prove_run(
 
 
 def _ready(on: str | Runner, workers: int | None, address: str | None, deadline: float | None, work: str) -> Runner:
-    """The runner, and all that can be known beforehand looked at."""
+    """The runner, after checking everything that can be checked beforehand."""
     if workers is not None and (isinstance(workers, bool) or not isinstance(workers, int) or workers < 1):
         raise ArgumentError(f"workers = {workers!r}", where="workers", remedy="give a whole number of at least 1")
     runner = runner_of(on, address, deadline, work) if isinstance(on, str) else on
@@ -141,7 +141,7 @@ def _ready(on: str | Runner, workers: int | None, address: str | None, deadline:
 
 
 def runner_of(name: str, address: str | None = None, deadline: float | None = None, work: str = WORK) -> Runner:
-    """The runner of a name, for this work. Raises ArgumentError for one that is unknown, or what it has no use for."""
+    """The runner with this name, for this work. Raises ArgumentError for an unknown name or an option it lacks."""
     if name not in RUNNERS:
         raise ArgumentError(f"unknown runner {name!r}", where="on", remedy=nearest(name, RUNNERS))
     given = {key: value for key, value in (("address", address), ("deadline", deadline)) if value is not None}

@@ -1,5 +1,4 @@
-"""A shard of work: blocks of ids -> their rows, pure; and the one function that every runner calls to have it
-done."""
+"""A shard of work: `compute_shard`, a pure function from blocks of ids to rows, and `work`, which runners call."""
 
 from __future__ import annotations
 
@@ -39,13 +38,13 @@ from basins.store import (
 from basins.store.schemas import Tables
 
 BATCH, MEMORY = 16, 1 << 21
-"""Blocks integrated together, fewer where their starts would take more than so many bytes: an engine's lanes run empty
-only at a batch's end. No byte depends on it."""
+"""BATCH blocks are integrated together, fewer if their starts would take more than MEMORY bytes: an engine's lanes run
+empty only at the end of a batch. The output does not depend on either number."""
 
 
 @dataclass(frozen=True, order=True)
 class Task:
-    """One shard of one case, by its key."""
+    """One shard of one case. case: the case's key."""
 
     case: str
     shard: int
@@ -56,10 +55,10 @@ class Task:
 
 @dataclass(frozen=True)
 class Telemetry:
-    """How one shard came about: everything that may differ from one run to the next.
+    """How one shard was computed: everything that may differ from one run to the next.
 
-    started: seconds since 1970; seconds: from there until it was committed; peak_memory: the process's largest resident
-    size so far, bytes; computed: False where the shard was found done; notes: what this worker has to say (notes.py).
+    started: seconds since 1970; seconds: from then until it was committed; peak_memory: the process's largest resident
+    size so far, bytes; computed: False if the shard was already done; notes: messages of this worker (notes.py).
     """
 
     started: float
@@ -72,7 +71,7 @@ class Telemetry:
 
 
 def timed() -> Callable[[bool], Telemetry]:
-    """Begin now; what comes back, called with `computed`, says how the shard came about since."""
+    """Start a clock. Call the returned function with `computed` to get the Telemetry since then."""
     clock, started = time.perf_counter(), time.time()
 
     def telemetry(computed: bool) -> Telemetry:
@@ -91,9 +90,9 @@ def timed() -> Callable[[bool], Telemetry]:
 
 @dataclass(frozen=True)
 class ShardSummary:
-    """What a worker sends back: counts, digests (SHA-256 by kind of file) and telemetry; never rows.
+    """What a worker sends back: counts, digests (SHA-256 by kind of file) and telemetry, but never rows.
 
-    counts: of its trajectories, by what became of them, in the order in which they are said: of a shard by verdict.
+    counts: of its trajectories, by what became of them, in the order in which they are printed: of a shard by verdict.
     """
 
     task: Task
@@ -105,15 +104,15 @@ class ShardSummary:
 
 
 Commit = Callable[[], ShardSummary]
-"""Puts an integrated shard into the store, and says what is there."""
+"""Writes an integrated shard to the store and returns its summary."""
 
 
 def compute_shard(case: Case, seed: int, blocks: range, visits_every: int, keep: Rows = "all") -> ShardTables:
-    """The rows of consecutive blocks of a case: no store, no clock, the same arguments give the same tables.
+    """The rows of consecutive blocks of a case. It uses no store and no clock: the same arguments give the same tables.
 
-    Ids divisible by visits_every (0: none) are watched, and their visits kept. keep: which rows of trajectories:
-    "all", or "exceptions", those that are not `minimum` and those that are watched; of a planted case, whose minima are
-    the exceptions, all. The case's last block may be partial.
+    Ids divisible by visits_every (0: none) are watched, and their visits are kept. keep: which rows of the trajectories
+    are kept: "all", or "exceptions", which are the rows that are not `minimum` and those that are watched. For a
+    planted case, whose minima are the exceptions, all rows are kept. The case's last block may be partial.
     """
     together = max(1, min(BATCH, MEMORY // (8 * BLOCK * case.landscape.n)))
     tables, parts = Tables.of(case.landscape), []
@@ -131,11 +130,11 @@ def compute_shard(case: Case, seed: int, blocks: range, visits_every: int, keep:
 
 
 def work(run: str, case: str, shard: int, attempt: int) -> Commit:
-    """Integrate a shard of the run at this path or URI; where it is done already, do nothing. What is returned commits
-    it, and says what is there: it may be called beside the integration of the next.
+    """Integrate a shard of the run at this path or URI, unless it is committed already. The returned function commits
+    it and returns its summary; it may be called while the next shard is integrated.
 
-    Idempotent, so a runner may do it again. attempt (from 1) is for stand-ins that fail on purpose; the bytes do not
-    know it.
+    This is idempotent, so a runner may call it again. attempt (from 1) is for test doubles that fail on purpose; the
+    output does not depend on it.
     """
     telemetry = timed()
     files = files_at(run, patient=True)
@@ -171,19 +170,19 @@ def _summary(
 
 
 def open_manifest(files: Files) -> Manifest:
-    """The run's manifest, parsed once a process. Raises RunError if this process's packages are not the run's."""
+    """The run's manifest, parsed once per process. Raises RunError if package versions differ from the run's."""
     return _parsed(files.get(layout.MANIFEST), files.uri)
 
 
 @lru_cache(maxsize=4)
 def _parsed(data: bytes, where: str) -> Manifest:
-    # Keyed by content: a process may outlive a run, and find another one at the same path.
+    # The cache is keyed by content, since a process may outlive a run and find another one at the same path.
     manifest = Manifest.from_json(data, where)
     refuse_other_versions(manifest, where)
     return manifest
 
 
 def peak_memory() -> int:
-    """The largest resident size of this process so far, bytes."""
+    """The largest resident size of this process so far, in bytes."""
     size = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return size if sys.platform == "darwin" else 1024 * size

@@ -1,4 +1,4 @@
-"""RUN/telemetry: what happened when, where and how fast, a JSON object a line. Outside every promise about bytes."""
+"""RUN/telemetry: what happened when, where and how fast, as JSON lines. No promise about bytes covers these files."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from basins.progress import AttemptLost, Event, RunStarted, ShardDone
 from basins.store import Files, layout
 
 SECONDS = 10.0
-"""What is not on disk yet is at most this old."""
+"""Lines that are not on disk yet are at most this old."""
 
 
 class TelemetryLog:
-    """A listener that keeps a log of one driver, in files of its own."""
+    """A listener that writes the log of one driver, to its own files."""
 
     def __init__(self, files: Files) -> None:
         self.files = files
@@ -32,7 +32,7 @@ class TelemetryLog:
             self.flush()
 
     def flush(self) -> None:
-        """Put the file as it is; a full one is done with."""
+        """Write the current file; if it is full, begin the next."""
         if len(self.lines) > self.written:
             self.files.put(layout.telemetry(self.driver, self.number), ("\n".join(self.lines) + "\n").encode())
         self.written, self.last = len(self.lines), time.monotonic()

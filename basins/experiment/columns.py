@@ -1,12 +1,14 @@
 """What a column is: numbers, or classes.
 
-    unsaid      numbers (decimals and, in a CSV file, text that is all numbers) are numbers; truth values are classes as
-                a target, 0 and 1 as an input; text is classes as a target, and no input; all else is refused
-    said        a column of `categorical` is classes, as target or input: text, truth values, whole or other numbers
+    by default      numbers (decimals and, in a CSV file, text that is all numbers) are numbers; truth values are
+                    classes as a target, 0 and 1 as an input; text is classes as a target and refused as an input; all
+                    else is refused
+    `categorical`   a column that is listed there is classes, as target or input: text, truth values, any numbers
 
-A class becomes a column that is 1 where the sample is of it, else 0; classes stand in the order of their text, by code
-points: "10" before "2", "B" before "a". Text that reads as numbers by other marks than the file's, numbers kept as text
-where numbers could be kept, and numbers mixed with words are refused: they are a slip, or classes that want saying so.
+A class becomes a column that is 1 for samples of that class and 0 otherwise. Classes are ordered by their text, by code
+points: "10" before "2", "B" before "a". Three things are refused, because they are mistakes or classes that should be
+declared: text that reads as numbers with other marks than the file's, numbers stored as text where numbers could be
+stored, and numbers mixed with words.
 """
 
 from __future__ import annotations
@@ -31,8 +33,8 @@ SAY = "list it in categorical if these are classes"
 
 
 class Column(NamedTuple):
-    """A column as stored. place: its file and name, for refusals; text: of a CSV file; categorical: said to be classes;
-    tagged: by the file itself."""
+    """A column as stored. place: its file and name, for error messages; text: whether it is from a CSV file;
+    categorical: whether it is declared to be classes; tagged: whether the file itself declares that."""
 
     name: str
     values: pa.ChunkedArray
@@ -43,8 +45,8 @@ class Column(NamedTuple):
 
 
 class Made(NamedTuple):
-    """What a column becomes: X's or Y's columns (n, k), their names, the classes (empty for numbers), what is to be
-    noted, and how it was read where that is worth a word."""
+    """The result for a column: columns (n, k) of X or Y, their names, the classes (empty for numbers), notes, and how
+    it was read if that is unusual."""
 
     matrix: Array
     names: list[str]
@@ -54,7 +56,7 @@ class Made(NamedTuple):
 
 
 def made_of(column: Column, role: Role, marks: Marks) -> Made:
-    """The numbers, or one column a class. Raises DataError with the value, its row and the remedy."""
+    """The numbers, or one column per class. Raises DataError with the value, its row and the remedy."""
     values, dtype = column.values, column.values.type
     if pa.types.is_dictionary(dtype):
         values, dtype = values.cast(dtype.value_type), dtype.value_type
@@ -71,7 +73,7 @@ def made_of(column: Column, role: Role, marks: Marks) -> Made:
 
 
 def is_true(column: Column) -> NDArray[np.bool_] | None:
-    """Where a column of truth values is true (n,); None for any other, and for one that is said to be classes."""
+    """Where a column of truth values is true (n,); None for any other column, and for one declared to be classes."""
     if column.categorical or column.values.null_count or not len(column.values):
         return None
     if pa.types.is_boolean(column.values.type):
@@ -137,7 +139,7 @@ def _of_text(column: Column, role: Role, marks: Marks) -> Made:
 
 
 def _truth_words(column: Column, texts: Texts, words: NDArray[np.int64], role: Role) -> Made | None:
-    """A CSV file's column of True and False, as pandas reads them; None if there are other words in it."""
+    """A CSV file's column of True and False, as pandas reads them; None if it contains other words."""
     found = set(column.values.take(pa.array(words)).unique().to_pylist())
     if texts.number.any() or not found <= {*numerals.TRUE, *numerals.FALSE}:
         return None
@@ -168,7 +170,7 @@ def _unmarked(column: Column, other: numerals.Other) -> str:
 
 
 def _labels(column: Column) -> list[str]:
-    """The class of every sample, as text. Raises DataError for one that has none, and for two texts of one number."""
+    """The class of every sample, as text. Raises DataError for a missing class, and for two texts of one number."""
     values = column.values
     dtype = values.type
     plain = pa.types.is_boolean(dtype) or pa.types.is_integer(dtype) or pa.types.is_floating(dtype)
@@ -200,7 +202,7 @@ def _one_hot(column: Column, labels: Sequence[str]) -> Made:
 
 
 def _doubts(column: Column, classes: Sequence[str]) -> list[str]:
-    """What is to be noted of classes: one that often means a missing value, two that look alike."""
+    """Notes on classes: one that often means a missing value, two that look alike."""
     notes = []
     for label in classes:
         if label in numerals.MISSING:

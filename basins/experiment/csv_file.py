@@ -1,14 +1,15 @@
-"""A CSV file as columns of text: encoding, separator and index column, as the keys of [data] say or as found in it.
+"""A CSV file as columns of text. Encoding, separator and index columns are given by keys of [data] or inferred.
 
-What is not said is found by rules that look at the file alone, so they find the same everywhere:
-- encoding: the file's byte order mark, or UTF-8. Nothing else is guessed.
-- separator: of , ; tab | the one by which every one of the first 200 rows has as many fields as the header, and at
-  least two. If several do, the one whose header has the columns that [data] names; if several still do, none is
+What is not given is inferred by rules that use the file alone, so they give the same result everywhere:
+- encoding: from the file's byte order mark, otherwise UTF-8. Nothing else is guessed.
+- separator: the one of , ; tab | with which each of the first 200 rows has as many fields as the header, and at least
+  two. If several qualify, the one whose header has the columns that [data] names; if several still qualify, none is
   guessed.
-- decimal mark: the point; the comma where it is not the separator and the numbers leave no doubt (numerals.py).
-- index: first columns without a name, which is how pandas writes one, or `Unnamed: 0`, as which it comes back.
+- decimal mark: the point; the comma if it is not the separator and the numbers leave no doubt (numerals.py).
+- index: first columns without a name, which is how pandas writes an index, or `Unnamed: 0`, the name that pandas gives
+  such a column when it reads it.
 
-Rows count from 1, without the header and blank lines; an empty field is a missing value.
+Rows count from 1, without the header and blank lines. An empty field is a missing value.
 """
 
 from __future__ import annotations
@@ -31,10 +32,10 @@ from basins.errors import DataError
 
 SEPARATORS = (",", ";", "\t", "|")
 SNIFFED = 200
-"""Rows by which a separator is found."""
+"""The number of rows that are used to find the separator."""
 
 CHUNK = 1 << 15
-"""Rows kept as Python's text at a time."""
+"""The number of rows held as Python strings at a time."""
 
 BYTE_ORDER_MARKS = (
     (codecs.BOM_UTF8, "utf-8-sig"),
@@ -49,8 +50,8 @@ UNNAMED = re.compile(r"Unnamed: \d+(\.\d+)*")
 
 @dataclass
 class Fields:
-    """Columns of text by name. index: those that look like pandas' index; said: how the file was read, in words, and
-    unusual: the part of that which is not plain comma-separated UTF-8."""
+    """Columns of text by name. index: those that look like a pandas index; said: a description of how the file was
+    read; unusual: the part of it that differs from plain comma-separated UTF-8."""
 
     columns: dict[str, pa.ChunkedArray]
     separator: str
@@ -65,8 +66,8 @@ def fields_of(
     encoding: str | None = None,
     named: Sequence[str] = (),
 ) -> Fields:
-    """The columns of a CSV file. separator, encoding: found where None; named: the columns that [data] names. Raises
-    DataError, with the row.
+    """The columns of a CSV file. separator, encoding: inferred if None; named: the columns that [data] names. Raises
+    DataError with the row.
     """
     where = str(path)
     data, zipped = _unzipped(path)
@@ -96,7 +97,7 @@ def fields_of(
 
 
 def unnamed(names: Sequence[str]) -> list[str]:
-    """The first columns that have no name, or the one that pandas gives those."""
+    """The first columns that have no name, or the name that pandas gives such a column."""
     return list(takewhile(lambda name: name == "" or UNNAMED.fullmatch(name), names))
 
 
@@ -143,7 +144,7 @@ def _decoded(data: bytes, encoding: str | None, where: str) -> tuple[str, str]:
 
 
 def _codec(encoding: str) -> str:
-    """Python's name of an encoding. Raises DataError for one that is none of text."""
+    """Python's name of an encoding. Raises DataError if it is not a text encoding."""
     try:
         name = codecs.lookup(encoding).name
         with suppress(UnicodeError):
@@ -158,7 +159,7 @@ def _codec(encoding: str) -> str:
 
 
 def _records(text: str, separator: str, where: str) -> Iterator[tuple[int, list[str]]]:
-    """The line at which each record ends, and its fields; blank lines left out."""
+    """The line at which each record ends, and its fields; blank lines are skipped."""
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True)
     row = 0
     try:
@@ -174,7 +175,7 @@ def _records(text: str, separator: str, where: str) -> Iterator[tuple[int, list[
 
 
 def _found_separator(text: str, path: Path, named: Sequence[str]) -> tuple[str, str]:
-    """The separator by this module's rules, and how it was found."""
+    """The separator according to this module's rules, and how it was found."""
     where = str(path)
     if path.name.lower().endswith((".tsv", ".tsv.gz")):
         return "\t", "by the file's name"
@@ -224,7 +225,8 @@ def _columns(text: str, separator: str, where: str) -> tuple[list[str], list[pa.
 
 
 def _names(header: list[str], columns: list[pa.ChunkedArray], where: str) -> list[str]:
-    """The header. Raises DataError for a name that stands there twice; empty ones at its end, over nothing, are cut."""
+    """The header. Raises DataError for a name that occurs twice; empty names at its end, over empty columns, are
+    cut."""
     header = list(header)
     while len(header) > 1 and header[-1] == "" and columns[-1].unique().to_pylist() in ([], [""]):
         del header[-1], columns[-1]

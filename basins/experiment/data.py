@@ -1,10 +1,9 @@
-"""Data in: a table of an experiment's [data] -> X (n_samples, d_x), Y (n_samples, d_y), and what they are in
-words.
+"""Reads data: the table [data] of an experiment -> X (n_samples, d_x), Y (n_samples, d_y), and a description of them.
 
-Sources: a file (files.py; docs/data.md says what is read as what), `gaussian` (random X and Y from a seed of its own)
-and `sklearn:NAME` (scikit-learn's bundled data sets, extra `data`; nothing is downloaded). Nothing is filled in,
-dropped or scaled in silence: a value that is missing, not finite or not a number is refused with its row (counted from
-1, the header not counted) and column, and what was found out about the file is said.
+Sources: a file (files.py; docs/data.md explains how values are read), `gaussian` (random X and Y from their own seed)
+and `sklearn:NAME` (scikit-learn's bundled data sets, extra `data`; nothing is downloaded). Nothing is silently filled
+in, dropped or scaled: a value that is missing, not finite or not a number is refused with its row (counted from 1
+without the header) and column, and what was inferred about the file is reported.
 """
 
 from __future__ import annotations
@@ -29,14 +28,14 @@ from basins.random.normals import centred_uniforms, normals
 Array = NDArray[np.float64]
 SKLEARN = ("breast_cancer", "diabetes", "digits", "iris", "linnerud", "wine")
 GAUSSIAN_STREAM = int.from_bytes(hashlib.sha256(b"basins: gaussian data").digest()[:8], "big")
-"""The Philox word of random data: no case's stream key but by a 2^-64 accident."""
+"""The Philox word of random data; it equals a case's stream key only with probability 2^-64."""
 
 CSV_ONLY = ("separator", "decimal", "thousands", "encoding")
-"""Keys of [data] that say how a CSV file is written."""
+"""Keys of [data] that describe how a CSV file is written."""
 
 
 class Data(NamedTuple):
-    """X (n_samples, d_x), Y (n_samples, d_y), one line that says what they are, and how they were read, a line each."""
+    """X (n_samples, d_x), Y (n_samples, d_y), a one-line description, and lines on how they were read."""
 
     X: Array
     Y: Array
@@ -46,9 +45,9 @@ class Data(NamedTuple):
 
 @dataclass(frozen=True)
 class Reading:
-    """What [data] says of how its file is to be read; None: what the file says, or looks like.
+    """How [data] says that its file is to be read; None: taken or inferred from the file.
 
-    index: columns to leave out, none of them if False.
+    index: columns to leave out; False: none.
     """
 
     categorical: Sequence[str] = ()
@@ -85,8 +84,8 @@ def read(
     drop_class: str | None = None,
     reading: Reading | None = None,
 ) -> Data:
-    """X and Y of a file's columns; `inputs` None: every column that is no target and no index. In an NPZ file the names
-    are arrays', X and Y if not given.
+    """X and Y from a file's columns. inputs: None: every column that is neither target nor index. For an NPZ file the
+    names are those of arrays, by default X and Y.
 
     drop_class: a class that gets no column.
     """
@@ -146,8 +145,7 @@ def gaussian(samples: int, d_x: int, d_y: int, seed: int) -> Data:
 
 
 def sklearn_data(name: str, drop_class: str | None = None) -> Data:
-    """One of scikit-learn's bundled data sets, as measured: `diabetes` unscaled, classes one-hot by their
-    names."""
+    """One of scikit-learn's bundled data sets, as measured: `diabetes` is unscaled, classes are one-hot by name."""
     where = f"sklearn:{name}"
     if name not in SKLEARN:
         raise DataError(f"unknown data set {name!r}", where=where, remedy=nearest(name, SKLEARN))
@@ -172,11 +170,11 @@ def sklearn_data(name: str, drop_class: str | None = None) -> Data:
     return Data(X, Y.matrix, f"{where}: {_count(X)}, {X.shape[1]} inputs, {_list('targets', Y.names)}")
 
 
-# --- what [data] may say of a file --------------------------------------------------------------------------------
+# --- the keys of [data] that describe a file ----------------------------------------------------------------------
 
 
 def _refuse_keys(reading: Reading, suffix: str) -> None:
-    """Raises DataError for a key that means nothing for a file of this kind, and for marks that are the same."""
+    """Raises DataError for a key that does not apply to this kind of file, and for marks that are equal."""
     for key in CSV_ONLY:
         if getattr(reading, key) is not None and suffix not in CSV:
             raise DataError(f"a key of CSV files, and this is {suffix}", where=key, remedy="take it out")
@@ -200,7 +198,7 @@ def _known(name: str, table: Table) -> str:
 
 
 def _left_out(table: Table, index: Sequence[str] | None, named: Sequence[str], where: str) -> list[str]:
-    """The columns that are an index: those that [data] says, or else those that look like one and are not named."""
+    """The index columns: those that [data] gives, otherwise those that look like one and are not named."""
     found = [one for one in table.index if one not in named]
     if index is None:
         return found
@@ -228,7 +226,7 @@ def _refuse_roles(inputs: Sequence[str], targets: Sequence[str], categorical: Se
 
 
 def _marks(table: Table, used: Sequence[Column], reading: Reading) -> Marks:
-    """How the file's numbers are written: as [data] says, or as found in the columns that are used; it is said."""
+    """How the file's numbers are written: as [data] says, or as found in the columns that are used; it is reported."""
     if not table.text:
         return Marks()
     marks, how = Marks(reading.decimal or ".", reading.thousands), "given" if reading.decimal else "assumed"
@@ -251,7 +249,7 @@ def _marks(table: Table, used: Sequence[Column], reading: Reading) -> Marks:
 
 
 def _targets(targets: Sequence[Column], drop_class: str | None, marks: Marks, where: str) -> Made:
-    """Y (n_samples, d_y): a class target is one column a class, but for `drop_class`."""
+    """Y (n_samples, d_y): a class target gives one column per class, except for `drop_class`."""
     if drop_class is None:
         one_hot = _one_hot_already(targets)
         if one_hot is not None:
@@ -276,8 +274,8 @@ def _without(made: Made, drop_class: str) -> Made:
 
 
 def _one_hot_already(targets: Sequence[Column]) -> Made | None:
-    """Several columns of truth values, of which every row is true in one, are the columns of one class each; each by
-    itself would be two classes, and together they could not be fitted."""
+    """If several columns of truth values have exactly one true value in every row, each is the column of one class.
+    Read separately, each would be two classes, and together they could not be fitted."""
     truths = [columns.is_true(column) for column in targets] if len(targets) > 1 else [None]
     found = [one for one in truths if one is not None]
     if len(found) < len(truths) or not (np.sum(found, axis=0) == 1).all():

@@ -1,6 +1,7 @@
-"""The experiment's TOML: tables with their types, cases and sweep spelt out, and what is refused, in one line.
+"""The experiment's TOML: the tables with their types, the expansion of cases and sweep, and one-line refusals.
 
-What a value may be beyond its type is said by those who use it (Settings, laws, Problem); experiment.py asks them.
+Constraints on values beyond their types belong to the code that uses them (Settings, laws, Problem); experiment.py
+applies them.
 """
 
 from __future__ import annotations
@@ -27,22 +28,22 @@ KINDS: dict[str, tuple[str, ...]] = {
     "law": ("name",),
     "engine": ("name",),
 }
-"""The tables a case is made of, and the keys that say which kind a table is of."""
+"""The tables of a case, and the keys that select the kind of each table."""
 
 
 class Table(BaseModel):
-    """A TOML table. A field's description ends the sentence "give ...", which is said where its value is refused."""
+    """A TOML table. A field's description completes the remedy "give ..." if its value is refused."""
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
     def spelt_out(self) -> dict[str, Any]:
-        """Every key with its value, as the canonical text has it: not those without a value, and not those that were
-        declared `LATER` while they have their default (later.py)."""
+        """Every key with its value, as in the canonical text: without keys that have no value, and without keys that
+        were declared `LATER` and have their default (later.py)."""
         return without_defaults(self.model_dump(exclude_none=True), self.later_keys())
 
     @classmethod
     def later_keys(cls) -> dict[str, Any]:
-        """Key -> default, of the keys that were declared `LATER`."""
+        """Key -> default, for the keys that were declared `LATER`."""
         return {
             name: field.default
             for name, field in cls.model_fields.items()
@@ -65,7 +66,7 @@ SubTable = Annotated[dict[str, Any], Field(description="a table")]
 
 
 class Matrix(Table):
-    """What every source of X and Y may say."""
+    """The keys that every source of X and Y has."""
 
     standardise: Switch = False
     intercept: Switch = False
@@ -120,7 +121,7 @@ class Network(Table):
 
 
 class Engine(Table):
-    """`Settings`, with `name` for the engine; method None is the engine's first."""
+    """`Settings`, with `name` for the engine; method None selects the engine's first."""
 
     name: Text = Settings.engine
     method: Text | None = None
@@ -138,7 +139,7 @@ class Engine(Table):
 
 
 class _Parts(Table):
-    """What a case and the document both have; what the document says is meant for every case."""
+    """The keys that a case and the document share; a value in the document applies to every case."""
 
     name: Text
     trajectories: Count | None = None
@@ -168,14 +169,14 @@ class Document(_Parts):
 
 
 class Counted(Table):
-    """Values of a sweep by their count: first, first + 1, ...; of data.seed, so many random pairs (X, Y)."""
+    """Values of a sweep given by their count: first, first + 1, ...; for data.seed, this many random pairs (X, Y)."""
 
     count: Annotated[int, Field(ge=1, le=100_000, description="a whole number from 1 to 100,000")]
     first: Annotated[int, Field(ge=0, lt=1 << 53, description="a whole number from 0")] = 0
 
 
 class Expanded(NamedTuple):
-    """A case spelt out: its tables by name, and where it stands for what is refused in it."""
+    """An expanded case: its tables by name, and its place for error messages."""
 
     name: str
     trajectories: int
@@ -184,7 +185,7 @@ class Expanded(NamedTuple):
 
 
 def expanded(document: Document, source: str) -> Iterator[Expanded]:
-    """Every case: those listed, or the document's own tables as the one case, each times the sweep."""
+    """Every case: those that are listed, or the document's own tables as the only one, each multiplied by the sweep."""
     sweep = _sweep(document.sweep, source)
     _refuse_said_twice(document, sweep, source)
     taken: set[str] = set()
@@ -219,18 +220,20 @@ def expanded(document: Document, source: str) -> Iterator[Expanded]:
 
 
 def _refuse_said_twice(document: Document, sweep: Mapping[str, Any], source: str) -> None:
-    """Raises ExperimentError for a swept key that the document's own table sets too: one of the two would be lost."""
+    """Raises ExperimentError for a swept key that the document's own table sets too: one of the values would be
+    lost."""
     for key in sweep:
         table, _, name = key.partition(".")
         above = getattr(document, table) or {}
         if name in above:
-            what = f"said twice: [{table}] has {name} = {short(above[name])}"
+            what = f"given twice: [{table}] has {name} = {short(above[name])}"
             remedy = f"take {name} out of [{table}], or {key} out of [sweep]"
             raise ExperimentError(what, where=f"{source}: sweep.{key}", remedy=remedy)
 
 
 def _overlaid(document: Document, case: OneCase) -> tuple[dict[str, dict[str, Any]], set[str]]:
-    """The case's tables over the document's, and what the sweep passes by: its own keys, and tables of another kind."""
+    """The case's tables merged over the document's, and what the sweep skips: its own keys and tables of another
+    kind."""
     tables, passed_by = {}, set()
     for table, kind in KINDS.items():
         above, own = getattr(document, table) or {}, getattr(case, table) or {}
@@ -244,7 +247,7 @@ def _overlaid(document: Document, case: OneCase) -> tuple[dict[str, dict[str, An
 
 
 def _sweep(table: Mapping[str, Any], source: str, prefix: str = "") -> dict[str, list[Any]]:
-    """[sweep] as dotted keys to lists: an unquoted law.scale is a table in a table to TOML, and means the same."""
+    """[sweep] as dotted keys to lists. To TOML an unquoted law.scale is a table in a table; it means the same."""
     flat: dict[str, list[Any]] = {}
     for key, value in table.items():
         dotted = f"{prefix}{key}"
@@ -264,8 +267,8 @@ def _sweep(table: Mapping[str, Any], source: str, prefix: str = "") -> dict[str,
         else:
             found = {dotted: value}
         for again in found.keys() & flat.keys():
-            remedy = f'say it once: "{again}" = [...]'
-            raise ExperimentError(f"said twice in [sweep]: {again}", where=f"{source}: sweep.{again}", remedy=remedy)
+            remedy = f'give it once: "{again}" = [...]'
+            raise ExperimentError(f"given twice in [sweep]: {again}", where=f"{source}: sweep.{again}", remedy=remedy)
         flat |= found
     return flat
 
@@ -276,7 +279,8 @@ T = TypeVar("T", bound=Table)
 
 
 def validated(model: type[T], values: Mapping[str, Any], where: str, table: str = "") -> T:
-    """The table of these values. Raises ExperimentError for the first thing wrong, an unknown key before all else."""
+    """The table of these values. Raises ExperimentError for the first error, and for an unknown key before any
+    other."""
     try:
         return model.model_validate(dict(values))
     except ValidationError as error:
@@ -293,13 +297,13 @@ def validated(model: type[T], values: Mapping[str, Any], where: str, table: str 
 
 
 def _wanted(field: FieldInfo) -> str:
-    """A field's description, also where it stands inside `... | None`."""
+    """A field's description, also if it is inside `... | None`."""
     inside = [part for option in get_args(field.annotation) for part in getattr(option, "__metadata__", ())]
     told = [one.description for one in (field, *inside) if isinstance(one, FieldInfo) and one.description]
     return told[0] if told else "another value"
 
 
 def short(value: Any) -> str:
-    """A value as TOML would show it, on one line of at most 60 characters."""
+    """A value as TOML would write it, on one line of at most 60 characters."""
     text = str(value).lower() if isinstance(value, bool) else repr(value)
     return text if len(text) <= 60 else text[:57] + "..."

@@ -1,17 +1,17 @@
 """The experiment: a TOML file, validated, as cases with keys, and the shard plan.
 
     name, seed, trajectories, blocks_per_shard, visits_every, rows
-    [data] [network] [law] [engine]     what a case is made of
-    [[case]]                            if given, exactly these are the cases; else the tables above are the one case
+    [data] [network] [law] [engine]     the tables of a case
+    [[case]]                            if given, exactly these are the cases; if not, the tables above are the only one
     [sweep]                             dotted keys to lists: the product, for every case
 
-A case's own table is laid over the one above key by key; if it names another law, engine or source of data, it
-takes that table's place whole. The sweep passes a case by in the tables it so replaced and the keys it sets; a swept
-key may not stand in a table above as well, and some case must take it.
+A case's own table is merged over the document's table key by key. If it names another law, engine or source of data, it
+replaces that table completely. The sweep does not apply to tables that a case replaced, or to keys that it sets. A
+swept key may not also be set in the document's table, and at least one case must use it.
 
-`Experiment.text` is the experiment as validated: every case spelt out whole, every default explicit, in one order.
-It reads back as the same experiment. A case's key comes from its content (problem, law, engine settings), not
-from its name, its place or its number of trajectories, so adding a case renumbers nothing.
+`Experiment.text` is the experiment as validated: every case in full, every default explicit, in a fixed order. It reads
+back as the same experiment. A case's key is computed from its content (problem, law, engine settings), not from its
+name, position or number of trajectories, so adding a case renumbers nothing.
 """
 
 from __future__ import annotations
@@ -56,12 +56,12 @@ from basins.later import defaults_of_later_fields, without_defaults
 from basins.laws import BLOCK, Law, law_of
 
 ALL_ROWS = 10**7
-"""Every row is kept by default up to so many trajectories in a case, about 300 MB of them."""
+"""By default every row is kept if no case has more trajectories than this, about 300 MB."""
 
 
 @dataclass(frozen=True)
 class Plan:
-    """How trajectories are cut: blocks of 1,024 ids, shards of so many blocks; the last of each may be short."""
+    """How trajectories are divided into blocks of 1,024 ids and shards of blocks; the last of each may be short."""
 
     trajectories: int
     blocks_per_shard: int
@@ -116,7 +116,7 @@ class Case:
         """A letter and 15 hex digits of SHA-256 over what a limit depends on besides seed and id: problem, law,
         settings.
 
-        The letter is for readers of `case=KEY` folders, which take digits alone for a number.
+        The letter is for readers of `case=KEY` folders, which would take digits alone for a number.
         """
         content = {
             "problem": self.landscape.digest,
@@ -141,7 +141,7 @@ class Case:
 
     @classmethod
     def from_dict(cls, numbers: Mapping[str, Any]) -> Case:
-        """The case that `to_dict` wrote; nothing is read or decomposed again."""
+        """The case that `to_dict` wrote, without reading data or decomposing it again."""
         settings = dict(numbers["settings"])
         settings["t_end"] = float(settings["t_end"])
         kind = numbers.get("landscape", "")
@@ -160,8 +160,8 @@ class Case:
 class Experiment:
     """A validated experiment. text: canonical TOML; digest: SHA-256 of the text and the cases' keys.
 
-    blocks_per_shard: None where it says "auto" and no pilot has decided it yet (pilot.py).
-    rows: which rows of trajectories are kept; "all" by default, "exceptions" where a case has more than ALL_ROWS.
+    blocks_per_shard: None if it is "auto" and no pilot has decided it yet (pilot.py).
+    rows: which rows of trajectories are kept; by default "all", or "exceptions" if a case has more than ALL_ROWS.
     """
 
     name: str
@@ -191,7 +191,7 @@ class Experiment:
         raise ArgumentError(f"no case {key!r}", where="case", remedy=nearest(key, names))
 
     def plan(self, case: Case) -> Plan:
-        """How the case is cut into blocks and shards. Raises ArgumentError where that is not decided yet."""
+        """How the case is divided into blocks and shards. Raises ArgumentError if that is not decided yet."""
         if self.blocks_per_shard is None:
             raise ArgumentError(
                 "not decided yet", where="blocks_per_shard", remedy="ask basins.experiment.pilot.decided"
@@ -200,7 +200,7 @@ class Experiment:
 
     @classmethod
     def from_toml(cls, text: str, base: Path, source: str = "experiment") -> Experiment:
-        """The experiment of a TOML text; relative paths are relative to `base`, refusals call the text `source`.
+        """The experiment in a TOML text. Paths are relative to `base`; error messages call the text `source`.
 
         Raises ExperimentError, DataError and AssumptionError; warns AssumptionWarning for tied subset sums.
         """
@@ -228,12 +228,12 @@ class Experiment:
 
 
 def watched(ids: NDArray[np.int64], visits_every: int) -> NDArray[np.bool_]:
-    """Which ids have their visits kept, (N,): those divisible by visits_every (0: none)."""
+    """Whether the visits of each id are kept, (N,): those of ids divisible by visits_every (0: none)."""
     return ids % visits_every == 0 if visits_every else np.zeros(len(ids), dtype=bool)
 
 
 def load(path: str | Path) -> Experiment:
-    """The experiment of a TOML file (~ is a home); paths in it are relative to its folder. Raises as
+    """The experiment in a TOML file (~ is the home folder). Paths in it are relative to its folder. Raises as
     `Experiment.from_toml` does.
     """
     path = Path(with_home(path))
@@ -250,7 +250,7 @@ def load(path: str | Path) -> Experiment:
 
 
 def spelt_out(settings: Settings) -> dict[str, Any]:
-    """Every setting, less those that were declared `LATER` while they have their default (later.py)."""
+    """Every setting, except those that were declared `LATER` and have their default (later.py)."""
     return without_defaults(asdict(settings), defaults_of_later_fields(settings))
 
 
@@ -273,7 +273,7 @@ def _refuse_twins(cases: list[Case], case: Case, source: str) -> None:
 
 
 class _Workshop:
-    """Makes cases of tables; data is read, and decomposed, once for all cases that share it."""
+    """Makes cases from tables. Data is read and decomposed once for all cases that share it."""
 
     def __init__(self, base: Path) -> None:
         self.base = base
@@ -281,7 +281,7 @@ class _Workshop:
         self.problems: dict[tuple[str, str], tuple[Problem, str, tuple[str, ...]]] = {}
 
     def case(self, one: Expanded) -> tuple[Case, dict[str, Any]]:
-        """The case, and its canonical table."""
+        """The case and its canonical table."""
         where, tables = one.where, one.tables
         named = bool(tables["landscape"])
         for name in ("law",) if named else ("data", "network", "law"):
@@ -315,7 +315,7 @@ class _Workshop:
     def problem(
         self, given: Matrix | SpectrumData, network: Network, where: str
     ) -> tuple[Problem, str, tuple[str, ...]]:
-        """The problem, what it is of in words, and how its data were read."""
+        """The problem, a description of its data, and how the data were read."""
         made_of = given.model_dump_json(), network.model_dump_json()
         if made_of not in self.problems:
             try:
@@ -403,7 +403,7 @@ def _law(values: dict[str, Any], where: str) -> Law:
 
 
 def _placed(error: BasinsError, where: str, table: str) -> BasinsError:
-    """The refusal of a value that came from this table; DataError and AssumptionError stay what they are."""
+    """The refusal of a value from this table; DataError and AssumptionError keep their types."""
     place = f"{table}.{error.where}" if error.where.isidentifier() else ": ".join(filter(None, (table, error.where)))
     kind = ExperimentError if isinstance(error, ArgumentError) else type(error)
     return kind(error.what, where=f"{where}: {place}", remedy=error.remedy)

@@ -1,6 +1,6 @@
-"""A data file as a table of columns: CSV, Parquet or NPZ, by its name; what it is, its first bytes must agree with.
+"""A data file as a table of columns. The name gives the format (CSV, Parquet or NPZ), and the first bytes must agree.
 
-A path is one of this machine: relative to the experiment's folder, absolute, or under a home (`~`).
+A path is on this machine: relative to the experiment's folder, absolute, or under the home folder (`~`).
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ MAGIC: tuple[tuple[bytes, str, tuple[str, ...]], ...] = (
     (b"<!doctype", "HTML", ()),
     (b"<html", "HTML", ()),
 )
-"""First bytes, what they say, and under which names that is read."""
+"""First bytes, the format that they show, and the suffixes under which it is read."""
 
 REMEDIES = {
     "a single array (NPY)": "save X and Y with numpy.savez",
@@ -56,10 +56,10 @@ REMEDIES = {
 
 @dataclass
 class Table:
-    """Columns by name, as stored. text: they are fields of a CSV file, whose numbers are text as well; index: columns
-    that are an index by the file's own account; categories: columns that the file itself calls categorical; groups:
-    of an NPZ file's arrays, the columns each is made of; said, unusual: how it was read (csv_file.py);
-    reading: what else is to be said of that.
+    """Columns by name, as stored. text: whether they are fields of a CSV file, whose numbers are text too; index:
+    columns that the file itself marks as an index; categories: columns that the file itself marks as categorical;
+    groups: for an NPZ file, the columns of each array; said, unusual: how the file was read (csv_file.py); reading:
+    further remarks on that.
     """
 
     columns: dict[str, pa.ChunkedArray]
@@ -78,13 +78,13 @@ class Table:
 
 
 def suffix_of(path: Path) -> str:
-    """The suffix by which a file is read: one of SUFFIXES, or its own."""
+    """The suffix that selects how a file is read: one of SUFFIXES, or its own."""
     name = path.name.lower()
     return max((suffix for suffix in SUFFIXES if name.endswith(suffix)), key=len, default=path.suffix.lower())
 
 
 def located(base: Path, text: str) -> Path:
-    """The file that `path = text` means where the experiment's folder is `base`. Raises DataError for an address."""
+    """The file that `path = text` refers to in an experiment in the folder `base`. Raises DataError for an address."""
     if re.match(r"[A-Za-z][A-Za-z0-9+.-]+:/", text):
         remedy = "copy the file to this machine and give its path; workers need no copy"
         raise DataError("data are read from a file, not from an address", where=text, remedy=remedy)
@@ -95,7 +95,7 @@ def located(base: Path, text: str) -> Path:
 
 
 def refuse_absent(path: Path) -> None:
-    """Raises DataError unless there is a file at the path, of a name that says its format."""
+    """Raises DataError unless the path is a file whose name shows its format."""
     if suffix_of(path) not in SUFFIXES:
         remedy = f"give one of {', '.join(SUFFIXES)}"
         raise DataError(f"unknown format {path.suffix!r}", where=str(path), remedy=remedy)
@@ -112,7 +112,7 @@ def refuse_absent(path: Path) -> None:
 
 
 def refuse_mislabelled(path: Path) -> None:
-    """Raises DataError for a file whose first bytes are another format's than its name says."""
+    """Raises DataError for a file whose first bytes show another format than its name."""
     suffix = suffix_of(path)
     with path.open("rb") as file:
         head = file.read(32)
@@ -130,7 +130,7 @@ def refuse_mislabelled(path: Path) -> None:
 
 
 def table_of(path: Path, names: Sequence[str], separator: str | None = None, encoding: str | None = None) -> Table:
-    """The table of a file that is there. names: the columns, or arrays, that are asked for by name."""
+    """The table of an existing file. names: the columns or arrays that are requested by name."""
     try:
         refuse_mislabelled(path)
         suffix = suffix_of(path)
@@ -194,7 +194,7 @@ def _npz(path: Path, names: Sequence[str]) -> Table:
             if array.ndim == 2:
                 parts = {f"{name}[{k}]": array[:, k] for k in range(array.shape[1])}
                 if array.dtype == np.bool_:
-                    # A matrix of truth values is one of zeros and ones already: no column of it is two classes.
+                    # A matrix of truth values is already one of zeros and ones: none of its columns is two classes.
                     parts = {part: column.astype(np.uint8) for part, column in parts.items()}
                     found.reading.append(f"truth values of array {name!r} read as 0 and 1")
             found.groups[name] = list(parts)

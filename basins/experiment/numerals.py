@@ -1,7 +1,8 @@
-"""Numbers as text: what is one, what stands for a missing one, and what is one by other marks than those asked for.
+"""Numbers as text: what counts as a number, as a missing value, and as a number written with other marks.
 
-A number is digits with at most one decimal mark and an exponent, white space around it aside; where a thousands mark is
-given, groups of three digits too. Nothing else is read as one: no percent, no currency, no other script's digits.
+A number is digits with at most one decimal mark and an exponent, apart from surrounding white space; if a thousands
+mark is given, groups of three digits too. Nothing else is read as a number: no percent sign, no currency, no other
+script's digits.
 """
 
 from __future__ import annotations
@@ -22,17 +23,17 @@ MISSING = frozenset(
     {"", "#N/A", "#N/A N/A", "#NA", "-1.#IND", "-1.#QNAN", "-NaN", "-nan", "1.#IND", "1.#QNAN", "<NA>", "N/A", "NA"}
     | {"NULL", "NaN", "None", "n/a", "nan", "null"}
 )
-"""Among numbers these stand for one that is missing, as pandas has it; among words all but the empty one are words."""
+"""Among numbers these denote a missing value, as in pandas; among words all except the empty one are words."""
 
 TRUE, FALSE = ("True", "TRUE", "true"), ("False", "FALSE", "false")
 
 GOOD_PART = 0.1
-"""From this share of a column's values on, numbers by other marks are no chance."""
+"""If at least this share of a column's values are numbers with other marks, that is not a coincidence."""
 
 _EXPONENT = "([eE][+-]?[0-9]+)?"
 _INFINITE = "[+-]?(?i:inf|infinity)"
 _SPACES = " \u00a0\u2009\u202f'’_"
-"""Marks between thousands besides the comma and the point."""
+"""Thousands marks besides the comma and the point."""
 
 
 class Marks(NamedTuple):
@@ -43,7 +44,7 @@ class Marks(NamedTuple):
 
 
 class Texts(NamedTuple):
-    """A column of text, looked at: which values are numbers, which are missing if the others are numbers."""
+    """An analysed column of text: which values are numbers, and which are missing if the others are numbers."""
 
     values: pa.ChunkedArray
     number: Mask
@@ -51,7 +52,7 @@ class Texts(NamedTuple):
 
 
 def looked_at(values: pa.ChunkedArray, marks: Marks) -> Texts:
-    """Which values of a column of text (n,) are numbers by these marks; a null is missing."""
+    """Which values of a column of text (n,) are numbers with these marks; a null is missing."""
     trimmed = pc.ascii_trim_whitespace(values)
     number = pc.match_substring_regex(trimmed, pattern=f"^({_number(marks)}|{_INFINITE})$")
     missing = pc.is_in(trimmed, value_set=pa.array(sorted(MISSING), type=values.type))
@@ -60,7 +61,7 @@ def looked_at(values: pa.ChunkedArray, marks: Marks) -> Texts:
 
 
 def parsed(texts: Texts, marks: Marks) -> Array:
-    """The numbers (n,), each the nearest double; NaN where there is none."""
+    """The numbers (n,), each rounded to the nearest double; NaN where there is none."""
     values = np.full(len(texts.values), np.nan)
     found = texts.values.filter(pa.array(texts.number)).to_pylist()
     if marks.thousands:
@@ -72,7 +73,7 @@ def parsed(texts: Texts, marks: Marks) -> Array:
 
 
 def _number(marks: Marks) -> str:
-    """The pattern of a number by these marks, of Python's `re` and of RE2."""
+    """The pattern of a number with these marks, for Python's `re` and for RE2."""
     point = re.escape(marks.decimal)
     whole = "[0-9]+"
     if marks.thousands:
@@ -81,14 +82,15 @@ def _number(marks: Marks) -> str:
 
 
 class Other(NamedTuple):
-    """What a text is, in words, and the keys of [data] that would have it read so ("" where none would)."""
+    """A description of a text, and the keys of [data] with which it would be read ("" if there are none)."""
 
     by: str
     keys: str
 
 
 def by_other_marks(text: str, marks: Marks) -> Other | None:
-    """What a text that is no number by these marks is by others, or a date; None where it is neither."""
+    """What a text that is not a number with these marks is otherwise: a number with other marks, or a date; None if it
+    is neither."""
     text = text.strip()
     if re.fullmatch(_DATE, text):
         return Other("a date", "")
@@ -120,7 +122,7 @@ _DRESSED = {
     "a number with another minus sign": "[−–‐](.*)",
     "a number with a minus behind": "(.*)-",
 }
-"""What a number may be dressed in, and what of it is the number."""
+"""Decorations of a number, and the part of the text that is the number."""
 
 
 def _by_marks(text: str, marks: Marks) -> Other | None:
@@ -148,7 +150,8 @@ def _by_marks(text: str, marks: Marks) -> Other | None:
 
 
 def first_by_other_marks(texts: Texts, marks: Marks) -> tuple[int, Other] | None:
-    """The row, from 0, of the first number by other marks, where numbers by any marks are a good part of the column."""
+    """The row, from 0, of the first number with other marks, if numbers with any marks are a good part of the
+    column."""
     words = np.flatnonzero(~texts.number & ~texts.missing)
     if not len(words):
         return None
@@ -167,8 +170,8 @@ def first_by_other_marks(texts: Texts, marks: Marks) -> tuple[int, Other] | None
 
 
 def decimal_comma(columns: list[Texts]) -> bool:
-    """Whether these columns (looked at with a decimal point) write a decimal comma: a number of theirs can be read in
-    no other way, and none is written with a point."""
+    """Whether these columns (analysed with a decimal point) use a decimal comma: some number can be read in no other
+    way, and no number is written with a point."""
     sure = False
     for texts in columns:
         if any("." in text for text in texts.values.filter(pa.array(texts.number)).to_pylist()):

@@ -1,7 +1,8 @@
 """A packed experiment: a folder with the first two files of a run, experiment.toml and manifest.json.
 
-It holds the problem's numbers and needs no data: whoever unpacks it runs what was validated where it was packed, to the
-last bit of the SVD, and makes the same bytes. A run's own folder on a disk is one too.
+It holds the problem's numbers and needs no data. So a machine that unpacks it runs exactly what was validated where it
+was packed, to the last bit of the SVD, and makes the same bytes. A run's own folder on a disk is a packed experiment
+too.
 """
 
 from __future__ import annotations
@@ -29,14 +30,14 @@ def pack(experiment: Experiment) -> dict[str, bytes]:
     """The files of a packed experiment, by name."""
     from basins.experiment.pilot import decided
 
-    manifest = Manifest.of(decided(experiment))  # a plan that is "auto" is decided here, not on the cluster's head
+    manifest = Manifest.of(decided(experiment))  # an "auto" plan is decided here, not on the cluster's head
     return {layout.EXPERIMENT: experiment.text.encode(), layout.MANIFEST: manifest.to_json()}
 
 
 def unpack(folder: Path) -> Experiment:
-    """The experiment that was packed into a folder; nothing is read or decomposed again.
+    """The experiment that was packed into a folder, without reading data or decomposing it again.
 
-    Raises ExperimentError for a folder that does not hold one whole, RunError for one packed with other versions.
+    Raises ExperimentError if the folder does not hold a complete one, RunError if it was packed with other versions.
     """
     where = str(folder)
     try:

@@ -1,9 +1,9 @@
-"""The shard plan, chosen once: blocks_per_shard = "auto" asks for shards of about SECONDS on one worker like this
-machine.
+"""The pilot for blocks_per_shard = "auto": it chooses shards that take about SECONDS on one worker like this machine.
 
-The first trajectories of every case are timed when the run is created; the slowest case says how many blocks a shard
-has, a power of two. The manifest keeps it, and a resumed run takes it from there: no second pilot. The bytes of a run
-depend on its plan, so where they are to be the same on another machine the number is to be written down instead.
+When the run is created, the first trajectories of every case are timed. The slowest case determines the number of
+blocks in a shard, a power of two. The manifest stores this number, and a resumed run takes it from there without a
+second pilot. The bytes of a run depend on its plan, so to get the same bytes on another machine give the number
+explicitly.
 """
 
 from __future__ import annotations
@@ -22,23 +22,24 @@ from basins.integrators.base import Array
 from basins.laws import BLOCK
 
 SECONDS = 30.0
-"""What a shard should take: long beside what a driver spends on it, short beside what a lost machine costs."""
+"""The target time of a shard: long compared with the driver's work for it, short compared with what a dead worker
+loses."""
 
 SAMPLE = (4, 28, 224)
-"""Trajectories timed of a case, in batches."""
+"""Trajectories timed in each case, in batches."""
 
 LONG = 20.0
-"""Seconds, shared by all cases, after which a pilot begins no further batch."""
+"""After this many seconds, for all cases together, a pilot begins no further batch."""
 
 LARGEST = 1024
-"""Blocks of a shard at most: some 40 MB of rows."""
+"""The most blocks in a shard: some 40 MB of rows."""
 
 LEAST_SHARDS = 64
-"""A run has so many shards if it has the blocks, so that there is work for many workers, and some for the last ones."""
+"""A run has at least this many shards if it has enough blocks, so that many workers have work until near the end."""
 
 
 def decided(experiment: Experiment) -> Experiment:
-    """The experiment with a plan: its own, or by a pilot where it says "auto"."""
+    """The experiment with a plan: its own, or that of a pilot if it says "auto"."""
     if experiment.blocks_per_shard is not None:
         return experiment
     slowest = max(seconds_a_block(experiment, case) for case in experiment.cases)
@@ -46,7 +47,7 @@ def decided(experiment: Experiment) -> Experiment:
 
 
 def blocks_per_shard(seconds: float, blocks: int) -> int:
-    """Blocks of a shard where a block takes so many seconds and the run has so many blocks."""
+    """The number of blocks in a shard, for a run with `blocks` blocks that take `seconds` each."""
     most = min(SECONDS / max(seconds, 1e-9), LARGEST, blocks / LEAST_SHARDS)
     return 1 << max(0, int(np.floor(np.log2(max(most, 1.0)))))
 
@@ -66,9 +67,9 @@ def seconds_a_block(experiment: Experiment, case: Case) -> float:
 def timed_batches(
     experiment: Experiment, case: Case, starts: Array, sizes: Iterable[int], long: float
 ) -> Iterator[tuple[Limits, float]]:
-    """The limits of the case's first starts (N, n), in batches of these sizes, and the seconds that each took.
+    """The limits of the case's first starts (N, n), in batches of these sizes, and the seconds that each batch took.
 
-    No batch is begun after `long` seconds, nor where no start is left.
+    No batch is begun after `long` seconds, or when no start is left.
     """
     watch = watched(np.arange(len(starts)), experiment.visits_every)
     # What happens once (imports, compilation) is no trajectory's cost.

@@ -1,4 +1,4 @@
-"""A Ray cluster's dashboard: who answers there, and the jobs it is given, followed and stopped.
+"""The dashboard of a Ray cluster: checks what answers at its address, and submits, follows and stops jobs.
 
 Ray's own client (ray.job_submission) submits and stops jobs and follows their logs. Who answers, and how a job stands,
 is asked here, by requests and with a timeout, since the client gives none of these a line of its own. Measured with
@@ -25,22 +25,22 @@ from basins.errors import ArgumentError, RunError
 from basins.home import in_home
 
 CONNECT, ANSWER = 2.0, 5.0
-"""Seconds within which the dashboard must accept a connection, and answer."""
+"""Seconds within which the dashboard must accept a connection, and then answer."""
 
 PATIENCE = 60.0
-"""Seconds for which a lost connection is tried again while a job is followed."""
+"""Seconds for which a lost connection is retried while a job is followed."""
 
 SILENCE = 60.0
-"""Seconds without a line of the log after which the connection is made anew: it may be dead."""
+"""Seconds without a line of the log after which the client reconnects, since the connection may be dead."""
 
 YOUNG, NO_AGENT = 60.0, "No available agent"
-"""Seconds within which a head that answers must have an agent that takes jobs, and what Ray says before."""
+"""Seconds within which a head that answers must have an agent that accepts jobs, and Ray's message until then."""
 
 INTERRUPTED = 130
 """The exit status of a job that was stopped."""
 
 OVERRIDES = ("RAY_ADDRESS", "RAY_API_SERVER_ADDRESS")
-"""Variables that Ray's client prefers to the address it is given."""
+"""Environment variables that Ray's client prefers to the address it is given."""
 
 START = "give the dashboard's address, http://HEAD:8265 where Ray was started with its defaults"
 TOKEN = "give the cluster's own in RAY_AUTH_TOKEN_PATH (a file) or RAY_AUTH_TOKEN"
@@ -49,10 +49,10 @@ TOKEN = "give the cluster's own in RAY_AUTH_TOKEN_PATH (a file) or RAY_AUTH_TOKE
 class Dashboard:
     """The dashboard at `address`, such as http://10.0.0.1:8265.
 
-    open: whether it takes jobs from anyone who reaches it, as a Ray does that was started without RAY_AUTH_MODE=token.
+    open: whether it accepts jobs without a token, as a Ray does that was started without RAY_AUTH_MODE=token.
 
-    Raises ArgumentError for an address that is none; RunError where nothing answers, or no Ray, or one with another
-    token or another version than the Ray here. Seconds, not minutes.
+    Raises ArgumentError for an invalid address; RunError if nothing answers, if what answers is not Ray, or if that Ray
+    has another token or version than this side. It takes seconds, not minutes.
     """
 
     def __init__(self, address: str) -> None:
@@ -62,10 +62,10 @@ class Dashboard:
         self.open = self._probe(token)
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
         if token is not None:
-            os.environ.setdefault("RAY_AUTH_MODE", "token")  # without it Ray's client sends none
+            os.environ.setdefault("RAY_AUTH_MODE", "token")  # without it Ray's client sends no token
         from ray.job_submission import JobSubmissionClient
 
-        for handler in logging.getLogger("ray").handlers:  # which tell of uploads and of closed connections
+        for handler in logging.getLogger("ray").handlers:  # they report uploads and closed connections
             handler.setLevel(logging.WARNING)
         with _without(*OVERRIDES), self._as_refusals():
             self.client: Any = JobSubmissionClient(self.address)
@@ -73,7 +73,8 @@ class Dashboard:
     # --- jobs -------------------------------------------------------------------------------------------------------
 
     def submit(self, job: str, entrypoint: str, runtime_env: dict[str, Any]) -> str:
-        """Submit a job under this id; the id. Waits up to YOUNG for a cluster that has only just been started."""
+        """Submit a job under this id and return the id. Waits up to YOUNG seconds for a cluster that has just
+        started."""
         until = time.monotonic() + YOUNG
         while True:
             try:
@@ -87,10 +88,10 @@ class Dashboard:
             time.sleep(1.0)
 
     def follow(self, job: str, say: Callable[[str], None]) -> int:
-        """Say a job's log from the beginning, as it comes, until the job ends; its own exit status.
+        """Pass a job's log to `say` from the beginning, as it grows, until the job ends; return the job's exit status.
 
-        INTERRUPTED for one that was stopped. Raises RunError for one that is not there, that could not be started, or
-        whose cluster is gone for longer than PATIENCE.
+        The status is INTERRUPTED if the job was stopped. Raises RunError if the job does not exist or could not be
+        started, or if the cluster is gone for longer than PATIENCE.
         """
         said, lost = 0, None
         while True:
@@ -113,7 +114,7 @@ class Dashboard:
             time.sleep(1.0)
 
     def stop(self, job: str) -> str:
-        """Stop a job as Ctrl-C would; what became of it: "STOPPED", or what it had ended as before."""
+        """Stop a job as Ctrl-C would. Returns its state: "STOPPED", or the state in which it had already ended."""
         self.info(job)
         with self._as_refusals():
             self.client.stop_job(job)
@@ -122,7 +123,8 @@ class Dashboard:
         return str(status)
 
     def info(self, job: str) -> dict[str, Any]:
-        """What Ray knows of a job: `status`, `message`, `driver_exit_code`, ... Raises RunError for one not there."""
+        """Ray's record of a job: `status`, `message`, `driver_exit_code`, ... Raises RunError if there is no such
+        job."""
         answer = self._get(f"/api/jobs/{job}")
         if answer.status_code == 404:
             raise self._refusal(f"no job {job!r}", "`ray job list` names those that there are")
@@ -132,8 +134,8 @@ class Dashboard:
         return known
 
     async def _tail(self, job: str, said: int, say: Callable[[str], None]) -> int:
-        """Say the log after its first `said` characters, until the job ends, the connection does, or SILENCE; the
-        number of characters said by then."""
+        """Pass the log to `say` after its first `said` characters, until the job or the connection ends, or for SILENCE
+        seconds nothing comes. Returns the number of characters said by then."""
         import aiohttp
 
         passed = 0
@@ -158,10 +160,10 @@ class Dashboard:
         lines = [line.strip() for line in str(info["message"]).splitlines() if line.strip()] or ["no reason given"]
         raise self._refusal(f"job {job} failed in Ray's hands: {lines[-1]}", "see the cluster's own log")
 
-    # --- who answers ------------------------------------------------------------------------------------------------
+    # --- what answers at the address --------------------------------------------------------------------------------
 
     def _probe(self, token: str | None) -> bool:
-        """Whether it is open."""
+        """Whether the dashboard accepts jobs without a token."""
         answer = self._get("/api/version")
         guarded = answer.status_code in (401, 403)
         if guarded:
@@ -183,7 +185,7 @@ class Dashboard:
         return not guarded
 
     def _get(self, path: str) -> Any:
-        """What it answers. Raises _Gone where it does not."""
+        """The dashboard's response. Raises _Gone if there is none."""
         import requests
 
         timeout = (CONNECT, ANSWER)
@@ -192,7 +194,7 @@ class Dashboard:
         except requests.exceptions.ConnectTimeout:
             what = f"nothing answers within {CONNECT:g} s"
         except requests.exceptions.Timeout:
-            what = f"what listens there says nothing within {ANSWER:g} s"
+            what = f"what listens there does not answer within {ANSWER:g} s"
         except requests.exceptions.SSLError:
             what = "no secure connection: http:// and https:// mixed up, or a certificate not known here"
         except (requests.exceptions.RequestException, OSError) as error:
@@ -204,7 +206,7 @@ class Dashboard:
 
     @contextmanager
     def _as_refusals(self) -> Iterator[None]:
-        """What Ray's client raises, in one line."""
+        """Turn what Ray's client raises into a RunError of one line."""
         try:
             yield
         except (RuntimeError, ValueError, OSError) as error:  # requests' are OSErrors
@@ -213,23 +215,23 @@ class Dashboard:
 
 
 class _Gone(RunError):
-    """Nothing answers, or not for now."""
+    """Nothing answers, perhaps temporarily."""
 
 
 def _base(address: str) -> str:
-    """The address without a slash at its end. Raises ArgumentError for one that is none of a dashboard."""
+    """The address without a final slash. Raises ArgumentError if it cannot be the address of a dashboard."""
     try:
         parts = urlsplit(address)
         usable = parts.scheme in ("http", "https") and bool(parts.hostname) and (parts.port is None or parts.port > 0)
     except ValueError:
         usable = False
     if not usable or any(letter.isspace() for letter in address):
-        raise ArgumentError(f"{address!r} is no address of a Ray dashboard", where="address", remedy=START)
+        raise ArgumentError(f"{address!r} is not the address of a Ray dashboard", where="address", remedy=START)
     return address.rstrip("/")
 
 
 def _token() -> str | None:
-    """The token of this user, where Ray looks for it."""
+    """This user's token, from the places where Ray looks for it."""
     if os.environ.get("RAY_AUTH_TOKEN"):
         return os.environ["RAY_AUTH_TOKEN"].strip()
     path = os.environ.get("RAY_AUTH_TOKEN_PATH")
@@ -241,12 +243,12 @@ def _token() -> str | None:
     except OSError as error:
         if path:
             what = f"the token is not readable: {error.strerror}"
-            raise RunError(what, where=path, remedy="mend RAY_AUTH_TOKEN_PATH") from None
+            raise RunError(what, where=path, remedy="correct RAY_AUTH_TOKEN_PATH") from None
         return None
 
 
 def _reason(error: BaseException) -> str:
-    """Why there was no answer: the system's own words, innermost of what requests wraps."""
+    """Why there was no answer: the system's own message, which requests wraps several times."""
     inner: BaseException | None = error
     while inner is not None:
         if isinstance(inner, OSError) and inner.strerror and not isinstance(inner, ConnectionResetError):
@@ -257,7 +259,7 @@ def _reason(error: BaseException) -> str:
 
 @contextmanager
 def _without(*names: str) -> Iterator[None]:
-    """With these environment variables out of the way."""
+    """Remove these environment variables for the duration."""
     kept = {name: os.environ.pop(name) for name in names if name in os.environ}
     try:
         yield

@@ -1,13 +1,13 @@
 """The entry point of a job on a cluster: `python -m basins.job EXPERIMENT --out URI [what basins run takes]`.
 
 `basins submit`, the RayJob manifest, `ray up` and Slurm all run this. It is `basins run` on the Ray that RAY_ADDRESS
-names, and besides
-- it compares the versions here with those that a packed experiment was made with before it imports what might not be
-  there, and before anything is written;
-- SIGTERM (`basins stop`, a drained node, `scancel`) ends it as Ctrl-C does: what is done is kept;
-- it takes the environment variables that `basins submit --env` sent along out of their file, here and in each worker.
+names, with these additions:
+- It compares the package versions here with those that a packed experiment was made with, before it imports packages
+  that may be missing and before it writes anything.
+- SIGTERM (`basins stop`, a drained node, `scancel`) ends it as Ctrl-C does: finished shards are kept.
+- It reads the environment variables that `basins submit --env` sent from their file, here and in each worker.
 
-Exit status: that of `basins run`.
+The exit status is that of `basins run`.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ REMEDY = "install the packages of basins' requirements.txt on every node of the 
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Carry out the experiment; ends in SystemExit."""
+    """Execute the experiment. Always raises SystemExit."""
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     signal.signal(signal.SIGTERM, _interrupt)
     with guarded():
@@ -41,12 +41,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def _prepare(arguments: list[str]) -> None:
-    """All that may be refused before the command itself is there to do it."""
+    """Make the checks that come before the command itself can be imported."""
     try:
         if arguments:
             refuse_skew(Path(arguments[0]))
         adopt_environment()
-        # All that it takes, so that what is lacking is said.
+        # Import everything that the command needs, so that a missing package is reported.
         from basins import cli  # noqa: F401
         from basins.execution import run  # noqa: F401
         from basins.experiment import packed  # noqa: F401
@@ -60,14 +60,14 @@ def _prepare(arguments: list[str]) -> None:
 
 
 def refuse_skew(experiment: Path) -> None:
-    """Raises RunError where a packed experiment was made with other versions than those here."""
+    """Raises RunError if a packed experiment was made with other package versions than those here."""
     try:
         there = dict(json.loads((experiment / MANIFEST).read_bytes())["versions"])
     except (OSError, ValueError, KeyError, TypeError):
-        return  # a TOML file, nothing, or a damaged one: basins run says which
+        return  # a TOML file, nothing, or a damaged pack: `basins run` will say which
     skewed = skew(there)
     if skewed:
-        what = f"version skew: where this was submitted are other versions than on the cluster: {skewed}"
+        what = f"version skew: the submitting machine and the cluster have different versions: {skewed}"
         raise RunError(what, where=f"Python {sys.executable}", remedy=REMEDY)
 
 

@@ -1,10 +1,10 @@
-"""`basins submit`: an experiment, and basins itself, to a Ray cluster's job API; then its log, and its exit status.
+"""`basins submit`: sends an experiment, and basins itself, to a Ray cluster's job API.
 
-What goes along: the experiment packed (validated and decomposed here, so that the cluster needs no data) and the
-variables that --env names, as Ray's `working_dir`; and the package `basins` as it is imported here, be it the installed
-wheel or a working tree, as one of its `py_modules`. That lies in the same place on a node for the same code, so that
-what is compiled for one job is there for the next. The packages it stands on are the cluster's own; basins.job
-compares their versions.
+Two things are sent. Ray's `working_dir` holds the packed experiment (validated and decomposed here, so that the cluster
+needs no data) and the variables that --env names. One of its `py_modules` is the package `basins` as it is imported
+here, whether an installed wheel or a working tree. The same code gets the same path on a node, so code that is compiled
+for one job is there for the next. The packages that basins depends on are the cluster's own; basins.job compares their
+versions.
 """
 
 from __future__ import annotations
@@ -28,13 +28,13 @@ from basins.job.dashboard import Dashboard
 from basins.store import files_at, s3_client
 
 GRACE = 30
-"""Seconds that a job which is stopped has to write down what is done; Ray's own default is 3."""
+"""Seconds that a stopped job has to commit what is done; Ray's own default is 3."""
 
 JOB = "basins.job"
 """The module that runs there, as `python -m basins.job` (entry.py): above the command line, which sends it."""
 
 PYTHON = "python"
-"""The Python of the PATH under which the cluster's `ray start` was called."""
+"""The Python on the PATH with which the cluster's `ray start` was called."""
 
 
 def submit(
@@ -45,10 +45,10 @@ def submit(
     options: Sequence[str] = (),
     environment: Sequence[str] = (),
 ) -> str:
-    """Submit a job that carries out the experiment into `out`; its id.
+    """Submit a job that executes the experiment into `out`, and return the job's id.
 
-    options: of `basins run`, as its command line takes them; environment: names of variables that go along, with
-    their values here. Raises ArgumentError for a variable that is not set, RunError where the cluster refuses.
+    options: command-line options of `basins run`; environment: names of variables that are sent with their values here.
+    Raises ArgumentError for a variable that is not set, RunError if the cluster refuses.
     """
     variables = _values(environment)
     name = f"basins-{_identifier(experiment.name)}-{secrets.token_hex(3)}"
@@ -58,32 +58,33 @@ def submit(
 
 
 def fill(folder: Path, experiment: Experiment, variables: dict[str, str]) -> dict[str, Any]:
-    """Lay what goes along into an empty folder; Ray's runtime environment that brings it."""
+    """Put the files to send into an empty folder, and return the Ray runtime environment that sends them."""
     job, here = folder / "job", Path(basins.__file__).parent
     job.mkdir()
     for name, content in pack(experiment).items():
         (job / name).write_bytes(content)
-    # A copy: Ray leaves out what a .gitignore names, and a virtual environment's own may name everything.
+    # It is a copy, because Ray leaves out what a .gitignore names, and a virtual environment's may name everything.
     package = shutil.copytree(here, folder / here.name, ignore=shutil.ignore_patterns("__pycache__", "*.pyc"))
-    told = {"RAY_JOB_STOP_WAIT_TIME_S": str(GRACE)}
+    env_vars = {"RAY_JOB_STOP_WAIT_TIME_S": str(GRACE)}
     if variables:
         file = job / "environment.json"
         file.touch(0o600)
         file.write_text(json.dumps(variables))
-        told[sent.ENVIRONMENT] = file.name
+        env_vars[sent.ENVIRONMENT] = file.name
     hook = f"{sent.__name__}.{sent.adopt_environment.__name__}"
     return {
         "working_dir": str(job),
         "py_modules": [str(package)],
-        "env_vars": told,
+        "env_vars": env_vars,
         "worker_process_setup_hook": hook,
     }
 
 
 def place(out: str) -> tuple[str, bool]:
-    """`out` as the cluster must be told it, and whether that is a path of a machine's own, not a store by URI.
+    """(`out` as it is passed to the cluster, whether it is a file path and not the URI of a store).
 
-    Raises RunError for a URI of no known store. What is there is for the job to see: the store may not let us in.
+    Raises RunError for a URI of an unknown store. It does not look at the contents, since the store may refuse access
+    from this machine; the job does that.
     """
     if out.startswith("s3://"):
         s3_client.parse(out)
@@ -94,7 +95,7 @@ def place(out: str) -> tuple[str, bool]:
 def _values(names: Sequence[str]) -> dict[str, str]:
     for name in names:
         if name not in os.environ:
-            what = "not set here" if name.isidentifier() else "no name of an environment variable"
+            what = "not set here" if name.isidentifier() else "not the name of an environment variable"
             raise ArgumentError(f"{name!r}: {what}", where="env", remedy="export it, then give its name alone")
     return {name: os.environ[name] for name in names}
 

@@ -1,16 +1,16 @@
-"""Initial laws and their random streams: which point has which id.
+"""Initial laws and their random streams, which determine the start of each id.
 
-A law with a density draws weights that no null set can hold; `near_planted` is one, at any distance. A null
-law (`null` is true: planted, balanced) draws from a set of measure zero: a control, never part of a pool, a
-bound or a verdict on the conjecture.
+A law with a density gives every null set probability zero; `near_planted` is one, at any distance. A null law (`null`
+is true: planted, balanced) draws from a set of measure zero. It is a control, and never part of a pool, a bound or a
+verdict on the conjecture.
 
-Ids come in blocks of 1,024 consecutive ones. A block is one Philox stream (see `normal.centred_uniforms`)
-with key (seed, `stream_key`) and the block in a counter word of its own, drawn all at once and row by row: so
-the same id of the same problem, law and seed is the same start, bit for bit, whatever the engine, the
-shard or the machine. No linear algebra library and no libm has a hand in it.
+Ids come in blocks of 1,024 consecutive ones. A block is one Philox stream (see random/normals.py, `centred_uniforms`)
+with the key (seed, `stream_key`) and the block in a separate counter word, drawn at once, row by row. So the same id of
+the same problem, law and seed is the same start, bit for bit, whatever the engine, the shard or the machine. No linear
+algebra library and no libm is involved.
 
-Widths are the problem's: after the reduction of rank-deficient data, and in the reduced flow the weights are
-drawn in the reduced coordinates. The fans of `lecun`, `he` and `xavier` are these widths.
+Widths are those of the problem, after the reduction of rank-deficient data. In the reduced flow the weights are drawn
+in the reduced coordinates. The fans of `lecun`, `he` and `xavier` are these widths.
 """
 
 from __future__ import annotations
@@ -48,8 +48,8 @@ LAWS: dict[str, type[Law]] = {
 
 
 def law_of(name: str, **parameters: Any) -> Law:
-    """The law of a name and parameters. Raises ArgumentError for one that is unknown, naming the nearest, or
-    missing."""
+    """The law with this name and these parameters. Raises ArgumentError for an unknown name or parameter (suggesting
+    the nearest) and for a missing parameter."""
     if not isinstance(name, str) or name not in LAWS:
         raise ArgumentError(f"unknown law {name!r}", where="name", remedy=nearest(name, LAWS))
     kind = LAWS[name]

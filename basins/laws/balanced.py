@@ -17,9 +17,9 @@ from basins.random.normals import Array, normals
 class Balanced(Law):
     """Null: every invariant C_j = W_{j+1}^T W_{j+1} - W_j W_j^T is zero up to rounding.
 
-    W_j = U_j S U_{j-1}^T, U_j (d_j, r) with orthonormal columns, uniform (Haar), r the smallest width, S (r,
-    r) diagonal with entries scale |z|, z standard normal; one S and, between two layers, one U_j, so that
-    both products are U_j S^2 U_j^T.
+    W_j = U_j S U_{j-1}^T, U_j (d_j, r) with orthonormal columns, uniform (Haar), r the smallest width, S (r, r) a
+    diagonal with entries scale |z|, z standard normal. All layers share S, and adjacent layers share the U_j between
+    them, so that both products are U_j S^2 U_j^T.
     """
 
     scale: float = 1.0
@@ -59,7 +59,7 @@ def _orthonormal(A: Array) -> Array:
     """The Q, (d, r, N), of the QR factorisations of A (d, r, N), r <= d, with R's diagonal positive: Haar for
     Gaussian A.
 
-    Gram-Schmidt, each column twice (orthogonal to rounding: Giraud et al., 2005), because LAPACK's bits
+    It uses Gram-Schmidt, twice on each column (orthogonal to rounding: Giraud et al., 2005), because LAPACK's bits
     depend on the CPU.
     """
     Q = np.empty_like(A)
@@ -73,8 +73,8 @@ def _orthonormal(A: Array) -> Array:
 
 
 def _dot(a: Array, b: Array) -> Array:
-    """Inner products over the first axis, (d, N) to (N,), summed in order: np.sum's order is numpy's
-    business."""
+    """Inner products over the first axis, (d, N) to (N,), summed in order, because the order of np.sum is
+    unspecified."""
     total: Array = a[0] * b[0]
     for i in range(1, len(a)):
         total = total + a[i] * b[i]

@@ -1,4 +1,4 @@
-"""What a law is: parameters, what a problem must be for it, and starts from uniform numbers."""
+"""The contract of a law: its parameters, the problems that it accepts, and starts from uniform numbers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which point has which id: blocks of ids, their stream, and their starts."""
+"""The start of each id: blocks of ids, their streams, and their starts."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from basins.laws.base import Law
 from basins.random.normals import Array, centred_uniforms
 
 BLOCK = 1024
-"""Ids that share one Philox stream."""
+"""The number of ids that share one Philox stream."""
 
 
 def stream_key(problem: Landscape, law: Law) -> int:

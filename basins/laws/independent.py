@@ -20,10 +20,11 @@ DRAWS = ("full", "compressed")
 
 @dataclass(frozen=True)
 class Gaussian(Law):
-    """Independent normal entries of standard deviation `scale`, one for all layers or one a layer (W_1 first).
+    """Independent normal entries of standard deviation `scale`, one for all layers or one per layer (W_1 first).
 
-    draw: "full", or "compressed" to draw the compressed factors directly, where a width shrinks (theory.md 4): fewer
-    numbers, the same law of all that is recorded, other points (landscapes/deep_linear/compression/factors.py).
+    draw: "full", or "compressed" to draw the compressed factors directly if a width shrinks (theory.md 4). This needs
+    fewer numbers and gives the same law of all recorded values, but other points
+    (landscapes/deep_linear/compression/factors.py).
     """
 
     scale: Scale
@@ -75,7 +76,7 @@ class _Fan(Law):
     @staticmethod
     @abstractmethod
     def variance(fan_in: int, fan_out: int) -> float:
-        """Of one entry of a layer with so many inputs and outputs."""
+        """The variance of one entry of a layer with this many inputs and outputs."""
 
     def sample(self, problem: Landscape, q: Array) -> Array:
         variances = [self.variance(columns, rows) for rows, columns in problem.layers]

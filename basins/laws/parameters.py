@@ -1,4 +1,4 @@
-"""The laws' parameters: what they may be, by themselves and on a problem."""
+"""Validation of the laws' parameters, by themselves and for a problem."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from basins.landscapes.base import Landscape
 from basins.landscapes.deep_linear.problem import Problem
 
 Scale = float | tuple[float, ...]
-"""One standard deviation for all layers, or one a layer, that of W_1 first."""
+"""One standard deviation for all layers, or one per layer, that of W_1 first."""
 
 
 def positive(name: str, value: Any) -> float:

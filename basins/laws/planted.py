@@ -1,4 +1,4 @@
-"""On the stable manifold of a saddle, and a stated distance beside it (theory.md 6.7)."""
+"""Starts on the stable manifold of a saddle, and at a given distance beside it (theory.md 6.7)."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from basins.random.normals import Array, normals
 
 @dataclass(frozen=True)
 class Planted(Law):
-    """Null: on the stable manifold of the saddles that fit `modes` (theory.md 6.7), the rest as `Gaussian`.
+    """Null: starts on the stable manifold of the saddles that fit `modes` (theory.md 6.7), otherwise as `Gaussian`.
 
-    With S = modes (0-based positions in sigma), the S^c columns of W_1 among the first d_y and the S^c rows
-    of W_{H+1} are zero, bitwise, and the reduced flow keeps them so: the limit is on I_S. Elsewhere X X^T
-    mixes the columns and it escapes, so it is refused there.
+    With S = modes (0-based positions in sigma), the S^c columns of W_1 among the first d_y and the S^c rows of W_{H+1}
+    are zero, bitwise. The reduced flow keeps them zero, so the limit is on I_S. In other flows X X^T mixes the columns
+    and the start escapes, so the law is refused there.
     """
 
     modes: tuple[int, ...]
@@ -46,12 +46,12 @@ class Planted(Law):
 
 @dataclass(frozen=True)
 class NearPlanted(Law):
-    """Beside the stable manifold of the saddles that fit `modes`: as `Planted`, but where it has zeros there are normal
-    entries of standard deviation distance / sqrt(k), k their number.
+    """Starts beside the stable manifold of the saddles that fit `modes`: as `Planted`, but the k zeros are replaced by
+    normal entries of standard deviation distance / sqrt(k).
 
-    distance: the root mean square of the Euclidean distance to the planted starts, a linear space of codimension k;
-    the starts pass those saddles the more closely the smaller it is. The law has a density, so it is not null and
-    says of the conjecture what any other does: of its own mixture of starts, most of them near one stable manifold.
+    distance: the root mean square of the Euclidean distance to the planted starts, a linear space of codimension k. The
+    smaller it is, the more closely the starts pass those saddles. The law has a density, so it is not null. It tests
+    the conjecture as any other law does, for its own mixture of starts, most of which are near one stable manifold.
     """
 
     modes: tuple[int, ...]
@@ -75,7 +75,7 @@ class NearPlanted(Law):
 
 
 def _check_plant(modes: tuple[int, ...], scale: Scale, problem: Problem) -> None:
-    """Whether a start may be planted on these modes, or beside them."""
+    """Raises ArgumentError unless a start may be planted on these modes, or beside them."""
     check_scales(scale, problem)
     if problem.flow != "reduced":
         raise ArgumentError(
@@ -91,7 +91,7 @@ def _check_plant(modes: tuple[int, ...], scale: Scale, problem: Problem) -> None
         )
     if len(modes) == problem.d_y:
         raise ArgumentError(
-            f"modes {list(modes)} are all {problem.d_y}, and fitting all is no saddle",
+            f"modes {list(modes)} are all {problem.d_y}, and a point that fits all is not a saddle",
             where="modes",
             remedy="leave at least one out",
         )

@@ -1,8 +1,8 @@
-"""The stream and the formulas of normals.py, compiled: the same operations one by one, so the same bits, faster.
+"""The stream and the formulas of normals.py, compiled: the same operations in the same order, so the same bits, faster.
 
-Every + - * / and square root here is rounded by itself: numba is given no fast-math flag, and LLVM fuses a product
-with a sum only where it is asked to. What comes first in a loop is what a CPU can do for several numbers at once; the
-tails are gathered and done together. tests/laws/test_laws.py holds these functions to normals.py, bit for bit.
+Every + - * / and square root here is rounded separately: numba gets no fast-math flag, and LLVM fuses a product with a
+sum only if it is told to. Each loop first does what a CPU can vectorise; the tails are then gathered and computed
+together. tests/random/test_compiled_normals.py compares these functions with normals.py, bit for bit.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from basins.random.coefficients import ATANH, CENTRE, FAR_TAIL, LN2_HIGH, LN2_LO
 Array = NDArray[np.float64]
 
 CHUNK = 1024
-"""Numbers transformed at a time: they and their tails then stay in a core's first cache. No number depends on it."""
+"""Numbers transformed at a time, so that they and their tails stay in a core's L1 cache. No number depends on it."""
 
 TIMES_A, TIMES_C = np.uint64(0xD2E7470EE14C6C93), np.uint64(0xCA5A826395121157)
 STEP_A, STEP_B = np.uint64(0x9E3779B97F4A7C15), np.uint64(0xBB67AE8584CAA73B)
@@ -85,7 +85,7 @@ def _fill_uniforms(seed: np.uint64, stream: np.uint64, block: np.uint64, q: Arra
 
 @njit(cache=True, nogil=True, error_model="numpy", inline="always")
 def _polynomial(falling: tuple[float, ...], x: float) -> float:
-    """Horner's rule, one rounding an operation."""
+    """Horner's rule, with one rounding per operation."""
     value = falling[0] * x
     for k in range(1, len(falling) - 1):
         value = (value + falling[k]) * x
@@ -94,7 +94,7 @@ def _polynomial(falling: tuple[float, ...], x: float) -> float:
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def _fill_normals(q: Array, z: Array) -> None:
-    """A chunk at a time: the centre's formula for all of it, then its tails side by side."""
+    """Transforms one chunk at a time: the central formula for all of it, then the tails together."""
     where, p, value = np.empty(CHUNK, dtype=np.int64), np.empty(CHUNK), np.empty(CHUNK)
     words: NDArray[np.uint64] = p.view(np.uint64)
     for start in range(0, len(q), CHUNK):

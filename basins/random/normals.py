@@ -1,13 +1,13 @@
 """From Philox's bits to uniform and normal numbers, with the same bits on any machine.
 
-A start must not depend on the CPU that drew it. So normals are not drawn by numpy's ziggurat, and
-the inverse normal distribution function is not scipy.special.ndtri: both call the C library's log, whose last
-bit depends on the library and on whether the CPU has fused multiply-add. Here it is Wichura's algorithm AS
-241 (PPND16, Applied Statistics 37, 1988, 477-484), about 1 part in 10^16, in + - * / and square roots alone,
-each rounded once, as IEEE 754 says; the logarithm that its tails need is a series in the same operations.
+A start must not depend on the CPU that drew it. So normals are not drawn by numpy's ziggurat, and the inverse normal
+distribution function is not scipy.special.ndtri: both call the C library's log, whose last bit depends on the library
+and on whether the CPU has fused multiply-add. Instead this module uses Wichura's algorithm AS 241 (PPND16, Applied
+Statistics 37, 1988, 477-484), accurate to about 1 part in 10^16. It needs only + - * / and square roots, each rounded
+once as in IEEE 754; the logarithm that its tails need is a series in the same operations.
 
-Here each operation is a numpy ufunc of its own; compiled.py compiles the same operations, which takes a third of the
-time for the same bits, and is what draws where numba is there.
+Here each operation is a separate numpy ufunc. compiled.py compiles the same operations, which takes a third of the time
+for the same bits; it is used if numba is installed.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ from basins.random.coefficients import ATANH, CENTRE, FAR_TAIL, LN2_HIGH, LN2_LO
 Array = NDArray[np.float64]
 
 CHUNK = 8192
-"""Numbers transformed at a time: the temporaries then stay in a core's cache. No number depends on it."""
+"""Numbers transformed at a time, so that the temporaries stay in a core's cache. No number depends on it."""
 
 
 @cache
 def _compiled() -> Any:
-    """compiled.py, or None without numba: loaded when first drawn from, because numba takes its time."""
+    """compiled.py, or None without numba. It is loaded at the first draw, because numba is slow to import."""
     try:
         from basins.random import compiled
     except ImportError:
@@ -40,10 +40,10 @@ def centred_uniforms(seed: int, stream: int, block: int, count: int) -> Array:
     """`count` numbers q = (k + 1/2) 2^-53 - 1/2 in (-1/2, 1/2), k the high 53 bits of a Philox word: shape
     (count,).
 
-    Philox4x64-10 has key (seed, stream) and counter (number, 0, 0, block), each a word of 64 bits of its own,
-    so no two of seed, stream and block ever share a stream. numpy counts up before it draws: number starts at
-    1. The half-step keeps q exact (53 bits), symmetric about zero and off the ends; q, not q + 1/2, is handed
-    on because the sum would be rounded.
+    Philox4x64-10 has the key (seed, stream) and the counter (number, 0, 0, block). Each is a separate 64-bit word, so
+    different (seed, stream, block) never share a stream. numpy increments the counter before it draws, so number starts
+    at 1. The half-step keeps q exact (53 bits), symmetric about zero and inside the interval. q is returned, not q +
+    1/2, because the sum would be rounded.
     """
     drawing = _compiled()
     if drawing is not None:
@@ -70,8 +70,7 @@ def normals(q: Array) -> Array:
 
 
 def _normals(q: Array, z: Array) -> None:
-    """AS 241 on one chunk, into z. The centre's formula is computed everywhere: branching costs more than it
-    saves."""
+    """AS 241 on one chunk, into z. The central formula is computed everywhere, because branching would cost more."""
     size = np.abs(q)
     np.multiply(q, _ratio(CENTRE, 0.180625 - q * q), out=z)
     tail = np.flatnonzero(size > 0.425)
@@ -91,7 +90,7 @@ def _ratio(coefficients: tuple[tuple[float, ...], tuple[float, ...]], x: Array) 
 
 
 def _polynomial(falling: tuple[float, ...], x: Array) -> Array:
-    """Horner's rule, one rounding an operation."""
+    """Horner's rule, with one rounding per operation."""
     value = falling[0] * x
     for coefficient in falling[1:-1]:
         value += coefficient

@@ -1,3 +1,4 @@
-"""Past 3/N: bounds on the saddle measure by rare-event simulation of T, the time at which the loss-level certificate
-holds. levels.py says what T is and how it is told; replicates.py is one run of multilevel splitting, tail.py the whole.
+"""Bounds on the saddle measure below 3/N, by rare-event simulation of T, the time of the loss-level certificate.
+
+certification_time.py computes T; replicates.py is one replicate of multilevel splitting; tail.py runs a whole tail.
 """

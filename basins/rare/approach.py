@@ -1,18 +1,19 @@
-"""G, the closest approach to a stratum, and whose trajectories come nearer to it than g.
+"""G, the closest approach to a stratum, and the starts whose trajectories come nearer to it than g.
 
-G(W_0) is the gradient norm where the loss passes the stratum's critical value L_J. The loss falls strictly, so it
-passes once; a start below L_J never comes near (G = inf), one in the basin of I(J), whose loss tends to L_J
-from above, never passes it, and its gradient tends to zero (G = 0). So the measure of that basin is at most P(G < g),
-whatever g. Strata of the same critical value are counted together.
+G(W_0) is the gradient norm at the moment when the loss passes the stratum's critical value L_J. The loss falls
+strictly, so it passes L_J at most once. A start below L_J never comes near the stratum (G = inf). A start in the basin
+of I(J) has a loss that tends to L_J from above and never passes it, and a gradient that tends to zero (G = 0). So the
+measure of that basin is at most P(G < g), whatever g. Strata with the same critical value are counted together.
 
-Beside a saddle, with s the coordinates that decay and u those that grow, L - L_J = 1/2 (sum mu s^2 - sum lambda u^2) is
-zero where they balance: there |grad L| is smallest up to a constant, and it is seen at any step size, unlike the
-smallest gradient norm among a trajectory's steps (a visit). For scalar chains G is known exactly: where the product of
-the weights is negative, the smallest passes zero first, and there G = prod over the others of sqrt(w_i^2 - min w^2).
+Beside a saddle, let s be the coordinates that decay and u those that grow. Then
+L - L_J = 1/2 (sum mu s^2 - sum lambda u^2) is zero where they balance. There |grad L| is smallest up to a constant, and
+it can be computed with any step size, unlike the smallest gradient norm among a trajectory's steps (a visit). For
+scalar chains G is known exactly: if the product of the weights is negative, the smallest weight passes zero first, and
+there G = prod over the others of sqrt(w_i^2 - min w^2).
 
-The engine stops after the step that passes L_J. To follow the flow back from there would blow up what it had damped, by
-e^(mu h) over a step h; so the start is carried anew, to a time before, and from there forwards to the crossing, by
-Newton's method on L' = -|grad L|^2 within a bracket.
+The engine stops after the step that passes L_J. Following the flow backwards from there would amplify the components
+that it damped, by e^(mu h) over a step h. So the start is integrated again to a time before the crossing, and from
+there forwards to the crossing, by Newton's method on L' = -|grad L|^2 within a bracket.
 """
 
 from __future__ import annotations
@@ -22,24 +23,24 @@ import numpy as np
 from basins.integrators.base import Array, Settings, Stop
 from basins.landscapes.deep_linear.problem import Problem
 from basins.landscapes.deep_linear.strata import Stratum
-from basins.rare.coordinate import Carrier, Flight, Next
+from basins.rare.coordinate import Carrier, Next, SetMembership
 from basins.rounding import EPS
 
 BEFORE = 4.0
-"""A start is carried anew to so many Newton steps before the stop, then to the square of that, ..."""
+"""A start is integrated again to this many Newton steps before the stop, then to the square of that, ..."""
 
 NEAR = 1e-9
-"""The crossing's time is found to within this over the fastest rate, ||Sigma_Y||: as far, relatively, G may be off."""
+"""The time of the crossing is found to within this over the fastest rate, ||Sigma_Y||; so is G, relatively."""
 
 LANDED = 4 * EPS
-"""Of L_J: nearer than this a loss cannot be told from it."""
+"""Relative to L_J: a loss nearer than this cannot be distinguished from L_J."""
 
 MOST = 100
-"""Steps to the crossing; Newton takes 5 to 10."""
+"""The most steps to the crossing; Newton's method takes 5 to 10."""
 
 
 class Approach:
-    """Who comes nearer to a stratum than a gradient norm g: {G < g}, g from infinity."""
+    """The reaction coordinate G: the set at threshold g is {G < g}, with g from infinity."""
 
     first = np.inf
 
@@ -52,7 +53,7 @@ class Approach:
         sharper = self.carrier.tighter(factor)
         return None if sharper is None else Approach(self.carrier.original, sharper, self.stratum)
 
-    def starts(self, W: Array, threshold: float) -> Flight:
+    def starts(self, W: Array, threshold: float) -> SetMembership:
         """Carry starts W (N, n) until their loss has passed the stratum's; their G, 0 where it was not seen to pass."""
         N = len(W)
         state = self.carrier.begin(W)
@@ -69,11 +70,11 @@ class Approach:
                 evaluations += more
         undecided |= np.isnan(G)
         G[undecided] = 0.0
-        return Flight(threshold > G, G, undecided, evaluations)
+        return SetMembership(threshold > G, G, undecided, evaluations)
 
     def _crossing(self, begin: Array, stop: Array, t: Array) -> tuple[Array, int]:
         """|grad L| where the loss of rows (M, n') passed L_J, between their start and their stop at t (M,); nan where
-        that is not found. And the evaluations it took."""
+        that is not found. Also the number of evaluations."""
         low, low_state, high, spent = self._bracket(begin, stop, t)
         M = len(begin)
         G = np.full(M, np.nan)
@@ -101,10 +102,11 @@ class Approach:
         return G, spent
 
     def _bracket(self, begin: Array, stop: Array, t: Array) -> tuple[Array, Array, Array, int]:
-        """Times around the crossings of rows (M, n'), the states at the earlier ones, and the evaluations spent."""
+        """Times before and after the crossings of rows (M, n'), the states at the earlier times, and the
+        evaluations."""
         M = len(begin)
         over, square = self._over(stop)
-        low, low_state, high = np.zeros(M), begin.copy(), t.copy()  # the start itself is one before
+        low, low_state, high = np.zeros(M), begin.copy(), t.copy()  # the start lies before the crossing
         spent, steps = 0, BEFORE
         rows = np.arange(M)
         while len(rows):
@@ -126,13 +128,13 @@ class Approach:
         return L - self.stratum.loss, np.einsum("ni,ni->n", gradient, gradient)
 
     def _at(self, state: Array, t_from: Array, t: Array) -> tuple[Array, int]:
-        """States (M, n') carried to the times t (M,), and the evaluations that took."""
+        """States (M, n') integrated to the times t (M,), and the evaluations."""
         ends = self.carrier.carry(state, t_from, t, -np.inf)
         return ends.state, int(ends.evaluations.sum())
 
     def next(self, W: Array, threshold: float, share: float) -> Next:
-        """A gradient norm that about this share of starts comes nearer than."""
-        flight = self.starts(W, threshold)
+        """A gradient norm g such that about this share of the starts has G < g."""
+        membership = self.starts(W, threshold)
         wanted = max(1, int(share * len(W)))
-        nearer = float(np.sort(flight.value)[min(wanted, len(W) - 1)])
-        return Next(min(nearer, float(np.nextafter(threshold, 0.0))), len(W), flight.evaluations)
+        nearer = float(np.sort(membership.value)[min(wanted, len(W) - 1)])
+        return Next(min(nearer, float(np.nextafter(threshold, 0.0))), len(W), membership.evaluations)

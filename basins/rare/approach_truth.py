@@ -1,8 +1,9 @@
 """P(G < g) where it is known: G the closest approach to the saddle of a scalar chain (approach.py), H = 1 and 2.
 
-Only a start with a negative product comes to the saddle's loss near the saddle: one with a product above 2 sigma passes
-it where the product is 2 sigma, at a gradient of at least `far`. w_i^2 - w_j^2 are constant, so the smallest
-weight, m = min |w|, is the first to be zero, and there |grad L| is sigma times the product of the others,
+Only a start with a negative product passes the saddle's loss near the saddle. A start with a product above 2 sigma
+passes it where the product is 2 sigma, with a gradient norm of at least `far`. The differences w_i^2 - w_j^2 are
+constant, so the smallest weight, m = min |w|, is the first to reach zero. There |grad L| is sigma times the product of
+the others,
 
     G = sigma prod over the others of sqrt(w_i^2 - m^2).
 
@@ -27,11 +28,11 @@ LOWEST, HIGHEST = -40.0, 2.5
 """Of log m and of the logarithm of the second weight's excess over m, in units of the scale."""
 
 NODES, WEIGHTS = np.polynomial.legendre.leggauss(8)
-"""On [-1, 1]: the mass of an interval that is short beside the scale."""
+"""On [-1, 1], for the mass of an interval that is short compared with the scale."""
 
 
 def far(problem: Problem) -> float:
-    """The least gradient norm of a chain where the product is 2 sigma: all weights alike."""
+    """The least gradient norm of a chain with product 2 sigma: that of equal weights."""
     N, sigma = problem.H + 1, problem.sigma_min
     return float(sigma * np.sqrt(N) * (2 * sigma) ** (1 - 1 / N))
 
@@ -39,8 +40,8 @@ def far(problem: Problem) -> float:
 def nearer(problem: Problem, scale: float, g: float, *, step: float = STEP) -> float:
     """P(G < g) for a scalar chain, H = 1 or 2, with normal weights of standard deviation `scale`.
 
-    g: units of the gradient, at most `far`. Relative accuracy 1e-10 at least, by halving the step. Raises ArgumentError
-    for other problems and other g.
+    g: a gradient norm, at most `far`. The relative accuracy is 1e-10 or better, measured by halving the step. Raises
+    ArgumentError for other problems and other g.
     """
     if set(problem.widths) != {1} or problem.H > 2 or problem.flow != "reduced":
         raise ArgumentError(
@@ -55,7 +56,7 @@ def nearer(problem: Problem, scale: float, g: float, *, step: float = STEP) -> f
     m, x = np.exp(log)[:, None], np.exp(log)[None, :]  # the smallest, and sqrt(w^2 - m^2) of another
     u = np.sqrt(m * m + x * x)
     mass = _mass(np.broadcast_to(m, u.shape), np.sqrt(m * m + (c / x) ** 2), (c / x) ** 2)
-    # one of three is smallest, half of the signs have a negative product; du = x / u dx
+    # Each of three weights may be the smallest, and half of the signs have a negative product; du = x / u dx.
     integrand = 0.5 * 3 * (2 * _normal(m) * m) * (2 * _normal(u) * x * x / u) * mass
     return float(integrand.sum() * step * step)
 
@@ -66,7 +67,7 @@ def _normal(x: Array) -> Array:
 
 
 def _mass(low: Array, high: Array, squares: Array) -> Array:
-    """P(low < |w| < high), w standard normal; squares: high^2 - low^2. No digits are lost where they are near."""
+    """P(low < |w| < high), w standard normal; squares: high^2 - low^2. No digits are lost if low and high are close."""
     width = squares / (high + low)
     far = width > 0.5
     mass = np.empty(low.shape)

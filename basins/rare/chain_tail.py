@@ -24,16 +24,16 @@ from basins.jit_cache import njit
 Array = NDArray[np.float64]
 
 PANEL = 1.5
-"""Length in y = asinh(v / b_1) of a panel of the time integral, whose poles are no nearer than pi / N."""
+"""Length in y = asinh(v / b_1) of a panel of the time integral; the integrand's poles are at least pi / N away."""
 
 NODES, WEIGHTS = (np.ascontiguousarray(a) for a in np.polynomial.legendre.leggauss(10))
 DEPTHS = np.array([0.0, 0.75, 1.5, 3.0, 6.0, 12.0])
-"""Panels in log R, downwards from the cut: the integrand falls there at least as R^{N-1}."""
+"""Edges of the panels in log R, downwards from the cut; the integrand falls there at least as R^{N-1}."""
 
 
 @njit(cache=True, error_model="numpy")
 def passage(v: float, b: Array, sigma: float, p_end: float) -> tuple[float, float]:
-    """T(v, b) and its derivative with respect to the log of a common factor of b; b (N - 1,) rising, positive."""
+    """T(v, b) and its derivative with respect to the log of a common factor of b; b (N - 1,) is positive and rising."""
     end = np.log(p_end) / (len(b) + 1)  # log v_end: Newton from the right on a convex function
     for _ in range(60):
         height, slope = end - np.log(p_end), 1.0
@@ -76,8 +76,8 @@ def passage(v: float, b: Array, sigma: float, p_end: float) -> tuple[float, floa
 def log_radius(
     v: float, ratios: Array, sigma: float, p_end: float, t: float, guess: float, cap: float, floor: float
 ) -> float:
-    """log R with T(v, R ratios) = t: Newton in logs within a bracket; `cap` where T is longer there, -inf below
-    `floor`."""
+    """log R with T(v, R ratios) = t, by Newton's method in logs within a bracket; `cap` if T at `cap` is at least t,
+    -inf if the root is below `floor`."""
     low, high, at = -np.inf, cap, min(guess, cap)
     if passage(v, np.exp(cap) * ratios, sigma, p_end)[0] >= t:
         return cap
@@ -104,7 +104,7 @@ def mass(v: float, ratios: Array, top: float, halves: Array) -> float:
     """int_{-inf}^{top} dlog R prod_j b_j^2 / sqrt(v^2 + b_j^2) sum over orders exp(-sum_j w_j^2 / (2 s_j^2)), b = R
     ratios.
 
-    halves (orders, N): 1 / (2 s^2), that of the smallest weight first.
+    halves (orders, N): 1 / (2 s^2), for the smallest weight first.
     """
     total = 0.0
     for panel in range(len(DEPTHS) - 1):
@@ -130,8 +130,8 @@ def mass(v: float, ratios: Array, top: float, halves: Array) -> float:
 def slow_mass(
     v: Array, dv: Array, ratios: Array, dratios: Array, sigma: float, p_end: float, t: float, cap: float, halves: Array
 ) -> float:
-    """The integral over v (V,) with weights dv and over ratios (G, N - 1) with weights dratios (G,), of the mass with
-    T > t."""
+    """The integral of the mass with T > t over v (V,) with weights dv and over ratios (G, N - 1) with weights
+    dratios (G,)."""
     total = 0.0
     for k in range(len(v)):
         guess = np.log(abs(v[k]) + v[0])

@@ -1,26 +1,28 @@
-"""The codimension of a stable manifold, counted: which share of the points near a planted one stays, and how it scales.
+"""The codimension of a stable manifold, measured by counting the points near a planted one that stay near it.
 
-Move a planted point, which flows to a saddle, by a point of an eps-ball: the flow leaves the planted space (the zeros
-of theory.md 6.7) like e^{lambda_i t} in the m_u unstable directions. In these it stays within delta of that space until
-t where it starts in a tube of half-width delta e^{-lambda_i t} around the stable manifold, so the share that stays
-scales like
+Move a planted point, which flows to a saddle, by a point of an eps-ball. Then the flow leaves the planted space (the
+zeros of theory.md 6.7) like e^{lambda_i t} in the m_u unstable directions. In these directions it stays within delta of
+that space until t if it starts in a tube of half-width delta e^{-lambda_i t} around the stable manifold. So the share
+of points that stay scales like
 
     f(eps, t) ~ eps^{-m_u} exp(-t sum_i lambda_i),     delta e^{-lambda t} << eps << delta:
 
-eps at fixed t tells the number m_u, t at fixed eps the sum of the rates, which may differ (theory.md 2). Both are
-fitted by ladder.py and compared with theory and with the Hessian's negative eigenvalues.
+Varying eps at fixed t gives the number m_u. Varying t at fixed eps gives the sum of the rates, which may differ
+(theory.md 2). Both are fitted by ladder.py and compared with theory and with the Hessian's negative eigenvalues.
 
-The tube is too thin to be hit by chance (10^-11 of the ball for m_u = 9). So the flow is first asked which directions
-it separates, by moving the planted point in every coordinate; points are drawn uniform in an ellipsoid WIDE times the
-tube's size in these directions and in a ball of radius eps in the others. Only the first count for how far a point is
-away: with depth the planted zeros have directions of rate zero too, along which critical points lie, and a move along
-them, of length up to eps, would be taken for a part of delta, the more of it the larger eps. What the ellipsoid takes
-away is its volume, exactly; were it too small, points that stay would lie up to its edge, and that is looked for. The
-eps-ball is so the product of two balls.
+The tube is too thin to be hit by chance (10^-11 of the ball for m_u = 9). So importance sampling is used. First the
+planted point is moved in every coordinate, which shows the directions that the flow separates. Points are then drawn
+uniformly in an ellipsoid of WIDE times the tube's size in these directions, and in a ball of radius eps in the others,
+so that the eps-ball is the product of two balls. The correction is the volume of the ellipsoid, exactly. If the
+ellipsoid were too small, points that stay would lie up to its edge; this is checked.
 
-Double precision: the planted zeros are exact, and what is moved beside them keeps its digits; the fastest tube must be
-wider than the rounding of the other weights and than the bend of the manifold over the ball, eps^2. `Design` finds
-delta, and refuses where rates differ too much for any.
+Only the separated directions count for the distance of a point. For deeper networks the planted zeros also have
+directions of rate zero, along which critical points lie. A move along them, of length up to eps, would count as a part
+of delta, and the more so the larger eps is.
+
+Double precision limits the method. The planted zeros are exact, so moves beside them keep their digits. But the fastest
+tube must be wider than the rounding of the other weights and than the bend of the manifold over the ball, eps^2.
+`Design` finds delta, and refuses if the rates differ too much for any choice.
 """
 
 from __future__ import annotations
@@ -46,25 +48,26 @@ THIN, RUNGS, OUTSIDE = 10.0, 3.0, 2.0
 """smallest eps = THIN times the widest tube; largest eps = RUNGS times that; delta = OUTSIDE times the largest eps."""
 SEPARATED = THIN * RUNGS * OUTSIDE
 STARTS = 16
-"""Planted starts tried; the one is taken whose slowest unstable rate is nearest to the flow's fastest rate."""
+"""Planted starts that are tried; the one whose slowest unstable rate is nearest to the flow's fastest rate is used."""
 STIFFEST = 500.0
-"""The flow's fastest rate over the slowest unstable one: what is counted takes some 50 evaluations times this."""
+"""The largest ratio of the flow's fastest rate to the slowest unstable one: counting takes some 50 evaluations times
+this ratio."""
 EPS_RUNGS, T_RUNGS = 4, 4
 EARLIEST = 0.7
-"""First t of the ladder in t, of the last."""
+"""The first t of the ladder in t, relative to the last."""
 WIDE = (1.25, 2.0, 3.5)
 EDGE = 0.95
 """Points that stay must lie within this part of the ellipsoid's size; if not, the next WIDE is tried."""
 FEWEST = 30
-"""Points that stay, at least, on every rung."""
+"""The fewest points that must stay on every rung."""
 ALPHA = 0.05
-"""The four intervals hold jointly with 1 less this."""
+"""The four intervals hold jointly with probability 1 - ALPHA."""
 LEAST_SAMPLES, MOST_SAMPLES = 200, 1_000_000
 
 
 @dataclass(frozen=True)
 class Rung:
-    """One step of a ladder: of `samples` points drawn at eps and t, `stayed`; log_share: log of the share of the
+    """One rung of a ladder: `stayed` of `samples` points drawn at eps and t stay; log_share: log of the share of the
     ball that stays."""
 
     eps: float
@@ -76,8 +79,8 @@ class Rung:
 
 @dataclass(frozen=True)
 class Counted:
-    """One way of moving the planted point. moved: "every weight" or "planted zeros", of so many dimensions; number:
-    m_u; rates: the sum of the unstable rates; by_eps, by_t: their ladders."""
+    """The result for one way of moving the planted point. moved: "every weight" or "planted zeros"; dimensions: the
+    number of moved weights; number: m_u; rates: the sum of the unstable rates; by_eps, by_t: their ladders."""
 
     moved: str
     dimensions: int
@@ -89,10 +92,10 @@ class Counted:
 
 @dataclass(frozen=True)
 class Codimension:
-    """What `codimension_of` found. base (n,): the planted point; rates: minus the Hessian's negative eigenvalues there,
-    falling; theory: m_u of theory.md 2 (H = 1), else None; kappa: where the stratum has non-strict points too (H >= 2,
-    S = {1..k}), the exponent of theory.md 5 with which these hold starts; delta: how far from the planted space a point
-    may be and still stays; evaluations of the field, in all."""
+    """The result of `codimension_of`. base (n,): the planted point; rates: minus the Hessian's negative eigenvalues
+    there, falling; theory: m_u of theory.md 2 (H = 1), otherwise None; kappa: if the stratum also has non-strict points
+    (H >= 2, S = {1..k}), the exponent of theory.md 5 with which these hold starts; delta: the largest distance from the
+    planted space at which a point counts as staying; evaluations: total evaluations of the field."""
 
     stratum: Stratum
     widths: tuple[int, ...]
@@ -106,14 +109,14 @@ class Codimension:
 
     @property
     def holds(self) -> bool:
-        """Whether every interval holds what is expected."""
+        """Whether every interval contains the expected value."""
         expected = len(self.rates) if self.theory is None else self.theory
         return all(one.number.holds(expected) and one.rates.holds(sum(self.rates)) for one in self.counted)
 
     def to_dict(self) -> dict[str, object]:
         """For JSON."""
 
-        def told(found: Exponent) -> dict[str, float]:
+        def as_dict(found: Exponent) -> dict[str, float]:
             return {"estimate": found.value, "lower": found.low, "upper": found.high}
 
         return {
@@ -131,8 +134,8 @@ class Codimension:
                 {
                     "moved": one.moved,
                     "dimensions": one.dimensions,
-                    "m_u": told(one.number),
-                    "sum_of_rates": told(one.rates),
+                    "m_u": as_dict(one.number),
+                    "sum_of_rates": as_dict(one.rates),
                     "by_eps": [vars(rung) for rung in one.by_eps],
                     "by_t": [vars(rung) for rung in one.by_t],
                 }
@@ -144,10 +147,10 @@ class Codimension:
 def codimension_of(problem: Problem, j: int, *, seed: int = 0, samples: int = 4000, scale: float = 0.5) -> Codimension:
     """m_u of the stable manifold of I(j), counted around a point planted on it (module docstring).
 
-    scale: of the planted start (theory.md 6.7), which is carried on until it rests. samples: points on each of
+    scale: of the planted start (theory.md 6.7), which is integrated until it rests. samples: points on each of
     EPS_RUNGS + T_RUNGS rungs, for each of two ways to move. The same arguments give the same numbers. Raises
-    ArgumentError for a stratum that is not there or is the minima's, d_y > 20, the raw flow, and where double
-    precision resolves no tube.
+    ArgumentError for a stratum that does not exist or is that of the minima, for d_y > 20, for the raw flow, and if
+    double precision resolves no tube.
     """
     stratum = _stratum(problem, j)
     if not LEAST_SAMPLES <= samples <= MOST_SAMPLES:
@@ -176,7 +179,7 @@ def codimension_of(problem: Problem, j: int, *, seed: int = 0, samples: int = 40
 def _stratum(problem: Problem, j: int) -> Stratum:
     if problem.flow != "reduced":
         raise ArgumentError(
-            "in the raw flow no planted start stays: X X^T mixes the columns of W_1 (theory.md 6.7)",
+            "no planted start stays in the raw flow: X X^T mixes the columns of W_1 (theory.md 6.7)",
             where="flow",
             remedy='set flow = "reduced"',
         )
@@ -184,8 +187,8 @@ def _stratum(problem: Problem, j: int) -> Stratum:
 
 
 def _base(flow: _Flow, stratum: Stratum, seed: int, scale: float) -> tuple[Array, Array, float]:
-    """Of STARTS planted starts, carried on until they rest, the one that is least stiff; its unstable rates, falling,
-    and the Hessian's largest eigenvalue in size."""
+    """The least stiff of STARTS planted starts, integrated until they rest; its unstable rates, falling; and the
+    largest absolute eigenvalue of the Hessian."""
     problem = flow.problem
     starts = [
         on_stable_manifold(problem, stratum.modes, "zeros", seed=seed * STARTS + k, scale=scale) for k in range(STARTS)
@@ -229,12 +232,12 @@ class Design:
 
     @classmethod
     def of(cls, rates: Array, size: float) -> Design:
-        """Where the slowest tube is SEPARATED times thinner than delta, and the fastest still wider than the bend of
-        the manifold, about eps^2 / size, and than a thousand roundings."""
+        """The design in which the slowest tube is SEPARATED times thinner than delta, and the fastest is still wider
+        than the bend of the manifold, about eps^2 / size, and than a thousand rounding errors."""
         spread = float(rates[0] / rates[-1])
-        thinnest = float(np.exp(-min(spread * np.log(SEPARATED), 300.0)))  # of the fastest tube, over delta
+        thinnest = float(np.exp(-min(spread * np.log(SEPARATED), 300.0)))  # width of the fastest tube over delta
         largest, smallest = size * min(1e-3, thinnest), size * 1000 * U / thinnest
-        delta = float(np.sqrt(largest * smallest))  # the further from either, the better
+        delta = float(np.sqrt(largest * smallest))  # as far from both limits as possible
         if largest < smallest:
             raise ArgumentError(
                 f"unstable rates from {rates[-1]:.3g} to {rates[0]:.3g}: when the slowest tube is thin, the fastest is "
@@ -248,7 +251,7 @@ class Design:
 
 
 class _Flow:
-    """States carried by the lanes engine, and what that costs."""
+    """Integrates states with the lanes engine and counts the evaluations."""
 
     def __init__(self, problem: Problem, planted: NDArray[np.bool_]) -> None:
         self.problem, self.planted, self.engine, self.evaluations = problem, planted, engine_of("lanes"), 0
@@ -266,14 +269,15 @@ class _Flow:
             max_step=np.full(N, self.longest_step),
             watch=np.zeros(N, dtype=bool),
         )
-        # Steps are at most the flow's own time, so that what two neighbours differ in is as exact as they are.
+        # Steps are at most the flow's own time scale, so that the difference of two neighbours is as accurate as they
+        # are.
         settings = Settings(rtol=1e-10, atol=1e-12)
         ends = self.engine.integrate(self.problem, leg, settings)
         self.evaluations += int(ends.evaluations.sum())
         return ends.state, ends.stop
 
     def away(self, starts: Array, t: float) -> Array:
-        """The planted entries (N, p) at time t of starts (N, n): how far they are from the planted space."""
+        """The planted entries (N, p) at time t of starts (N, n), which measure the distance from the planted space."""
         state, stop = self.carry(starts, t)
         if not (stop == Stop.T_END).all():
             raise ArgumentError(
@@ -287,9 +291,9 @@ class _Flow:
 
 @dataclass(frozen=True)
 class _Region:
-    """Where points are drawn at a time t: tubes (k, m') are the directions in the free coordinates that the flow
-    separates, widths (m',) the half-widths there; rest (k, k - m'). into (p, m'): where in the p planted zeros they are
-    separated at t."""
+    """The region in which points are drawn for a time t. tubes (k, m'): the directions in the free coordinates that the
+    flow separates; widths (m',): the half-widths there; rest (k, k - m'): the other directions; into (p, m'): the
+    directions in the p planted zeros into which the flow separates them by time t."""
 
     free: NDArray[np.int64]
     tubes: Array
@@ -299,7 +303,7 @@ class _Region:
 
     @classmethod
     def at(cls, flow: _Flow, base: Array, free: NDArray[np.int64], design: Design, fastest: float, t: float) -> _Region:
-        """From the flow itself: the base moved a little in every free coordinate."""
+        """The region as measured from the flow, by moving the base slightly in every free coordinate."""
         little = design.delta * np.exp(-fastest * t)
         moves = np.zeros((len(free), flow.problem.n))
         moves[np.arange(len(free)), free] = little
@@ -308,7 +312,7 @@ class _Region:
         return cls(free, directions[:m].T, design.delta / growth[:m], directions[m:].T, into[:, :m])
 
     def draw(self, n: int, eps: float, wide: float, samples: int, rng: np.random.Generator) -> tuple[Array, Array]:
-        """Moves (samples, n), and where in the ellipsoid they lie (samples,), 1 at its edge."""
+        """Moves (samples, n), and their positions in the ellipsoid (samples,), 1 at its edge."""
         u, s = _ball(samples, len(self.widths), rng), _ball(samples, self.rest.shape[1], rng)
         moves = np.zeros((samples, n))
         moves[:, self.free] = (wide * self.widths * u) @ self.tubes.T + eps * (s @ self.rest.T)
@@ -320,7 +324,7 @@ class _Region:
 
 
 def _ball(samples: int, k: int, rng: np.random.Generator) -> Array:
-    """Uniform in the unit ball of R^k, (samples, k)."""
+    """Uniform points in the unit ball of R^k, (samples, k)."""
     z = rng.standard_normal((samples, k))
     if k == 0:
         return z
@@ -338,7 +342,7 @@ def _count(
     samples: int,
     rng: np.random.Generator,
 ) -> Counted:
-    """Both ladders for one way of moving; on each the same ellipsoid's width, or the wider one that holds them."""
+    """Both ladders for one way of moving, with the first of the WIDE that contains all points that stay."""
     last = float(design.t[-1])
     fastest = float(np.log(1 / _thinnest(flow, base, free, design, last)) / last)
     regions = [_Region.at(flow, base, free, design, fastest, float(t)) for t in design.t]
@@ -359,7 +363,7 @@ def _count(
         raise ArgumentError(
             "the points that stay fill more than the tubes that the flow's separation predicts",
             where="codim",
-            remedy="the stable manifold is no such tube at this scale: give another seed or scale",
+            remedy="the stable manifold is not such a tube at this scale: give another seed or scale",
         )
     few = [rung for rung in rungs if rung.stayed < FEWEST]
     if few:
@@ -382,7 +386,7 @@ def _fitted(rungs: tuple[Rung, ...], x: Array) -> Exponent:
 
 
 def _thinnest(flow: _Flow, base: Array, free: NDArray[np.int64], design: Design, t: float) -> float:
-    """The smallest factor that a move may be multiplied with and stay small at t: 1 over the largest growth."""
+    """The smallest factor by which a move must be multiplied to stay small at t: 1 over the largest growth."""
     rate = 1.0 / flow.longest_step  # no unstable rate is larger
     little = design.delta * max(np.exp(-rate * t), 1e-12)
     moves = np.zeros((len(free), flow.problem.n))

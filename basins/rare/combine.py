@@ -1,26 +1,28 @@
-"""From independent replicates to P(T > t) with an interval, level by level, and what to be wary of.
+"""Combines independent replicates into P(T > t) with an interval at each splitting level, and gives warnings.
 
-The replicates share their times, so their estimates P_1, ..., P_m of P(T > t) are independent, alike and unbiased. A
-product of many shares, they are nearly lognormal, with a long tail to the right: a t-interval on the P_i sits too low
-when it misses. So the interval is of the mean of a lognormal law from the logs, with mean l and variance s^2: the
-generalised one of Krishnamoorthy and Mathew (J. Stat. Plan. Inference 115, 2003), the quantiles of
+All replicates use the same thresholds, so their estimates P_1, ..., P_m of P(T > t) are independent, identically
+distributed and unbiased. Each is a product of many shares and so nearly lognormal, with a long tail to the right: a
+t-interval on the P_i lies too low when it misses. So the interval is one for the mean of a lognormal law, computed from
+the logs, whose mean is l and variance s^2: the generalised interval of Krishnamoorthy and Mathew (J. Stat. Plan.
+Inference 115, 2003), the quantiles of
 
     G = l + Z s / sqrt(m V) + s^2 / (2 V),    Z standard normal, V = chi^2_{m-1} / (m - 1).
 
-The last term is the uncertainty of s^2 / 2 itself: the bound grows fast where replicates disagree, as it must, for
-eight replicates of which none saw the rare large one have an s too small. (Cox's interval, with s^2 / 2 +- t times its
-deviation, bounds from above at 92.4 % instead of 95 % for s = 0.5 and m = 8.) Coverage is tested on lognormal samples
-and on chains whose law is known, and measured on other laws in docs/calibration.md: from CALIBRATED replicates on it
-covers what it should where a replicate's estimate is a product of shares; not where few replicates find much of P.
+The last term accounts for the uncertainty of s^2 / 2 itself. It makes the bound grow fast where replicates disagree, as
+it must: if none of eight replicates found the rare large value, their s is too small. (Cox's interval, with
+s^2 / 2 +- t times its deviation, bounds from above at 92.4 % instead of 95 % for s = 0.5 and m = 8.) Coverage is tested
+on lognormal samples and on chains whose law is known, and measured on other laws in docs/calibration.md. With at least
+CALIBRATED replicates it is as stated where a replicate's estimate is a product of shares, but not where few replicates
+find much of P.
 
-Two cases have no interval (`NONE`), and then P stands alone. Fewer than FEWEST replicates: two that are equal by chance
-would have one of width zero. And replicates that are all equal: counts of few chains may be, and counts of all are
-where everybody is inside. Their spread is zero because it was not seen, not because there is none. The within-run
-deviation does not stand in for it, for the reason that follows.
+In two cases there is no interval (`NONE`), and P is reported alone. One is fewer than FEWEST replicates, since two that
+are equal by chance would give an interval of width zero. The other is replicates that are all equal, which happens with
+few chains, and always if every chain is inside. Then the spread is zero because it was not observed, not because there
+is none. The within-run deviation cannot replace it, for the following reason.
 
-The within-run deviation, sqrt(sum_k spread_k / p_k^2 / m) (chains.share; Au and Beck, 2001; Cerou and Guyader, 2007),
-is computed from one replicate at a time. It takes levels for independent and sees no region that a replicate never
-found: it stands beside the interval and never enters it.
+The within-run deviation, sqrt(sum_k spread_k / p_k^2 / m) (splitting_step.share; Au and Beck, 2001; Cerou and Guyader,
+2007), is computed from one replicate at a time. It treats splitting levels as independent and misses regions that a
+replicate never found. It is printed beside the interval and never enters it.
 """
 
 from __future__ import annotations
@@ -34,28 +36,29 @@ from scipy.optimize import brentq
 
 from basins.errors import ArgumentError
 from basins.integrators.base import Array
-from basins.rare.replicates import STEADY, Level
+from basins.rare.replicates import STEADY, SplittingLevel
 from basins.rounding import EPS
-from basins.statistics.binomial import LEVEL
+from basins.statistics.binomial import CONFIDENCE
 
 FEWEST = 4
 """Replicates below which there is no interval."""
 
 CALIBRATED = 8
-"""Replicates from which on the interval is calibrated (docs/calibration.md)."""
+"""The number of replicates from which the interval is calibrated (docs/calibration.md)."""
 
 COLLAPSED = 10
-"""Ancestors with descendants, median over replicates, below which a level is said to hang on few of them."""
+"""A warning is given if the median number of ancestors with descendants is below this."""
 
 DISAGREE = 0.01
-"""Replicates and within-run disagree where their variances' ratio is beyond this quantile of chi^2 / (m - 1)."""
+"""Between- and within-replicate errors disagree if their variances' ratio exceeds this upper quantile of
+chi^2 / (m - 1)."""
 
 
 NODES = 1000
-"""Of V in `offsets`."""
+"""Number of quantiles of V used in `offsets`."""
 
 EQUAL = 16 * EPS
-"""Logs that differ by less than this part of the largest, or of 1, differ by the rounding of their sums."""
+"""Logs that differ by less than this, relative to the largest or to 1, are equal up to the rounding of their sums."""
 
 NONE = (float("nan"),) * 3
 """No interval."""
@@ -63,13 +66,13 @@ NONE = (float("nan"),) * 3
 
 @dataclass(frozen=True)
 class Estimated:
-    """P(T > t), or P(G < g), at a level with threshold t or g: P, the mean of the replicates; [lower, upper] at LEVEL;
-    `bound`, the one-sided upper one, all nan where there is no interval; deviation: of log P between replicates, s;
-    within: the same as a run sees it from inside (root mean square); exponent: |d log P / d log threshold| from the
-    level before,
-    rate: -d log P / dt; acceptance; autocorrelation of the chains over a level's sweeps (mean of the replicates');
-    ancestors (median and fewest); families: of log; tighter, rounded: shares that double precision keeps (nan: not
-    asked); undecided: trajectories that were counted as inside, of so many.
+    """P(T > t), or P(G < g), at a splitting level with threshold t or g. P: the mean of the replicates; [lower, upper]:
+    the interval at CONFIDENCE; bound: the one-sided upper bound; all three are nan if there is no interval; deviation:
+    of log P between replicates, s; within: the within-run deviation (root mean square over replicates); exponent: |d
+    log P / d log threshold| from the previous level; rate: -d log P / dt; acceptance: share of accepted moves;
+    autocorrelation: of the chains over the level's sweeps (mean over replicates); ancestors, fewest_ancestors: median
+    and minimum over replicates; tighter, rounded: shares that stay inside under perturbation (nan: not measured);
+    undecided: how many of `trajectories` were undecided and counted as inside.
     """
 
     level: int
@@ -99,21 +102,21 @@ class Estimated:
 
     @property
     def resolved(self) -> bool:
-        """Whether double precision and the tolerances tell who waits."""
+        """Whether double precision and the tolerances decide membership reliably."""
         return self.rounded >= STEADY and not self.tighter < STEADY
 
 
 def log_mean_interval(logs: Array) -> tuple[float, float, float]:
-    """(lower, upper) two-sided and the one-sided upper bound on the log of the mean of a lognormal law, at LEVEL, from
-    a sample of logs (m,); NONE where all are equal, to rounding.
+    """(lower, upper) two-sided and the one-sided upper bound on the log of the mean of a lognormal law, at CONFIDENCE,
+    from a sample of logs (m,); NONE if all are equal up to rounding.
 
     Raises ArgumentError for fewer than FEWEST, and for logs that are not finite: a replicate that died out estimates 0,
-    and no lognormal law has that.
+    which no lognormal law allows.
     """
     m = len(logs)
     if m < FEWEST:
         raise ArgumentError(
-            f"{m} replicates", where="replicates", remedy=f"give at least {FEWEST}: fewer make no interval"
+            f"{m} replicates", where="replicates", remedy=f"give at least {FEWEST}: fewer give no interval"
         )
     if not np.isfinite(logs).all():
         raise ArgumentError(
@@ -127,8 +130,8 @@ def log_mean_interval(logs: Array) -> tuple[float, float, float]:
 
 
 def offsets(s: float, m: int) -> tuple[float, float, float]:
-    """What `log_mean_interval` adds to the mean of m logs with deviation s > 0. P(G <= g) is a mean over V, taken at
-    NODES of its quantiles."""
+    """The offsets that `log_mean_interval` adds to the mean of m logs with deviation s > 0. P(G <= g) is computed as a
+    mean over V, at NODES of its quantiles."""
     V = stats.chi2.ppf((np.arange(NODES) + 0.5) / NODES, m - 1) / (m - 1)
     shift, width = s**2 / (2 * V), s / np.sqrt(m * V)
 
@@ -143,12 +146,12 @@ def offsets(s: float, m: int) -> tuple[float, float, float]:
             high += 2 * (high - low)
         return float(brentq(excess, low, high, xtol=1e-6 * s))
 
-    return quantile(0.5 - LEVEL / 2), quantile(0.5 + LEVEL / 2), quantile(LEVEL)
+    return quantile(0.5 - CONFIDENCE / 2), quantile(0.5 + CONFIDENCE / 2), quantile(CONFIDENCE)
 
 
-def combine(replicates: Sequence[Sequence[Level]]) -> list[Estimated]:
-    """The levels that every replicate, of two or more, reached with somebody inside, in order; without intervals for
-    fewer than FEWEST."""
+def combine(replicates: Sequence[Sequence[SplittingLevel]]) -> list[Estimated]:
+    """The splitting levels that all replicates (two or more) reached with at least one chain inside, in order; without
+    intervals for fewer than FEWEST replicates."""
     depth = min(len(levels) - (levels[-1].ending == "extinct") if levels else 0 for levels in replicates)
     rows: list[Estimated] = []
     before: tuple[float, Array] | None = None
@@ -156,7 +159,7 @@ def combine(replicates: Sequence[Sequence[Level]]) -> list[Estimated]:
     for k in range(depth):
         at = [levels[k] for levels in replicates]
         logs, x = np.array([one.log_P for one in at]), at[0].threshold
-        spread += np.array([one.climb.spread / one.climb.p**2 for one in at])
+        spread += np.array([one.result.spread / one.result.p**2 for one in at])
         lower, upper, bound = log_mean_interval(logs) if len(logs) >= FEWEST else NONE
         exponent = rate = float("nan")
         if before is not None:
@@ -164,7 +167,7 @@ def combine(replicates: Sequence[Sequence[Level]]) -> list[Estimated]:
             rate = float(fall.mean()) / abs(x - before[0])
             if before[0] > 0:
                 exponent = float(fall.mean()) / abs(float(np.log(x / before[0])))
-        tried = [move for one in at for move in one.climb.moves.values()]
+        tried = [move for one in at for move in one.result.moves.values()]
         rows.append(
             Estimated(
                 level=k + 1,
@@ -178,14 +181,14 @@ def combine(replicates: Sequence[Sequence[Level]]) -> list[Estimated]:
                 exponent=exponent,
                 rate=rate,
                 acceptance=sum(move.accepted for move in tried) / max(1, sum(move.proposed for move in tried)),
-                autocorrelation=float(np.mean([one.climb.autocorrelation for one in at])),
+                autocorrelation=float(np.mean([one.result.autocorrelation for one in at])),
                 ancestors=float(np.median([one.ancestors for one in at])),
                 fewest_ancestors=min(one.ancestors for one in at),
                 tighter=float(np.mean([one.tighter for one in at])),
                 rounded=float(np.mean([one.rounded for one in at])),
-                undecided=sum(one.climb.undecided for one in at),
-                trajectories=sum(one.climb.trajectories for one in at),
-                evaluations=sum(one.climb.evaluations for one in at),
+                undecided=sum(one.result.undecided for one in at),
+                trajectories=sum(one.result.trajectories for one in at),
+                evaluations=sum(one.result.evaluations for one in at),
             )
         )
         before = x, logs
@@ -193,23 +196,25 @@ def combine(replicates: Sequence[Sequence[Level]]) -> list[Estimated]:
 
 
 def warnings(rows: Sequence[Estimated], replicates: int) -> list[str]:
-    """What to be wary of, a line each."""
+    """The warnings, one line each."""
     said = []
     if replicates < FEWEST:
-        said.append(f"{replicates} replicates: fewer than {FEWEST} make no interval, and so no bound")
+        said.append(f"{replicates} replicates: fewer than {FEWEST} give no interval, and so no bound")
     elif replicates < CALIBRATED:
-        said.append(f"{replicates} replicates: the interval is calibrated from {CALIBRATED} on (docs/calibration.md)")
+        said.append(
+            f"{replicates} replicates: the interval is calibrated for {CALIBRATED} or more (docs/calibration.md)"
+        )
     equal = [row.level for row in rows if not row.bounded]
     if replicates >= FEWEST and equal:
         numbers = ", ".join(map(str, equal[:6])) + (", ..." if len(equal) > 6 else "")
-        said.append(f"all replicates are equal at level {numbers}: their spread makes no interval there")
+        said.append(f"all replicates are equal at level {numbers}: their spread gives no interval there")
     most = stats.chi2.ppf(1 - DISAGREE, replicates - 1) / (replicates - 1)
     apart = [row for row in rows if row.deviation**2 > most * row.within**2]
     if apart:
         worst = max(apart, key=_over_within)
         said.append(
-            f"replicates differ by {_over_within(worst):.1f} times what each sees of its own error at level "
-            f"{worst.level} (from level {apart[0].level} on): chains mix slowly there; the interval is the replicates'"
+            f"replicates differ by {_over_within(worst):.1f} times their within-run error at level {worst.level} (from "
+            f"level {apart[0].level} on): chains mix slowly there; the interval uses the spread of the replicates"
         )
     few = [row for row in rows if row.ancestors < COLLAPSED]
     if few:

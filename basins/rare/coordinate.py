@@ -1,10 +1,12 @@
-"""The contract of a reaction coordinate: nested sets of starts, each of which holds the basins that are asked about.
+"""The contract of a reaction coordinate: nested sets of starts, each of which contains the basins in question.
 
-A coordinate has a threshold x that goes from `first` towards what no start of positive measure is beyond, if the
-conjecture holds. `starts(W, x)` says who is inside the set at x, to the integration's accuracy; sets shrink as x goes
-on. What cannot be decided is inside, which can only raise a probability. `next` finds an x that a share of a population
-is inside of; it may be rough, for no count rests on it. Tenants: levels.Dwell (T > t), approach.Approach (G < g).
-Every one passes tests/rare/test_coordinates.py.
+A coordinate has a threshold x. It begins at `first` and moves towards a limit at which the set has measure zero if the
+conjecture holds. `starts(W, x)` decides, to the accuracy of the integration, which starts are inside the set at x; the
+sets shrink as x moves. Undecided starts count as inside, which can only raise a probability. `next` finds an x whose
+set contains a given share of a population; it may be rough, since no count depends on it.
+
+Implementations: certification_time.CertificationTime (T > t) and approach.Approach (G < g). Each passes
+tests/rare/test_coordinates.py.
 """
 
 from __future__ import annotations
@@ -24,10 +26,10 @@ Flags = NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
-class Flight:
-    """What became of N rows: inside (N,): of the set; value (N,), the coordinate as far as it was told; undecided (N,):
-    neither seen to leave the set nor to stay (budget, step underflow, not finite), and counted as inside; evaluations
-    of the field, in all.
+class SetMembership:
+    """Which of N starts are in the set. inside (N,): membership; value (N,): the coordinate, as far as it was computed;
+    undecided (N,): starts that were seen neither to leave the set nor to stay in it (budget, step underflow, not
+    finite) and count as inside; evaluations: total evaluations of the field.
     """
 
     inside: Flags
@@ -37,7 +39,7 @@ class Flight:
 
 
 class Next(NamedTuple):
-    """A threshold, and what finding it took."""
+    """A threshold and the cost of finding it."""
 
     threshold: float
     trajectories: int
@@ -45,8 +47,8 @@ class Next(NamedTuple):
 
 
 class Carrier:
-    """Starts carried by a case's engine, compressed where that pays. settings: whose engine, tolerances and budget are
-    used; no end, no certificate but the level that is asked for."""
+    """Integrates starts with a case's engine, compressed where that pays. settings: give engine, tolerances and budget;
+    there is no end time and no certificate other than the loss level that is passed to `carry`."""
 
     def __init__(self, problem: Problem, settings: Settings) -> None:
         self.original, self.settings = problem, replace(settings, t_end=np.inf, certify=True)
@@ -55,18 +57,18 @@ class Carrier:
         self.engine = engine_of(settings.engine)
 
     def begin(self, W: Array) -> Array:
-        """The states (N, n') that are integrated for starts W (N, n)."""
+        """The states (N, n') to integrate for starts W (N, n)."""
         states = W if self.small is None else self.small.compress(np.ascontiguousarray(W))
         return np.ascontiguousarray(states)
 
-    def carry(self, state: Array, t_from: Array, t: Array, level: float) -> Ends:
-        """Carry states (N, n') from t_from (N,) to t (N,), or until the loss is below a level."""
+    def carry(self, state: Array, t_from: Array, t: Array, loss_level: float) -> Ends:
+        """Integrate states (N, n') from t_from (N,) to t (N,), or until the loss is below the loss level."""
         N = len(state)
         never = np.full(N, np.inf)
         leg = Leg(
             starts=np.ascontiguousarray(state),
             t_start=np.array(t_from),
-            level=np.full(N, level),
+            level=np.full(N, loss_level),
             rest_after=never,
             budget=np.full(N, self.settings.budget),
             t_end=np.array(t),
@@ -76,27 +78,29 @@ class Carrier:
         return self.engine.integrate(self.problem, leg, self.settings)
 
     def tighter(self, factor: float) -> Settings | None:
-        """Tolerances so many times tighter, or as tight as double precision holds; None: no more than these."""
+        """Settings with tolerances tighter by this factor, or as tight as double precision allows; None if the present
+        ones are that tight already."""
         room = self.settings.rtol / SMALLEST_TOLERANCE * (1 - 1e-12)
         return self.settings.tighter(min(factor, room)) if room > 1 else None
 
 
 class Coordinate(Protocol):
-    """Whose sets splitting goes down. See this module's docstring."""
+    """A reaction coordinate for splitting. See this module's docstring."""
 
     carrier: Carrier
     first: float
-    """What `next` is asked from at the beginning."""
+    """The threshold before the first call of `next`."""
 
-    def starts(self, W: Array, threshold: float) -> Flight:
+    def starts(self, W: Array, threshold: float) -> SetMembership:
         """Which of the starts W (N, n) are inside the set at a threshold."""
         ...
 
     def next(self, W: Array, threshold: float, share: float) -> Next:
-        """A later threshold, whose set holds about this share of the starts W (N, n), inside at `threshold`."""
+        """A later threshold whose set contains about this share of the starts W (N, n), which are inside at
+        `threshold`."""
         ...
 
     def tighter(self, factor: float) -> Coordinate | None:
-        """The same at tolerances so many times tighter, or as tight as double precision holds; None where that is no
-        more than these."""
+        """The same coordinate with tolerances tighter by this factor, or as tight as double precision allows; None if
+        the present ones are that tight already."""
         ...

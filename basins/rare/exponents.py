@@ -1,4 +1,4 @@
-"""The exponents that theory expects of tails, P(T > t) ~ t^-kappa and P(G < g) ~ g^power (heuristic)."""
+"""The exponents that theory predicts for tails, P(T > t) ~ t^-kappa and P(G < g) ~ g^power (heuristic)."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from basins.landscapes.deep_linear.strata import Stratum
 
 def kappa(problem: Problem, rank: int | None = None) -> float | None:
     """min over r < d_y and sets K of at least 3 layers of sum_{j in K} (d_j - r)(d_{j-1} - r) / (|K| - 2), d_0 read as
-    d_y; None for H = 1, whose tail is exponential. rank: of this r alone, what the non-strict points of rank r hold."""
+    d_y; None for H = 1, whose tail is exponential. rank: only this r, for the non-strict points of rank r."""
     if problem.H < 2:
         return None
     ranks = range(problem.d_y) if rank is None else (rank,)
@@ -20,11 +20,12 @@ def kappa(problem: Problem, rank: int | None = None) -> float | None:
 
 def approach_power(problem: Problem, stratum: Stratum) -> float | None:
     """min over sets K of at least 2 layers of sum_{j in K} (d_j - r)(d_{j-1} - r) / (|K| - 1); None where S is not
-    {1..r}, and for H = 1 beyond chains, where it hangs on rates that differ along the stratum.
+    {1..r}, and for H = 1 beyond chains, where the exponent depends on rates that vary along the stratum.
 
-    With the layers of K of size eps in the modes that are not fitted, which a share eps^sum of starts has, the loss is
-    that of I(S) less a product of |K| of such numbers. Where it passes that of I(S) with one of them zero, the gradient
-    is the product of the others, G ~ eps^(|K| - 1). Exact for scalar chains: (H + 1)/H (and a logarithm at H = 1).
+    If the layers in K are of size eps in the modes that are not fitted, as a share eps^sum of the starts has them, the
+    loss is that of I(S) minus a product of |K| such numbers. Where it passes the loss of I(S), one of them is zero, and
+    the gradient is the product of the others, G ~ eps^(|K| - 1). This is exact for scalar chains: (H + 1)/H (with a
+    logarithm at H = 1).
     """
     if stratum.modes != tuple(range(stratum.rank)) or (problem.H == 1 and problem.n > 2):
         return None
@@ -32,7 +33,7 @@ def approach_power(problem: Problem, stratum: Stratum) -> float | None:
 
 
 def _defects(problem: Problem, r: int, least: int) -> Iterator[tuple[int, int]]:
-    """(|K|, sum_{j in K} (d_j - r)(d_{j-1} - r)) of all sets K of so many layers, d_0 read as d_y."""
+    """(|K|, sum_{j in K} (d_j - r)(d_{j-1} - r)) of all sets K of at least `least` layers, d_0 read as d_y."""
     d = (problem.d_y, *problem.widths[1:])
     for many in range(least, len(d)):
         for K in combinations(range(1, len(d)), many):

@@ -1,4 +1,4 @@
-"""What `basins tail` says of a case, in words and rows; pages/ lays them out."""
+"""The sentences and table rows that `basins tail` shows for a case; output/ lays them out."""
 
 from __future__ import annotations
 
@@ -8,38 +8,38 @@ import numpy as np
 
 from basins.estimate.sentences import at_least, at_most, number, stratum_text
 from basins.rare.combine import FEWEST, Estimated
-from basins.rare.replicates import STEADY, Level
+from basins.rare.replicates import STEADY, SplittingLevel
 from basins.rare.tail import CaseTail
-from basins.statistics.binomial import LEVEL
+from basins.statistics.binomial import CONFIDENCE
 
 COLUMNS = ("95 % interval", "s", "within", "slope", "taken", "still", "from", "kept")
-"""s, within: deviations of log P between replicates and as a run sees it; slope: |d log P / d log threshold| (of T,
-H = 1: / dt); taken: moves; still: autocorrelation of the chains over their sweeps; from: how many first draws have
-descendants; kept: of those inside, looked at otherwise (`Estimated`)."""
+"""s, within: deviation of log P between replicates and within a run; slope: |d log P / d log threshold| (for T and
+H = 1: / dt); taken: share of accepted moves; still: autocorrelation of the chains over their sweeps; from: how many
+first draws have descendants; kept: share of starts that stay inside under perturbation (`Estimated`)."""
 
 
 def headings(stratum: object | None) -> Sequence[str]:
-    """Of a table of levels: of T, or of G where a stratum is approached."""
+    """The headings of the table of splitting levels, for T, or for G if a stratum is given."""
     return ("", *(("t", "P(T > t)") if stratum is None else ("g", "P(G < g)")), *COLUMNS)
 
 
 def symbol(stratum: object | None) -> str:
-    """The coordinate: T, or G where a stratum is approached."""
+    """The symbol of the coordinate: T, or G if a stratum is given."""
     return "T" if stratum is None else "G"
 
 
 def event(stratum: object | None, threshold: float, digits: int = 4) -> str:
-    """What has the probability: T > t, or G < g where a stratum is approached."""
+    """The event whose probability is estimated: T > t, or G < g if a stratum is given."""
     return f"{symbol(stratum)} {'>' if stratum is None else '<'} {threshold:.{digits}g}"
 
 
 def slope(tail: CaseTail, level: Estimated) -> float:
-    """-d log P / dt where the tail of T is exponential, |d log P / d log threshold| else."""
+    """-d log P / dt if the tail of T is exponential, otherwise |d log P / d log threshold|."""
     return level.rate if tail.stratum is None and tail.case.problem.H == 1 else level.exponent
 
 
 def row(tail: CaseTail, level: Estimated) -> Sequence[str]:
-    """A level's row under `headings`."""
+    """The row of a splitting level under `headings`."""
     exponent = slope(tail, level)
     return (
         str(level.level),
@@ -57,37 +57,37 @@ def row(tail: CaseTail, level: Estimated) -> Sequence[str]:
 
 
 def sentences(tail: CaseTail) -> list[str]:
-    """What the case shows: the bound, where it stopped and why, the exponent beside what theory expects."""
+    """The result of a case: the bound, where and why it stopped, and the exponent beside its prediction."""
     last = tail.last
     if last is None:
         if not tail.levels:
-            return ["Nothing to say: in some replicate nobody is inside at the first level. Raise the population."]
-        return ["Nothing to say: no level is resolved."]
+            return ["No result: in some replicate no chain is inside at the first level. Raise the population."]
+        return ["No result: no level is resolved."]
     beyond = f"P({event(tail.stratum, last.threshold, 5)})"
     whose = f"{_whose(tail)} is below {beyond} = {number(last.P)}"
     if last.bounded:
         said = [
             f"{whose}, 95 % interval [{at_least(last.lower)}, {at_most(last.upper)}]; below {at_most(last.bound)} at "
-            f"{100 * LEVEL:g} %, one-sided ({tail.replicates} independent replicates)."
+            f"{100 * CONFIDENCE:g} %, one-sided ({tail.replicates} independent replicates)."
         ]
     else:
         why = " that are all equal" if tail.replicates >= FEWEST else f", fewer than {FEWEST}"
-        said = [f"{whose}, an estimate from {tail.replicates} replicates{why}: it has no interval, and bounds nothing."]
+        said = [f"{whose}, an estimate from {tail.replicates} replicates{why}: without an interval it is no bound."]
     unresolved = next((level for level in tail.levels if not level.resolved), None)
     if unresolved is not None or tail.pilot.ending == "resolution":
         blurred = unresolved or tail.pilot
         said.append(
             f"At {event(tail.stratum, blurred.threshold, 5)} the computed {symbol(tail.stratum)} is no longer that "
-            f"of the exact flow ({_kept(blurred)}): levels from there on say nothing, and the target "
+            f"of the exact flow ({_kept(blurred)}): levels from there on show nothing, and the target "
             f"{tail.plan.target:g} was not reached. {_further(blurred)}"
         )
     elif tail.plan.target * 2 < last.P:
         said.append(f"The target {tail.plan.target:g} was not reached.")
     if tail.expected is not None and not np.isnan(last.exponent):
         over = [level.exponent for level in tail.levels[-4:] if not np.isnan(level.exponent)]
-        source = "theory.md 5 expects" if tail.stratum is None else "basins/rare/exponents.py expects"
+        source = "theory.md 5 predicts" if tail.stratum is None else "basins/rare/exponents.py predicts"
         said.append(
-            f"Local exponent over the last levels {np.mean(over):.2f}; {source} {tail.expected:.4g} in the end "
+            f"Local exponent over the last levels {np.mean(over):.2f}; {source} {tail.expected:.4g} asymptotically "
             "(heuristic)."
         )
     return said
@@ -99,19 +99,19 @@ def _whose(tail: CaseTail) -> str:
     tied = tail.case.problem.strata().of_value(tail.stratum)
     names = " and ".join(stratum_text(one.index, one.modes) for one in tied)
     return (
-        f"The measure of what converges to {names}, whose critical value is {tail.stratum.loss:.5g} (G: the gradient "
-        "norm where the loss passes it),"
+        f"The measure of starts that converge to {names}, whose critical value is {tail.stratum.loss:.5g} (G: the "
+        "gradient norm where the loss passes it),"
     )
 
 
-def _further(level: Estimated | Level) -> str:
+def _further(level: Estimated | SplittingLevel) -> str:
     if level.rounded < STEADY:
-        return "That is as far as double precision tells starts apart."
-    return "Tighter [engine] rtol and atol reach further, down to what double precision holds."
+        return "Double precision cannot distinguish starts beyond this."
+    return "Tighter [engine] rtol and atol reach further, down to the limit of double precision."
 
 
-def _kept(level: Estimated | Level) -> str:
-    shares = [f"{100 * level.rounded:.0f} % of its chains stay inside when weights are changed by their rounding"]
+def _kept(level: Estimated | SplittingLevel) -> str:
+    shares = [f"{100 * level.rounded:.0f} % of its chains stay inside when weights change by their rounding error"]
     if not np.isnan(level.tighter):
         shares.append(f"{100 * level.tighter:.0f} % at tighter tolerances")
     return ", ".join(shares)

@@ -1,9 +1,9 @@
-"""An exponent from counts on a ladder: independent binomials whose chances follow a power law, by maximum likelihood.
+"""An exponent fitted to counts on a ladder of rungs: independent binomials whose probabilities follow a power law.
 
-K_k of N_k trials at rung k succeed with chance q_k = exp(a + o_k - theta x_k); o_k is known (what importance sampling
-takes away), a and theta are not. The interval is the profile likelihood's: theta stays in it while the log-likelihood,
-maximal in a, is within half the chi-square(1) quantile of 1 - alpha of the best. Its coverage is tested
-(tests/rare/test_ladder.py).
+At rung k, K_k of N_k trials succeed, each with probability q_k = exp(a + o_k - theta x_k). o_k is known (the correction
+for importance sampling); a and theta are not. theta is estimated by maximum likelihood, and its interval is that of the
+profile likelihood: it contains the theta whose log-likelihood, maximised over a, is within half the chi-square(1)
+quantile of 1 - alpha of the maximum. Its coverage is tested (tests/rare/test_ladder.py).
 """
 
 from __future__ import annotations
@@ -29,20 +29,20 @@ class Exponent:
     high: float
 
     def holds(self, number: float) -> bool:
-        """Whether the interval holds the number."""
+        """Whether the interval contains the number."""
         return self.low <= number <= self.high
 
 
 def exponent(counts: NDArray[np.int64], trials: int, offsets: Array, x: Array, *, alpha: float = 0.05) -> Exponent:
     """theta in q_k = exp(a + o_k - theta x_k), from counts (R,) of `trials` each; offsets and x (R,).
 
-    The interval misses theta with probability about alpha.
-    Raises ArgumentError with fewer than two rungs that tell: counts of 0, or of all.
+    The interval misses theta with probability about alpha. Raises ArgumentError unless at least two rungs are
+    informative, which means that neither none nor all of their trials succeeded.
     """
     telling = (counts > 0) & (counts < trials)
     if telling.sum() < 2 or np.ptp(x[telling]) == 0:
         raise ArgumentError(
-            f"counts {counts.tolist()} of {trials:,} tell no exponent",
+            f"counts {counts.tolist()} of {trials:,} determine no exponent",
             where="ladder",
             remedy="give more samples",
         )
@@ -50,7 +50,7 @@ def exponent(counts: NDArray[np.int64], trials: int, offsets: Array, x: Array, *
     offsets = offsets - offsets.mean()
 
     def profile(theta: float) -> float:
-        """The log-likelihood at its best a."""
+        """The log-likelihood, maximised over a."""
         shift = offsets - theta * x
         top = -float(shift.max())  # q <= 1 everywhere
 

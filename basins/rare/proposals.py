@@ -5,8 +5,8 @@ them (a covariance, a difference; the step's size) is a constant of the move (sp
 Goodman and Weare, 2010, and ter Braak, 2006). Each returns z' and the logarithm of
 pi(z') q(z' -> z) / (pi(z) q(z -> z')), pi the normal density: z' is taken with that probability if T(z') > t.
 
-Every chain's step is `size` times a factor of its own, drawn from 1/SPREAD to SPREAD: where the set is narrow in one
-place and wide in another no one size serves, and the factor does not depend on z.
+The step of each chain is `size` times its own random factor between 1/SPREAD and SPREAD, because no single size suits a
+set that is narrow in one place and wide in another. The factor does not depend on z.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from basins.rare.streams import Stream
 
 SPREAD = 4.0
 JITTER = 1e-3
-"""Of a difference move, relative to its length: so that chains leave the span of the partners."""
+"""Noise of a difference move, relative to its length, so that chains leave the span of the partners."""
 
 Move = Callable[[Array, Array, float, Stream], tuple[Array, Array]]
 """(z (N, n), partners (M, n), size, stream) -> z' (N, n), log ratio (N,)."""
@@ -33,7 +33,7 @@ def factors(N: int, stream: Stream) -> Array:
 
 
 def normal_ratio(z: Array, z_new: Array) -> Array:
-    """log of pi(z') / pi(z), (N,): (|z|^2 - |z'|^2) / 2, as a product, so that near points lose no digits."""
+    """log of pi(z') / pi(z), (N,): (|z|^2 - |z'|^2) / 2, computed as a product so that close points lose no digits."""
     ratio: Array = 0.5 * np.einsum("ni,ni->n", z - z_new, z + z_new)
     return ratio
 
@@ -45,14 +45,14 @@ def pcn(z: Array, partners: Array, size: float, stream: Stream) -> tuple[Array, 
 
 
 def population(z: Array, partners: Array, size: float, stream: Stream) -> tuple[Array, Array]:
-    """A random walk with the partners' covariance: small steps where they agree, large ones where they do not."""
+    """A random walk with the partners' covariance: steps are small in directions in which the partners vary little."""
     s = size * factors(len(z), stream)
     z_new = z + s * (stream.normals(*z.shape) @ _root(partners).T)
     return z_new, normal_ratio(z, z_new)
 
 
 def difference(z: Array, partners: Array, size: float, stream: Stream) -> tuple[Array, Array]:
-    """Differential evolution: z' = z + s (a - b) + a little, a and b two partners."""
+    """Differential evolution: z' = z + s (a - b) + noise, with two partners a and b."""
     N, n = z.shape
     a, b = stream.integers(len(partners), N), stream.integers(len(partners), N)
     step = (size * factors(N, stream)) * (partners[a] - partners[b])
@@ -62,7 +62,7 @@ def difference(z: Array, partners: Array, size: float, stream: Stream) -> tuple[
 
 
 def _root(partners: Array) -> Array:
-    """A square root (n, n) of the partners' covariance, kept positive definite; divided by sqrt(n)."""
+    """A square root (n, n) of the partners' covariance, made positive definite, divided by sqrt(n)."""
     n = partners.shape[1]
     centred = partners - partners.mean(axis=0)
     covariance = centred.T @ centred / max(1, len(partners) - 1)

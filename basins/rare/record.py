@@ -1,12 +1,13 @@
-"""A tail's run on disk: what it is, and what each replicate has reached. Bytes go through store/files.py.
+"""The files of a tail: its manifest, and the splitting levels of each replicate. They are stored by store/files.py.
 
     RUN/experiment.toml  RUN/tail.json                                 fixed at creation, tail.json last
-    RUN/moves/case=KEY/replicate=R/level-0001.parquet                  a row a kind of move: proposed, accepted, size
-    RUN/populations/case=KEY/replicate=R/level-0001.parquet            a row a chain: z, parent, ancestor, moves taken
+    RUN/moves/case=KEY/replicate=R/level-0001.parquet                  a row per kind of move: proposed, accepted, size
+    RUN/populations/case=KEY/replicate=R/level-0001.parquet            a row per chain: z, parent, ancestor, moves taken
     RUN/levels/case=KEY/replicate=R/level-0001.parquet                 one row, written last: its presence is the commit
 
-A level is the unit of work: a replicate that was killed goes on from its last committed one, to the same bytes.
-Replicate 0 is the pilot. z are the law's normal coordinates (whitening.py), so the chains can be started from anew.
+A splitting level is the unit of work: a replicate that was killed resumes after its last committed level, and writes
+the same bytes. Replicate 0 is the pilot. z are the law's normal coordinates (whitening.py), from which chains can be
+resumed.
 """
 
 from __future__ import annotations
@@ -20,8 +21,8 @@ import pyarrow as pa
 
 from basins.errors import RunError
 from basins.experiment import Case, Experiment
-from basins.rare.replicates import Level, Plan
-from basins.rare.splitting_step import FIRST_SIZE, MOVES, Climb, Population, Tried
+from basins.rare.replicates import Plan, SplittingLevel
+from basins.rare.splitting_step import FIRST_SIZE, MOVES, LevelResult, Population, Tried
 from basins.store import Files, layout, parquet
 from basins.store.manifest import canonical_json
 from basins.versions import versions
@@ -55,7 +56,7 @@ OTHER_OUT = "give another --out, or the arguments that made this run"
 
 
 def populations_schema(n: int) -> pa.Schema:
-    """A row a chain; z has n numbers."""
+    """The schema of a population: a row per chain; z has n numbers."""
     return pa.schema(
         [
             ("parent", pa.int32()),
@@ -74,7 +75,7 @@ def folder(kind: Kind, case: str, replicate: int) -> str:
     return f"{kind}/case={case}/replicate={replicate:04d}/"
 
 
-# --- what the run is ------------------------------------------------------------------------------------------------
+# --- the manifest ---------------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
@@ -100,7 +101,7 @@ class TailManifest:
         return next(case for case in self.cases if case.key == key)
 
     def identity(self) -> dict[str, Any]:
-        """What two drivers of one run must agree on, by name."""
+        """The values, by name, that two drivers of one tail must agree on."""
         return {
             "experiment": self.digest,
             "cases": [case.key for case in self.cases],
@@ -128,7 +129,7 @@ class TailManifest:
                 raise RunError(
                     f"a tail of schema version {content['schema']}, this basins reads {SCHEMA}",
                     where=where,
-                    remedy="give another --out, and have it made again",
+                    remedy="give another --out, and run `basins tail` again",
                 )
             linearised = content["plan"].pop("linearised", 0.0)
             return cls(
@@ -144,7 +145,7 @@ class TailManifest:
 
 
 def create_or_resume(files: Files, experiment: Experiment, wanted: TailManifest) -> TailManifest:
-    """The manifest of this tail's run: written if there is none, compared if there is.
+    """The manifest of this tail. It is written if there is none, and compared if there is one.
 
     Raises RunError if the place holds something else, or a tail of another experiment, plan or versions, or one made
     with moves that are gone.
@@ -174,7 +175,7 @@ def create_or_resume(files: Files, experiment: Experiment, wanted: TailManifest)
 
 
 def read_manifest(files: Files) -> TailManifest:
-    """Raises RunError where there is no tail's run, or a damaged one."""
+    """The manifest of an existing tail. Raises RunError if there is none or it is damaged."""
     try:
         return TailManifest.from_json(files.get(TAIL), files.uri)
     except FileNotFoundError:
@@ -183,16 +184,16 @@ def read_manifest(files: Files) -> TailManifest:
         ) from None
 
 
-# --- what a replicate has reached -----------------------------------------------------------------------------------
+# --- the splitting levels of a replicate ----------------------------------------------------------------------------
 
 
-def commit(files: Files, case: str, replicate: int, population: Population, level: Level) -> None:
-    """Write a level's three files, the commit mark last."""
+def commit(files: Files, case: str, replicate: int, population: Population, level: SplittingLevel) -> None:
+    """Write the three files of a splitting level, the commit mark last."""
     keys = {"schema": str(SCHEMA), "case": case, "replicate": str(replicate), "level": str(level.number)}
     n = population.z.shape[1]
     tables: dict[Kind, pa.Table] = {
         "moves": pa.Table.from_pylist(
-            [{"move": name, **asdict(tried)} for name, tried in level.climb.moves.items()], schema=MOVE_ROWS
+            [{"move": name, **asdict(tried)} for name, tried in level.result.moves.items()], schema=MOVE_ROWS
         ),
         "populations": pa.table(
             [
@@ -209,27 +210,27 @@ def commit(files: Files, case: str, replicate: int, population: Population, leve
         files.put(path(kind, case, replicate, level.number), parquet.encode(tables[kind], keys))
 
 
-def _row(level: Level) -> dict[str, Any]:
-    climb = level.climb
+def _row(level: SplittingLevel) -> dict[str, Any]:
+    result = level.result
     return {
         "level": level.number,
         "threshold": level.threshold,
-        "p": climb.p,
-        "spread": climb.spread,
-        "autocorrelation": climb.autocorrelation,
+        "p": result.p,
+        "spread": result.spread,
+        "autocorrelation": result.autocorrelation,
         "log_P": level.log_P,
         "ancestors": level.ancestors,
-        "undecided": climb.undecided,
-        "trajectories": climb.trajectories,
-        "evaluations": climb.evaluations,
+        "undecided": result.undecided,
+        "trajectories": result.trajectories,
+        "evaluations": result.evaluations,
         "tighter": level.tighter,
         "rounded": level.rounded,
         "ending": level.ending,
     }
 
 
-def read_levels(files: Files, case: str, replicate: int) -> list[Level]:
-    """The committed levels of a replicate, the first to the last without a gap."""
+def read_levels(files: Files, case: str, replicate: int) -> list[SplittingLevel]:
+    """The committed splitting levels of a replicate, from the first, without a gap."""
     found = [name for name in files.paths(folder("levels", case, replicate)) if not layout.foreign(name)]
     levels = []
     for number, name in enumerate(found, start=1):
@@ -245,20 +246,20 @@ def read_levels(files: Files, case: str, replicate: int) -> list[Level]:
             for one in parquet.read(files, path("moves", case, replicate, number)).to_pylist()
         }
         came = ("p", "spread", "autocorrelation", "undecided", "trajectories", "evaluations")
-        climb = Climb(**{name: row[name] for name in came}, moves=moves)
+        result = LevelResult(**{name: row[name] for name in came}, moves=moves)
         levels.append(
-            Level(
-                row["level"], row["threshold"], row["log_P"], climb, row["ancestors"], row["tighter"], row["rounded"],
+            SplittingLevel(
+                row["level"], row["threshold"], row["log_P"], result, row["ancestors"], row["tighter"], row["rounded"],
                 row["ending"],
             )
         )  # fmt: skip
     return levels
 
 
-def read_population(files: Files, case: str, replicate: int, level: Level) -> Population:
+def read_population(files: Files, case: str, replicate: int, level: SplittingLevel) -> Population:
     """The population of a committed level."""
     table = parquet.read(files, path("populations", case, replicate, level.number))
     z = table["z"].combine_chunks()
     columns = {name: table[name].to_numpy().astype(np.int64) for name in ("parent", "ancestor", "moved")}
-    sizes = dict.fromkeys(MOVES, FIRST_SIZE) | {name: tried.size for name, tried in level.climb.moves.items()}
+    sizes = dict.fromkeys(MOVES, FIRST_SIZE) | {name: tried.size for name, tried in level.result.moves.items()}
     return Population(np.array(z.flatten()).reshape(len(table), -1), **columns, sizes=sizes)

@@ -1,8 +1,8 @@
-"""One replicate of splitting, level by level; and the pilot, which finds what the replicates then share.
+"""One replicate of splitting, level by level; and the pilot, which determines what all replicates share.
 
-The pilot takes as its next threshold the p_0-quantile of the coordinate over its population; replicates take the
-pilot's thresholds, and its chains and sizes to make their moves of. So these are constants for the replicates, whose
-estimates are then independent and unbiased, whatever the pilot has found; its own estimate is used for nothing.
+The pilot takes the p_0-quantile of the coordinate over its population as its next threshold. Replicates use the pilot's
+thresholds, and they build their moves from its chains and sizes. These are constants for the replicates, so their
+estimates are independent and unbiased, whatever the pilot found. The pilot's own estimate is not used.
 """
 
 from __future__ import annotations
@@ -13,12 +13,12 @@ from typing import Literal
 import numpy as np
 
 from basins.integrators.base import Array
-from basins.rare.splitting_step import Climb, Learned, Population, Reaction, climb
+from basins.rare.splitting_step import Learned, LevelResult, Population, WhitenedCoordinate, advance
 from basins.rare.streams import Stream
 from basins.rounding import EPS
 
 Ending = Literal["", "target", "resolution", "extinct", "levels"]
-"""Why there is no level after this: "" there is one."""
+"""Why a splitting level is the last; "" if it is not."""
 
 PILOT = 0
 """The pilot's number; replicates count from 1."""
@@ -26,13 +26,13 @@ PILOT = 0
 MOST_LEVELS = 200
 
 LAST = 0.95
-"""The last level aims at so much of the target, so as not to end a count above it."""
+"""The last splitting level aims at this part of the target, so that its estimate does not end just above the target."""
 
 STEADY = 0.9
-"""Double precision resolves a set while this share of those in it stay in it when looked at otherwise."""
+"""Double precision resolves a set while at least this share of its starts stays in it under perturbation."""
 
 PROBES = 128
-"""How many are looked at otherwise, a level."""
+"""The number of starts that are perturbed at each splitting level."""
 
 TIGHTER = 100.0
 
@@ -52,16 +52,17 @@ class Plan:
 
 
 @dataclass(frozen=True)
-class Level:
-    """A level of a replicate: number (from 1), threshold, log P(inside) so far, what came of it, ancestors that have
-    descendants, and the shares of PROBES that stay inside with the tolerances TIGHTER times tighter (nan where they
-    cannot be), and with every weight changed by its rounding.
+class SplittingLevel:
+    """A splitting level of a replicate. number: from 1; log_P: of being inside so far; ancestors: the number of first
+    draws that have descendants; tighter: the share of PROBES starts that stays inside with tolerances TIGHTER times
+    tighter (nan if they cannot be tightened); rounded: the share that stays when every weight is changed by its
+    rounding error; ending: why this level is the last, "" if it is not.
     """
 
     number: int
     threshold: float
     log_P: float
-    climb: Climb
+    result: LevelResult
     ancestors: int
     tighter: float
     rounded: float
@@ -69,17 +70,17 @@ class Level:
 
 
 def next_level(
-    reaction: Reaction,
+    reaction: WhitenedCoordinate,
     plan: Plan,
     key: int,
     replicate: int,
     before: Population,
-    at: Level | None,
+    at: SplittingLevel | None,
     thresholds: Array | None,
     learned: Learned | None,
-) -> tuple[Population, Level]:
-    """The level after `at` (None: the first). thresholds: the pilot's, and learned: what it learned at this level; None
-    for the pilot itself."""
+) -> tuple[Population, SplittingLevel]:
+    """The splitting level after `at` (None: the first). thresholds: those of the pilot; learned: what the pilot learned
+    at this level; both are None for the pilot itself."""
     number = 1 if at is None else at.number + 1
     stream = Stream(plan.seed, key, replicate, number)
     here, log_P = (reaction.coordinate.first, 0.0) if at is None else (at.threshold, at.log_P)
@@ -90,17 +91,17 @@ def next_level(
         x, *extra = reaction.coordinate.next(reaction.whitening.weights(before.z), here, share)
     else:
         x = float(thresholds[number - 1])
-    after, came = climb(reaction, before, x, plan.sweeps, stream, learned)
+    after, came = advance(reaction, before, x, plan.sweeps, stream, learned)
     came = replace(came, trajectories=came.trajectories + extra[0], evaluations=came.evaluations + extra[1])
     log_P = log_P + float(np.log(came.p)) if came.p > 0 else -np.inf
     tighter, rounded = (float("nan"),) * 2 if not len(after) else steadiness(reaction, after, x, stream)
     ending = _ending(plan, log_P, number, min(rounded, 1.0 if np.isnan(tighter) else tighter), thresholds)
     ancestors = len(np.unique(after.ancestor))
-    return after, Level(number, x, log_P, came, ancestors, tighter, rounded, ending)
+    return after, SplittingLevel(number, x, log_P, came, ancestors, tighter, rounded, ending)
 
 
 def _ending(plan: Plan, log_P: float, number: int, steady: float, thresholds: Array | None) -> Ending:
-    if np.isinf(log_P):  # where nobody is inside the set that the pilot chose by them, it is not resolved
+    if np.isinf(log_P):  # for the pilot this means that the set it chose from these chains is not resolved
         return "resolution" if thresholds is None else "extinct"
     if thresholds is not None:
         return "levels" if number == len(thresholds) else ""
@@ -111,8 +112,11 @@ def _ending(plan: Plan, log_P: float, number: int, steady: float, thresholds: Ar
     return "levels" if number == MOST_LEVELS else ""
 
 
-def steadiness(reaction: Reaction, population: Population, threshold: float, stream: Stream) -> tuple[float, float]:
-    """The shares of PROBES, drawn, that stay inside: at tighter tolerances, and with W changed by W eps (+-1)."""
+def steadiness(
+    reaction: WhitenedCoordinate, population: Population, threshold: float, stream: Stream
+) -> tuple[float, float]:
+    """The shares of PROBES random chains that stay inside with tighter tolerances, and with W changed by W eps
+    (+-1)."""
     z = population.z[stream.integers(len(population), PROBES)]
     W = reaction.whitening.weights(z)
     sign = np.where(stream.uniforms(*W.shape) < 0.5, -1.0, 1.0)

@@ -1,7 +1,8 @@
-"""Random numbers of a replicate's level, by number: Philox streams beside those of the trajectories.
+"""Random numbers for a splitting level of a replicate: Philox streams that differ from those of the trajectories.
 
-A trajectory's block has counter (number, 0, 0, block) (normals.py); these have (number, 0, 1 + level, replicate) under
-the same key (seed, problem and law), so no two share a stream. Normals are normals.py's.
+A block of trajectories has the counter (number, 0, 0, block) (random/normals.py). The streams here have (number, 0,
+1 + level, replicate) under the same key (seed, problem and law), so no two streams coincide. Normals are made by
+random/normals.py.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ class Stream:
         return k.astype(np.float64)
 
     def uniforms(self, *shape: int) -> Array:
-        """In (0, 1)."""
+        """Uniform numbers in (0, 1)."""
         u: Array = (self._words(int(np.prod(shape))).reshape(shape) + 0.5) * 2.0**-53
         return np.minimum(u, 1.0 - 2.0**-53)
 
@@ -36,7 +37,7 @@ class Stream:
         return normals(q)
 
     def integers(self, bound: int, *shape: int) -> NDArray[np.int64]:
-        """In 0 ... bound - 1, uniform to bound 2^-53."""
+        """Integers in 0 ... bound - 1, uniform up to bound 2^-53."""
         return np.minimum((self.uniforms(*shape) * bound).astype(np.int64), bound - 1)
 
     def permutation(self, count: int) -> NDArray[np.int64]:

@@ -1,4 +1,4 @@
-"""The tail of T, or of G, done: an experiment's cases into a run, and what the run says of the saddle measure."""
+"""Runs a tail of T, or of G, for the cases of an experiment, and reads the resulting bounds on the saddle measure."""
 
 from __future__ import annotations
 
@@ -19,38 +19,38 @@ from basins.progress import Event, Listener
 from basins.rare.combine import FEWEST, Estimated, combine, warnings
 from basins.rare.exponents import approach_power, kappa
 from basins.rare.record import TailManifest, create_or_resume, read_levels, read_manifest
-from basins.rare.replicates import PILOT, Level, Plan
+from basins.rare.replicates import PILOT, Plan, SplittingLevel
 from basins.rare.whitening import Whitening
 from basins.rare.work import WORK
 from basins.store import Files, files_at
 
 TARGET, REPLICATES, POPULATION, KEEP, SWEEPS = 1e-12, 8, 1000, 0.2, 10
 
-LOOK = 2.0
-"""Seconds between two looks at what was committed."""
+POLL_INTERVAL = 2.0
+"""Seconds between two queries of the store for newly committed levels."""
 
-Reached = Callable[[str, int, Level], None]
-"""Told of each level that a replicate has reached: the case's name, the replicate, the level."""
+Reached = Callable[[str, int, SplittingLevel], None]
+"""Called for each splitting level that a replicate reaches, with the case's name, the replicate and the level."""
 
 
 @dataclass(frozen=True)
 class CaseTail:
-    """The tail of a case: levels with intervals, the pilot's last level, warnings, the exponent that theory expects;
-    stratum: the one that is approached (G), None for T."""
+    """The tail of a case. levels: with intervals; pilot: the pilot's last level; stratum: the one that is approached
+    (G), None for T; expected: the exponent that theory predicts."""
 
     case: Case
     replicates: int
     plan: Plan
     levels: tuple[Estimated, ...]
-    pilot: Level
+    pilot: SplittingLevel
     warnings: tuple[str, ...]
     stratum: Stratum | None
     expected: float | None
 
     @property
     def last(self) -> Estimated | None:
-        """The deepest level that double precision resolves, with an interval where any has one; None where there is
-        none."""
+        """The deepest splitting level that double precision resolves, among those with an interval if there are any;
+        None if no level is resolved."""
         resolved = [row for row in self.levels if row.resolved]
         chosen = [row for row in resolved if row.bounded] or resolved
         return chosen[-1] if chosen else None
@@ -73,7 +73,7 @@ def tail(
     listeners: Iterable[Listener] = (),
     reached: Reached | None = None,
 ) -> list[CaseTail]:
-    """Estimate P(T > t) down to `target` by multilevel splitting, for every case or one, into the run at `out`.
+    """Estimate P(T > t) down to `target` by multilevel splitting, for every case or one, into the folder `out`.
 
     T: when the loss-level certificate holds (levels.py). stratum: J, to estimate P(G < g) instead, G the closest
     approach to the saddle stratum I(J) (approach.py). replicates: independent ones, whose spread gives the interval;
@@ -81,9 +81,8 @@ def tail(
     on, workers, address: as of basins.run. What is there already is not computed again; more replicates may be asked
     for later.
 
-    Raises ArgumentError for a law without a density, a stratum that is no saddle, fewer than 4 replicates, which make
-    no interval, and values that have no meaning;
-    RunError for a place that holds something else.
+    Raises ArgumentError for a law without a density, a stratum that is not a saddle, fewer than 4 replicates, which
+    give no interval, and values out of range; RunError if `out` holds something else.
     """
     if not isinstance(experiment, Experiment):
         experiment = load(os.fspath(experiment))
@@ -114,10 +113,11 @@ def tail(
 
 
 def read_tail(run: str | os.PathLike[str], replicates: int | None = None) -> list[CaseTail]:
-    """What the tail's run at a path says: of the replicates 1 ... `replicates`, or of those that are complete. Of two
-    or three there are estimates and no intervals, which is said.
+    """The result of the tail at a path, from replicates 1 ... `replicates`, or from all complete ones. Two or three
+    replicates give estimates without intervals, and a warning.
 
-    Raises RunError where there is no such run, or fewer than two complete replicates; ArgumentError for fewer than two.
+    Raises RunError if there is no tail or it has fewer than two complete replicates (or than `replicates`);
+    ArgumentError for `replicates` below two.
     """
     if replicates is not None:
         _whole("replicates", replicates, 2)
@@ -140,7 +140,7 @@ def _case_tail(files: Files, manifest: TailManifest, case: Case, replicates: int
         raise RunError(
             f"case {case.name!r} has {len(found)} complete replicates",
             where=files.uri,
-            remedy="run `basins tail` again: it goes on from there",
+            remedy="run `basins tail` again: it resumes",
         )
     rows, problem, J = combine(found), case.problem, manifest.plan.stratum
     stratum = None if J is None else problem.strata().saddle(J)
@@ -163,23 +163,23 @@ def _ended(files: Files, case: Case, number: int) -> bool:
 
 @contextmanager
 def _watching(files: Files, manifest: TailManifest, tasks: list[Task], reached: Reached | None) -> Iterator[None]:
-    """Tell of levels as they are committed, by whatever worker on whatever machine: the store is asked now and then."""
+    """Call `reached` for each newly committed level, by polling the store, so that it works with workers anywhere."""
     if reached is None:
         yield
         return
-    told = {task: len(read_levels(files, task.case, task.shard)) for task in tasks}
+    reported = {task: len(read_levels(files, task.case, task.shard)) for task in tasks}
 
     def look() -> None:
         for task in tasks:
             levels = read_levels(files, task.case, task.shard)
-            for level in levels[told[task] :]:
+            for level in levels[reported[task] :]:
                 reached(manifest.case(task.case).name, task.shard, level)
-            told[task] = len(levels)
+            reported[task] = len(levels)
 
     over = threading.Event()
 
     def watch() -> None:
-        while not over.wait(LOOK):
+        while not over.wait(POLL_INTERVAL):
             look()
 
     watcher = threading.Thread(target=watch, name="basins tail's levels", daemon=True)
@@ -214,7 +214,7 @@ def _plan(target: float, population: int, keep: float, sweeps: int, seed: int, s
         raise ArgumentError(
             f"a population of {population} of which a level keeps {keep:g}",
             where="population",
-            remedy=f"give at least {int(np.ceil(4 / keep))}: fewer than 4 survivors are no population",
+            remedy=f"give at least {int(np.ceil(4 / keep))}: a population needs at least 4 survivors",
         )
     return Plan(float(target), int(population), float(keep), int(sweeps), seed, stratum)
 

@@ -1,13 +1,13 @@
-"""P(T > t) where it is known: T the time at which the loss level is passed, for scalar chains and for d_x = d_y = 1.
+"""P(T > t) where it is known: T is the time at which the loss level is passed, for scalar chains and for d_x = d_y = 1.
 
-T is the first time at which L < level, 0 for a start that is below it; L falls, so T > t says L(t) >= level. What an
-engine reports is the end of the step that passed the level, later than T by part of a step; a leg to t_end = t ends
-as T_END exactly where T > t.
+T is the first time at which L < level, and 0 for a start below it; L falls, so T > t means L(t) >= level. An engine
+reports the end of the step that passed the level, which is later than T by part of a step; an integration to t_end = t
+ends as T_END exactly if T > t.
 
-Of these problems T is a quadrature given the invariants (theory.md 6.1), or closed (6.5), and falls in the rest of the
-start, so P(T > t) is an integral over the invariants of the mass beyond one root. Nothing is subtracted: the relative
-accuracy is the same at 1e-1 and at 1e-30. Reached: 1e-8 (H = 1), 2e-7 (H = 2), 4e-7 (H = 3), seen by more nodes, and
-held by other parametrisations in tests/rare/test_truth.py.
+For these problems T is a quadrature given the invariants (theory.md 6.1), or has a closed form (6.5), and it decreases
+in the remaining coordinate of the start. So P(T > t) is an integral over the invariants of the mass beyond one root.
+There is no subtraction, so the relative accuracy is the same at 1e-1 and at 1e-30. It is 1e-8 (H = 1), 2e-7 (H = 2) and
+4e-7 (H = 3), as measured with more nodes; other parametrisations in tests/rare/test_truth.py agree.
 """
 
 from __future__ import annotations
@@ -23,33 +23,33 @@ from scipy.optimize import brentq
 from scipy.special import gammainc, gammaln, xlogy
 
 from basins.errors import ArgumentError
-from basins.landscapes.deep_linear.certificates import level as certified_level
+from basins.landscapes.deep_linear.certificates import level as certified_loss_level
 from basins.landscapes.deep_linear.problem import Problem
 
 Array = NDArray[np.float64]
 
 REACH = 9.0
-"""Standard deviations beyond which a normal law has no mass that counts (1e-18)."""
+"""Standard deviations beyond which a normal law has negligible mass (1e-18)."""
 
 RATIOS = (0.0, 1.0, 2.5, 4.5, 7.5, 11.5, 17.0, 25.0, 36.0)
-"""Panels in -log(b_j / b_{j+1}): the integrand falls at least as the root of the ratio."""
+"""Edges of the panels in -log(b_j / b_{j+1}): the integrand falls at least as the square root of the ratio."""
 
 LEAST = -690.0
-"""Smallest log alpha: exp of it is still a normal double."""
+"""The smallest log alpha: its exponential is still a normal double."""
 
 ORDER = 6
-"""Nodes of a panel."""
+"""Number of nodes in a panel."""
 
 
-def survival(problem: Problem, scale: float | Sequence[float], t: float, *, level: float | None = None) -> float:
-    """P(T > t) for normal weights of standard deviation `scale`, one or one a layer (W_1 first).
+def survival(problem: Problem, scale: float | Sequence[float], t: float, *, loss_level: float | None = None) -> float:
+    """P(T > t) for normal weights of standard deviation `scale`: one number, or one per layer (W_1 first).
 
-    Problems: all widths 1 with H <= 3, and H = 1 with d_x = d_y = 1 and any width m. level: units of L, in
-    (sigma^2 / 8, sigma^2 / 2); by default the certificate's, (1 - 1e-6) sigma^2 / 2 (a run's rows stop at twice that
-    margin). t: at least `descent_time`, before which starts with a product above 2 sigma count too. Cost: 10 ms
-    (H = 1), 0.1 s (H = 2), 1 to 6 s (H = 3). Raises ArgumentError for anything else.
+    The problem has all widths 1 and H <= 3, or H = 1, d_x = d_y = 1 and any width m. loss_level, in
+    (sigma^2 / 8, sigma^2 / 2); by default that of the certificate, (1 - 1e-6) sigma^2 / 2 (rows of a run stop at twice
+    that margin). t: at least `descent_time`, before which starts with a product above 2 sigma would count too. It takes
+    10 ms (H = 1), 0.1 s (H = 2), or 1 to 6 s (H = 3). Raises ArgumentError for anything else.
     """
-    sigma, scales, low, high = _checked(problem, scale, level)
+    sigma, scales, low, high = _checked(problem, scale, loss_level)
     first = _descent_time(sigma, problem.H + 1, high)
     if not first <= t < np.inf:
         raise ArgumentError(
@@ -60,27 +60,27 @@ def survival(problem: Problem, scale: float | Sequence[float], t: float, *, leve
     return _chain(sigma, scales, float(t), low)
 
 
-def time_of(problem: Problem, scale: float | Sequence[float], P: float, *, level: float | None = None) -> float:
-    """The t with P(T > t) = P. Raises ArgumentError where P is not below P(T > descent_time)."""
-    start = descent_time(problem, level=level)
-    most = survival(problem, scale, start, level=level)
+def time_of(problem: Problem, scale: float | Sequence[float], P: float, *, loss_level: float | None = None) -> float:
+    """The t with P(T > t) = P. Raises ArgumentError if P is larger than P(T > descent_time)."""
+    start = descent_time(problem, loss_level=loss_level)
+    most = survival(problem, scale, start, loss_level=loss_level)
     if not 0 < P <= most:
         raise ArgumentError(f"P = {P!r}", where="time_of", remedy=f"give a probability in (0, {most:.4g}]")
 
     def excess(log_t: float) -> float:
-        return float(np.log(survival(problem, scale, float(np.exp(log_t)), level=level) / P))
+        return float(np.log(survival(problem, scale, float(np.exp(log_t)), loss_level=loss_level) / P))
 
     low = high = float(np.log(start))
-    step = 1.0  # then e^2: with one hidden layer log P is linear in t, and t soon too large to resolve
+    step = 1.0  # later 2: with one hidden layer log P is linear in t, and t is soon too large to resolve
     while excess(high) > 0:
         low, high, step = high, high + step, 2.0
     return float(np.exp(brentq(excess, low, high, rtol=1e-10))) if high > low else start
 
 
-def descent_time(problem: Problem, *, level: float | None = None) -> float:
-    """When the last start has come down from a product above 2 sigma to the level: the time of the balanced one from
-    infinity."""
-    sigma, _, _, high = _checked(problem, 1.0, level)
+def descent_time(problem: Problem, *, loss_level: float | None = None) -> float:
+    """The time by which every start with a product above 2 sigma has come down to the loss level: the time that the
+    balanced start takes from infinity."""
+    sigma, _, _, high = _checked(problem, 1.0, loss_level)
     return _descent_time(sigma, problem.H + 1, high)
 
 
@@ -91,9 +91,9 @@ def _descent_time(sigma: float, N: int, high: float) -> float:
 
 
 def _checked(
-    problem: Problem, scale: float | Sequence[float], level: float | None
+    problem: Problem, scale: float | Sequence[float], loss_level: float | None
 ) -> tuple[float, tuple[float, ...], float, float]:
-    """sigma, a scale a layer, and the products between which a start is certified."""
+    """sigma, a scale per layer, and the products between which a start is certified."""
     chain = set(problem.widths) == {1} and problem.H <= 3
     if problem.flow != "reduced" or not (chain or (problem.H == 1 and problem.d_x == problem.d_y == 1)):
         raise ArgumentError(
@@ -107,15 +107,17 @@ def _checked(
             f"scale = {scale!r}", where="survival", remedy=f"give one positive scale, or {problem.H + 1}"
         )
     sigma = float(problem.sigma[0])
-    if level is None:
-        level = certified_level(problem)
-    if not 0.125 * sigma**2 < level < 0.5 * sigma**2:
+    if loss_level is None:
+        loss_level = certified_loss_level(problem)
+    if not 0.125 * sigma**2 < loss_level < 0.5 * sigma**2:
         raise ArgumentError(
-            f"level = {level!r}", where="survival", remedy=f"give a loss in ({sigma**2 / 8:.4g}, {sigma**2 / 2:.4g})"
+            f"loss_level = {loss_level!r}",
+            where="survival",
+            remedy=f"give a loss in ({sigma**2 / 8:.4g}, {sigma**2 / 2:.4g})",
         )
-    # sigma -+ sqrt(2 level), the first without its cancellation
-    root = float(np.sqrt(2 * level))
-    return sigma, scales, (sigma**2 - 2 * level) / (sigma + root), sigma + root
+    # sigma -+ sqrt(2 loss_level), the first without its cancellation
+    root = float(np.sqrt(2 * loss_level))
+    return sigma, scales, (sigma**2 - 2 * loss_level) / (sigma + root), sigma + root
 
 
 # --- scalar chains of three weights and more --------------------------------------------------------------------------
@@ -126,7 +128,7 @@ def _chain(sigma: float, scales: tuple[float, ...], t: float, low: float, order:
     from basins.rare.chain_tail import slow_mass  # brings numba
 
     N, inverse = len(scales), np.array([0.5 / s**2 for s in scales])
-    # Beyond these a density has no mass left: |v| is below every weight, b_j below its own.
+    # Beyond these the density has negligible mass: |v| is below every weight, b_j below its own.
     furthest, cap = REACH / float(np.sqrt(2 * inverse.sum())), float(np.log(REACH * max(scales)))
     v_top = min(_balanced_start(sigma, N, t, low), furthest)
     v, dv = _either_side(v_top, furthest, order)
@@ -140,8 +142,8 @@ def _chain(sigma: float, scales: tuple[float, ...], t: float, low: float, order:
 
 
 def _balanced_start(sigma: float, N: int, t: float, low: float) -> float:
-    """The v > 0 from which the chain with all weights equal takes t to the product `low`: every other start of this v
-    is faster."""
+    """The v > 0 from which the chain with equal weights takes the time t to reach the product `low`; every other start
+    with this v is faster."""
     end = np.log(low) / N
 
     def late(start: float) -> float:
@@ -155,8 +157,8 @@ def _balanced_start(sigma: float, N: int, t: float, low: float) -> float:
 
 
 def _either_side(v_top: float, furthest: float, order: int) -> tuple[Array, Array]:
-    """Nodes and weights in v, from v_top down to -furthest; the integrand has terms |v|^k log|v| at 0, which cubes
-    take away."""
+    """Nodes and weights in v, from v_top down to -furthest. The integrand has terms |v|^k log|v| at 0, which a cubic
+    substitution removes."""
     u, du = _panels(np.array([0.0, 0.5, 1.0]), order)
     above, dabove = v_top * (1 - u) ** 3, 3 * v_top * (1 - u) ** 2 * du  # from v_top down to 0
     last = max(1.5, float(np.arcsinh(furthest / v_top)))
@@ -168,7 +170,7 @@ def _either_side(v_top: float, furthest: float, order: int) -> tuple[Array, Arra
 
 
 def _ratio_grid(ratios: int, order: int) -> tuple[Array, Array]:
-    """b_1 < ... < b_{N-1} = 1 as (G, N - 1), of ratios e^{-eta}, and weights in the etas."""
+    """b_1 < ... < b_{N-1} = 1 as (G, N - 1), with ratios e^{-eta}, and the weights in the etas."""
     eta, deta = _panels(np.array(RATIOS), order)
     grid = np.array(list(product(eta, repeat=ratios))).reshape(len(eta) ** ratios, ratios)
     weights = np.array([np.prod(w) for w in product(deta, repeat=ratios)])
@@ -205,8 +207,8 @@ def _width(sigma: float, scales: tuple[float, ...], m: int, t: float, low: float
 
 
 def _log_alpha(sigma: float, beta: Array, t: float, low: float) -> Array:
-    """log alpha_t(beta), by bisection: at time t the product is below `low` where alpha is below it."""
-    top = np.log(beta + 4 * low)  # where the product is `low` already at t = 0
+    """log alpha_t(beta), by bisection: at time t the product is below `low` if alpha is below alpha_t."""
+    top = np.log(beta + 4 * low)  # here the product is `low` already at t = 0
     bottom = np.full_like(top, LEAST)
     for _ in range(64):
         middle = 0.5 * (bottom + top)
@@ -214,8 +216,8 @@ def _log_alpha(sigma: float, beta: Array, t: float, low: float) -> Array:
         bottom, top = np.where(below, middle, bottom), np.where(below, top, middle)
     middle = 0.5 * (bottom + top)
     if middle.min() < LEAST + 1:
-        what = f"t = {t!r}: the starts that wait are within e^{LEAST / 2:g} of the stable manifold"
-        raise ArgumentError(what, where="survival", remedy="give a time that double precision can tell from infinity")
+        what = f"t = {t!r}: the starts with T > t are within e^{LEAST / 2:g} of the stable manifold"
+        raise ArgumentError(what, where="survival", remedy="give a smaller time: double precision cannot resolve this")
     return middle
 
 

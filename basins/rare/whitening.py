@@ -1,7 +1,7 @@
-"""A law as a standard normal: the coordinates z in which chains move, W = w(z) with z normal in R^n.
+"""A law as a function of a standard normal: the coordinates z in which chains move, W = w(z) with z normal in R^n.
 
-Laws of independent normal entries are a scale an entry; the uniform one is W = 2 box (Phi(z) - 1/2). A law without a
-density has no such z, and {T > t} no probability that the conjecture speaks of: it is refused.
+Laws of independent normal entries scale each entry; the uniform law is W = 2 box (Phi(z) - 1/2). A law without a
+density has no such z, and the conjecture says nothing about the probability of {T > t} under it. It is refused.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ class Whitening:
         law.check(problem)
         if law.null:
             raise ArgumentError(
-                f"law {law.name!r} has no density: its starts fill a null set, and no chance of theirs bounds a "
+                f"law {law.name!r} has no density: its starts fill a null set, and their probabilities bound no "
                 "measure",
                 where="law",
                 remedy="choose a law with a density, such as gaussian, or near_planted at a distance",
@@ -35,11 +35,11 @@ class Whitening:
             raise ArgumentError(
                 f"law {law.name!r} draws compressed states",
                 where="law: draw",
-                remedy='leave draw out ("full"): T has the same law, and states are compressed all the same',
+                remedy='omit draw ("full"): T has the same law, and states are still compressed',
             )
         self.problem, self.law = problem, law
         self.uniform = isinstance(law, laws.Uniform)
-        # Each other law multiplies normals(q) by a scale an entry, so one draw tells the scales.
+        # Every other law multiplies normals(q) by a scale for each entry, so one draw gives the scales.
         one = law.sample(problem, np.repeat(_QUARTER, problem.n, axis=1))[0]
         self.scale: Array = np.ones(problem.n) if self.uniform else one / normals(_QUARTER)[0, 0]
 

@@ -1,4 +1,4 @@
-"""What every runner calls for a tail: a replicate of a case, from where it was left to its end."""
+"""The work of a tail that every runner calls: complete one replicate of a case."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from basins.execution.shard import Commit, ShardSummary, Task, timed
 from basins.experiment import Case
 from basins.laws import stream_key
 from basins.rare.approach import Approach
+from basins.rare.certification_time import CertificationTime
 from basins.rare.coordinate import Coordinate
-from basins.rare.levels import Dwell
 from basins.rare.record import TailManifest, commit, read_levels, read_manifest, read_population
-from basins.rare.replicates import PILOT, Level, next_level
-from basins.rare.splitting_step import Learned, Reaction, first_population
+from basins.rare.replicates import PILOT, SplittingLevel, next_level
+from basins.rare.splitting_step import Learned, WhitenedCoordinate, first_population
 from basins.rare.streams import Stream
 from basins.rare.whitening import Whitening
 from basins.store import Files, files_at
@@ -22,39 +22,39 @@ WORK = "basins.rare.work:work"
 
 
 def work(run: str, case: str, shard: int, attempt: int) -> Commit:
-    """Have replicate `shard` (0: the pilot) of a case done in the tail's run at this path or URI.
+    """Complete replicate `shard` (0: the pilot) of a case in the tail at this path or URI.
 
-    Idempotent: levels that are committed are passed over. Each is committed as it ends, so what is returned only gives
-    the summary, which counts trajectories of this call; its digests are empty.
+    This is idempotent: committed splitting levels are skipped. Each level is committed as soon as it ends, so the
+    returned function only gives the summary. The summary counts the trajectories of this call; its digests are empty.
     """
     telemetry = timed()
     files = files_at(run, patient=True)
     manifest = read_manifest(files)
     levels = replicate(files, manifest, manifest.case(case), shard)
-    trajectories = sum(level.climb.trajectories for level in levels)
-    undecided = sum(level.climb.undecided for level in levels)
+    trajectories = sum(level.result.trajectories for level in levels)
+    undecided = sum(level.result.undecided for level in levels)
     summary = ShardSummary(
         task=Task(case, shard),
         trajectories=trajectories,
         counts={"decided": trajectories - undecided, "undecided": undecided},
-        evaluations=sum(level.climb.evaluations for level in levels),
+        evaluations=sum(level.result.evaluations for level in levels),
         digests={},
         telemetry=telemetry(bool(levels)),
     )
     return lambda: summary
 
 
-def replicate(files: Files, manifest: TailManifest, case: Case, number: int) -> list[Level]:
-    """Carry a replicate to its end; the levels that were computed now."""
+def replicate(files: Files, manifest: TailManifest, case: Case, number: int) -> list[SplittingLevel]:
+    """Complete a replicate. Returns the splitting levels that were computed in this call."""
     plan, key = manifest.plan, stream_key(case.problem, case.law)
-    reaction = Reaction(Whitening(case.problem, case.law), _coordinate(case, plan.stratum))
+    reaction = WhitenedCoordinate(Whitening(case.problem, case.law), _coordinate(case, plan.stratum))
     thresholds, pilot = None, []
     if number != PILOT:
-        pilot = [level for level in read_levels(files, case.key, PILOT) if level.climb.p > 0]
+        pilot = [level for level in read_levels(files, case.key, PILOT) if level.result.p > 0]
         thresholds = np.array([level.threshold for level in pilot])
         if not pilot:
             raise RunError(
-                "nobody of the pilot is inside its first set",
+                "no chain of the pilot is inside its first set",
                 where=f"case {case.name!r}",
                 remedy="raise the population, or tighten [engine] rtol and atol",
             )
@@ -80,5 +80,5 @@ def replicate(files: Files, manifest: TailManifest, case: Case, number: int) -> 
 
 def _coordinate(case: Case, stratum: int | None) -> Coordinate:
     if stratum is None:
-        return Dwell(case.problem, case.settings)
+        return CertificationTime(case.problem, case.settings)
     return Approach(case.problem, case.settings, case.problem.strata().saddle(stratum))

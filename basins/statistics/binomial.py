@@ -13,16 +13,16 @@ from __future__ import annotations
 
 from basins.errors import ArgumentError
 
-LEVEL, ALPHA = 0.95, 0.05
+CONFIDENCE, ALPHA = 0.95, 0.05
 """Confidence of the one-sided bounds on the saddle-basin measure, and of the strata's intervals jointly; 1 less it."""
 
 
-def one_sided_upper(k: int, n: int, level: float = LEVEL) -> float:
+def one_sided_upper(k: int, n: int, level: float = CONFIDENCE) -> float:
     """The upper bound on p at this level: 1 for k = n, 1 - (1 - level)^(1/n) for k = 0 (20,000: 1.498e-4)."""
     return _upper(*_counts(k, n), 1.0 - _probability(level, "level"))
 
 
-def one_sided_lower(k: int, n: int, level: float = LEVEL) -> float:
+def one_sided_lower(k: int, n: int, level: float = CONFIDENCE) -> float:
     """The lower bound on p at this level: 0 for k = 0, (1 - level)^(1/n) for k = n."""
     return _lower(*_counts(k, n), 1.0 - _probability(level, "level"))
 
@@ -34,7 +34,7 @@ def two_sided(k: int, n: int, alpha: float) -> tuple[float, float]:
     return _lower(k, n, tail), _upper(k, n, tail)
 
 
-def trials(bound: float, k: int = 0, level: float = LEVEL) -> int:
+def trials(bound: float, k: int = 0, level: float = CONFIDENCE) -> int:
     """The least n for which k of n bound p by at most `bound`: the trials to plan for if k are expected to succeed."""
     alpha, bound = 1.0 - _probability(level, "level"), _probability(bound, "bound")
     low, high = k, k + 1  # the bound falls with n, from 1 at n = k

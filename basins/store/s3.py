@@ -27,7 +27,7 @@ from basins.store.s3_client import Client
 
 T = TypeVar("T")
 
-PATIENCE, AT_THE_DOOR = 180.0, 1.0
+PATIENCE, CONNECT_TIMEOUT = 180.0, 1.0
 """Seconds after which nothing is tried again: where work is going on, and before."""
 
 PAUSE, LONGEST_PAUSE = 0.2, 10.0
@@ -50,7 +50,7 @@ class S3Files:
 
     def __init__(self, uri: str, *, patient: bool = False) -> None:
         self.bucket, self.prefix = s3_client.parse(uri)
-        self.patience = PATIENCE if patient else AT_THE_DOOR
+        self.patience = PATIENCE if patient else CONNECT_TIMEOUT
         self._client: Client = self._tried(
             "cannot open the run", lambda: s3_client.connected(self.bucket, patient, s3_client.environment())
         )

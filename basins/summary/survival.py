@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from basins.errors import ArgumentError
-from basins.statistics.binomial import LEVEL
+from basins.statistics.binomial import CONFIDENCE
 from basins.summary import CaseSummary
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ class Survival:
         """(saddle + censored) / N, the least value of S; None where nothing is counted."""
         return self.never / self.N if self.N else None
 
-    def band(self, kind: Band = "binomial", level: float = LEVEL) -> tuple[Array, Array]:
+    def band(self, kind: Band = "binomial", level: float = CONFIDENCE) -> tuple[Array, Array]:
         """(lower, upper), each (M,). binomial: exact (Clopper and Pearson), each t for itself; dkw: all t together, by
         the inequality of Dvoretzky, Kiefer and Wolfowitz with Massart's constant, S +- sqrt(log(2/alpha) / 2N).
         """
@@ -82,7 +82,7 @@ class Survival:
             return slice(max(first - 1, 0), first + 1)
         return slice(max(int(changes[0]) - 1, 0), int(changes[-1]) + 2)
 
-    def table(self, kind: Band = "binomial", level: float = LEVEL) -> pd.DataFrame:
+    def table(self, kind: Band = "binomial", level: float = CONFIDENCE) -> pd.DataFrame:
         """A row an edge where S changes: t, not_certified, S, lower, upper. Empty where nothing is counted."""
         import pandas as pd
 
@@ -118,7 +118,7 @@ def exact_survival(case: Case, t: Array) -> Array | None:
 
     first, stops_at, scale = known
     return np.array(
-        [truth.survival(case.problem, scale, float(s), level=stops_at) if s >= first else np.nan for s in t]
+        [truth.survival(case.problem, scale, float(s), loss_level=stops_at) if s >= first else np.nan for s in t]
     )
 
 
@@ -151,7 +151,7 @@ def _known(case: Case) -> tuple[float, float, float | tuple[float, ...]] | None:
     if type(law) is not Gaussian or problem.flow != "reduced" or not solved or case.settings.at_start:
         return None
     stops_at = level(problem, 2 * case.settings.delta)  # classification/classify_batch.py
-    return truth.descent_time(problem, level=stops_at), stops_at, law.scale
+    return truth.descent_time(problem, loss_level=stops_at), stops_at, law.scale
 
 
 def _clopper_pearson(k: NDArray[np.int64], n: int, alpha: float) -> tuple[Array, Array]:

@@ -30,7 +30,7 @@ from numpy.typing import NDArray
 from basins.errors import ArgumentError, RunError
 from basins.estimate.sentences import stratum_text
 from basins.landscapes.base import NEAR
-from basins.statistics.binomial import ALPHA, LEVEL, one_sided_upper, two_sided
+from basins.statistics.binomial import ALPHA, CONFIDENCE, one_sided_upper, two_sided
 from basins.summary.histogram import LogHistogram, log_edges
 
 if TYPE_CHECKING:
@@ -105,7 +105,7 @@ class Transitions:
     @property
     def bound(self) -> float | None:
         """Upper bound, one-sided at 95 %, on the share of the law that passes a given stratum which none did."""
-        return one_sided_upper(0, self.watched, LEVEL) if self.watched else None
+        return one_sided_upper(0, self.watched, CONFIDENCE) if self.watched else None
 
     def sentence(self) -> str:
         """What was looked at, and what could not be."""

@@ -35,7 +35,7 @@ from basins.landscapes.base import Verdict
 from basins.landscapes.deep_linear.critical_sets import VERDICTS
 from basins.laws import BLOCK
 from basins.show import TIGHTER
-from basins.statistics.binomial import LEVEL
+from basins.statistics.binomial import CONFIDENCE
 from basins.store import Files, Manifest
 from basins.store.layered_view import View
 from basins.store.manifest import canonical_json
@@ -136,7 +136,7 @@ def check_labels(
     rows: dict[str, dict[int, tuple[str, str]]] = {}
     for one in found:
         rows.setdefault(one.row.case, {})[one.row.id] = one.row.verdict, one.found
-    said = {"sample": sample, "layers": view.committed, "tighter": TIGHTER, "level": LEVEL, "rates": check.rates()}
+    said = {"sample": sample, "layers": view.committed, "tighter": TIGHTER, "level": CONFIDENCE, "rates": check.rates()}
     drawn_from = {
         key: DrawnFrom.of(
             shards,
@@ -159,7 +159,7 @@ def _groups(
     return {
         group: Counter({word: outcomes["censored", word] for word in FOUND["censored"]})
         if group.verdict == "censored"
-        else checked([Frame({group.verdict: sizes[group]}, outcomes)], group.verdict, LEVEL)
+        else checked([Frame({group.verdict: sizes[group]}, outcomes)], group.verdict, CONFIDENCE)
         for group, outcomes in sorted(by_group.items(), key=_order)
     }
 

@@ -1,10 +1,10 @@
-"""A witness in every Python process of an episode: which shard it is at, and in which phase of it.
+"""The probe in every Python process of an episode: it records which shard the process holds, and in which phase.
 
 Python imports this module at start because its folder is on PYTHONPATH. It changes nothing that basins computes or
-stores: it wraps `basins.execution.shard.work` and the puts that are made in it, and appends a line to a file of this
-process before and after each. A line is one write to a file opened for appending, so that what a killed process had
-said is all there. It also is the slow disk of an episode: while BASINS_CHAOS/slow exists, an fsync takes so many
-seconds.
+stores. It wraps `basins.execution.shard.work` and the puts that are made in it, and appends a line to this process's
+file before and after each. A line is one write to a file opened for appending, so the log of a killed process is
+complete. The probe also simulates a slow disk: while BASINS_CHAOS/slow exists, an fsync takes the number of seconds in
+that file.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ def say(event: str, **what: Any) -> None:
 
 
 def job() -> str | None:
-    """The driver that this process works for, on Ray; elsewhere it is the parent."""
+    """On Ray, the driver that this process works for; elsewhere the driver is the parent process."""
     ray = sys.modules.get("ray")
     if ray is None or not getattr(ray, "is_initialized", lambda: False)():
         return None
@@ -44,7 +44,7 @@ def job() -> str | None:
 
 
 class Witnessed:
-    """The files of a run, every put told before and after."""
+    """The files of a run, with an entry before and after every put."""
 
     def __init__(self, files: Any) -> None:
         self.files = files
@@ -63,27 +63,27 @@ class Witnessed:
 
 
 def wrap(shard: ModuleType) -> None:
-    """Put the witness around a shard's work and its files."""
+    """Wrap a shard's work and its files."""
     work, files_at = shard.work, shard.files_at
 
     @functools.wraps(work)
     def witnessed(run: str, case: str, number: int, attempt: int) -> Any:
         which = {"case": case, "shard": number, "attempt": attempt}
 
-        def told(step: Callable[[], Any]) -> Any:
+        def recorded(step: Callable[[], Any]) -> Any:
             try:
                 return step()
-            except Exception as error:  # not SystemExit, by which Ray ends a worker: that shard stays held
+            except Exception as error:  # not SystemExit, with which Ray ends a worker: its shard stays held
                 say("raised", **which, error=f"{type(error).__name__}: {error}")
                 raise
 
         def commit() -> Any:
-            summary = told(integrated)
+            summary = recorded(integrated)
             say("end", **which, computed=summary.telemetry.computed)
             return summary
 
         say("begin", run=run, **which)
-        integrated = told(lambda: work(run, case, number, attempt))
+        integrated = recorded(lambda: work(run, case, number, attempt))
         return commit
 
     shard.work = witnessed  # type: ignore[attr-defined]
@@ -91,7 +91,7 @@ def wrap(shard: ModuleType) -> None:
 
 
 def slow_disk() -> None:
-    """While FOLDER/slow is there, an fsync of a file or folder takes as many seconds as it says."""
+    """While FOLDER/slow exists, an fsync of a file or folder takes the number of seconds in it."""
     fsync = os.fsync
 
     def slowly(descriptor: int) -> None:
@@ -106,7 +106,7 @@ def slow_disk() -> None:
 
 
 class Finder(importlib.abc.MetaPathFinder):
-    """Wraps WATCHED as it is imported, and nothing else."""
+    """Wraps the module WATCHED as it is imported, and nothing else."""
 
     def find_spec(self, name: str, path: Any, target: Any = None) -> Any:
         if name != WATCHED:

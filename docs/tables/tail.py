@@ -22,29 +22,35 @@ from basins.rare.truth import survival
 
 ROOT = Path(__file__).parents[2]
 
-HEAD = """# The tail of T: past 3/N
+HEAD = """# The tail of T: bounds below 3/N
 
-Made by `python docs/tables/tail.py RUNS` from the runs below. T is the time at which the loss proves a global minimum
-(theory.md 3a). Every saddle basin lies inside {T > t}, so P(T > t) bounds the saddle measure, for every t.
+This page is made by `python docs/tables/tail.py RUNS` from the runs below. Counting N starts cannot bound a measure
+below about 3/N; rare-event simulation can. T is the time at which the loss proves a global minimum (theory.md 3a).
+Every saddle basin lies inside {T > t}, so P(T > t) bounds the saddle measure, for every t.
 
     basins tail docs/tables/tail.toml --case 2-2-2-2 --out RUNS/2-2-2-2 --population 4000 --target 3e-13
 
-and likewise for every row, with the chains it names (iris: examples/iris.toml --case gaussian). The laws are Gaussian
-with the scale given, the spectra 2, 1 (3, 2, 1 for 3-3-3-3; 1 for the chains), reduced flow. Bounds are one-sided at
-95 %, from eight independent replicates unless a row has another number (basins/rare/combine.py says why that
-interval, [calibration.md](calibration.md) how far it can be trusted). They speak of computed trajectories: label error
-is not counted in, but `kept` is the share of {T > t} that stays in it at tolerances 100 times tighter and with every
-weight changed by its rounding; no level with less than 90 % is reported. (3, 2, 2, 3) breaks the paper's Assumption 1,
-for its hidden layers are narrower than d_y; 3-2-2-2 is there instead.
+The other rows were made in the same way, with the number of chains given in the table (iris: examples/iris.toml
+--case gaussian). The laws are Gaussian with the given scale, the spectra are 2, 1 (3, 2, 1 for 3-3-3-3; 1 for the
+chains), and the flow is the reduced one.
+
+Bounds are one-sided at 95 %, from eight independent replicates unless a row gives another number.
+basins/rare/combine.py explains the interval, and [calibration.md](calibration.md) how far it can be trusted. The
+bounds concern computed trajectories: label error is not included. `kept` is the share of {T > t} that stays in it at
+tolerances 100 times tighter and with every weight changed by its rounding error; no level with less than 90 % is
+reported.
+
+(3, 2, 2, 3) violates the paper's Assumption 1, because its hidden layers are narrower than d_y; 3-2-2-2 takes its
+place.
 
 """
 SLOPE = """
-slope: -d log P / d log t over the last three levels (H = 1: -d log P / dt); expected: theory.md 5, an end that is
-reached slowly.
+slope: -d log P / d log t over the last three levels (H = 1: -d log P / dt); expected: the asymptotic value of
+theory.md 5, which is reached slowly.
 
 ![log P against t, and against g](pictures/tail.png)
 
-Bands: 95 % intervals. Dots: what is known exactly.
+Bands: 95 % intervals. Dots: values that are known exactly.
 """
 METHOD = """
 ## How
@@ -66,10 +72,11 @@ METHOD = """
 
 ## What buys accuracy
 
-From the fourth level on chains stand still along the manifold (`still`, the autocorrelation over a level's sweeps, is
-1.00): a step that stays in a curved tube is as short as the tube is wide. Within the tube they mix. So the spread comes
-from how few ancestors sample the manifold, and a larger population buys more than more sweeps do. The deviation s of
-log P between replicates (`--target 1e-6 --replicates 16`, which knows s to a fifth), and CPU seconds of all:
+From the fourth level on, chains do not move along the manifold (`still`, the autocorrelation over a level's sweeps,
+is 1.00), because a step that stays in a curved tube is as short as the tube is wide. Within the tube they mix. So the
+spread comes from the small number of ancestors that sample the manifold, and a larger population helps more than more
+sweeps. The table gives the deviation s of log P between replicates (`--target 1e-6 --replicates 16`, which determines
+s to a fifth), and the CPU seconds of all replicates:
 
 | | chains x sweeps | P | s | time |
 |---|---|---|---|---|
@@ -80,15 +87,16 @@ log P between replicates (`--target 1e-6 --replicates 16`, which knows s to a fi
 | | 300 x 40 | 1.6e-6 | 0.80 | 133 |
 | | 1,200 x 10 | 7.9e-7 | 0.46 | 159 |
 
-H = 1 asks for more than H = 2: there P falls exponentially, at a rate that differs along the manifold (on 2-2-2 the
-slope sinks from 1.5 to 0.26), and the few that sit where it is slow take over. At 1e-12 the 16,000 chains of 2-2-2 have
-18 ancestors, and s = 1.17. Its first eight replicates read 1.9e-11; eight more were asked for.
+H = 1 needs more chains than H = 2. There P falls exponentially, at a rate that varies along the manifold (on 2-2-2
+the slope falls from 1.5 to 0.26), so the few chains at places where the rate is small take over. At 1e-12 the 16,000
+chains of 2-2-2 have 18 ancestors, and s = 1.17. Its first eight replicates gave a bound of 1.9e-11, so eight more
+were added.
 
 ## Against counting
 
-Plain Monte Carlo, examples/plain_tail.toml: 10^9 starts of 2-2-2-2, 10^8 of 2-2-2 and of 3-2-2-2 (`python
-benchmarks/plain_tail.py RUN 23.88 42.76 ...`), beside the rows below, at their times (3-2-2-2: beside a run of 1,000
-chains):
+The table compares plain Monte Carlo (examples/plain_tail.toml: 10^9 starts of 2-2-2-2, 10^8 of 2-2-2 and of 3-2-2-2;
+`python benchmarks/plain_tail.py RUN 23.88 42.76 ...`) with the rows below, at their times (for 3-2-2-2 with a run of
+1,000 chains):
 
 | | t | counted | P(T > t) | 95 % interval | by splitting |
 |---|---|---|---|---|---|
@@ -108,8 +116,9 @@ chains):
 | | 188.9 | 566 | 5.66e-7 | [5.20e-7, 6.15e-7] | [5.34e-7, 7.83e-7] |
 | | 394.9 | 119 | 1.19e-7 | [9.9e-8, 1.42e-7] | [1.08e-7, 1.67e-7] |
 
-All inside; but a row's levels hang together. The mean of 40 replicates of 300 chains over the count of 2-2-2-2 at
-t = 23.43, 40.24 and 78.25 is 1.12, 1.11 and 1.12 (+- 0.08, 0.10, 0.13; tests/rare/test_splitting.py).
+Every count is inside its interval, but the levels of one row are correlated. The ratio of the mean of 40 replicates of
+300 chains to the count of 2-2-2-2 at t = 23.43, 40.24 and 78.25 is 1.12, 1.11 and 1.12 (+- 0.08, 0.10, 0.13;
+tests/rare/test_splitting.py).
 
 ## Moves that were tried and are not built
 
@@ -121,18 +130,20 @@ chains x 10 sweeps, 16 replicates: s = 0.95 at P = 1.1e-6 with all moves of this
 without, for 15 s. A tail that was made with some of them (`linearised` in its tail.json) can be read, not continued.
 
 Frames of other places are cheap (the survivors' own, found once a level: a fifth more time) and were wrong: s fell to
-0.84 at 2e-9, but the mean of 100 replicates was 1.3, 1.5 and 1.9 times the count at t = 23, 40 and 78. Given the frames
-of the survivors, of which they are copies, chains do not begin with the law that the moves keep.
+0.84 at 2e-9, but the mean of 100 replicates was 1.3, 1.5 and 1.9 times the count at t = 23, 40 and 78. Given the
+frames of the survivors, of which they are copies, chains do not begin with the law that the moves keep.
 
 Moves projected back onto the level set of the unstable coordinates (Zappa, Holmes-Cerfon, Goodman, Comm. Pure Appl.
-Math. 71, 2018) were tried and are not built. With the layers' smallest singular values at a time t_0 as coordinates and
-their gradients by the adjoint flow, steps of 0.8 standard deviations are accepted once in four on 2-2-2-2 at 5e-6, and
-the autocorrelation falls to 0.975, for 3.6 times the evaluations and no smaller s at the same cost; on 2-2-2 below 1e-9
-and on 3-3-3-3 the steps shrink all the same, for the level sets of these values are not those of T: they foretell
-log T to 0.75 only (3-3-3-3 at 3e-10, t_0 = 40; its own deviation is 0.34). What does foretell it, to 0.09, is the exact
-time of the scalar chain (theory.md 6.2) with x_l = s_l / n_l for weights and sigma prod_l n_l prod_{i < d_y} s_{l,i} /
-(sigma_1 ... sigma_{d_y - 1}) for sigma, where n_l is the length of u v^T, the derivative of s_l, without its part in
-the span of the gradients of the fitted modes' products: the metric of the slow manifold.
+Math. 71, 2018) were tried and are not included. The coordinates were the layers' smallest singular values at a time
+t_0, with their gradients by the adjoint flow. On 2-2-2-2 at 5e-6, steps of 0.8 standard deviations are accepted once
+in four, and the autocorrelation falls to 0.975, but this takes 3.6 times the evaluations and gives no smaller s at
+the same cost. On 2-2-2 below 1e-9 and on 3-3-3-3 the steps still shrink, because the level sets of these values are
+not those of T: they predict log T only to 0.75 (3-3-3-3 at 3e-10, t_0 = 40; its own deviation is 0.34).
+
+The exact time of the scalar chain (theory.md 6.2) does predict it, to 0.09, with x_l = s_l / n_l for weights and sigma
+prod_l n_l prod_{i < d_y} s_{l,i} / (sigma_1 ... sigma_{d_y - 1}) for sigma. Here n_l is the length of u v^T, the
+derivative of s_l, without its part in the span of the gradients of the fitted modes' products: the metric of the slow
+manifold.
 
 """
 
@@ -145,9 +156,9 @@ NEAR = """
 
     basins tail docs/tables/tail.toml --case 2-2-2-2 --stratum 3 --out "RUNS/2-2-2-2 near I(3)" --target 3e-13
 
-G is the gradient norm where the loss passes the stratum's critical value (basins/rare/approach.py): zero for what
-converges to the stratum, so P(G < g) bounds the measure of its basin alone. `expected`: basins/rare/exponents.py, for
-S = {1..r}; the other strata are strict saddles, with more directions to leave by.
+G is the gradient norm where the loss passes the stratum's critical value (basins/rare/approach.py). It is zero for
+starts that converge to the stratum, so P(G < g) bounds the measure of its basin alone. `expected`:
+basins/rare/exponents.py, for S = {1..r}; the other strata are strict saddles, with more unstable directions.
 
 """
 

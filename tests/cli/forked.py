@@ -22,10 +22,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 READERS: list[int] = []
-"""Processes that read a terminal until it closes."""
+"""Processes that read a pseudo-terminal until it closes."""
 
 Streams = tuple[int | None, int | None]
-"""What standard output and error are to be, by descriptor; None: closed."""
+"""The kinds of standard output and error, by descriptor; None: closed."""
 
 
 def into_files(out: int, err: int) -> Streams:
@@ -130,7 +130,7 @@ def run(arguments: list[str]) -> None:
 
 
 def stream(descriptor: int, encoding: str) -> io.TextIOWrapper | None:
-    """As Python opens it."""
+    """A text stream on a descriptor, as Python opens it."""
     try:
         os.fstat(descriptor)
     except OSError:
@@ -139,7 +139,7 @@ def stream(descriptor: int, encoding: str) -> io.TextIOWrapper | None:
 
 
 def child(place: str, arguments: list[str], out: int, err: int) -> int:
-    """The status that the process would end with."""
+    """The exit status that the process would have."""
     found = PLACES[place](out, err)
     to = [os.dup(one) if one is not None else None for one in found]
     for descriptor, target in zip((1, 2), to, strict=True):
@@ -167,7 +167,7 @@ def child(place: str, arguments: list[str], out: int, err: int) -> int:
             if one is not None:
                 one.flush()
         except OSError:
-            status = 120  # as Python's own end
+            status = 120  # as Python itself does
     for reader in READERS:
         os.close(1)
         os.close(2)
@@ -196,7 +196,7 @@ def forked(place: str, arguments: list[str]) -> tuple[int, str, str]:
 def main() -> None:
     table = json.loads(sys.stdin.read())
     os.chdir(sys.argv[1])
-    # All that takes its time to import.
+    # Modules that are slow to import.
     import basins.classification.classify_batch
     import basins.cli
     import basins.estimate
@@ -209,7 +209,7 @@ def main() -> None:
 
     with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
         with contextlib.suppress(SystemExit):
-            run(["run", "tiny.toml", "--on", "inline", "--out", "warm"])  # what it compiles or loads, all have
+            run(["run", "tiny.toml", "--on", "inline", "--out", "warm"])  # compile or load the code before forking
         with contextlib.suppress(SystemExit):
             run(["describe", "fast.toml"])
     answers = [forked(place, arguments) for place, arguments in table]

@@ -1,5 +1,5 @@
-"""Bad input through the command line: one clear line (what, where, what to do), exit status 2, nothing written or
-lost, no traceback without --debug."""
+"""Bad input on the command line: one clear line (what, where, what to do), exit status 2, nothing written or lost, and
+no traceback without --debug."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ rtol = 1e-8
 
 
 def snapshot(folder: Path) -> dict[str, bytes | None]:
-    """Every path under a folder, with what is in it."""
+    """Every path under a folder, with its contents."""
     return {
         str(path.relative_to(folder)): path.read_bytes() if path.is_file() else None
         for path in sorted(folder.rglob("*"))
@@ -75,14 +75,14 @@ def run(experiment: str = "bad.toml", *more: str) -> Result:
     return call("run", experiment, "--on", "inline", *more)
 
 
-def test_the_good_one_is_good(home: Path) -> None:
-    """The guard guards: what the cases below change is all that is wrong with them."""
+def test_the_valid_experiment_is_accepted(home: Path) -> None:
+    """So each case below is refused only for what it changes."""
     result = run("good.toml")
     assert result.exit_code == 0, result.output
     assert (home / "runs" / "good" / "manifest.json").is_file()
 
 
-# Each: what is replaced in the experiment, by what, and what the line must say.
+# For each name: the text that is replaced in the experiment, its replacement, and phrases that the line must have.
 EXPERIMENTS = {
     "missing data file": ('"data.csv"', '"dta.csv"', ["dta.csv", "no such file", "relative to the experiment"]),
     "wrong column": ('["kind"]', '["kindd"]', ["no column 'kindd'", "did you mean 'kind'?"]),
@@ -124,7 +124,7 @@ EXPERIMENTS = {
         '[sweep]\n"law.scale" = [0.1, 0.2]\n[engine]',
         [
             "sweep.law.scale",
-            "said twice: [law] has scale = 0.5",
+            "given twice: [law] has scale = 0.5",
             "take scale out of [law], or law.scale out of [sweep]",
         ],
     ),
@@ -154,7 +154,7 @@ EXPERIMENTS = {
 
 
 @pytest.mark.parametrize("wrong", EXPERIMENTS)
-def test_an_experiment(home: Path, wrong: str) -> None:
+def test_an_invalid_experiment_is_refused(home: Path, wrong: str) -> None:
     old, new, phrases = EXPERIMENTS[wrong]
     assert old in GOOD
     (home / "bad.toml").write_text(GOOD.replace(old, new, 1))
@@ -164,7 +164,7 @@ def test_an_experiment(home: Path, wrong: str) -> None:
     assert snapshot(home) == before
 
 
-# Each: what is replaced in the data, by what, and what the line must say.
+# For each name: the text that is replaced in the data, its replacement, and phrases that the line must have.
 TABLES = {
     "NaN": ("2.0,1.0,b", "nan,1.0,b", ["row 2 is missing or NaN", "column 'width'", "fill or drop"]),
     "an empty field": ("2.0,1.0,b", ",1.0,b", ["row 2 is missing or NaN", "column 'width'"]),
@@ -195,7 +195,7 @@ TABLES = {
 
 
 @pytest.mark.parametrize("wrong", TABLES)
-def test_data(home: Path, wrong: str) -> None:
+def test_invalid_data_is_refused(home: Path, wrong: str) -> None:
     old, new, phrases = TABLES[wrong]
     assert old in DATA
     (home / "data.csv").write_text(DATA.replace(old, new))
@@ -206,7 +206,7 @@ def test_data(home: Path, wrong: str) -> None:
 
 
 def test_centred_inputs_cannot_fit_one_hot_targets(home: Path) -> None:
-    """Both remedies are named, and either helps."""
+    """The line names both remedies, and each of them works."""
     bad = GOOD.replace("targets", "standardise = true\ntargets")
     (home / "bad.toml").write_text(bad)
     refused(run(), "Assumption 2", "one-hot targets sum to one", "intercept = true", "drop_class")
@@ -225,11 +225,11 @@ def test_tied_subset_sums_only_warn(home: Path) -> None:
     assert result.stderr.count("\n") == 1
 
 
-# --- what is not there, or not to be had ----------------------------------------------------------------------------
+# --- missing files and unusable outputs ------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("command", [["run", "--on", "inline"], ["describe"]])
-def test_a_missing_experiment(home: Path, command: list[str]) -> None:
+def test_a_missing_experiment_is_refused(home: Path, command: list[str]) -> None:
     before = snapshot(home)
     refused(call(command[0], "nowhere.toml", *command[1:]), "nowhere.toml", "no such file")
     refused(call(command[0], ".", *command[1:]), "not readable")
@@ -238,7 +238,7 @@ def test_a_missing_experiment(home: Path, command: list[str]) -> None:
 
 
 @pytest.mark.parametrize("command", [["estimate"], ["estimate", "--json"], ["show", "--id", "0"]])
-def test_a_missing_run(home: Path, command: list[str]) -> None:
+def test_a_missing_run_is_refused(home: Path, command: list[str]) -> None:
     before = snapshot(home)
     refused(call(command[0], "nowhere", *command[1:]), "nowhere", "not a run", "basins run")
     refused(call(command[0], "good.toml", *command[1:]), "good.toml", "not a run")
@@ -258,15 +258,15 @@ def test_a_missing_run(home: Path, command: list[str]) -> None:
         (["esimate", "runs/good"], ["esimate", "estimate"]),
     ],
 )
-def test_arguments(home: Path, arguments: list[str], phrases: list[str]) -> None:
+def test_invalid_arguments_are_refused(home: Path, arguments: list[str], phrases: list[str]) -> None:
     before = snapshot(home)
     refused(call(*arguments), *phrases)
     assert snapshot(home) == before
 
 
 @pytest.mark.parametrize("out", ["good.toml", "good.toml/run", "/proc/self/run", "/dev/null/run"])
-def test_an_output_that_cannot_be_written(home: Path, out: str) -> None:
-    """Root is not stopped by permission bits, so: a file in the way, and file systems that take no folder."""
+def test_an_output_that_cannot_be_written_is_refused(home: Path, out: str) -> None:
+    """Permission bits do not stop root, so the cases are a file in the way and file systems without new folders."""
     if out.startswith("/proc") and not sys.platform.startswith("linux"):
         pytest.skip("no /proc")
     before = snapshot(home)
@@ -274,7 +274,7 @@ def test_an_output_that_cannot_be_written(home: Path, out: str) -> None:
     assert snapshot(home) == before
 
 
-def test_an_output_with_something_else_in_it(home: Path) -> None:
+def test_an_output_folder_with_other_files_is_refused(home: Path) -> None:
     (home / "mine").mkdir()
     (home / "mine" / "thesis.tex").write_text("ten years")
     before = snapshot(home)
@@ -282,7 +282,7 @@ def test_an_output_with_something_else_in_it(home: Path) -> None:
     assert snapshot(home) == before
 
 
-# --- a run that is not as it was ------------------------------------------------------------------------------------
+# --- damaged and different runs --------------------------------------------------------------------------------------
 
 
 @pytest.fixture
@@ -292,8 +292,8 @@ def done(home: Path) -> Path:
     return home / "runs" / "good"
 
 
-def test_a_run_of_another_experiment(home: Path, done: Path) -> None:
-    """What differs is named, in the experiment as in the data."""
+def test_a_run_of_another_experiment_is_refused(home: Path, done: Path) -> None:
+    """The line names what differs, in the experiment or in the data."""
     changes = {"scale = 0.5": ("scale = 0.25", "scale"), "seed = 1": ("seed = 2", "seed")}
     for old, (new, named) in changes.items():
         (home / "bad.toml").write_text(GOOD.replace(old, new))
@@ -308,7 +308,7 @@ def test_a_run_of_another_experiment(home: Path, done: Path) -> None:
 
 @pytest.mark.parametrize("kind", ["trajectories", "blocks", "visits"])
 @pytest.mark.parametrize("kept", [0, 100, -1])
-def test_a_truncated_parquet_file(home: Path, done: Path, kind: str, kept: int) -> None:
+def test_a_truncated_parquet_file_is_refused(home: Path, done: Path, kind: str, kept: int) -> None:
     (part,) = (done / kind).rglob("*.parquet")
     part.write_bytes(part.read_bytes()[:kept])
     before = snapshot(home)
@@ -318,15 +318,15 @@ def test_a_truncated_parquet_file(home: Path, done: Path, kind: str, kept: int) 
     if kind == "trajectories":
         refused(call("show", "runs/good", "--id", "0"), name, "damaged")
     assert snapshot(home) == before
-    # The remedy is one: the shard is computed again, to the same bytes.
+    # The remedy works: the shard is computed again, to the same bytes.
     part.unlink()
     assert run("good.toml").exit_code == 0
     assert part.is_file()
     assert call("estimate", "runs/good").exit_code == 0
 
 
-def test_a_bit_flip_in_the_data_is_seen(home: Path, done: Path) -> None:
-    """Page checksums: the footer is whole, a column is not."""
+def test_a_bit_flip_in_the_data_is_refused(home: Path, done: Path) -> None:
+    """Page checksums detect it: the footer is intact, a column is not."""
     (part,) = (done / "trajectories").rglob("*.parquet")
     data = bytearray(part.read_bytes())
     chunk = pq.ParquetFile(pa.BufferReader(bytes(data))).metadata.row_group(0).column(8)
@@ -335,7 +335,7 @@ def test_a_bit_flip_in_the_data_is_seen(home: Path, done: Path) -> None:
     refused(call("show", "runs/good", "--id", "0"), "damaged")
 
 
-def test_a_truncated_manifest(home: Path, done: Path) -> None:
+def test_a_truncated_manifest_is_refused(home: Path, done: Path) -> None:
     path = done / "manifest.json"
     path.write_bytes(path.read_bytes()[:-40])
     before = snapshot(home)
@@ -344,7 +344,7 @@ def test_a_truncated_manifest(home: Path, done: Path) -> None:
     assert snapshot(home) == before
 
 
-def test_a_truncated_experiment_in_a_run(home: Path, done: Path) -> None:
+def test_a_truncated_experiment_in_a_run_is_refused(home: Path, done: Path) -> None:
     path = done / "experiment.toml"
     path.write_bytes(path.read_bytes()[:10])  # inside the first text
     before = snapshot(home)
@@ -360,11 +360,11 @@ def test_a_truncated_experiment_in_a_run(home: Path, done: Path) -> None:
         (["--id", "0", "--case", "goood"], ["no case 'goood'", "did you mean 'good'?"]),
     ],
 )
-def test_a_row_that_is_not_there(home: Path, done: Path, arguments: list[str], phrases: list[str]) -> None:
+def test_a_row_that_does_not_exist_is_refused(home: Path, done: Path, arguments: list[str], phrases: list[str]) -> None:
     refused(call("show", "runs/good", *arguments), *phrases)
 
 
-# --- as a user calls it ---------------------------------------------------------------------------------------------
+# --- in a new process ------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -375,7 +375,7 @@ def test_a_row_that_is_not_there(home: Path, done: Path, arguments: list[str], p
         (["run", "good.toml", "--on", "inline", "--out", "/dev/null/run"], "; "),
     ],
 )
-def test_in_a_process_of_its_own(home: Path, arguments: list[str], phrase: str) -> None:
+def test_a_new_process_refuses_bad_input(home: Path, arguments: list[str], phrase: str) -> None:
     before = snapshot(home)
     command = str(Path(sys.executable).parent / "basins")
     result = subprocess.run([command, *arguments], capture_output=True, text=True, check=False)

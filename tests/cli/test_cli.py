@@ -1,4 +1,4 @@
-"""The command line end to end, in this process, on a tiny experiment; a few times as a user calls it."""
+"""The command line end to end, in this process, on a tiny experiment; a few tests start a new process."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def call(*arguments: str) -> Result:
 
 
 def snapshot(folder: Path) -> dict[str, str]:
-    """Every path under a folder, with a digest of what is in it."""
+    """Every path under a folder, with a digest of its contents."""
     return {
         str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else "folder"
         for path in sorted(folder.rglob("*"))
@@ -83,7 +83,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 # --- run ------------------------------------------------------------------------------------------------------------
 
 
-def test_a_run_ends_with_what_it_shows(home: Path) -> None:
+def test_a_run_ends_with_its_estimate(home: Path) -> None:
     said = (home / "said").read_text()
     assert "gaussian  2-2-2-2, gaussian, scale 0.5, 40 trajectories" in said
     assert "j   modes S   rank   loss   count   measure   95 % interval, jointly" in said
@@ -96,14 +96,14 @@ def test_a_run_ends_with_what_it_shows(home: Path) -> None:
     assert said.endswith(f"complete: {home / 'runs' / 'tiny'}\n")
 
 
-def test_what_is_piped_fits_100_columns_and_has_no_colour(home: Path) -> None:
+def test_piped_output_fits_100_columns_and_has_no_colour(home: Path) -> None:
     for arguments in (["estimate", "runs/tiny"], ["describe", "tiny.toml"], ["run", "tiny.toml", "--dry-run"]):
         lines = call(*arguments).stdout.splitlines()
         assert all(len(line) <= 100 and line == line.rstrip() for line in lines)
         assert not any("\x1b" in line for line in lines)
 
 
-def test_the_same_command_finds_all_done(home: Path) -> None:
+def test_the_same_command_computes_nothing_again(home: Path) -> None:
     before = snapshot(home / "runs" / "tiny")
     again = call("run", "tiny.toml", "--on", "inline")
     assert again.exit_code == 0
@@ -139,19 +139,19 @@ def test_out_is_named_after_the_experiment() -> None:
     assert runs._folder("../..") == "run"
 
 
-def test_an_interrupted_run_says_how_to_go_on(home: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_an_interrupted_run_says_how_to_resume(home: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     def interrupted(*_: Any) -> None:
         raise KeyboardInterrupt
 
     monkeypatch.setattr("basins.execution.inline.Inline.run", interrupted)
     result = call("run", "tiny.toml", "--on", "inline", "--out", str(tmp_path / "run"))
     assert result.exit_code == 130
-    assert f"interrupted: the shards that are done are kept in {tmp_path / 'run'}" in result.stderr
-    assert "the same command goes on from there" in result.stderr
+    assert f"interrupted: finished shards are kept in {tmp_path / 'run'}" in result.stderr
+    assert "the same command resumes the run" in result.stderr
     assert "Traceback" not in result.output
 
 
-def test_what_is_not_foreseen_is_one_line_without_debug(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unexpected_error_is_one_line_without_debug(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def broken(*_: Any) -> None:
         raise ZeroDivisionError("by nought\nand a second line")
 
@@ -165,7 +165,7 @@ def test_what_is_not_foreseen_is_one_line_without_debug(home: Path, monkeypatch:
         assert "Traceback (most recent call last)" in result.stderr
 
 
-def test_a_refusal_has_its_traceback_with_debug(home: Path) -> None:
+def test_a_refusal_has_a_traceback_with_debug(home: Path) -> None:
     result = call("estimate", "nowhere", "--debug")
     assert result.exit_code == 2
     assert "Traceback (most recent call last)" in result.stderr
@@ -187,7 +187,7 @@ def test_estimate_as_json(home: Path) -> None:
     assert control["null"]
     assert control["saddle_measure"]["estimate"] == 1.0
     assert starved["censored"] == starved["reasons"]["evaluation budget"] > 0
-    # The starved case has the first one's starts: counted once.
+    # The case with a small budget has the starts of the first case, which count once.
     assert read["pooled"]["cases"] == [gaussian["case"]]
     assert read["pooled"]["twins"] == [starved["case"]]
 
@@ -227,7 +227,7 @@ def test_describe(home: Path) -> None:
     assert "case gaussian" not in alone.stdout
 
 
-def test_one_hidden_layer_has_dimensions_and_indices(tmp_path: Path) -> None:
+def test_one_hidden_layer_shows_dimensions_and_unstable_indices(tmp_path: Path) -> None:
     (tmp_path / "shallow.toml").write_text(TINY[: TINY.index('[[case]]\nname = "control"')].replace("[2, 2]", "[3]", 1))
     result = call("describe", str(tmp_path / "shallow.toml"))
     assert result.exit_code == 0
@@ -257,7 +257,7 @@ def key(name: str) -> str:
     return open_run("runs/tiny").case(name).key
 
 
-def test_show_by_key_what_is_censored_and_what_is_planted(home: Path) -> None:
+def test_show_by_key_a_censored_and_a_planted_row(home: Path) -> None:
     control = " ".join(call("show", "runs/tiny", "--case", key("control"), "--id", "7").stdout.split())
     assert "Saddle I(3), S = {0}, proved: in W_1 the columns and in W_3 the rows of modes {1} are zero" in control
     assert "this id was not watched" in control
@@ -267,8 +267,8 @@ def test_show_by_key_what_is_censored_and_what_is_planted(home: Path) -> None:
     assert "To decide it, basins extend RUN --budget B, or raise engine.budget." in " ".join(starved.split())
 
 
-def test_a_changed_row_is_seen(home: Path) -> None:
-    """The guard guards: a row with another step count, and one with another limit, do not pass for the same."""
+def test_a_changed_row_is_detected(home: Path) -> None:
+    """A row with another step count, and one with another limit, are reported as different."""
     run = open_run("runs/tiny")
     shown = show.show(run, 3, "gaussian")
     counted = show.Shown(shown.case, {**shown.row, "steps": shown.row["steps"] + 1}, None)
@@ -280,7 +280,7 @@ def test_a_changed_row_is_seen(home: Path) -> None:
     assert all("ANOTHER LIMIT, minimum I(4), S = {0,1}" in said for said in show.compared(moved, first, second))
 
 
-def test_a_tolerance_that_cannot_be_tightened_is_said(home: Path) -> None:
+def test_a_tolerance_that_cannot_be_tightened_is_reported(home: Path) -> None:
     run = open_run("runs/tiny")
     shown = show.show(run, 3, "gaussian")
     first, _ = show.reintegrate(run, shown)
@@ -293,7 +293,7 @@ def a_case() -> Case:
 
 
 @pytest.mark.parametrize("reason", list(Reason))
-def test_every_reason_is_a_sentence_with_its_remedy(a_case: Case, reason: Reason) -> None:
+def test_every_reason_has_a_sentence_with_its_remedy(a_case: Case, reason: Reason) -> None:
     row: dict[str, Any] = {"verdict": "censored", "certificate": None, "reason": REASONS[reason], "margin": None}
     row |= {"t": 12.5, "loss": None if reason is Reason.non_finite else 0.75, "modes": None}
     said = show.why(a_case, row)
@@ -303,7 +303,7 @@ def test_every_reason_is_a_sentence_with_its_remedy(a_case: Case, reason: Reason
 
 
 @pytest.mark.parametrize("certificate", list(Certificate))
-def test_every_certificate_is_a_sentence(a_case: Case, certificate: Certificate) -> None:
+def test_every_certificate_has_a_sentence(a_case: Case, certificate: Certificate) -> None:
     saddle = certificate in (Certificate.invariant, Certificate.outlasted)
     row = {"verdict": "saddle" if saddle else "minimum", "certificate": CERTIFICATES[certificate], "reason": None}
     row |= {"t": 1.0, "loss": 0.4, "margin": float(np.float32(0.2)), "modes": 1 if saddle else 3}
@@ -312,10 +312,10 @@ def test_every_certificate_is_a_sentence(a_case: Case, certificate: Certificate)
     assert "0.2" in said or certificate is Certificate.rank
 
 
-# --- as a user calls it ---------------------------------------------------------------------------------------------
+# --- in a new process ------------------------------------------------------------------------------------------------
 
 
-def test_the_command_is_installed_and_answers(home: Path) -> None:
+def test_the_installed_command_runs(home: Path) -> None:
     command = [str(Path(sys.executable).parent / "basins")]
     version = subprocess.run([*command, "--version"], capture_output=True, text=True, check=True)
     assert version.stdout == f"basins, version {basins.__version__}\n"

@@ -1,5 +1,5 @@
-"""Every command, wherever it is put: streams that are closed or full, pipes that nobody reads, an ASCII locale, a
-terminal of 20 columns, no home."""
+"""Every command in unusual environments: closed or full streams, broken pipes, an ASCII locale, a terminal of 20
+columns, no home folder."""
 
 from __future__ import annotations
 
@@ -52,10 +52,10 @@ FAST = TINY.replace('[engine]\nname = "reference"\n', "")
 
 ALL = tuple(PLACES)
 SOME = ("into_files", "stdout_closed", "pipe_closed", "ascii_locale", "homeless")
-"""Where commands are tried that share their ways out with those that are tried in all places."""
+"""The environments for commands that share their output code with those that are tried in all environments."""
 
 FEW = ("pipe_closed", "ascii_locale", "homeless")
-"""Where what takes seconds is tried."""
+"""The environments for commands that take seconds."""
 
 TAIL = ["--replicates", "4", "--population", "20", "--sweeps", "1", "--target", "0.05"]
 NOWHERE = ["--address", "http://127.0.0.1:1"]
@@ -149,11 +149,11 @@ def test_every_command_is_tried() -> None:
 
 
 STATUS = {"pipe_closed": {141}, "both_pipes_closed": {141}, "stderr_pipe_closed": {0, 141}, "disk_full": {2}}
-"""Of what would end with 0; of the third it depends on whether there is anything to say on standard error."""
+"""The exit statuses of commands that otherwise end with 0; the third depends on whether standard error is used."""
 
 
 @pytest.mark.parametrize("place", ALL)
-def test_what_succeeds(answers: Mapping[tuple[str, str], Answer], place: str) -> None:
+def test_successful_commands(answers: Mapping[tuple[str, str], Answer], place: str) -> None:
     for command, (_, places) in COMMANDS.items():
         if place in places:
             status, out, err = answers[command, place]
@@ -163,7 +163,7 @@ def test_what_succeeds(answers: Mapping[tuple[str, str], Answer], place: str) ->
 
 
 @pytest.mark.parametrize("place", REFUSED_IN)
-def test_what_is_refused(answers: Mapping[tuple[str, str], Answer], place: str) -> None:
+def test_refused_commands(answers: Mapping[tuple[str, str], Answer], place: str) -> None:
     for command in REFUSED:
         status, out, err = answers[f"refused {command}", place]
         assert status == 2, (command, status, err)
@@ -173,7 +173,7 @@ def test_what_is_refused(answers: Mapping[tuple[str, str], Answer], place: str) 
             assert err.count("\n") == 1, (command, err)
 
 
-def test_a_run_whose_pipes_are_closed_goes_on_to_its_end(answers: Mapping[tuple[str, str], Answer], home: Path) -> None:
+def test_a_run_whose_pipes_are_closed_completes(answers: Mapping[tuple[str, str], Answer], home: Path) -> None:
     table = json.loads((home / "table").read_text())
     for command in ("run", "job"):
         for place in set(COMMANDS[command][1]) - {"disk_full"}:
@@ -193,8 +193,8 @@ def test_a_run_whose_pipes_are_closed_goes_on_to_its_end(answers: Mapping[tuple[
     assert {path.name for path in folder.iterdir()} == {path.name for path in into_files.iterdir()}
 
 
-def test_ascii(answers: Mapping[tuple[str, str], Answer]) -> None:
-    """Letters that the locale does not have are spelt out; JSON says the same as ever."""
+def test_an_ascii_locale_transliterates_text_and_keeps_json(answers: Mapping[tuple[str, str], Answer]) -> None:
+    """Letters that the locale lacks are spelt out; the JSON values are the same."""
     for command in [*COMMANDS, *(f"refused {one}" for one in REFUSED)]:
         _, out, err = answers[command, "ascii_locale"]
         assert (out + err).isascii(), command
@@ -213,7 +213,7 @@ def words(text: str) -> list[str]:
 
 
 def test_narrow_terminals_lose_nothing(answers: Mapping[tuple[str, str], Answer]) -> None:
-    """Text is folded, tables stay whole: every word is there, and every number."""
+    """Text is folded and tables stay whole: every word and every number is present."""
     for command in ("estimate", "plan", "show"):
         for place in ("narrow", "dumb"):
             out = answers[command, place][1]
@@ -224,18 +224,18 @@ def test_narrow_terminals_lose_nothing(answers: Mapping[tuple[str, str], Answer]
     assert "\x1b" not in answers["estimate", "dumb"][1]
 
 
-def test_without_a_home_it_is_the_same(answers: Mapping[tuple[str, str], Answer], home: Path) -> None:
+def test_output_is_the_same_without_a_home(answers: Mapping[tuple[str, str], Answer], home: Path) -> None:
     for command in ("run again", "estimate", "show", "plan", "dry run"):
         first = answers[command, "into_files"][1].splitlines()
         assert len(first) > 3
-        if command != "dry run":  # which measures what it costs
+        if command != "dry run":  # it measures its cost
             assert answers[command, "homeless"][1].splitlines() == first
     assert not (home / "~").exists()
 
 
 @pytest.mark.parametrize("command", [["estimate", "run"], ["estimate", "run", "--json"], ["--help"]])
-def test_as_a_shell_has_it(home: Path, command: list[str]) -> None:
-    """The same from the beginning of a process, which the others share."""
+def test_a_new_process_handles_closed_streams(home: Path, command: list[str]) -> None:
+    """The same in a new process, including its start, which the forked processes share."""
     basins = f'"{sys.executable}" -m basins.cli {" ".join(command)}'
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
     ascii_only = {**environment, "LC_ALL": "C"}

@@ -136,7 +136,7 @@ def test_an_experiment_that_run_refuses_is_refused_before_anyone_is_asked(home: 
     "address", ["127.0.0.1:8265", "ray://127.0.0.1:10001", "http://", "http://h:port", "http://h:99999", "http://a b:1"]
 )
 def test_no_address(address: str) -> None:
-    refused(submit("--address", address), f"{address!r} is no address of a Ray dashboard", "http://HEAD:8265")
+    refused(submit("--address", address), f"{address!r} is not the address of a Ray dashboard", "http://HEAD:8265")
 
 
 def test_no_address_given() -> None:
@@ -165,7 +165,7 @@ def test_what_listens_says_nothing(silent: str, monkeypatch: pytest.MonkeyPatch)
     assert dashboard.CONNECT + dashboard.ANSWER < 10
     monkeypatch.setattr(dashboard, "ANSWER", 0.2)
     began = time.monotonic()
-    refused(submit("--address", silent), "what listens there says nothing within 0.2 s")
+    refused(submit("--address", silent), "what listens there does not answer within 0.2 s")
     assert time.monotonic() - began < 100  # it returns at all
 
 
@@ -216,12 +216,12 @@ def test_another_ray_behind_the_right_token(
 
 
 def test_a_variable_that_is_not_set(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Refused though this Ray takes jobs from anyone, which is warned about; RAY_ADDRESS does not lead astray."""
+    """Refused though this Ray accepts jobs from anyone, which is warned about; RAY_ADDRESS does not lead astray."""
     monkeypatch.delenv("NO_SUCH", raising=False)
     for name in dashboard.OVERRIDES:
         monkeypatch.setenv(name, "http://127.0.0.1:9")
     result = submit("--address", serve(None, 200, answers(version("ray"))), "--env", "NO_SUCH")
     warning, error = result.stderr.splitlines()
     assert (result.exit_code, result.stdout) == (2, "")
-    assert re.match(r"warning: http://127\.0\.0\.1:\d+ takes jobs from anyone: start Ray with RAY_AUTH_MODE", warning)
+    assert re.match(r"warning: http://127\.0\.0\.1:\d+ accepts jobs from anyone: start Ray with RAY_AUTH_MODE", warning)
     assert error == "error: env: 'NO_SUCH': not set here; export it, then give its name alone"

@@ -108,7 +108,7 @@ def test_a_cancelled_job_keeps_what_is_done_and_was_closed_to_who_has_no_token(s
     state = shared.ended(job)
     said = (home / "said").read_text()
     assert (state["JobState"], state["ExitCode"]) == ("FAILED", "130:0"), said
-    assert f"interrupted: the shards that are done are kept in {'run'}, and the same command goes on" in said
+    assert f"interrupted: finished shards are kept in {'run'}; the same command resumes" in said
 
 
 def test_a_refused_job_ends_with_its_line_and_status(shared: Slurm, home: Path) -> None:

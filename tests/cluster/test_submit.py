@@ -182,7 +182,7 @@ def test_ctrl_c_detaches_and_the_printed_commands_come_back_and_stop(cluster: He
     assert call(cluster, home, *stop.split()[1:]) == (0, f"job {job}: stopped\n", "")
     rest, errors = again.communicate(timeout=60)
     assert again.returncode == 130, rest + errors
-    assert "interrupted: the shards that are done are kept" in rest
+    assert "interrupted: finished shards are kept" in rest
     done = len(list((home / "long").glob("trajectories/*/part-*")))
     assert done > 0
     assert sum(map(len, open_run(home / "long").missing().values())) > 0

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import standins  # noqa: F401 - so that its folder is on the path that workers get
+import standins  # noqa: F401 - puts its folder on the path that workers get
 from experiments import tiny
 
 from basins.execution.base import ONE_THREAD, Runner, search_path
@@ -22,13 +22,13 @@ Make = Callable[..., Runner]
 
 @pytest.fixture(scope="session")
 def one_ray() -> Iterator[None]:
-    """A Ray that the runner finds already there: started once, 3 workers on however many cores."""
+    """A running Ray that the runner joins: started once, with 3 workers whatever the number of cores."""
     environment = dict(os.environ)
     _prepare_environment()
     import ray
     from ray._private.authentication_test_utils import reset_auth_token_state
 
-    reset_auth_token_state()  # Ray reads how to authenticate once a process: at the first test that imported it
+    reset_auth_token_state()  # Ray reads its authentication settings once per process: in the first test to import it
     ray.init(
         address="local",
         num_cpus=3,
@@ -46,7 +46,7 @@ def one_ray() -> Iterator[None]:
 
 @pytest.fixture(params=["inline", "processes", "ray"])
 def make(request: pytest.FixtureRequest) -> Make:
-    """A maker of the runner: make(work="module:name", deadline=...)."""
+    """A factory of the runner: make(work="module:name", deadline=...)."""
     return maker(request.param, request)
 
 
@@ -70,7 +70,7 @@ def maker(name: str, request: pytest.FixtureRequest) -> Make:
 
 @pytest.fixture(scope="session")
 def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The run as one process makes it, one shard after the other."""
+    """The run as a single undisturbed process writes it, one shard after the other."""
     path = tmp_path_factory.mktemp("undisturbed") / "run"
     run(tiny(), path, on="inline")
     return path

@@ -1,4 +1,4 @@
-"""A driver to be killed: python driver.py RUN RUNNER WORKERS TRAJECTORIES. It says a line for every event."""
+"""A driver to be killed: python driver.py RUN RUNNER WORKERS TRAJECTORIES. It prints a line for every event."""
 
 from __future__ import annotations
 
@@ -32,6 +32,6 @@ def say(event: Event) -> None:
 
 
 if __name__ == "__main__":
-    # What starts the tests in the background has them ignore Ctrl-C; a terminal would not.
+    # Whatever runs the tests in the background makes them ignore Ctrl-C; a terminal would not.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     run(tiny(trajectories=int(sys.argv[4])), sys.argv[1], on=sys.argv[2], workers=int(sys.argv[3]), listeners=[say])

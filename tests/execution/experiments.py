@@ -1,4 +1,5 @@
-"""Runs that cost next to nothing: one weight a layer, a budget of one evaluation: every row stops where it starts."""
+"""Runs that cost almost nothing: one weight per layer and a budget of one evaluation, so every row stops at its
+start."""
 
 from __future__ import annotations
 
@@ -34,7 +35,7 @@ name = "planted"
 trajectories = 2000
 law = {{ name = "planted", modes = [], scale = 0.5 }}
 """
-"""Nine shards as it stands: seven of the first case, the last of them short, and two of a control."""
+"""With the defaults there are nine shards: seven of the first case, the last of them short, and two of a control."""
 
 
 def tiny(*, seed: int = 7, trajectories: int = 6500, blocks_per_shard: int = 1, sigma: float = 1.0) -> Experiment:
@@ -43,7 +44,7 @@ def tiny(*, seed: int = 7, trajectories: int = 6500, blocks_per_shard: int = 1, 
 
 
 def data_files(run: Path) -> dict[str, bytes]:
-    """Every file of a run that promises its bytes: all but telemetry."""
+    """Every file of a run whose bytes are reproducible: all but telemetry."""
     files = sorted(path for path in run.rglob("*") if path.is_file())
     return {
         str(path.relative_to(run)): path.read_bytes() for path in files if path.relative_to(run).parts[0] != "telemetry"

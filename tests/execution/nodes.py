@@ -1,5 +1,5 @@
-"""A driver whose cluster grows and shrinks while it works: python nodes.py FOLDER. One JSON object a line for every
-event, and what the cluster was told."""
+"""A driver whose cluster grows and shrinks while it works: python nodes.py FOLDER. It prints one JSON object per line
+for each shard that is done or lost."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ SHARDS, GROW, SHRINK = 60, 4, 20
 def main(folder: Path) -> None:
     script(folder, {(shard, 1): "slow" for shard in range(SHARDS)})
     runner._prepare_environment()
-    ray_workers.LOOK = 0.5  # type: ignore[misc]
+    ray_workers.POLL_INTERVAL = 0.5  # type: ignore[misc]
     import ray
     from ray.cluster_utils import Cluster
 

@@ -1,4 +1,4 @@
-"""Work that fails on purpose, importable by any worker: a table of shards and attempts, and a log of every call."""
+"""Test doubles for `work` that fail on purpose and that any worker can import: a script of failures, a log of calls."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from basins.execution.shard import Commit, ShardSummary, Task, Telemetry
 CASE = "0123456789abcdef"
 STALL = 60.0
 COMMITTED = 0.5
-"""Seconds before a worker is killed: what it did before is long reported then."""
+"""Seconds before a worker is killed, so that its earlier shards have been reported by then."""
 
 
 def tasks(count: int) -> list[Task]:
@@ -26,20 +26,20 @@ def tasks(count: int) -> list[Task]:
 
 
 def script(folder: Path, table: dict[tuple[int, int], str] | None = None) -> None:
-    """Lay down what shall happen, by (shard, attempt): raise, refuse, unpicklable, kill, stall or slow as it is
-    integrated; "raise at commit", "kill at commit" or "slow at commit" as it is committed."""
+    """Write the script of failures by (shard, attempt): raise, refuse, unpicklable, kill, stall or slow during the
+    integration; "raise at commit", "kill at commit" or "slow at commit" during the commit."""
     table = table or {}
     (folder / "script.json").write_text(json.dumps({f"{s} {a}": what for (s, a), what in table.items()}))
 
 
 def calls(folder: Path) -> list[dict[str, Any]]:
-    """Every call that was begun, in order of the log."""
+    """Every call that was begun, in the order of the log."""
     log = folder / "calls"
     return [json.loads(line) for line in log.read_text().splitlines()] if log.exists() else []
 
 
 def scripted(run: str, case: str, shard: int, attempt: int) -> Commit:
-    """Does what the script says, else nothing, quickly."""
+    """Does what the script says; otherwise returns at once."""
     folder = Path(run)
     begun = time.monotonic()
     _log(
@@ -81,7 +81,7 @@ def scripted(run: str, case: str, shard: int, attempt: int) -> Commit:
 
 
 def scripted_on_a_node(run: str, case: str, shard: int, attempt: int) -> Commit:
-    """The same, and the node of Ray where it was done in place of the host."""
+    """The same, with the Ray node on which it ran in place of the host."""
     import ray
 
     done, node = scripted(run, case, shard, attempt)(), ray.get_runtime_context().get_node_id()
@@ -94,12 +94,13 @@ def summary(case: str, shard: int) -> ShardSummary:
 
 
 def spans(folder: Path, of: str = "spans") -> list[tuple[float, float]]:
-    """When integrations ("spans") or "commits" began and ended, by the machine's monotonic clock."""
+    """The times at which integrations ("spans") or "commits" began and ended, by the machine's monotonic clock."""
     return [(s["begun"], s["ended"]) for s in map(json.loads, (folder / of).read_text().splitlines())]
 
 
 def work_once_then_die(run: str, case: str, shard: int, attempt: int) -> Commit:
-    """Real work; but an odd shard's first worker is killed with two files of three there and half of the last."""
+    """Real work, except that the first worker of an odd shard is killed after writing two of three files and half of
+    the last."""
     from basins.execution.shard import work
     from basins.store import local
 
@@ -109,7 +110,8 @@ def work_once_then_die(run: str, case: str, shard: int, attempt: int) -> Commit:
         def put_and_die(files: local.LocalFiles, path: str, data: Any) -> None:
             if path.startswith("trajectories/"):
                 (files.root / path).parent.mkdir(parents=True, exist_ok=True)
-                (files.root / path).with_name(".half.tmp").write_bytes(bytes(data)[:100])
+                final = files.root / path
+                final.with_name(f".{final.name}.{os.getpid()}-00000000.tmp").write_bytes(bytes(data)[:100])
                 os.kill(os.getpid(), signal.SIGKILL)
             put(files, path, data)
 
@@ -118,5 +120,5 @@ def work_once_then_die(run: str, case: str, shard: int, attempt: int) -> Commit:
 
 
 def _log(path: Path, **entry: Any) -> None:
-    with path.open("a") as file:  # one short append: whole lines, whoever else writes
+    with path.open("a") as file:  # one short append, so lines stay whole when several processes write
         file.write(json.dumps(entry) + "\n")

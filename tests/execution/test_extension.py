@@ -1,5 +1,5 @@
-"""A run extended to a budget has the rows of one that had it from the start: byte for byte, whoever works, whatever is
-killed, and what was there before stays as it was."""
+"""A run that is extended to a budget has the same bytes as one that had this budget from the start, on any runner and
+after interruptions, and the files that it had before do not change."""
 
 from __future__ import annotations
 
@@ -80,13 +80,13 @@ def short(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def full(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The same with the large budget from the start."""
+    """The same run with the large budget from the start."""
     return made(tmp_path_factory.mktemp("full") / "run", LARGE)
 
 
 @pytest.fixture(scope="module")
 def extended(short: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The short one extended twice, to the large budget."""
+    """The short run, extended twice, to the large budget."""
     path = tmp_path_factory.mktemp("extended") / "run"
     shutil.copytree(short, path)
     for budget in (MIDDLE, LARGE):
@@ -109,7 +109,9 @@ def data_files(path: Path) -> dict[str, bytes]:
 # --- the same rows ---------------------------------------------------------------------------------------------------
 
 
-def test_the_budget_was_too_small_for_some_and_large_enough_for_others(short: Path, extended: Path, full: Path) -> None:
+def test_each_budget_is_too_small_for_some_rows_and_large_enough_for_others(
+    short: Path, extended: Path, full: Path
+) -> None:
     spent = [int((open_run(short, n).trajectories()["reason"] == "evaluation budget").sum()) for n in (0,)]
     spent += [int((open_run(extended, n).trajectories()["reason"] == "evaluation budget").sum()) for n in (0, 1, 2)]
     assert spent[0] == spent[1] > 500
@@ -122,7 +124,7 @@ def test_the_budget_was_too_small_for_some_and_large_enough_for_others(short: Pa
 
 @pytest.mark.parametrize("case", [0, 1, 2])
 @pytest.mark.parametrize("kind", ["trajectories", "visits"])
-def test_rows_are_byte_for_byte_those_of_a_run_with_the_budget_from_the_start(
+def test_rows_equal_those_of_a_run_with_the_budget_from_the_start_byte_for_byte(
     kind: layout.Kind, case: int, extended: Path, full: Path
 ) -> None:
     one, other = table(open_run(extended), kind, case), table(open_run(full), kind, case)
@@ -134,7 +136,7 @@ def test_rows_are_byte_for_byte_those_of_a_run_with_the_budget_from_the_start(
 
 
 @pytest.mark.parametrize("case", [0, 1, 2])
-def test_blocks_count_the_rows_as_they_are_now(case: int, extended: Path, full: Path) -> None:
+def test_blocks_count_the_merged_rows(case: int, extended: Path, full: Path) -> None:
     one, other = (
         table(open_run(extended), "blocks", case).to_pylist(),
         table(open_run(full), "blocks", case).to_pylist(),
@@ -144,7 +146,7 @@ def test_blocks_count_the_rows_as_they_are_now(case: int, extended: Path, full: 
         assert mine == theirs
 
 
-def test_the_base_is_as_it_was(short: Path, extended: Path) -> None:
+def test_the_base_does_not_change(short: Path, extended: Path) -> None:
     before, after = data_files(short), data_files(extended)
     assert {name: after[name] for name in before} == before
     assert all(name.startswith(("layer-0001/", "layer-0002/")) for name in set(after) - set(before))
@@ -153,7 +155,7 @@ def test_the_base_is_as_it_was(short: Path, extended: Path) -> None:
     assert len(with_base) == len(open_run(short).trajectories())
 
 
-def test_the_estimate_counts_what_was_decided(short: Path, extended: Path, full: Path) -> None:
+def test_the_estimate_counts_newly_decided_rows(short: Path, extended: Path, full: Path) -> None:
     base, top, whole = (open_run(path).estimate().to_dict() for path in (short, extended, full))
     assert base["cases"][0]["censored"] > top["cases"][0]["censored"]
     for one, other in zip(top["cases"], whole["cases"], strict=True):
@@ -161,8 +163,8 @@ def test_the_estimate_counts_what_was_decided(short: Path, extended: Path, full:
     assert open_run(extended, layers=0).estimate().to_dict() == base
 
 
-def test_exceptions_are_extended_alike(extended: Path, tmp_path: Path) -> None:
-    """Only rows that were kept can be integrated again, and those are all that were censored."""
+def test_a_run_that_keeps_exceptions_is_extended_to_the_same_counts(extended: Path, tmp_path: Path) -> None:
+    """Only rows that were kept can be integrated again; these include every censored row."""
     path = made(tmp_path / "run", SMALL, "exceptions")
     extend(path, MIDDLE, on="inline")
     extend(path, LARGE, on="inline")
@@ -176,7 +178,7 @@ def test_exceptions_are_extended_alike(extended: Path, tmp_path: Path) -> None:
     assert len(kept) > 0
 
 
-# --- like a run ------------------------------------------------------------------------------------------------------
+# --- layers behave as runs do ----------------------------------------------------------------------------------------
 
 
 def test_any_runner_writes_the_same_bytes(short: Path, extended: Path, tmp_path: Path) -> None:
@@ -190,7 +192,7 @@ class Stops(Exception):
     pass
 
 
-def test_a_layer_is_resumed_and_another_budget_is_refused_meanwhile(
+def test_an_unfinished_layer_is_resumed_and_another_budget_is_refused(
     short: Path, extended: Path, tmp_path: Path
 ) -> None:
     path = tmp_path / "run"
@@ -230,7 +232,7 @@ def test_a_layer_is_resumed_and_another_budget_is_refused_meanwhile(
     assert data_files(path) == data_files(extended)
 
 
-def test_digests_of_a_layer_are_those_of_its_files(extended: Path) -> None:
+def test_digests_of_a_layer_match_its_files(extended: Path) -> None:
     import hashlib
 
     for number in (1, 2):
@@ -242,7 +244,7 @@ def test_digests_of_a_layer_are_those_of_its_files(extended: Path) -> None:
             assert hashlib.sha256((folder / name).read_bytes()).hexdigest() == sha
 
 
-def test_a_row_says_its_layer_and_budget(extended: Path) -> None:
+def test_a_row_reports_its_layer_and_budget(extended: Path) -> None:
     opened = open_run(extended)
     evaluations = opened.trajectories("wide").set_index("id")["evaluations"]
     for number, id in ((0, evaluations.idxmin()), (2, evaluations.idxmax())):
@@ -262,7 +264,7 @@ def test_a_row_says_its_layer_and_budget(extended: Path) -> None:
 
 
 @pytest.mark.parametrize("budget", [0, -1, True, 10**12, 2.5, SMALL, SMALL - 1])
-def test_a_budget_that_is_none_is_refused(budget: Any, short: Path) -> None:
+def test_an_invalid_budget_is_refused(budget: Any, short: Path) -> None:
     before = data_files(short)
     with pytest.raises(ArgumentError, match="budget"):
         extend(short, budget, on="inline")
@@ -278,7 +280,7 @@ def test_an_unfinished_run_is_refused(short: Path, tmp_path: Path) -> None:
         extend(tmp_path / "nothing", LARGE, on="inline")
 
 
-def test_nothing_to_extend_makes_no_layer(tmp_path: Path) -> None:
+def test_a_run_without_rows_to_extend_gets_no_layer(tmp_path: Path) -> None:
     text = (
         TEXT.format(budget=LARGE, rows="all")
         .partition("[[case]]")[0]
@@ -307,7 +309,7 @@ def test_a_damaged_layer_is_named(damage: str, extended: Path, tmp_path: Path) -
         extend(path, LARGE, on="inline") if damage == "footer" else open_run(path).estimate()
 
 
-def test_the_door_and_the_command_extend(
+def test_the_python_call_and_the_command_extend_alike(
     short: Path, extended: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     from basins.cli import main

@@ -1,4 +1,4 @@
-"""Losses, attempts and deadlines, by the ledger and a clock alone; and how many shards a cluster is given."""
+"""Losses, attempts and deadlines, tested on a ledger with a fake clock; and the number of actors on a cluster."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from standins import CASE, summary, tasks
 from basins.errors import RunError
 from basins.execution import ledger
 from basins.execution.ledger import Ledger
-from basins.execution.ray_workers import AHEAD, LOOK, Bound
+from basins.execution.ray_workers import ACTORS_PER_CORE, POLL_INTERVAL, ActorLimit
 from basins.execution.shard import Task
 from basins.progress import AttemptLost, Event
 
@@ -26,7 +26,7 @@ def test_a_shard_is_given_up_at_its_fifth_loss() -> None:
 
 
 class Clock:
-    """Seconds that go by when a test says so."""
+    """A clock that the test sets."""
 
     now = 0.0
 
@@ -35,7 +35,7 @@ class Clock:
 
 
 def lose_until_it_ends(ledger: Ledger, rounds: int, others_done: bool) -> None:
-    """Two shards are taken and lost, in turn, again and again; between two rounds a third is done, or not."""
+    """Two shards are taken and lost in turn, repeatedly; with others_done a third is done between two rounds."""
     taken = [ledger.take()[0] for _ in range(2)]
     for _ in range(rounds):
         for task in taken:
@@ -46,52 +46,53 @@ def lose_until_it_ends(ledger: Ledger, rounds: int, others_done: bool) -> None:
             ledger.done(third, summary(third.case, third.shard))
 
 
-def test_losses_among_others_are_not_held_against_a_shard() -> None:
-    """Machines come and go: others are lost too, and others are done. At MOST_ATTEMPTS it ends all the same."""
+def test_losses_among_others_do_not_count_against_a_shard() -> None:
+    """Machines come and go: other workers are lost too, and other shards are done. MOST_ATTEMPTS still ends the run."""
     many = Ledger(tasks(200), lambda event: None)
     lose_until_it_ends(many, ledger.MOST_ATTEMPTS - 2, others_done=True)
     with pytest.raises(RunError, match=f"lost its worker {ledger.MOST_ATTEMPTS} times"):
         lose_until_it_ends(Ledger(tasks(200), lambda event: None), ledger.MOST_ATTEMPTS, others_done=True)
 
 
-def test_losses_of_all_shards_are_held_against_each() -> None:
-    """Where nothing is done meanwhile it is no machine that went: workers too small for any shard end the run soon."""
+def test_losses_of_all_shards_count_against_each() -> None:
+    """If no shard is done in between, the machines are not to blame: workers too small for any shard end the run
+    soon."""
     with pytest.raises(RunError, match=f"lost its worker {ledger.ATTEMPTS} times"):
         lose_until_it_ends(Ledger(tasks(2), lambda event: None), 100, others_done=False)
 
 
-def test_deadlines_follow_what_shards_of_the_case_took() -> None:
+def test_deadlines_follow_the_times_that_shards_of_the_case_took() -> None:
     clock = Clock()
     book = Ledger([Task("a", 0), Task("b", 0), Task("a", 1)], lambda event: None, clock=clock)
     first, other = book.take()[0], book.take()[0]
     clock.now = 1e6
     assert book.overdue() == []
-    assert book.patience() is None
+    assert book.seconds_to_deadline() is None
     clock.now = 1e6 + 100.0
     book.done(first, summary("a", 0))
     again = book.take()[0]
     took = 1e6 + 100.0
-    assert book.deadline(again) == ledger.SLACK * took
+    assert book.deadline(again) == ledger.DEADLINE_FACTOR * took
     assert book.deadline(other) == float("inf"), "another case may be slower"
     clock.now = took + 10 * took - 1
-    assert (book.overdue(), book.patience()) == ([], 1.0)
+    assert (book.overdue(), book.seconds_to_deadline()) == ([], 1.0)
     clock.now += 1
     assert book.overdue() == [again]
-    assert book.patience() == 0.0
-    book.lost([again], book.late(again))
+    assert book.seconds_to_deadline() == 0.0
+    book.lost([again], book.overdue_message(again))
     assert book.take() == (again, 2)
     assert book.deadline(again) == 20 * took, "twice as long at the second attempt"
 
 
-def test_short_shards_have_a_minute_and_a_deadline_that_is_asked_for_is_kept() -> None:
+def test_a_default_deadline_is_at_least_a_minute_and_a_given_deadline_is_kept() -> None:
     clock = Clock()
-    for asked, least in ((None, ledger.LEAST), (5.0, 5.0)):
+    for asked, least in ((None, ledger.LEAST_DEADLINE), (5.0, 5.0)):
         book = Ledger(tasks(2), lambda event: None, asked, clock)
         book.done(book.take()[0], summary(CASE, 0))
         assert book.deadline(book.take()[0]) == least
 
 
-def test_what_is_in_flight_follows_the_cluster() -> None:
+def test_the_number_of_actors_follows_the_cluster() -> None:
     class Cluster:
         cores = 2.0
 
@@ -106,18 +107,18 @@ def test_what_is_in_flight_follows_the_cluster() -> None:
             return True
 
     clock, cluster = Clock(), Cluster()
-    bound = Bound(cluster, "own", None, There(), clock)  # type: ignore[arg-type]
+    limit = ActorLimit(cluster, "own", None, There(), clock)  # type: ignore[arg-type]
     seen = []
     for cores in (2.0, 8.0, 0.0, 3.0):
         cluster.cores = cores
-        seen.append(bound())
-        clock.now += LOOK
-    assert seen == [2 * AHEAD, 8 * AHEAD, AHEAD, 3 * AHEAD]
-    assert Bound(cluster, "own", 5, There())() == 5  # type: ignore[arg-type]
+        seen.append(limit())
+        clock.now += POLL_INTERVAL
+    assert seen == [2 * ACTORS_PER_CORE, 8 * ACTORS_PER_CORE, ACTORS_PER_CORE, 3 * ACTORS_PER_CORE]
+    assert ActorLimit(cluster, "own", 5, There())() == 5  # type: ignore[arg-type]
 
 
-def test_a_worker_is_one_loss_however_many_shards_it_had() -> None:
-    """Else whoever was being committed beside a shard that kills would speak for it, again and again."""
+def test_a_dead_worker_counts_as_one_loss_whatever_the_number_of_its_shards() -> None:
+    """Otherwise the shards that are committed beside a lethal one would count as other losses and excuse it."""
     many = Ledger(tasks(20), lambda event: None)
     killer, _ = many.take()
     for attempt in range(1, ledger.ATTEMPTS):

@@ -1,4 +1,4 @@
-"""A cluster that grows and shrinks under a run: what joins gets work, what leaves loses nothing."""
+"""A cluster that grows and shrinks during a run: a node that joins gets work, and a node that leaves loses no shard."""
 
 from __future__ import annotations
 
@@ -31,6 +31,6 @@ def test_a_node_that_joins_gets_work_and_one_that_leaves_loses_nothing(tmp_path:
     assert sorted(done) == list(range(SHARDS))
     by_node = Counter(event["node"] for event in events if "done" in event)
     assert len(by_node) == 2, by_node
-    # One core, so two in flight: more than two at once were begun only if the bound followed.
+    # One core allows two actors: more than two shards at once show that the limit followed the cluster.
     begun = spans(tmp_path)
     assert max(sum(start <= now < end for start, end in begun) for now, _ in begun) >= 3

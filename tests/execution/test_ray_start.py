@@ -1,5 +1,4 @@
-"""What Ray raises when it starts is one line with what to do, whatever its kind; a start that timed out is tried
-again."""
+"""Every error that Ray raises at its start becomes one line with a remedy; a start that timed out is tried again."""
 
 from __future__ import annotations
 
@@ -23,7 +22,7 @@ LONG = OSError("validate_socket_filename failed: AF_UNIX path length cannot exce
 
 
 class FakeRay(SimpleNamespace):
-    """Its starts fail with these, one after the other; then they do not."""
+    """A Ray whose starts raise these errors, one after the other, and then succeed."""
 
     def __init__(self, *errors: Exception) -> None:
         super().__init__(errors=list(errors), asked=[], ended=0)
@@ -37,14 +36,14 @@ class FakeRay(SimpleNamespace):
         self.ended += 1
 
 
-def test_a_start_that_timed_out_is_tried_once_more() -> None:
+def test_a_start_that_timed_out_is_retried_once() -> None:
     ray = FakeRay(TIMED_OUT)
     runner._begin(ray, "local", num_cpus=1)
     assert ray.asked == 2 * [{"address": "local", "num_cpus": 1}]
     assert ray.ended == 1
 
 
-def test_and_once_only() -> None:
+def test_a_second_timeout_is_refused() -> None:
     ray = FakeRay(TIMED_OUT, TimeoutError("again"), TIMED_OUT)
     with pytest.raises(RunError, match="cannot start or join Ray: again; give the same command again when") as caught:
         runner._begin(ray, "local")
@@ -67,7 +66,7 @@ def test_and_once_only() -> None:
     ],
     ids=lambda error: f"{type(error).__name__}-{str(error)[:12]}",
 )
-def test_whatever_else_it_raises_is_a_refusal(error: Exception) -> None:
+def test_other_errors_are_refused_in_one_line(error: Exception) -> None:
     ray = FakeRay(error)
     with pytest.raises(RunError) as caught:
         runner._begin(ray, "local")
@@ -79,7 +78,7 @@ def test_whatever_else_it_raises_is_a_refusal(error: Exception) -> None:
     assert len(ray.asked) == 1
 
 
-def test_an_interrupt_stays_one() -> None:
+def test_an_interrupt_at_the_start_is_passed_on() -> None:
     ray = FakeRay()
     ray.errors = [KeyboardInterrupt()]
     with pytest.raises(KeyboardInterrupt):
@@ -104,7 +103,7 @@ law = { name = "gaussian", scale = 0.5 }
 """
 
 
-def test_a_long_tmpdir(tmp_path: Path) -> None:
+def test_a_too_long_tmpdir_is_refused_with_a_remedy(tmp_path: Path) -> None:
     (tmp_path / "tiny.toml").write_text(TINY)
     folder = tmp_path / ("d" * 61)
     folder.mkdir()

@@ -1,4 +1,4 @@
-"""What is refused at the runners' door, before anything is started or written."""
+"""Runners, addresses and options that are refused before anything is started or written."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from basins.execution.run import run, runner_of
 
 
 @pytest.mark.parametrize("address", ["nowhere", "ray://127.0.0.1:10001", "http://head:8265", "auto", ":6379"])
-def test_an_address_that_is_none_is_refused(address: str) -> None:
-    with pytest.raises(ArgumentError, match="no address of a Ray cluster"):
+def test_an_invalid_address_is_refused(address: str) -> None:
+    with pytest.raises(ArgumentError, match="not the address of a Ray cluster"):
         Ray(address).check()
 
 
@@ -32,8 +32,8 @@ def test_an_address_where_nothing_listens_is_refused_at_once(monkeypatch: pytest
         assert time.monotonic() - begun < 10
 
 
-def test_what_listens_but_is_no_ray_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("basins.execution.ray.ANSWER", 1.5)
+def test_an_address_at_which_something_other_than_ray_listens_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("basins.execution.ray.TOKEN_TIMEOUT", 1.5)
     with socket.socket() as silent:
         silent.bind(("127.0.0.1", 0))
         silent.listen()
@@ -41,7 +41,7 @@ def test_what_listens_but_is_no_ray_is_refused(monkeypatch: pytest.MonkeyPatch) 
             Ray(f"127.0.0.1:{silent.getsockname()[1]}").check()
 
 
-def test_unknown_runners_and_senseless_options_are_refused(tmp_path: Path) -> None:
+def test_unknown_runners_and_inapplicable_options_are_refused(tmp_path: Path) -> None:
     with pytest.raises(ArgumentError, match="did you mean 'processes'"):
         runner_of("process")
     with pytest.raises(ArgumentError, match="'inline' has no address"):

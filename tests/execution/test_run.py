@@ -1,4 +1,4 @@
-"""`run` end to end: the same bytes whoever works and whatever is killed, nothing lost, and what is refused."""
+"""`run` end to end: the same bytes on any runner and after any kill, no shard lost, and what is refused."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from basins.run_tables import open_run
 
 @pytest.fixture
 def copy(undisturbed: Path, tmp_path: Path) -> Path:
-    """A copy of that run, to be damaged."""
+    """A copy of the undisturbed run, to be damaged."""
     shutil.copytree(undisturbed, tmp_path / "copy")
     return tmp_path / "copy"
 
@@ -43,7 +43,7 @@ def part(run: Path, kind: str, shard: int, case: int = 0) -> Path:
 # --- bytes -----------------------------------------------------------------------------------------------------------
 
 
-def test_the_comparison_sees_one_bit_and_one_file(undisturbed: Path, copy: Path) -> None:
+def test_the_comparison_detects_one_bit_and_one_extra_file(undisturbed: Path, copy: Path) -> None:
     expected = data_files(undisturbed)
     assert data_files(copy) == expected
     victim = part(copy, "visits", 3)
@@ -60,7 +60,7 @@ def test_another_seed_gives_other_bytes(undisturbed: Path, tmp_path: Path) -> No
     assert part(tmp_path / "run", "trajectories", 0).read_bytes() != part(undisturbed, "trajectories", 0).read_bytes()
 
 
-def test_no_clock_host_or_process_in_what_promises_its_bytes(undisturbed: Path) -> None:
+def test_reproducible_files_contain_no_clock_host_or_process(undisturbed: Path) -> None:
     telemetry = b"".join(path.read_bytes() for path in (undisturbed / "telemetry").iterdir())
     traces = [f'"host": "{socket.gethostname()}"', f'"pid": {os.getpid()}', f'"time": {time.time():.0f}'[:12]]
     assert all(trace.encode() in telemetry for trace in traces)
@@ -70,7 +70,7 @@ def test_no_clock_host_or_process_in_what_promises_its_bytes(undisturbed: Path) 
         assert b"attempt" not in content, name
 
 
-def test_digests_are_those_of_the_files(undisturbed: Path) -> None:
+def test_digests_match_the_files(undisturbed: Path) -> None:
     files = sorted(str(path.relative_to(undisturbed)) for path in (undisturbed / "digests").rglob("*.sha256"))
     checked = subprocess.run(["sha256sum", "-c", *files], cwd=undisturbed, capture_output=True, text=True)
     assert checked.returncode == 0, checked.stderr
@@ -81,7 +81,7 @@ def test_digests_are_those_of_the_files(undisturbed: Path) -> None:
 
 
 def test_a_driver_killed_three_times_changes_no_byte(tmp_path: Path) -> None:
-    """SIGKILL at three seeded moments, each time resumed; what its workers were at is swept or done again."""
+    """SIGKILL at three seeded moments, resumed each time; the work in progress is swept or done again."""
     longer = 12_000
     run(tiny(trajectories=longer), tmp_path / "undisturbed", on="inline")
     expected = data_files(tmp_path / "undisturbed")
@@ -93,7 +93,7 @@ def test_a_driver_killed_three_times_changes_no_byte(tmp_path: Path) -> None:
             events = [driver.stdout.readline().strip() for _ in range(1 + chance.randint(1, 2))]
             assert events[0] == "RunStarted"
             time.sleep(chance.uniform(0, 0.1))
-            assert driver.poll() is None, "it was to be killed in the middle"
+            assert driver.poll() is None, "the driver ended before it could be killed"
             driver.kill()
         before, left = left, shards - len(list((tmp_path / "run").glob("trajectories/*/part-*")))
         assert 0 < left < before
@@ -103,7 +103,7 @@ def test_a_driver_killed_three_times_changes_no_byte(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_a_driver_on_ray_killed_and_interrupted_changes_no_byte(undisturbed: Path, tmp_path: Path) -> None:
-    """The same on an embedded Ray: SIGKILL, then Ctrl-C as a terminal sends it, then to the end."""
+    """The same on an embedded Ray: SIGKILL, then Ctrl-C as a terminal sends it, then an undisturbed session."""
     for end, how in ((os.kill, signal.SIGKILL), (os.killpg, signal.SIGINT)):
         with started(tmp_path / "run", "ray", 2) as driver:
             assert driver.stdout is not None
@@ -137,7 +137,7 @@ def test_ctrl_c_stops_cleanly_and_the_same_command_resumes(undisturbed: Path, tm
 
 
 def test_workers_killed_between_two_files_of_a_shard_change_no_byte(undisturbed: Path, tmp_path: Path) -> None:
-    """Every odd shard's worker dies with visits and blocks there and half of the rows: retried, swept, the same."""
+    """The worker of each odd shard dies after writing visits, blocks and half of the rows; the shard is tried again."""
     events: list[Event] = []
     runner = Processes(work="standins:work_once_then_die")
     run(tiny(), tmp_path / "run", on=runner, workers=3, listeners=[events.append])
@@ -147,7 +147,7 @@ def test_workers_killed_between_two_files_of_a_shard_change_no_byte(undisturbed:
     assert lost == Counter({task: attempt - 1 for task, attempt in attempts.items() if attempt > 1})
     odd = {task for task in attempts if task.shard % 2}
     assert len(odd) == 4
-    assert odd <= set(lost), "and an even one only where it was integrated by a worker that died of its commit"
+    assert odd <= set(lost), "an even shard is lost only if its worker died at the commit of an odd one"
     assert list((tmp_path / "run").rglob(".*.tmp"))
     run(tiny(), tmp_path / "run", on="inline")
     assert not list((tmp_path / "run").rglob(".*.tmp"))
@@ -171,7 +171,7 @@ def test_two_drivers_on_one_run_do_no_harm(undisturbed: Path, tmp_path: Path) ->
 # --- resumed, lost, damaged ------------------------------------------------------------------------------------------
 
 
-def test_a_run_started_again_does_only_what_is_missing(copy: Path, undisturbed: Path) -> None:
+def test_a_run_started_again_computes_only_missing_shards(copy: Path, undisturbed: Path) -> None:
     part(copy, "trajectories", 2).unlink()
     part(copy, "blocks", 5).unlink()
     found = open_run(copy)
@@ -209,7 +209,7 @@ def test_a_run_that_ends_with_a_shard_missing_names_it(undisturbed: Path, tmp_pa
     assert data_files(tmp_path / "run") == data_files(undisturbed)
 
 
-def test_a_shard_lost_while_the_run_goes_on_is_missed(tmp_path: Path) -> None:
+def test_a_shard_deleted_during_the_run_is_reported(tmp_path: Path) -> None:
     def lose(event: Event) -> None:
         if isinstance(event, ShardDone) and event.summary.task.shard == 6:
             part(tmp_path / "run", "trajectories", 3).unlink()
@@ -241,7 +241,9 @@ def test_a_failed_shard_leaves_the_others(undisturbed: Path, tmp_path: Path) -> 
 
 @pytest.mark.parametrize("kind", ["visits", "blocks", "trajectories"])
 @pytest.mark.parametrize("damage", ["truncated", "emptied", "not Parquet", "of another shard"])
-def test_a_damaged_file_is_named_and_nothing_is_lost(kind: str, damage: str, copy: Path, undisturbed: Path) -> None:
+def test_a_damaged_file_is_named_and_other_files_are_kept(
+    kind: str, damage: str, copy: Path, undisturbed: Path
+) -> None:
     victim = part(copy, kind, 1)
     content = victim.read_bytes()
     damaged = {
@@ -262,8 +264,8 @@ def test_a_damaged_file_is_named_and_nothing_is_lost(kind: str, damage: str, cop
     assert data_files(copy) == data_files(undisturbed)
 
 
-def test_a_shard_computed_again_to_other_bytes_is_seen(copy: Path) -> None:
-    """The digests remember what a lost file was."""
+def test_a_shard_computed_again_to_other_bytes_is_refused(copy: Path) -> None:
+    """The digests still describe the lost file."""
     digests = next((copy / "digests" / f"case={tiny().cases[0].key}").iterdir())
     lines = digests.read_text().splitlines()
     place = next(i for i, line in enumerate(lines) if "trajectories" in line and "part-00000002" in line)
@@ -274,7 +276,7 @@ def test_a_shard_computed_again_to_other_bytes_is_seen(copy: Path) -> None:
         run(tiny(), copy, on="inline")
 
 
-def test_digests_that_a_killed_driver_did_not_write_come_from_the_shards(copy: Path, undisturbed: Path) -> None:
+def test_digests_that_a_killed_driver_did_not_write_are_made_from_the_shards(copy: Path, undisturbed: Path) -> None:
     shutil.rmtree(copy / "digests")
     run(tiny(), copy, on="inline")
     assert data_files(copy) == data_files(undisturbed)
@@ -300,7 +302,7 @@ def _refused(path: Path, **changes: float) -> RunError:
         ({"sigma": 2.0}, "case[gaussian].data.sigma = [1.0] there, [2.0] here"),
     ],
 )
-def test_a_run_of_another_experiment_is_refused_by_what_differs(
+def test_a_run_of_another_experiment_is_refused_naming_the_difference(
     changes: dict[str, float], named: str, copy: Path
 ) -> None:
     error = _refused(copy, **changes)
@@ -309,7 +311,7 @@ def test_a_run_of_another_experiment_is_refused_by_what_differs(
     assert "--out" in error.remedy
 
 
-def test_a_run_of_other_versions_is_refused_by_name(copy: Path) -> None:
+def test_a_run_of_other_versions_is_refused_naming_them(copy: Path) -> None:
     manifest = json.loads((copy / "manifest.json").read_text())
     manifest["versions"] |= {"numpy": "1.0.0", "basins": "0.0.1"}
     (copy / "manifest.json").write_text(json.dumps(manifest))
@@ -318,7 +320,7 @@ def test_a_run_of_other_versions_is_refused_by_name(copy: Path) -> None:
     assert "numpy = 1.0.0 there" in error.what
 
 
-def test_data_that_changed_under_the_same_words_is_refused(tmp_path: Path) -> None:
+def test_a_data_file_that_changed_is_refused(tmp_path: Path) -> None:
     from basins.experiment import Experiment
 
     text = """
@@ -337,7 +339,7 @@ def test_data_that_changed_under_the_same_words_is_refused(tmp_path: Path) -> No
         run(Experiment.from_toml(text, tmp_path), tmp_path / "run", on="inline")
 
 
-def test_a_folder_of_something_else_is_refused_and_left(tmp_path: Path) -> None:
+def test_a_folder_that_is_not_a_run_is_refused_and_left_unchanged(tmp_path: Path) -> None:
     (tmp_path / "thesis.tex").write_text("years of work")
     error = _refused(tmp_path)
     assert "not a run" in error.what
@@ -365,7 +367,7 @@ def test_an_address_without_a_store_is_refused(tmp_path: Path, monkeypatch: pyte
     assert not list(tmp_path.iterdir())
 
 
-def test_a_creation_that_was_killed_is_created_again(undisturbed: Path, tmp_path: Path) -> None:
+def test_a_run_whose_creation_was_killed_is_created_again(undisturbed: Path, tmp_path: Path) -> None:
     (tmp_path / "run").mkdir()
     shutil.copy(undisturbed / "experiment.toml", tmp_path / "run")
     (tmp_path / "run" / ".cases.parquet.1-ab.tmp").write_bytes(b"half")

@@ -1,4 +1,4 @@
-"""The contract of basins/execution/base.py, once, for every runner. Failures are scripted and calls are counted."""
+"""The contract of basins/execution/base.py, tested on every runner. Failures are scripted and calls are counted."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ Make = Callable[..., Runner]
 SCRIPTED = "standins:scripted"
 
 
-def carried_out(runner: Runner, folder: Path, count: int, workers: int = 2) -> list[Event]:
+def run_tasks(runner: Runner, folder: Path, count: int, workers: int = 2) -> list[Event]:
     """The events of `count` tasks done by the runner."""
     events: list[Event] = []
     runner.run(tasks(count), str(folder), workers, events.append)
@@ -38,7 +38,7 @@ def carried_out(runner: Runner, folder: Path, count: int, workers: int = 2) -> l
 def check_all_done(runner: Runner, folder: Path, table: dict[tuple[int, int], str], count: int = 6) -> None:
     """Every shard is reported once, after as many attempts as the table says, each of them begun once."""
     script(folder, table)
-    events = carried_out(runner, folder, count)
+    events = run_tasks(runner, folder, count)
     lost = Counter(shard for (shard, _), what in table.items() if what in ("kill", "stall"))
     done = {event.summary.task.shard: event.attempt for event in events if isinstance(event, ShardDone)}
     assert done == {shard: 1 + lost[shard] for shard in range(count)}
@@ -55,20 +55,20 @@ def check_failure_is_raised(runner: Runner, folder: Path) -> None:
     """A shard that raises is tried once and named with its cause."""
     script(folder, {(3, 1): "raise"})
     with pytest.raises(RunError, match=f"shard 3 of case {CASE} failed: ValueError: scripted failure") as raised:
-        carried_out(runner, folder, 5, workers=1)
+        run_tasks(runner, folder, 5, workers=1)
     assert isinstance(raised.value.__cause__, ValueError)
     assert [call["attempt"] for call in calls(folder) if call["shard"] == 3] == [1]
 
 
-# --- what every runner does ------------------------------------------------------------------------------------------
+# --- every runner ----------------------------------------------------------------------------------------------------
 
 
 def test_every_task_is_done_once(make: Make, tmp_path: Path) -> None:
     check_all_done(make(work=SCRIPTED), tmp_path, {})
 
 
-def test_no_tasks_are_done_at_once(make: Make, tmp_path: Path) -> None:
-    assert carried_out(make(work=SCRIPTED), tmp_path, 0) == []
+def test_an_empty_list_of_tasks_returns_at_once(make: Make, tmp_path: Path) -> None:
+    assert run_tasks(make(work=SCRIPTED), tmp_path, 0) == []
 
 
 def test_a_shard_that_raises_fails_the_run(make: Make, tmp_path: Path) -> None:
@@ -78,20 +78,20 @@ def test_a_shard_that_raises_fails_the_run(make: Make, tmp_path: Path) -> None:
 def test_a_refusal_keeps_its_three_parts(make: Make, tmp_path: Path) -> None:
     script(tmp_path, {(1, 1): "refuse"})
     with pytest.raises(RunError) as raised:
-        carried_out(make(work=SCRIPTED), tmp_path, 3, workers=1)
+        run_tasks(make(work=SCRIPTED), tmp_path, 3, workers=1)
     error = raised.value
     expected = (f"shard 1 of case {CASE}: scripted refusal", "the script", "change the script")
     assert (error.what, error.where, error.remedy) == expected
 
 
-def test_an_exception_that_cannot_travel_still_says_its_words(make: Make, tmp_path: Path) -> None:
+def test_the_text_of_an_unpicklable_exception_is_kept(make: Make, tmp_path: Path) -> None:
     script(tmp_path, {(0, 1): "unpicklable"})
     with pytest.raises(RunError, match="Local: cannot travel"):
-        carried_out(make(work=SCRIPTED), tmp_path, 1)
+        run_tasks(make(work=SCRIPTED), tmp_path, 1)
 
 
 def test_an_interrupt_is_raised_again(make: Make, tmp_path: Path) -> None:
-    """KeyboardInterrupt between two shards, with a third stalling: it comes out at once, and no worker is left."""
+    """KeyboardInterrupt between two shards, while a third stalls: it is raised at once, and no worker is left."""
     script(tmp_path, {(2, 1): "stall"})
     seen: list[Event] = []
 
@@ -111,7 +111,7 @@ def test_an_interrupt_is_raised_again(make: Make, tmp_path: Path) -> None:
         time.sleep(0.05)
 
 
-def test_slow_shards_are_waited_for_and_no_more_are_in_flight_than_workers(make: Make, tmp_path: Path) -> None:
+def test_slow_shards_are_waited_for_and_at_most_one_shard_per_worker_is_in_flight(make: Make, tmp_path: Path) -> None:
     check_all_done(make(work=SCRIPTED), tmp_path, dict.fromkeys([(0, 1), (1, 1), (3, 1)], "slow"))
     assert max(sum(begun <= now < ended for begun, ended in spans(tmp_path)) for now, _ in spans(tmp_path)) <= 2
 
@@ -124,7 +124,7 @@ def test_the_same_bytes_on_any_runner_with_any_number_of_workers(make: Make, und
         assert data_files(tmp_path / str(workers)) == expected
 
 
-# --- where workers can die -------------------------------------------------------------------------------------------
+# --- runners whose workers can die -----------------------------------------------------------------------------------
 
 
 def test_killed_workers_lose_no_shard(make_remote: Make, tmp_path: Path) -> None:
@@ -137,12 +137,12 @@ def test_a_shard_that_kills_every_worker_fails_the_run(
     monkeypatch.setattr(ledger, "ATTEMPTS", 2)
     script(tmp_path, dict.fromkeys([(1, attempt) for attempt in range(1, 9)], "kill"))
     with pytest.raises(RunError, match=f"shard 1 of case {CASE} lost its worker 2 times"):
-        carried_out(make_remote(work=SCRIPTED), tmp_path, 2, workers=1)
+        run_tasks(make_remote(work=SCRIPTED), tmp_path, 2, workers=1)
     assert sum(call["shard"] == 1 for call in calls(tmp_path)) == 2
 
 
-def test_a_shard_past_its_deadline_is_done_elsewhere(make_remote: Make, tmp_path: Path) -> None:
-    """With workers that are up already, as in the middle of a run: Ray's deadline counts their start too."""
+def test_a_shard_past_its_deadline_is_given_to_another_worker(make_remote: Make, tmp_path: Path) -> None:
+    """Workers run already, as in the middle of a run, since Ray's deadline includes their start."""
     (tmp_path / "before").mkdir()
     runner = make_remote(work=SCRIPTED)
     check_all_done(runner, tmp_path / "before", {}, count=3)
@@ -150,18 +150,18 @@ def test_a_shard_past_its_deadline_is_done_elsewhere(make_remote: Make, tmp_path
     check_all_done(make_remote(work=SCRIPTED, deadline=deadline), tmp_path, {(1, 1): "stall"}, count=3)
 
 
-def test_workers_that_cannot_import_the_work_say_so(make_remote: Make, tmp_path: Path) -> None:
+def test_an_import_error_of_the_work_is_reported(make_remote: Make, tmp_path: Path) -> None:
     with pytest.raises(RunError, match="No module named 'nowhere'"):
-        carried_out(make_remote(work="nowhere:work"), tmp_path, 1)
+        run_tasks(make_remote(work="nowhere:work"), tmp_path, 1)
 
 
 def test_workers_that_die_at_their_start_end_the_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "executable", "/bin/false")
     with pytest.raises(RunError, match="workers do not start: exit status 1"):
-        carried_out(Processes(work=SCRIPTED), tmp_path, 3)
+        run_tasks(Processes(work=SCRIPTED), tmp_path, 3)
 
 
-# --- a Ray that is there already -------------------------------------------------------------------------------------
+# --- a running Ray ---------------------------------------------------------------------------------------------------
 
 
 def test_a_cluster_at_an_address_is_joined_and_left(
@@ -189,7 +189,7 @@ def test_a_cluster_with_another_token_is_refused_before_anything_is_written(
     assert not (tmp_path / "run").exists()
 
 
-# --- the suite sees what it should -----------------------------------------------------------------------------------
+# --- the suite detects faulty runners --------------------------------------------------------------------------------
 
 
 class Broken:
@@ -227,29 +227,29 @@ class Broken:
 
 
 @pytest.mark.parametrize("fault", ["drops", "works twice", "reports twice"])
-def test_a_runner_with_a_fault_is_seen(fault: str, tmp_path: Path) -> None:
+def test_a_faulty_runner_fails_the_suite(fault: str, tmp_path: Path) -> None:
     with pytest.raises(AssertionError):
         check_all_done(Broken(fault), tmp_path, {})
 
 
 @pytest.mark.parametrize("fault", ["swallows", "retries"])
-def test_a_runner_that_hides_a_failure_is_seen(fault: str, tmp_path: Path) -> None:
+def test_a_runner_that_hides_a_failure_fails_the_suite(fault: str, tmp_path: Path) -> None:
     with pytest.raises((AssertionError, pytest.fail.Exception)):
         check_failure_is_raised(Broken(fault), tmp_path)
 
 
-def test_a_runner_without_fault_passes(tmp_path: Path) -> None:
+def test_a_runner_without_fault_passes_the_suite(tmp_path: Path) -> None:
     (tmp_path / "a").mkdir()
     (tmp_path / "b").mkdir()
     check_all_done(Broken("none"), tmp_path / "a", {})
     check_failure_is_raised(Broken("none"), tmp_path / "b")
 
 
-# --- a shard is committed beside the integration of the next --------------------------------------------------------
+# --- a shard is committed while the next is integrated ---------------------------------------------------------------
 
 
 def together(folder: Path) -> float:
-    """Seconds in which somebody integrated while somebody committed."""
+    """Seconds during which an integration and a commit ran at the same time."""
     return sum(
         max(0.0, min(ended, until) - max(begun, since))
         for begun, ended in spans(folder)
@@ -258,16 +258,16 @@ def together(folder: Path) -> float:
 
 
 def test_a_worker_integrates_and_commits_at_once(make_remote: Make, tmp_path: Path) -> None:
-    """One worker, six shards: 0.4 s for each of its threads."""
+    """One worker, six shards, 0.4 s in each of its two threads."""
     script(tmp_path, {(shard, 1): "slow and slow at commit" for shard in range(6)})
-    carried_out(make_remote(work=SCRIPTED), tmp_path, 6, workers=1)
+    run_tasks(make_remote(work=SCRIPTED), tmp_path, 6, workers=1)
     assert together(tmp_path) > 5 * 0.4 / 2, "five commits had an integration to run beside"
 
 
-def test_a_worker_holds_few_shards_that_it_has_not_committed(make_remote: Make, tmp_path: Path) -> None:
-    """Where the store is the slower one, the integrator waits: rows would fill the memory."""
+def test_a_worker_holds_at_most_two_uncommitted_shards(make_remote: Make, tmp_path: Path) -> None:
+    """If the store is slower than the integrator, the integrator waits; otherwise rows would fill the memory."""
     script(tmp_path, {(shard, 1): "slow at commit" for shard in range(8)})
-    carried_out(make_remote(work=SCRIPTED), tmp_path, 8, workers=1)
+    run_tasks(make_remote(work=SCRIPTED), tmp_path, 8, workers=1)
     integrated, committed = spans(tmp_path), spans(tmp_path, "commits")
     held = [sum(e <= now for _, e in integrated) - sum(e <= now for _, e in committed) for now, _ in integrated]
     assert max(held) <= WRITING
@@ -276,12 +276,12 @@ def test_a_worker_holds_few_shards_that_it_has_not_committed(make_remote: Make, 
 def test_a_commit_that_raises_fails_the_run(make: Make, tmp_path: Path) -> None:
     script(tmp_path, {(2, 1): "raise at commit"})
     with pytest.raises(RunError, match=f"shard 2 of case {CASE} failed: ValueError: scripted failure"):
-        carried_out(make(work=SCRIPTED), tmp_path, 4, workers=1)
+        run_tasks(make(work=SCRIPTED), tmp_path, 4, workers=1)
 
 
-def test_a_worker_that_dies_at_a_commit_loses_what_it_integrates_too(make_remote: Make, tmp_path: Path) -> None:
+def test_a_worker_that_dies_at_a_commit_also_loses_the_shard_it_integrates(make_remote: Make, tmp_path: Path) -> None:
     script(tmp_path, {(0, 1): "kill at commit", (1, 1): "stall"})
-    events = carried_out(make_remote(work=SCRIPTED), tmp_path, 4, workers=1)
+    events = run_tasks(make_remote(work=SCRIPTED), tmp_path, 4, workers=1)
     assert sorted((e.task.shard, e.attempt) for e in events if isinstance(e, AttemptLost)) == [(0, 1), (1, 1)]
     done = {e.summary.task.shard: e.attempt for e in events if isinstance(e, ShardDone)}
     assert done == {0: 2, 1: 2, 2: 1, 3: 1}

@@ -1,4 +1,5 @@
-"""A shard is its blocks, each as the engine gives it; `work` is idempotent and trusts the manifest alone."""
+"""A shard consists of its blocks, each as the engine computes it; `work` is idempotent and relies on the manifest
+alone."""
 
 from __future__ import annotations
 
@@ -30,7 +31,7 @@ network = { hidden = [2] }
 law = { name = "gaussian", scale = 0.5 }
 engine = { name = "reference", budget = 30, rtol = 1e-4, atol = 1e-6 }
 """
-"""Two blocks, the second short; a budget that most rows but not all can do with."""
+"""Two blocks, the second one short; a budget that is enough for most rows but not for all."""
 
 
 @pytest.fixture(scope="module")
@@ -48,8 +49,8 @@ def experiment(seed: int = 11) -> Experiment:
     return Experiment.from_toml(TEXT.replace("seed = 11", f"seed = {seed}"), Path())
 
 
-def test_rows_are_the_engines(case: Case) -> None:
-    """Column by column against a call of the engine, for the short block: ids 1024 ... 1099, visits of id % 40 = 0."""
+def test_rows_equal_the_results_of_the_engine(case: Case) -> None:
+    """Every column against a call of the engine, for the short block: ids 1024 ... 1099, visits of id % 40 = 0."""
     tables = compute_shard(case, 11, range(1, 2), 40)
     starts = laws.starts(case.problem, case.law, 11, 1)[:76]
     ids = np.arange(1024, 1100)
@@ -59,7 +60,7 @@ def test_rows_are_the_engines(case: Case) -> None:
     assert rows["verdict"] == [VERDICTS[code] for code in limits.verdict]
     assert rows["reason"] == [None if code < 0 else REASONS[code] for code in limits.reason]
     assert rows["certificate"] == [None if code < 0 else CERTIFICATES[code] for code in limits.certificate]
-    assert {None, "evaluation budget"} == set(rows["reason"])  # both fates are there, or this test shows little
+    assert {None, "evaluation budget"} == set(rows["reason"])  # the test needs both outcomes
     known = limits.rank >= 0
     assert rows["modes"] == [int(m) if k else None for m, k in zip(limits.modes, known, strict=True)]
     assert rows["rank"] == [int(r) if r >= 0 else None for r in limits.rank]
@@ -77,8 +78,8 @@ def test_rows_are_the_engines(case: Case) -> None:
     assert visits["t"] == limits.visits.t.tolist()
 
 
-def test_a_shard_is_its_blocks_one_after_the_other(case: Case, both: ShardTables) -> None:
-    """A block's rows do not depend on the shard that it is in."""
+def test_a_shard_is_the_concatenation_of_its_blocks(case: Case, both: ShardTables) -> None:
+    """The rows of a block do not depend on the shard that it is in."""
     alone = compute_shard(case, 11, range(1, 2), 40)
     for kind in layout.COMMIT_ORDER:
         rows = getattr(both, kind).to_pylist()
@@ -87,7 +88,7 @@ def test_a_shard_is_its_blocks_one_after_the_other(case: Case, both: ShardTables
     assert both.trajectories["id"].to_pylist() == list(range(1100))
 
 
-def test_no_byte_depends_on_how_many_blocks_are_integrated_together(
+def test_bytes_do_not_depend_on_how_many_blocks_are_integrated_together(
     case: Case, both: ShardTables, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name, value in (("BATCH", 1), ("MEMORY", 1)):
@@ -116,18 +117,18 @@ def test_blocks_count_their_rows(both: ShardTables) -> None:
         assert block["log2_t"] == np.histogram(of_block["t"], edges)[0].tolist()
 
 
-def test_the_octaves_of_the_histogram_are_where_they_say() -> None:
+def test_edges_of_the_histogram_octaves() -> None:
     t = np.array([0.0, 2.0**-21, np.nextafter(2.0**-20, 0), 2.0**-20, 1.0, np.nextafter(2.0, 0), 2.0, 2.0**44, np.inf])
     assert schemas.octave(t[:-1]).tolist() == [0, 0, 0, 1, 21, 21, 22, 65]
     assert schemas.LOG2_T_BINS == 66
 
 
-def test_no_visits_are_kept_where_none_are_asked_for(case: Case) -> None:
+def test_no_visits_are_kept_unless_asked_for(case: Case) -> None:
     assert compute_shard(case, 11, range(1, 2), 0).visits.num_rows == 0
     assert compute_shard(case, 11, range(1, 2), 1).visits.num_rows > 0
 
 
-def test_work_commits_once_and_then_says_what_is_there(case: Case, tmp_path: Path) -> None:
+def test_work_commits_once_and_then_returns_the_same_summary(case: Case, tmp_path: Path) -> None:
     create_or_resume(files_at(tmp_path), experiment())
     first = work(str(tmp_path), case.key, 1, 1)()
     path = tmp_path / layout.part("trajectories", case.key, 1)
@@ -145,7 +146,7 @@ def test_work_commits_once_and_then_says_what_is_there(case: Case, tmp_path: Pat
     assert first.telemetry.peak_memory > 10**7
 
 
-def test_a_worker_of_other_versions_refuses_to_write(case: Case, tmp_path: Path) -> None:
+def test_a_worker_with_other_package_versions_refuses_to_write(case: Case, tmp_path: Path) -> None:
     create_or_resume(files_at(tmp_path), experiment())
     manifest = json.loads((tmp_path / "manifest.json").read_text())
     manifest["versions"]["scipy"] = "0.1"
@@ -155,8 +156,8 @@ def test_a_worker_of_other_versions_refuses_to_write(case: Case, tmp_path: Path)
     assert not (tmp_path / "visits").exists()
 
 
-def test_a_process_that_outlives_a_run_sees_the_next_one_at_its_path(case: Case, tmp_path: Path) -> None:
-    """Same path, same case key, another seed: a manifest kept by path would give the first run's rows."""
+def test_a_process_that_outlives_a_run_reads_the_next_manifest_at_its_path(case: Case, tmp_path: Path) -> None:
+    """Same path, same case key, another seed: a manifest cached by path would give the first run's rows."""
     digests = []
     for seed in (11, 12):
         shutil.rmtree(tmp_path / "run", ignore_errors=True)

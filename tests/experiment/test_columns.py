@@ -1,4 +1,4 @@
-"""Numbers are numbers, classes are classes, and what is neither is refused with its value, place and remedy."""
+"""Columns of numbers and of classes; anything else is refused with its value, place and remedy."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ AS_TARGET: dict[str, tuple[Any, list[list[float]]]] = {
 
 
 @pytest.mark.parametrize("name", AS_TARGET)
-def test_unsaid_a_target_is_what_its_type_says(of: Read, name: str) -> None:
+def test_by_default_the_type_decides_what_a_target_is(of: Read, name: str) -> None:
     content, Y = AS_TARGET[name]
     assert of(content).Y.tolist() == Y
 
@@ -100,7 +100,7 @@ SAID: dict[str, tuple[Any, list[str]]] = {
 
 
 @pytest.mark.parametrize("name", SAID)
-def test_categorical_says_that_a_column_is_classes_in_the_order_of_their_text(of: Read, name: str) -> None:
+def test_categorical_makes_a_column_classes_in_the_order_of_their_text(of: Read, name: str) -> None:
     content, classes = SAID[name]
     target = "Y" if isinstance(content, dict) else "y"
     data = of(content, categorical=[target])
@@ -124,7 +124,7 @@ def test_a_class_input_is_one_hot_in_its_place(of: Read) -> None:
     assert both.Y.tolist() == EYE
 
 
-def test_truth_values_as_inputs_are_0_and_1_and_that_is_said(of: Read) -> None:
+def test_truth_values_as_inputs_are_0_and_1_and_this_is_reported(of: Read) -> None:
     for content in ("b,y\nTrue,1\nFalse,2\n", pa.table({"b": [True, False], "y": [1, 2]})):
         data = of(content)
         assert data.X.tolist() == [[1], [0]]
@@ -133,7 +133,7 @@ def test_truth_values_as_inputs_are_0_and_1_and_that_is_said(of: Read) -> None:
 
 
 def test_one_hot_columns_of_truth_values_are_one_class_each(of: Read) -> None:
-    """What pandas.get_dummies makes, not twice as many targets."""
+    """The columns of pandas.get_dummies do not become twice as many targets."""
     frame = pd.get_dummies(pd.DataFrame({"x": [1.0, 2.0, 3.0], "k": ["a", "b", "c"]}), columns=["k"])
     for content in (frame, frame.to_csv(index=False)):
         data = of(content, targets=["k_a", "k_b", "k_c"])
@@ -145,7 +145,7 @@ def test_one_hot_columns_of_truth_values_are_one_class_each(of: Read) -> None:
     assert loose.Y.tolist() == [[0, 1, 1], [1, 0, 1]]
 
 
-def test_classes_that_look_alike_or_missing_are_said(of: Read) -> None:
+def test_classes_that_look_alike_or_missing_are_reported(of: Read) -> None:
     assert (
         "column 'y': classes 'a' and 'a ' differ by what is not seen alone, and are kept apart"
         in of("x,y\n1,a\n2,a \n").description
@@ -242,19 +242,19 @@ def test_everything_else_is_refused_with_value_place_and_remedy(of: Read, name: 
             of(content, targets=["x"])
 
 
-def test_a_part_that_is_not_good_makes_no_numbers(of: Read) -> None:
+def test_a_small_share_of_numbers_does_not_make_a_column_numeric(of: Read) -> None:
     rows = "".join(f"{k},w{k % 3}\n" for k in range(30))
     assert of(f"x,y\n{rows}1,5%\n").Y.shape == (31, 4)
     with pytest.raises(DataError, match="'5%' in row 31"):
         of(f"x,y\n{rows}" + "1,5%\n" * 4)
 
 
-def test_one_number_by_two_texts_is_no_two_classes(of: Read) -> None:
+def test_two_texts_of_one_number_are_not_two_classes(of: Read) -> None:
     with pytest.raises(DataError, match="classes '01' and '1' are the same number; write each class in one way"):
         of("x,y\n1,01\n2,1\n", categorical=["y"])
 
 
-def test_the_index_of_pandas_is_left_out_and_that_is_said(of: Read) -> None:
+def test_the_index_of_pandas_is_left_out_and_this_is_reported(of: Read) -> None:
     frame = pd.DataFrame({"x": [1.0, 2.0, 3.0], "y": [3.0, 4.0, 5.0]})
     numbers = [7, 9, 8]  # no range: pandas writes none of those
     for index in (pd.Index(numbers), pd.Index(numbers, name="id")):
@@ -276,7 +276,7 @@ def test_two_equal_columns_of_parquet_are_refused(of: Read) -> None:
         of(pa.table([[1.0], [2.0], [3.0]], names=["x", "x", "y"]))
 
 
-def test_keys_of_other_files_are_refused(of: Read) -> None:
+def test_keys_for_other_kinds_of_files_are_refused(of: Read) -> None:
     for key in ("separator", "decimal", "encoding"):
         with pytest.raises(DataError, match=rf"{key}: a key of CSV files, and this is \.parquet; take it out"):
             of(table([1, 2, 3]), **{key: ","})

@@ -1,4 +1,4 @@
-"""A CSV file as the world writes it: read at its values, and how is said, or refused with the row and the key."""
+"""CSV files as other programs write them: read exactly, with a report of how, or refused with the row and the key."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ READ: dict[str, tuple[str | bytes, dict[str, Any], str]] = {
 
 
 @pytest.mark.parametrize("name", READ)
-def test_what_is_read_has_its_values_and_says_what_is_unusual(reading: Reader, name: str) -> None:
+def test_files_are_read_exactly_and_unusual_properties_are_reported(reading: Reader, name: str) -> None:
     content, keys, said = READ[name]
     data = reading(content, **keys)
     assert data.X.tolist() == X
@@ -93,7 +93,7 @@ def test_what_is_read_has_its_values_and_says_what_is_unusual(reading: Reader, n
         assert data.description.endswith("1 targets (y)")
 
 
-def test_what_was_found_given_and_assumed_is_told_apart(reading: Reader) -> None:
+def test_found_given_and_assumed_properties_are_distinguished(reading: Reader) -> None:
     found = "separator ',' (found), encoding utf-8 (found), decimal mark '.' (assumed), no thousands mark (assumed)"
     assert reading(PLAIN).reading == (f"read with {found}",)
     given = reading(
@@ -103,7 +103,7 @@ def test_what_was_found_given_and_assumed_is_told_apart(reading: Reader) -> None
     assert given.reading == (f"read with separator ',' (given), encoding utf-8 (given), gzip, {marks}",)
 
 
-def test_thousands_are_read_in_threes(reading: Reader) -> None:
+def test_thousands_marks_separate_groups_of_three(reading: Reader) -> None:
     data = reading("x;y\n1.234,5;1.234.567\n12;-1.000\n", decimal=",", thousands=".")
     assert (data.X.tolist(), data.Y.tolist()) == ([[1234.5], [12]], [[1234567], [-1000]])
     for mark in (",", " ", "'", "’", "_", "\u00a0", "\u2009", "\u202f"):
@@ -206,7 +206,7 @@ REFUSED: dict[str, tuple[str | bytes, dict[str, Any], str]] = {
 
 
 @pytest.mark.parametrize("name", REFUSED)
-def test_what_is_refused_names_the_row_and_the_key(reading: Reader, name: str) -> None:
+def test_refusals_name_the_row_and_the_key(reading: Reader, name: str) -> None:
     content, keys, said = REFUSED[name]
     with pytest.raises(DataError) as refusal:
         reading(content, **keys)
@@ -214,7 +214,7 @@ def test_what_is_refused_names_the_row_and_the_key(reading: Reader, name: str) -
     assert "\n" not in str(refusal.value)
 
 
-def test_many_rows_are_read_whole_and_a_late_one_is_refused_by_its_number(reading: Reader) -> None:
+def test_many_rows_are_read_completely_and_a_late_bad_row_is_named(reading: Reader) -> None:
     values = np.random.default_rng(0).normal(size=(70_000, 2))
     text = "x,y\n" + "".join(f"{x!r},{y!r}\n" for x, y in values.tolist())
     data = reading(text)
@@ -225,8 +225,8 @@ def test_many_rows_are_read_whole_and_a_late_one_is_refused_by_its_number(readin
         reading(text + ",1\n")
 
 
-def test_it_reads_what_pandas_reads(reading: Reader) -> None:
-    """The values of plain files are those of earlier runs, which pandas read: their keys hang on every bit."""
+def test_plain_files_are_read_as_pandas_reads_them(reading: Reader) -> None:
+    """Earlier runs read plain files with pandas, and their keys depend on every bit of the values."""
     rng = np.random.default_rng(0)
     kinds: list[Callable[[], str]] = [
         lambda: repr(float(rng.normal() * 10 ** rng.uniform(-300, 300))),
@@ -277,7 +277,7 @@ PIECES = [
     st.sampled_from(["utf-8", "utf-16", "cp1252", "utf-16-le"]),
     st.data(),
 )
-def test_whatever_stands_in_a_file_it_is_read_or_refused_in_one_line(
+def test_any_contents_of_a_file_are_read_or_refused_in_one_line(
     tmp_path: Path, pieces: list[str], encoding: str, draw: st.DataObject
 ) -> None:
     path = tmp_path / "t.csv"

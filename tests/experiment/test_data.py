@@ -1,4 +1,4 @@
-"""Data comes in whole and exact, or is refused with file, column and row."""
+"""Data is read completely and exactly, or refused with file, column and row."""
 
 import builtins
 from collections.abc import Callable
@@ -49,7 +49,7 @@ def test_inputs_left_out_are_all_other_columns_in_order(csv: Callable[[str], Pat
     assert np.array_equal(read(csv(TABLE), ["width", "length"], ["price"]).X, X[:, ::-1])
 
 
-def test_drop_class_drops_one(csv: Callable[[str], Path]) -> None:
+def test_drop_class_drops_one_class(csv: Callable[[str], Path]) -> None:
     assert read(csv(TABLE), ["length"], ["kind"], "b").Y.tolist() == [[0, 0], [1, 0], [0, 0], [0, 1]]
 
 
@@ -71,7 +71,7 @@ def test_decimals_are_read_to_the_nearest_double(csv: Callable[[str], Path]) -> 
     assert np.array_equal(Y[:, 0], values)
 
 
-def test_parquet_and_npz_say_the_same_as_csv(csv: Callable[[str], Path], tmp_path: Path) -> None:
+def test_parquet_and_npz_give_the_same_data_as_csv(csv: Callable[[str], Path], tmp_path: Path) -> None:
     X, Y, *_ = read(csv(TABLE), ["length", "width"], ["kind"])
     table = pd.read_csv(tmp_path / "table.csv")
     table.astype({"kind": "category"}).to_parquet(tmp_path / "table.parquet")
@@ -86,7 +86,7 @@ def test_parquet_and_npz_say_the_same_as_csv(csv: Callable[[str], Path], tmp_pat
     assert np.array_equal(named.Y, Y)
 
 
-def test_the_examples_are_scikit_learns() -> None:
+def test_the_example_files_equal_the_data_sets_of_scikit_learn() -> None:
     for name, target in (("iris", "species"), ("wine", "cultivar"), ("diabetes", "progression")):
         ours = load({"path": f"{name}.csv", "targets": [target]}, EXAMPLES)
         theirs = sklearn_data(name)
@@ -183,7 +183,7 @@ def test_bad_arrays_are_refused(tmp_path: Path) -> None:
 # --- other sources --------------------------------------------------------------------------------------------
 
 
-def test_gaussian_data_is_a_seeds() -> None:
+def test_gaussian_data_is_determined_by_its_seed() -> None:
     X, Y, description, _ = gaussian(500, 3, 2, seed=1)
     assert X.shape == (500, 3)
     assert Y.shape == (500, 2)
@@ -197,7 +197,7 @@ def test_gaussian_data_is_a_seeds() -> None:
 
 
 @pytest.mark.parametrize("name", SKLEARN)
-def test_scikit_learns_sets(name: str) -> None:
+def test_data_sets_of_scikit_learn(name: str) -> None:
     X, Y, description, _ = load({"source": f"sklearn:{name}"}, EXAMPLES)
     assert description.startswith(f"sklearn:{name}: {len(X)} samples")
     assert len(X) == len(Y)
@@ -212,7 +212,7 @@ def _first_class(description: str) -> str:
     return description.split("class = ")[1].split(",")[0]
 
 
-def test_unknown_set_and_missing_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unknown_set_and_a_missing_extra_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(DataError, match="unknown data set 'digit'; did you mean 'digits'"):
         sklearn_data("digit")
     with pytest.raises(DataError, match="choose one of breast_cancer, diabetes, digits, iris, linnerud, wine"):

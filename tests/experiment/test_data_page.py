@@ -1,4 +1,4 @@
-"""docs/data.md says what is true: each of its examples is read, or refused, as it says."""
+"""Each example in docs/data.md is read, or refused, as the page says."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""An experiment is what its text says, keyed by content, and wrong at the door or not at all."""
+"""An experiment is defined by its text, keyed by its content, and fully validated when it is loaded."""
 
 import json
 import tomllib
@@ -30,7 +30,7 @@ def test_examples_are_valid(name: str) -> None:
     assert all(case.problem.flow == "reduced" for case in made.cases)
 
 
-def test_iris_is_as_the_readme_says() -> None:
+def test_iris_agrees_with_the_readme() -> None:
     made = load(EXAMPLES / "iris.toml")
     gaussian, control = made.cases
     assert (gaussian.name, gaussian.trajectories, gaussian.law) == ("gaussian", 400_000, Gaussian(0.5))
@@ -82,7 +82,7 @@ def test_the_text_reads_back_as_the_same_experiment(text: str) -> None:
     assert [case.to_dict() for case in again.cases] == [case.to_dict() for case in made.cases]
 
 
-def test_the_text_is_stable_and_says_every_default() -> None:
+def test_the_text_is_stable_and_has_every_default() -> None:
     assert experiment(BASE).text == experiment("# a comment\n" + BASE.replace("0.5", "5e-1")).text
     [case] = tomllib.loads(experiment(BASE).text)["case"]
     settings = {field: getattr(Settings(), field) for field in Settings.__dataclass_fields__}
@@ -93,8 +93,8 @@ def test_the_text_is_stable_and_says_every_default() -> None:
     assert (top["blocks_per_shard"], top["visits_every"], top["rows"]) == (1, 0, "all")
 
 
-def test_the_digest_is_of_text_and_content(tmp_path: Path) -> None:
-    """The same words over other data are another experiment."""
+def test_the_digest_covers_text_and_content(tmp_path: Path) -> None:
+    """The same text with other data is another experiment."""
     words = HEAD + '[data]\npath = "d.csv"\ntargets = ["y"]\n[network]\nhidden = [2]\n[law]\nname = "he"\n'
     made = []
     for value in (5, 6):
@@ -143,7 +143,7 @@ def test_adding_a_case_renumbers_nothing() -> None:
     assert all(len(key) == 16 and int(key, 16) >= 0 for key in keys(more).values())
 
 
-def test_cases_share_a_problem_only_where_data_and_network_are_the_same() -> None:
+def test_cases_share_a_problem_only_if_data_and_network_are_equal() -> None:
     swept = '[sweep]\n"data.sigma" = [[2, 1], [3, 1]]\n"network.hidden" = [[2, 2], [3]]\n"law.scale" = [1, 2]\n'
     bare = HEAD + '[data]\nsource = "spectrum"\nd_x = 3\n[law]\nname = "gaussian"\n'
     cases = experiment(bare + swept).cases
@@ -156,8 +156,8 @@ def test_cases_share_a_problem_only_where_data_and_network_are_the_same() -> Non
     assert all(one.problem is two.problem for one, two in zip(cases[::2], cases[1::2], strict=True))
 
 
-def test_a_key_is_of_content() -> None:
-    """Not of a name, a place or a number of trajectories; and of every setting."""
+def test_a_key_depends_on_the_content_alone() -> None:
+    """It depends on every setting, and not on the name, the position or the number of trajectories."""
     [key] = keys(BASE).values()
     same = BASE.replace('"small"', '"other"').replace("= 10", "= 5000").replace("seed = 1", "seed = 9")
     assert [*keys("blocks_per_shard = 7\n" + same).values()] == [key]
@@ -182,7 +182,7 @@ def test_a_key_is_of_content() -> None:
 
 
 def test_a_golden_key() -> None:
-    """Runs on disk are named by it; every setting stands here, so that a new default alone does not move it."""
+    """Runs on disk use this key. Every setting is given here, so that a new default alone does not change it."""
     engine = """
 [engine]
 name = "reference"
@@ -199,7 +199,7 @@ compress = true
     assert [*keys(BASE + engine).values()] == ["c9546158d3057a53"]
 
 
-def test_listed_cases_are_all_there_are_and_overlay_key_by_key() -> None:
+def test_listed_cases_are_the_only_ones_and_override_key_by_key() -> None:
     made = experiment(
         BASE
         + """
@@ -227,7 +227,7 @@ law = { name = "planted", modes = [1] }
         made.case("widr")
 
 
-def test_cases_alone_need_no_tables_above() -> None:
+def test_cases_need_no_tables_in_the_document() -> None:
     alone = """
 name = "alone"
 seed = 1
@@ -241,7 +241,7 @@ law = { name = "lecun" }
     assert experiment(alone).cases[0].problem.widths == (1, 1, 1)
 
 
-def test_a_sweep_is_a_product_and_passes_by_what_a_case_sets() -> None:
+def test_a_sweep_is_a_product_and_skips_keys_that_a_case_sets() -> None:
     sweep = """
 [[case]]
 name = "a"
@@ -267,11 +267,11 @@ engine.rtol = [1e-6, 1e-8]
     ]
 
 
-def test_a_swept_key_need_not_stand_above() -> None:
+def test_a_swept_key_need_not_be_set_in_the_document() -> None:
     assert len(experiment(BASE.replace("scale = 0.5", "") + '[sweep]\n"law.scale" = [0.5, 1]\n').cases) == 2
 
 
-def test_tied_subset_sums_warn_only() -> None:
+def test_tied_subset_sums_only_warn() -> None:
     with pytest.warns(AssumptionWarning, match="Assumption 4 fails"):
         experiment(BASE.replace("[2, 1]", "[5, 4, 3]").replace("[2, 2]", "[3, 3]"))
 

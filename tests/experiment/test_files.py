@@ -1,5 +1,5 @@
-"""A file is what its name says, where its path says, or it is refused with the remedy; old experiments stay as they
-were."""
+"""A file must have the format of its name and be at its path, or it is refused with a remedy; old experiments stay
+valid."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ MISLABELLED = {
 
 
 @pytest.mark.parametrize("name", MISLABELLED)
-def test_a_file_under_another_formats_name_is_refused(tmp_path: Path, name: str) -> None:
+def test_a_file_with_the_name_of_another_format_is_refused(tmp_path: Path, name: str) -> None:
     make, said = MISLABELLED[name]
     path = tmp_path / name.partition(" ")[0]
     make(path)
@@ -101,7 +101,7 @@ def test_a_file_under_another_formats_name_is_refused(tmp_path: Path, name: str)
         ("folder.csv", "a folder, not a file"),
     ],
 )
-def test_a_path_that_leads_to_no_file_is_refused_in_one_line(tmp_path: Path, path: str, said: str) -> None:
+def test_a_path_without_a_file_is_refused_in_one_line(tmp_path: Path, path: str, said: str) -> None:
     (tmp_path / "there.csv").write_bytes(PLAIN)
     (tmp_path / "folder.csv").mkdir()
     with pytest.raises(DataError) as refusal:
@@ -111,7 +111,7 @@ def test_a_path_that_leads_to_no_file_is_refused_in_one_line(tmp_path: Path, pat
     assert refusal.value.remedy
 
 
-def test_a_home_is_expanded_said_and_kept_as_it_was_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_home_is_expanded_reported_and_kept_as_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))
     shutil.copy(EXAMPLES / "iris.csv", tmp_path)
     text = (EXAMPLES / "iris.toml").read_text().replace('"iris.csv"', '"~/iris.csv"')
@@ -143,20 +143,20 @@ SOURCES = {
 
 
 @pytest.mark.parametrize("name", DIGESTS)
-def test_the_examples_are_to_the_bit_what_they_were(name: str) -> None:
-    """Their problems' digests, which are of every bit of X and Y, and their words: runs on disk hang on both."""
+def test_the_examples_have_not_changed_by_a_bit(name: str) -> None:
+    """Runs on disk depend on the problems' digests, which cover every bit of X and Y, and on their descriptions."""
     case = load(EXAMPLES / f"{name}.toml").cases[0]
     assert case.problem.digest == DIGESTS[name]
     assert case.source == SOURCES[name]
     assert "reading" not in case.to_dict()
 
 
-def test_no_key_that_is_not_said_stands_in_the_text() -> None:
+def test_keys_that_are_not_given_are_not_in_the_text() -> None:
     data = tomllib.loads(load(EXAMPLES / "iris.toml").text)["case"][0]["data"]
     assert list(data) == ["standardise", "intercept", "path", "targets"]
 
 
-def test_every_key_that_is_said_stands_in_the_text_and_reads_back() -> None:
+def test_every_given_key_is_in_the_text_and_reads_back() -> None:
     keys = 'targets = ["species"]\nseparator = ","\ndecimal = "."\nthousands = "_"\nencoding = "utf-8"\nindex = false\n'
     text = HEAD + f'[data]\npath = "iris.csv"\n{keys}categorical = ["species"]\n'
     made = experiment(text + '[network]\nhidden = [3]\n[law]\nname = "he"\n')
@@ -169,7 +169,7 @@ def test_every_key_that_is_said_stands_in_the_text_and_reads_back() -> None:
     assert np.array_equal(made.cases[0].problem.sigma, plain.sigma)
 
 
-def test_describe_says_how_the_file_was_read(tmp_path: Path) -> None:
+def test_describe_reports_how_the_file_was_read(tmp_path: Path) -> None:
     (tmp_path / "data.csv").write_text(
         "\n".join(f"{k},{line}" for k, line in enumerate(CSV.splitlines())).replace("0,w", ",w", 1)
     )
@@ -186,7 +186,7 @@ def test_describe_says_how_the_file_was_read(tmp_path: Path) -> None:
     assert words.count("read with separator") == 1
 
 
-def test_describe_says_what_rounding_leaves(tmp_path: Path) -> None:
+def test_describe_reports_what_rounding_leaves(tmp_path: Path) -> None:
     rows = "".join(
         f"{a},{a + 1e-11 * b},{b * a + c}\n" for a, b, c in np.random.default_rng(0).normal(size=(20, 3)).tolist()
     )
@@ -199,8 +199,8 @@ def test_describe_says_what_rounding_leaves(tmp_path: Path) -> None:
     assert "drop inputs that are nearly combinations of others" in words
 
 
-def test_a_home_stands_before_experiments_and_runs_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """From Python no shell expands it: a folder called ~ in the working folder is what nobody means."""
+def test_a_home_is_expanded_in_paths_of_experiments_and_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In Python no shell expands ~, and nobody means a folder called ~ in the working folder."""
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
     (tmp_path / "home").mkdir()
     text = HEAD + '[data]\nsource = "spectrum"\nsigma = [2, 1]\nd_x = 2\n[network]\nhidden = [2]\n[law]\nname = "he"\n'

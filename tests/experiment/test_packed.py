@@ -39,7 +39,7 @@ engine = { t_end = 3.0, rtol = 1e-7 }
 
 @pytest.fixture
 def experiment(tmp_path: Path) -> Experiment:
-    """One whose data lie outside its folder; they are gone before it is unpacked."""
+    """An experiment whose data are outside its folder and are deleted before it is unpacked."""
     for folder in ("elsewhere", "here", "packed"):
         (tmp_path / folder).mkdir()
     (tmp_path / "elsewhere" / "data.csv").write_text(DATA)
@@ -56,7 +56,7 @@ def packed(experiment: Experiment, tmp_path: Path) -> Path:
     return tmp_path / "packed"
 
 
-def test_what_is_unpacked_is_what_was_packed(experiment: Experiment, packed: Path) -> None:
+def test_unpacking_gives_the_packed_experiment(experiment: Experiment, packed: Path) -> None:
     found = opened(packed)
     assert found.text == experiment.text
     assert found.digest == experiment.digest
@@ -72,7 +72,7 @@ def test_a_changed_file_is_refused(packed: Path) -> None:
         unpack(packed)
 
 
-def test_other_versions_are_refused_by_name(packed: Path) -> None:
+def test_other_versions_are_refused_naming_them(packed: Path) -> None:
     manifest = json.loads((packed / "manifest.json").read_bytes())
     manifest["versions"]["numpy"] = "1.0"
     (packed / "manifest.json").write_text(json.dumps(manifest))

@@ -1,4 +1,4 @@
-"""blocks_per_shard = "auto": a pilot decides once, the manifest keeps it."""
+"""blocks_per_shard = "auto": a pilot decides once, and the manifest stores its decision."""
 
 from __future__ import annotations
 
@@ -64,7 +64,9 @@ def experiment(plan: str = '"auto"') -> Experiment:
         (1e-3, 1, 1),
     ],
 )
-def test_a_shard_takes_half_a_minute_at_most_and_there_are_enough(seconds: float, blocks: int, expected: int) -> None:
+def test_a_shard_takes_at_most_half_a_minute_and_there_are_enough_shards(
+    seconds: float, blocks: int, expected: int
+) -> None:
     assert blocks_per_shard(seconds, blocks) == expected
 
 
@@ -75,17 +77,17 @@ def test_the_slowest_case_decides(monkeypatch: pytest.MonkeyPatch) -> None:
     assert decided(experiment("3")).blocks_per_shard == 3
 
 
-def test_a_block_is_timed_here() -> None:
+def test_a_block_is_timed_on_this_machine() -> None:
     made = experiment()
     assert all(0 < pilot.seconds_a_block(made, case) < 60 for case in made.cases)
 
 
-def test_a_plan_that_is_not_decided_is_none() -> None:
+def test_an_undecided_plan_is_none() -> None:
     with pytest.raises(ArgumentError, match="not decided yet"):
         experiment().plan(experiment().cases[0])
 
 
-def test_the_pilot_is_asked_once_and_the_manifest_keeps_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_pilot_runs_once_and_the_manifest_stores_its_plan(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pilot, "LEAST_SHARDS", 1)
     for seconds in (15.0, 1e9):  # the second time on a far slower machine
         monkeypatch.setattr(pilot, "seconds_a_block", lambda *_, seconds=seconds: seconds)
@@ -103,7 +105,7 @@ def test_the_pilot_is_asked_once_and_the_manifest_keeps_it(tmp_path: Path, monke
 
 
 def unpack_again(made: Experiment, folder: Path) -> Experiment:
-    """The experiment as a job of a cluster has it; its own pilot says one block a shard."""
+    """The experiment as a job on a cluster gets it; its own pilot would give one block per shard."""
     (folder / "packed").mkdir()
     for name, data in pack(made).items():
         (folder / "packed" / name).write_bytes(data)
@@ -113,7 +115,7 @@ def unpack_again(made: Experiment, folder: Path) -> Experiment:
     return packed
 
 
-def test_a_dry_run_says_what_the_pilot_found(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_dry_run_reports_the_plan_of_the_pilot(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     from basins.cli import main
 
     (tmp_path / "x.toml").write_text(TEXT)
@@ -124,7 +126,7 @@ def test_a_dry_run_says_what_the_pilot_found(tmp_path: Path, capsys: pytest.Capt
         assert "blocks_per_shard = 1 by a pilot" in " ".join(capsys.readouterr().out.split())
 
 
-def test_another_word_is_refused() -> None:
+def test_a_word_other_than_auto_is_refused() -> None:
     from basins.errors import ExperimentError
 
     for plan in ('"often"', "0", "true", "1.5"):

@@ -1,4 +1,4 @@
-"""What is wrong in an experiment is refused at the door: in one line, with its place and a remedy."""
+"""Errors in an experiment are refused when it is loaded: in one line, with the place and a remedy."""
 
 import tomllib
 from pathlib import Path
@@ -225,24 +225,24 @@ REFUSED: list[tuple[str, type[BasinsError], str]] = [
     (
         BASE + "[sweep]\nlaw.scale = [1, 2]",
         ExperimentError,
-        "t.toml: sweep.law.scale: said twice: [law] has scale = 0.5; take scale out of [law], or law.scale out of",
+        "t.toml: sweep.law.scale: given twice: [law] has scale = 0.5; take scale out of [law], or law.scale out of",
     ),
     (
         BASE + '[sweep]\n"data.sigma" = [[3, 1]]',
         ExperimentError,
-        "sweep.data.sigma: said twice: [data] has sigma = [2,",
+        "sweep.data.sigma: given twice: [data] has sigma = [2,",
     ),
-    (BASE + "[sweep]\nnetwork.hidden = [[3, 3]]", ExperimentError, "sweep.network.hidden: said twice: [network] has"),
-    (BASE + '[sweep]\nlaw.name = ["he"]', ExperimentError, "sweep.law.name: said twice: [law] has name = 'gaussian'"),
+    (BASE + "[sweep]\nnetwork.hidden = [[3, 3]]", ExperimentError, "sweep.network.hidden: given twice: [network] has"),
+    (BASE + '[sweep]\nlaw.name = ["he"]', ExperimentError, "sweep.law.name: given twice: [law] has name = 'gaussian'"),
     (
         BASE + "[engine]\nrtol = 1e-9\n[sweep]\nengine.rtol = [1e-9, 1e-8]",
         ExperimentError,
-        "t.toml: sweep.engine.rtol: said twice: [engine] has rtol = 1e-09; take rtol out of [engine], or engine.rtol",
+        "t.toml: sweep.engine.rtol: given twice: [engine] has rtol = 1e-09; take rtol out of [engine], or engine.rtol",
     ),
     (
         BASE + '[sweep]\n"engine.rtol" = [1e-9]\nengine.rtol = [1e-8]',
         ExperimentError,
-        't.toml: sweep.engine.rtol: said twice in [sweep]: engine.rtol; say it once: "engine.rtol" = [...]',
+        't.toml: sweep.engine.rtol: given twice in [sweep]: engine.rtol; give it once: "engine.rtol" = [...]',
     ),
     (
         BASE + '[[case]]\nname = "a"\nengine.rtol = 1e-9\n[sweep]\nengine.rtol = [1e-8]',
@@ -324,7 +324,7 @@ REFUSED: list[tuple[str, type[BasinsError], str]] = [
 
 
 @pytest.mark.parametrize(("text", "kind", "said"), REFUSED, ids=[said[:60] for _, _, said in REFUSED])
-def test_refused_in_one_line_with_place_and_remedy(text: str, kind: type[BasinsError], said: str) -> None:
+def test_errors_are_refused_in_one_line_with_place_and_remedy(text: str, kind: type[BasinsError], said: str) -> None:
     with pytest.raises(BasinsError) as refused:
         experiment(text)
     line = str(refused.value)
@@ -351,7 +351,7 @@ def test_unreadable_files_are_refused(tmp_path: Path) -> None:
         load(tmp_path / "latin.toml")
 
 
-def test_a_byte_order_mark_is_no_harm(tmp_path: Path) -> None:
+def test_a_byte_order_mark_is_accepted(tmp_path: Path) -> None:
     (tmp_path / "bom.toml").write_bytes(b"\xef\xbb\xbf" + BASE.encode())
     assert load(tmp_path / "bom.toml").digest == experiment(BASE).digest
 
@@ -363,8 +363,8 @@ VALUES: st.SearchStrategy[Any] = st.one_of(
 
 @settings(deadline=None, max_examples=200)
 @given(st.sampled_from(["data", "network", "law", "engine"]), st.data())
-def test_no_value_ends_in_anything_but_a_refusal(table: str, draw: st.DataObject) -> None:
-    """Whatever stands in a table: a valid experiment, or a BasinsError of one line."""
+def test_any_value_is_accepted_or_refused_in_one_line(table: str, draw: st.DataObject) -> None:
+    """Any contents of a table give a valid experiment or a BasinsError of one line."""
     values = tomllib.loads(BASE)
     known = {
         "data": ["source", "sigma", "d_x", "path"],

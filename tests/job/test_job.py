@@ -1,4 +1,4 @@
-"""The entry point of a job: what it checks before it imports the rest, and how it ends."""
+"""The entry point of a job: its checks before it imports the rest, and how it ends."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def test_other_versions_are_refused_before_anything_else_is_imported(packed: Pat
     content = json.loads((packed / "manifest.json").read_text())
     content["versions"]["scipy"] = "0.1"
     (packed / "manifest.json").write_text(json.dumps(content))
-    # numpy cannot be imported here, and need not be.
+    # numpy cannot be imported here, and is not needed.
     refused = start(packed, "sys.modules['numpy'] = None")
     said, errors = refused.communicate(timeout=60)
     assert (refused.returncode, said) == (2, "")
@@ -84,7 +84,7 @@ def test_a_package_that_the_cluster_lacks_is_named(packed: Path) -> None:
     assert errors.count("\n") == 1
 
 
-def test_sigterm_keeps_what_is_done(packed: Path) -> None:
+def test_sigterm_keeps_finished_shards(packed: Path) -> None:
     running = start(packed)
     while not list(packed.parent.glob("run/trajectories/*/part-*")):
         if running.poll() is not None:
@@ -93,15 +93,13 @@ def test_sigterm_keeps_what_is_done(packed: Path) -> None:
     running.send_signal(signal.SIGTERM)
     said, errors = running.communicate(timeout=60)
     assert running.returncode == 130, said + errors
-    assert "interrupted: the shards that are done are kept in ../run" in errors
+    assert "interrupted: finished shards are kept in ../run" in errors
     done = len(list(packed.parent.glob("run/trajectories/*/part-*")))
     [missing] = open_run(packed.parent / "run").missing().values()
     assert 0 < done == 97_657 - len(missing)
 
 
-def test_variables_are_taken_over_where_a_file_is_named_and_only_there(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_variables_are_set_only_from_a_named_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("BASINS_A", "before")
     file = tmp_path / "environment.json"

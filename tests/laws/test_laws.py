@@ -1,4 +1,4 @@
-"""Laws draw what they say, and an id is always the same point, bit for bit."""
+"""Laws draw from the stated distributions, and an id is always the same point, bit for bit."""
 
 import hashlib
 import os
@@ -56,7 +56,7 @@ def raw_problem() -> Problem:
 # --- bits to numbers ------------------------------------------------------------------------------------------
 
 
-def test_uniforms_are_centred_exact_and_off_the_ends() -> None:
+def test_uniforms_are_centred_exact_and_inside_the_interval() -> None:
     q = centred_uniforms(1, 2, 3, 100_000)
     k = (q + 0.5) * 2.0**53
     assert np.abs(q).max() < 0.5
@@ -82,7 +82,7 @@ def test_logarithm() -> None:
 
 
 def test_normals_against_scipy() -> None:
-    """p = 1/2 - |q| is exact, so scipy sees the same number; both tails by symmetry."""
+    """p = 1/2 - |q| is exact, so scipy gets the same number; symmetry covers both tails."""
     q = centred_uniforms(1, 2, 3, 200_000)
     deep = 0.5 - np.ldexp(2 * np.arange(500) + 1.0, -54)  # the last 500 numbers of the tail
     tail = 0.5 - np.ldexp(np.floor(np.ldexp(np.geomspace(1e-15, 0.08, 5000), 54)), -54)
@@ -103,7 +103,7 @@ GOLDEN_NORMALS = "2c9a9fa32e308a54ff0c1c7d5a5a7400"
 
 
 def test_golden_bits() -> None:
-    """The stream is a promise: a change of these hashes changes what every id of every run means."""
+    """The stream must never change: other hashes would mean that every id of every run is another start."""
 
     def sha(values: np.ndarray) -> str:
         return hashlib.sha256(values.astype("<f8").tobytes()).hexdigest()[:32]
@@ -142,7 +142,7 @@ print(hashlib.sha256(normals(centred_uniforms(1, 2, 3, 10_000)).astype("<f8").to
 
 
 def test_bits_do_not_depend_on_the_cpu() -> None:
-    """The same golden bits with numpy's and glibc's AVX and FMA paths switched off, as on a plain x86-64."""
+    """The golden bits are the same with numpy's and glibc's AVX and FMA paths switched off, as on a plain x86-64."""
     known = np.show_config(mode="dicts")["SIMD Extensions"].get("found", [])
     environment = {
         **os.environ,
@@ -156,7 +156,7 @@ def test_bits_do_not_depend_on_the_cpu() -> None:
 
 
 def philox(key: tuple[int, int], counter: list[int]) -> list[int]:
-    """Philox4x64-10 in whole numbers (Salmon et al., Parallel random numbers: as easy as 1, 2, 3, 2011)."""
+    """Philox4x64-10 in Python integers (Salmon et al., Parallel random numbers: as easy as 1, 2, 3, 2011)."""
     k0, k1 = key
     a, b, c, d = counter
     for _ in range(10):
@@ -168,7 +168,7 @@ def philox(key: tuple[int, int], counter: list[int]) -> list[int]:
 
 
 def test_the_stream_is_philox_as_published() -> None:
-    """Written out, so that whoever draws it elsewhere (a compiled kernel) draws the same."""
+    """It is written out here so that other implementations (a compiled kernel) can be compared with it."""
     seed, stream, block = 2**64 - 1, 0x0123456789ABCDEF, 12
     words = [word for number in (1, 2, 3) for word in philox((seed, stream), [number, 0, 0, block])]
     expected = [((word >> 11) - 2**52 + 0.5) * 2.0**-53 for word in words]
@@ -178,8 +178,9 @@ def test_the_stream_is_philox_as_published() -> None:
 # --- streams --------------------------------------------------------------------------------------------------
 
 
-def test_seed_case_and_block_have_a_word_each() -> None:
-    """Adding one to the seed is not the next block or case: 27 neighbours share no number and do not correlate."""
+def test_seed_case_and_block_have_separate_words() -> None:
+    """Adding one to the seed does not give the next block or case: 27 neighbours share no number and are
+    uncorrelated."""
     count = 4000
     streams = np.array([centred_uniforms(s, c, b, count) for s in (1, 2, 3) for c in (1, 2, 3) for b in (1, 2, 3)])
     assert len(np.unique(streams)) == streams.size
@@ -189,7 +190,7 @@ def test_seed_case_and_block_have_a_word_each() -> None:
 
 
 @pytest.mark.parametrize("word", [0, 1, 2**63, 2**64 - 1])
-def test_the_whole_word_counts(word: int) -> None:
+def test_every_bit_of_a_word_matters(word: int) -> None:
     base = centred_uniforms(0, 0, 0, 4)
     for key in ((word, 0, 0), (0, word, 0), (0, 0, word)):
         assert np.array_equal(centred_uniforms(*key, 4), base) == (word == 0)
@@ -203,7 +204,7 @@ def test_a_partial_block_is_a_prefix(problem: Problem) -> None:
             assert np.array_equal(law.sample(problem, q[:count]), whole[:count]), law
 
 
-def test_stream_key_names_problem_and_law(problem: Problem) -> None:
+def test_the_stream_key_depends_on_problem_and_law(problem: Problem) -> None:
     keys = [stream_key(problem, law) for law in ALL]
     keys.append(stream_key(problem, Gaussian(0.25)))
     keys.append(stream_key(Problem.from_spectrum([3.0, 2.0, 1.0], d_x=5, hidden=(4, 5)), Gaussian(0.5)))
@@ -223,7 +224,7 @@ def test_blocks_and_seeds_differ(problem: Problem) -> None:
 
 
 @pytest.mark.parametrize(("seed", "block"), [(-1, 0), (2**64, 0), (0, -1), (1.0, 0), (True, 0), (0, 2**64)])
-def test_seed_and_block_are_words(problem: Problem, seed: int, block: int) -> None:
+def test_seed_and_block_must_fit_a_word(problem: Problem, seed: int, block: int) -> None:
     with pytest.raises(ArgumentError, match=r"whole number from 0 to 2\^64 - 1"):
         starts(problem, Gaussian(0.5), seed, block)
 
@@ -231,8 +232,8 @@ def test_seed_and_block_are_words(problem: Problem, seed: int, block: int) -> No
 # --- the laws -------------------------------------------------------------------------------------------------
 
 
-def test_laws_with_a_density_are_what_they_say(problem: Problem) -> None:
-    """K-S of each layer's 20,000 and more entries against the law; at p = 1e-4, and the seed is fixed."""
+def test_laws_with_a_density_have_the_stated_distribution(problem: Problem) -> None:
+    """K-S test of each layer's 20,000 and more entries against the law, at p = 1e-4 with a fixed seed."""
     for law in (Gaussian((0.5, 1.0, 1.5)), Uniform(0.3), Lecun(), He(), Xavier()):
         assert not law.null
         for j, W_j in enumerate(problem.unpack(starts(problem, law, 1, 0)), start=1):
@@ -247,7 +248,7 @@ def test_laws_with_a_density_are_what_they_say(problem: Problem) -> None:
             assert stats.kstest(W_j.ravel(), expected.cdf).pvalue > 1e-4, (law, j)
 
 
-def test_balanced_is_balanced_to_rounding(problem: Problem, raw_problem: Problem) -> None:
+def test_balanced_starts_are_balanced_up_to_rounding(problem: Problem, raw_problem: Problem) -> None:
     law = Balanced(0.7)
     assert law.null
     for one in (problem, raw_problem):
@@ -270,7 +271,7 @@ def test_balanced_frames_are_uniform() -> None:
 
 
 @pytest.mark.parametrize("modes", [(), (0,), (2,), (0, 2), (1, 2)])
-def test_planted_zeros_are_bitwise_and_stay(problem: Problem, modes: tuple[int, ...]) -> None:
+def test_planted_zeros_are_exact_and_stay_zero(problem: Problem, modes: tuple[int, ...]) -> None:
     law = Planted(modes, scale=(0.5, 1.0, 1.5))
     assert law.null
     W = starts(problem, law, 1, 0)
@@ -289,17 +290,17 @@ def test_planted_zeros_are_bitwise_and_stay(problem: Problem, modes: tuple[int, 
     assert stats.kstest(rest.ravel(), stats.norm.cdf).pvalue > 1e-4
 
 
-def test_planted_is_refused_where_it_would_not_stay(problem: Problem, raw_problem: Problem) -> None:
+def test_planted_is_refused_if_the_zeros_would_not_stay(problem: Problem, raw_problem: Problem) -> None:
     with pytest.raises(ArgumentError, match="raw flow: X X\\^T mixes"):
         starts(raw_problem, Planted((0,)), 1, 0)
-    with pytest.raises(ArgumentError, match="no saddle"):
+    with pytest.raises(ArgumentError, match="not a saddle"):
         starts(problem, Planted((0, 1, 2)), 1, 0)
     with pytest.raises(ArgumentError, match=r"modes: mode 3 is not among 0\.\.2"):
         starts(problem, Planted((0, 3)), 1, 0)
 
 
 @pytest.mark.parametrize("modes", [(), (0,), (0, 2)])
-def test_near_planted_is_at_the_stated_distance_and_fills_volume(problem: Problem, modes: tuple[int, ...]) -> None:
+def test_near_planted_is_at_the_stated_distance_and_has_a_density(problem: Problem, modes: tuple[int, ...]) -> None:
     law = NearPlanted(modes, distance=1e-3, scale=(0.5, 1.0, 1.5))
     assert not law.null
     W = starts(problem, law, 1, 0)
@@ -315,8 +316,8 @@ def test_near_planted_is_at_the_stated_distance_and_fills_volume(problem: Proble
     assert np.linalg.matrix_rank(W) == problem.n  # no subspace holds them
 
 
-def test_the_nearer_to_planted_the_longer_beside_the_saddle() -> None:
-    """Each start has a density's limit, a minimum, later by log(distance) over the rate at which the saddle is left."""
+def test_starts_nearer_to_planted_stay_longer_beside_the_saddle() -> None:
+    """Every start ends at a minimum, later by log(1/distance) over the rate at which the saddle is left."""
     problem = Problem.from_spectrum([2.0, 1.0], d_x=2, hidden=(2,))
     time = []
     for distance in (1e-2, 1e-5, 1e-8):
@@ -326,10 +327,10 @@ def test_the_nearer_to_planted_the_longer_beside_the_saddle() -> None:
     assert (np.diff(time) > 1).all()
 
 
-def test_near_planted_is_refused_where_planted_is(problem: Problem, raw_problem: Problem) -> None:
+def test_near_planted_is_refused_like_planted(problem: Problem, raw_problem: Problem) -> None:
     with pytest.raises(ArgumentError, match="raw flow: X X\\^T mixes"):
         starts(raw_problem, NearPlanted((0,), 0.1), 1, 0)
-    with pytest.raises(ArgumentError, match="no saddle"):
+    with pytest.raises(ArgumentError, match="not a saddle"):
         starts(problem, NearPlanted((0, 1, 2), 0.1), 1, 0)
     with pytest.raises(ArgumentError, match=r"modes: mode 3 is not among 0\.\.2"):
         starts(problem, NearPlanted((0, 3), 0.1), 1, 0)
@@ -345,7 +346,7 @@ def test_null_laws_are_flagged() -> None:
 
 
 @pytest.mark.parametrize("law", [*ALL, Gaussian((0.1, 0.2)), Planted((2, 0))], ids=str)
-def test_a_law_is_its_name_and_parameters(law: Law) -> None:
+def test_a_law_is_restored_from_its_name_and_parameters(law: Law) -> None:
     again = law_of(law.name, **law.parameters())
     assert again == law
     assert hash(again) == hash(law)
@@ -379,12 +380,12 @@ def test_a_law_is_its_name_and_parameters(law: Law) -> None:
         ("near_planted", {"modes": [0], "distance": 0.0}, "distance = 0.0; give a distance above zero"),
     ],
 )
-def test_what_is_no_law_is_refused(name: str, parameters: dict, said: str) -> None:
+def test_invalid_laws_are_refused(name: str, parameters: dict, said: str) -> None:
     with pytest.raises(ArgumentError, match=said):
         law_of(name, **parameters)
 
 
 @pytest.mark.parametrize("law", [Gaussian((0.5, 0.5)), Gaussian(()), Planted((0,), (1.0,) * 4)], ids=str)
-def test_one_scale_a_layer_or_one(problem: Problem, law: Law) -> None:
+def test_a_law_takes_one_scale_or_one_per_layer(problem: Problem, law: Law) -> None:
     with pytest.raises(ArgumentError, match=r"scale\(s\) for 3 layers; give one scale, or 3"):
         starts(problem, law, 1, 0)

@@ -1,4 +1,4 @@
-"""What compiled.py compiles is normals.py, bit for bit."""
+"""compiled.py gives the same bits as normals.py."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from basins.random.normals import centred_uniforms, normals
 
 @pytest.fixture
 def plain(monkeypatch: pytest.MonkeyPatch) -> None:
-    """normals.py as it is without numba."""
+    """normals.py without numba."""
     monkeypatch.setattr(normals_module, "_compiled", lambda: None)
 
 
@@ -31,7 +31,7 @@ def test_uniforms(count: int) -> None:
 
 @pytest.mark.usefixtures("plain")
 def test_normals() -> None:
-    """A million of them; both tails down to the last number, the seams between the formulas, and an empty array."""
+    """A million numbers; both tails to the last number, the boundaries between the formulas, and an empty array."""
     last = 0.5 - np.ldexp(2 * np.arange(2000) + 1.0, -54)
     tail = 0.5 - np.ldexp(np.floor(np.ldexp(np.geomspace(1e-15, 0.08, 20_000), 54)), -54)
     seams = np.array([0.425, np.nextafter(0.425, 1), np.nextafter(0.425, 0), 2.0**-54, 0.5 - np.exp(-25.0)])
@@ -40,6 +40,6 @@ def test_normals() -> None:
             assert same_bits(compiled.normals(signed), normals(signed))
 
 
-def test_it_is_what_draws() -> None:
+def test_the_compiled_functions_are_used() -> None:
     assert normals_module._compiled() is compiled
     assert compiled.normals(np.zeros((3, 5)) + 0.25).shape == (3, 5)

@@ -23,7 +23,7 @@ def chain(H: int, sigma: float = 1.0) -> Problem:
 
 
 def written(folder: Path, H: int = 2, law: str = GAUSSIAN, rtol: float = 1e-8) -> Path:
-    """An experiment of a chain."""
+    """An experiment on a chain."""
     path = folder / "chain.toml"
     path.write_text(CHAIN.format(hidden=[1] * H, law=law, rtol=rtol))
     return path

@@ -1,4 +1,4 @@
-"""G, the closest approach to a stratum: against the exact chain row by row, its law, and splitting down to 1e-5."""
+"""G, the closest approach to a stratum: against the exact chain row by row, its law, and splitting to 1e-5."""
 
 from __future__ import annotations
 
@@ -29,39 +29,39 @@ def exact(W: np.ndarray, sigma: float) -> np.ndarray:
 
 
 @pytest.mark.parametrize("H", [1, 2, 3])
-def test_the_approach_of_a_chain_is_the_closed_one(H: int) -> None:
+def test_the_approach_of_a_chain_has_its_closed_form(H: int) -> None:
     problem = chain(H, 1.5)
     W = np.random.default_rng(H).standard_normal((1500, H + 1))
     W[:20] *= 1e-2  # some come very near
-    flight = Approach(problem, Settings(), problem.strata().saddle(1)).starts(W, 0.3)
+    membership = Approach(problem, Settings(), problem.strata().saddle(1)).starts(W, 0.3)
     G = exact(W, 1.5)
-    assert not flight.undecided.any()
+    assert not membership.undecided.any()
     known = ~np.isnan(G)
-    np.testing.assert_allclose(flight.value[known], G[known], rtol=1e-7)
-    np.testing.assert_array_equal(flight.inside, known & (G < 0.3))
-    assert (flight.value[~known] > far(problem)).all()
-    assert flight.value.min() < 1e-2
+    np.testing.assert_allclose(membership.value[known], G[known], rtol=1e-7)
+    np.testing.assert_array_equal(membership.inside, known & (G < 0.3))
+    assert (membership.value[~known] > far(problem)).all()
+    assert membership.value.min() < 1e-2
 
 
-def test_of_several_strata_each_has_its_own_approach() -> None:
-    """Planted on I(J), a start comes to rest there: G = 0 for J, and it never comes near a stratum above it."""
+def test_each_stratum_has_its_own_approach() -> None:
+    """A start planted on I(J) comes to rest there: G = 0 for J, and it never comes near a stratum above it."""
     from basins.landscapes.deep_linear.critical.planted import on_stable_manifold
 
     problem, settings = Problem.from_spectrum([2.0, 1.0], d_x=2, hidden=[2, 2]), Settings(budget=500)
     for J in (2, 3):
         modes = problem.strata().saddle(J).modes
         start = on_stable_manifold(problem, modes, seed=3, scale=0.5)[None, :]
-        flight = Approach(problem, settings, problem.strata().saddle(J)).starts(start, 1e-9)
-        assert flight.undecided.all()
-        assert flight.inside.all()
+        membership = Approach(problem, settings, problem.strata().saddle(J)).starts(start, 1e-9)
+        assert membership.undecided.all()
+        assert membership.inside.all()
         for above in range(1, J):
             passed = Approach(problem, settings, problem.strata().saddle(above)).starts(start, 1e-9)
             assert not passed.inside.any()
 
 
 @pytest.mark.parametrize("hidden", [[2], [3, 3]])
-def test_the_loss_where_the_approach_is_read_is_the_strata(hidden: list[int]) -> None:
-    """By scipy, from the start to the crossing: the same gradient norm; in both flows."""
+def test_the_approach_is_the_gradient_norm_at_the_critical_value(hidden: list[int]) -> None:
+    """scipy, integrating from the start to the crossing, gives the same gradient norm in both flows."""
     from scipy.integrate import solve_ivp
 
     rng = np.random.default_rng(5)
@@ -72,9 +72,9 @@ def test_the_loss_where_the_approach_is_read_is_the_strata(hidden: list[int]) ->
     ):
         J = problem.strata().saddle(2)
         W = rng.standard_normal((6, problem.n))
-        flight = Approach(problem, Settings(), J).starts(W, 1.0)
+        membership = Approach(problem, Settings(), J).starts(W, 1.0)
         seen = 0
-        for w, G in zip(W, flight.value, strict=True):
+        for w, G in zip(W, membership.value, strict=True):
             if problem.loss(w) < J.loss:
                 assert np.isinf(G)
                 continue
@@ -93,14 +93,14 @@ def test_the_loss_where_the_approach_is_read_is_the_strata(hidden: list[int]) ->
 
 @pytest.mark.parametrize("H", [1, 2])
 @pytest.mark.parametrize("g", [0.5, 0.02])
-def test_the_law_of_the_approach_is_that_of_draws(H: int, g: float) -> None:
+def test_the_law_of_the_approach_agrees_with_random_draws(H: int, g: float) -> None:
     N = 400_000
     W = 0.8 * Stream(1, 2, 3, H).normals(N, H + 1)
     inside = int((exact(W, 1.5) < g).sum())
     assert binomtest(inside, N, nearer(chain(H, 1.5), 0.8, g)).pvalue > 1e-3
 
 
-def test_the_law_of_the_approach_has_its_digits_and_its_power() -> None:
+def test_the_law_of_the_approach_is_accurate_and_has_the_expected_power() -> None:
     for H in (1, 2):
         assert nearer(chain(H), 1.0, 1e-6) == pytest.approx(nearer(chain(H), 1.0, 1e-6, step=1 / 48), rel=1e-10)
     power = np.log(nearer(chain(2), 1.0, 1e-8) / nearer(chain(2), 1.0, 1e-9)) / np.log(10)
@@ -109,7 +109,7 @@ def test_the_law_of_the_approach_has_its_digits_and_its_power() -> None:
         nearer(Problem.from_spectrum([1.0], d_x=1, hidden=[2]), 1.0, 1e-3)
 
 
-def test_the_power_that_is_expected() -> None:
+def test_the_predicted_power_of_the_approach() -> None:
     def of(hidden: list[int], J: int) -> float | None:
         problem = Problem.from_spectrum([2.0, 1.0], d_x=2, hidden=hidden)
         return approach_power(problem, problem.strata().saddle(J))
@@ -135,14 +135,14 @@ def test_splitting_on_the_approach_agrees_with_its_truth(tmp_path: Path, H: int)
     assert read_tail(tmp_path / "run")[0].stratum == found.stratum
 
 
-def test_the_command_bounds_a_stratum_and_refuses_what_is_none(tmp_path: Path) -> None:
+def test_the_command_bounds_a_stratum_and_refuses_an_invalid_one(tmp_path: Path) -> None:
     experiment = written(tmp_path)
     few = ["--target", "1e-2", "--population", "40", "--sweeps", "2", "--on", "inline"]
     result = CliRunner().invoke(main, ["tail", str(experiment), "--stratum", "1", "--out", str(tmp_path / "run"), *few])
     assert result.exit_code == 0, result.output
     assert "level 1: P(G <" in result.output
     said = " ".join(result.output.split())
-    assert "The measure of what converges to I(1), S = {}, whose critical value is 0.5" in said
+    assert "The measure of starts that converge to I(1), S = {}, whose critical value is 0.5" in said
     again = CliRunner().invoke(main, ["tail", str(experiment), "--out", str(tmp_path / "run"), *few])
     assert again.exit_code == 2
     assert "stratum = 1 there, None here" in again.output
@@ -156,15 +156,15 @@ def test_the_command_bounds_a_stratum_and_refuses_what_is_none(tmp_path: Path) -
 
 
 def test_strata_of_one_critical_value_are_named_together() -> None:
-    """3^2 + 4^2 = 5^2: what is left of {0} and of {1, 2} weighs the same."""
+    """3^2 + 4^2 = 5^2: the losses that {0} and {1, 2} leave are equal."""
     with pytest.warns(AssumptionWarning):
         problem = Problem.from_spectrum([5.0, 4.0, 3.0], d_x=3, hidden=[3, 3])
     (tied,) = problem.strata().tied_values()
     assert {one.modes for one in problem.strata().of_value(problem.strata().of(tied[0]))} == set(tied)
 
 
-def test_a_slow_passage_is_read_as_well_as_a_fast_one() -> None:
-    """Where the stiff engine steps far beyond the crossing, following the flow back would lose every digit."""
+def test_a_slow_passage_is_as_accurate_as_a_fast_one() -> None:
+    """The stiff engine steps far beyond the crossing; following the flow backwards would lose every digit."""
     problem = Problem.from_spectrum([2.0, 1.0], d_x=2, hidden=[2, 2])
     J, W = problem.strata().saddle(3), 0.4 * np.random.default_rng(3).standard_normal((600, 12))
     rough, fine = (Approach(problem, Settings(rtol=rtol, atol=rtol / 100), J).starts(W, 1.0) for rtol in (1e-6, 1e-9))
@@ -173,8 +173,8 @@ def test_a_slow_passage_is_read_as_well_as_a_fast_one() -> None:
     assert fine.value.min() < 1e-2
 
 
-def test_a_start_that_passes_at_once_is_read_from_its_start() -> None:
-    """Alone: no earlier time is left to be carried to."""
+def test_a_start_that_crosses_at_once_is_bracketed_by_its_start() -> None:
+    """A single start for which no earlier time exists."""
     J = chain(1).strata().saddle(1)
-    flight = Approach(chain(1), Settings(), J).starts(np.array([[1e-9, -1.0]]), 2.0)
-    assert flight.value == pytest.approx([1.0], rel=1e-7)
+    membership = Approach(chain(1), Settings(), J).starts(np.array([[1e-9, -1.0]]), 2.0)
+    assert membership.value == pytest.approx([1.0], rel=1e-7)

@@ -1,4 +1,4 @@
-"""Moves keep the law they must keep: K-S against exact conditional laws. Copies, shares and their variance."""
+"""Moves preserve the conditional law: K-S tests against exact laws. Copies, shares and their variance."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from scipy import stats
 from basins import Problem, laws
 from basins.integrators.base import Settings
 from basins.rare import splitting_step
-from basins.rare.levels import Dwell
+from basins.rare.certification_time import CertificationTime
 from basins.rare.splitting_step import (
     MOVES,
     Learned,
     Population,
-    Reaction,
+    WhitenedCoordinate,
+    advance,
     autocorrelation,
-    climb,
     copies,
     first_population,
     share,
@@ -30,7 +30,7 @@ from basins.rare.whitening import Whitening
 N = 6000
 
 
-def test_autocorrelation_is_one_at_rest_and_that_of_a_walk_that_forgets() -> None:
+def test_autocorrelation_at_rest_of_independent_positions_and_of_a_random_walk() -> None:
     z, new = np.random.default_rng(2).standard_normal((2, 4000, 5)) + np.array([[[3.0] * 5], [[0.0] * 5]])
     assert autocorrelation(z, z) == pytest.approx(1.0)
     assert autocorrelation(z, new) == pytest.approx(0.0, abs=0.03)
@@ -71,9 +71,9 @@ def test_a_move_keeps_the_conditional_law(name: str, size: float, monkeypatch: p
     reaction, t, stream = Beyond(3), 1.5, Stream(1, 2, 3, 4)
     before = conditional(reaction, t, stream)
     before.sizes[name] = size
-    after, came = climb(cast(Reaction, reaction), before, t, 30, stream, None)
+    after, came = advance(cast(WhitenedCoordinate, reaction), before, t, 30, stream, None)
     assert came.p == 1.0
-    assert (after.moved > 0).mean() > 0.9  # else nothing is tested
+    assert (after.moved > 0).mean() > 0.9  # otherwise nothing is tested
     assert stats.kstest(reaction.coordinate(after.z), lambda x: 1 - stats.norm.sf(x) / stats.norm.sf(t)).pvalue > 1e-3
     assert stats.kstest((after.z[:, 0] - after.z[:, 1]) / np.sqrt(2), "norm").pvalue > 1e-3
     assert stats.kstest(after.z[:, 2], "norm").pvalue > 1e-3
@@ -84,11 +84,11 @@ TIMES = (0.84, 1.75, 2.4, 2.95, 3.4, 3.85, 4.25, 4.6, 5.0)
 
 def down(replicate: int, N: int, sweeps: int, learned: list[Learned] | None) -> tuple[float, list[Learned]]:
     """P(T > 5) of a replicate, and what it learned."""
-    reaction, P, found = cast(Reaction, Beyond(4)), 1.0, []
+    reaction, P, found = cast(WhitenedCoordinate, Beyond(4)), 1.0, []
     population = first_population(reaction, N, Stream(3, 1, replicate, 0))
     for level, t in enumerate(TIMES):
         stream = Stream(3, 1, replicate, level + 1)
-        population, came = climb(reaction, population, t, sweeps, stream, learned[level] if learned else None)
+        population, came = advance(reaction, population, t, sweeps, stream, learned[level] if learned else None)
         P *= came.p
         if not len(population):
             break
@@ -107,23 +107,25 @@ def test_splitting_finds_a_normal_tail() -> None:
 def test_moves_of_all_kinds_keep_the_law_of_a_chain_beside_its_saddle() -> None:
     """Starts of a two-weight chain given T > t, by rejection, before and after: same law (6.4: P is about 2 %)."""
     problem = Problem.from_spectrum([1.0], d_x=1, hidden=[1])
-    reaction = Reaction(Whitening(problem, laws.Gaussian(1.0)), Dwell(problem, Settings()))
+    reaction = WhitenedCoordinate(Whitening(problem, laws.Gaussian(1.0)), CertificationTime(problem, Settings()))
     stream, t = Stream(1, 2, 3, 4), 1.4
     z = stream.normals(150_000, 2)
     z = z[reaction.at(z, t).inside]
     half = len(z) // 2
     own = np.arange(half)
     before = Population(z[:half], own, own, np.zeros(half, dtype=np.int64))
-    after, came = climb(reaction, before, t, 20, stream, None)
+    after, came = advance(reaction, before, t, 20, stream, None)
     assert came.p == 1.0
     assert half > 1000
     for functional in (lambda z: z[:, 0], lambda z: z[:, 0] + z[:, 1], lambda z: z[:, 0] - z[:, 1]):
         assert stats.ks_2samp(functional(after.z), functional(z[half:])).pvalue > 1e-3
 
 
-def test_nobody_waits() -> None:
-    reaction = cast(Reaction, Beyond(2))
-    after, came = climb(reaction, first_population(reaction, 50, Stream(1, 1, 1, 1)), 9.0, 3, Stream(1, 1, 1, 2), None)
+def test_an_empty_level_is_reported() -> None:
+    reaction = cast(WhitenedCoordinate, Beyond(2))
+    after, came = advance(
+        reaction, first_population(reaction, 50, Stream(1, 1, 1, 1)), 9.0, 3, Stream(1, 1, 1, 2), None
+    )
     assert came.p == 0.0
     assert len(after) == 0
 
@@ -136,7 +138,7 @@ def test_copies_are_even() -> None:
 
 
 def test_the_variance_of_a_share_counts_families() -> None:
-    """Families that answer as one are as many draws as there are families."""
+    """Families whose members agree count as one draw each."""
     rng = np.random.default_rng(1)
     independent, families = [], []
     for _ in range(300):

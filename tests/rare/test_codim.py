@@ -1,4 +1,4 @@
-"""`basins codim`: the codimension that is counted is the formula's, and what has none is refused."""
+"""`basins codim`: the counted codimension agrees with the formula, and strata without one are refused."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ def problem_of(widths: tuple[int, ...], sigma: tuple[float, ...]) -> Problem:
 
 
 def agrees(problem: Problem, j: int, samples: int, seeds: int) -> tuple[int, int]:
-    """Over all seeds, how many intervals miss what is expected, and of how many; the nearest whole number is right
-    every time."""
+    """Over all seeds, the number of intervals that miss the expected value, and the number of intervals; the nearest
+    whole number is always right."""
     missed = told = 0
     for seed in range(seeds):
         found = codimension_of(problem, j, samples=samples, seed=seed)
@@ -42,7 +42,9 @@ def agrees(problem: Problem, j: int, samples: int, seeds: int) -> tuple[int, int
 
 
 @pytest.mark.parametrize(("widths", "sigma"), FAST)
-def test_one_hidden_layer_gives_the_formula(widths: tuple[int, ...], sigma: tuple[float, ...]) -> None:
+def test_the_count_for_one_hidden_layer_agrees_with_the_formula(
+    widths: tuple[int, ...], sigma: tuple[float, ...]
+) -> None:
     problem = problem_of(widths, sigma)
     for j in range(1, len(problem.strata())):
         assert agrees(problem, j, 2000, 1)[0] <= 1  # each interval misses once in eighty
@@ -50,7 +52,7 @@ def test_one_hidden_layer_gives_the_formula(widths: tuple[int, ...], sigma: tupl
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("widths", "sigma"), FAST + SLOW + DEEP)
-def test_every_stratum_of_many_shapes(widths: tuple[int, ...], sigma: tuple[float, ...]) -> None:
+def test_every_stratum_of_many_shapes_agrees(widths: tuple[int, ...], sigma: tuple[float, ...]) -> None:
     problem = problem_of(widths, sigma)
     missed = told = 0
     for j in range(1, len(problem.strata())):
@@ -59,8 +61,8 @@ def test_every_stratum_of_many_shapes(widths: tuple[int, ...], sigma: tuple[floa
     assert missed <= 3 + told / 40  # expected told / 80
 
 
-def test_the_share_is_that_of_plain_sampling() -> None:
-    """Where the tube is not too thin, drawing in the whole ball counts the same share: the ellipsoid's volume is
+def test_the_share_agrees_with_plain_sampling() -> None:
+    """Where the tube is not too thin, drawing in the whole ball gives the same share, so the volume of the ellipsoid is
     right."""
     problem = problem_of((2, 2, 2), (3.0, 1.5))
     found = codimension_of(problem, 3, samples=4000)  # m_u = 1
@@ -80,7 +82,7 @@ def test_the_share_is_that_of_plain_sampling() -> None:
     assert abs(stays.mean() - share) < 4 * np.sqrt(share / 20_000 + share**2 / rung.stayed)
 
 
-def test_an_ellipsoid_too_small_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_too_small_ellipsoid_is_detected(monkeypatch: pytest.MonkeyPatch) -> None:
     problem = problem_of((2, 2, 2), (3.0, 1.5))
     monkeypatch.setattr(room, "WIDE", (0.5,))
     with pytest.raises(ArgumentError, match="fill more than the tubes"):
@@ -107,7 +109,7 @@ def experiment(folder: Path, data: str, hidden: str, flow: str = "reduced") -> s
 SPECTRUM = 'source = "spectrum"\nsigma = [3.0, 1.5]\nd_x = 2'
 
 
-def test_the_command(tmp_path: Path) -> None:
+def test_the_codim_command(tmp_path: Path) -> None:
     path = experiment(tmp_path, SPECTRUM, "[2]")
     told = CliRunner().invoke(main, ["codim", path, "--stratum", "2", "--samples", "500"])
     assert told.exit_code == 0, told.output
@@ -148,11 +150,11 @@ def test_non_strict_strata_have_their_kappa() -> None:
             "[2]",
             "raw",
             ["--stratum", "1"],
-            "in the raw flow no planted start stays",
+            "no planted start stays in the raw flow",
         ),
     ],
 )
-def test_what_has_no_codimension_to_count_is_refused(
+def test_strata_without_a_countable_codimension_are_refused(
     tmp_path: Path, data: str, hidden: str, flow: str, options: list[str], said: str
 ) -> None:
     told = CliRunner().invoke(main, ["codim", experiment(tmp_path, data, hidden, flow), *options])

@@ -1,4 +1,4 @@
-"""What every reaction coordinate must do (coordinate.py): T and G on one problem."""
+"""The contract of a reaction coordinate (coordinate.py), tested for T and G on one problem."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from basins import Problem
 from basins.integrators.base import SMALLEST_TOLERANCE, Settings
 from basins.landscapes.deep_linear.critical.planted import on_stable_manifold
 from basins.rare.approach import Approach
+from basins.rare.certification_time import CertificationTime
 from basins.rare.coordinate import Coordinate
-from basins.rare.levels import Dwell
 
 PROBLEM = Problem.from_spectrum([2.0, 1.0], d_x=3, hidden=[2, 2])
 SADDLE = PROBLEM.strata().saddle(3)
 
 Make = Callable[[Settings], Coordinate]
 COORDINATES: dict[str, tuple[Make, tuple[float, ...]]] = {
-    "T": (lambda settings: Dwell(PROBLEM, settings), (0.5, 1.0, 2.0, 4.0)),
+    "T": (lambda settings: CertificationTime(PROBLEM, settings), (0.5, 1.0, 2.0, 4.0)),
     "G": (lambda settings: Approach(PROBLEM, settings, SADDLE), (3.0, 2.0, 1.0, 0.3)),
 }
 each = pytest.mark.parametrize(("make", "thresholds"), COORDINATES.values(), ids=COORDINATES)
@@ -39,7 +39,7 @@ def test_sets_shrink(make: Make, thresholds: tuple[float, ...]) -> None:
 
 
 @each
-def test_a_row_depends_on_no_other(make: Make, thresholds: tuple[float, ...]) -> None:
+def test_a_row_does_not_depend_on_other_rows(make: Make, thresholds: tuple[float, ...]) -> None:
     W, coordinate = starts(50), make(Settings())
     whole, some = coordinate.starts(W, thresholds[1]), coordinate.starts(W[::-3], thresholds[1])
     np.testing.assert_array_equal(some.inside, whole.inside[::-3])
@@ -47,21 +47,21 @@ def test_a_row_depends_on_no_other(make: Make, thresholds: tuple[float, ...]) ->
 
 
 @each
-def test_what_is_undecided_is_inside(make: Make, thresholds: tuple[float, ...]) -> None:
-    flight = make(Settings(budget=5)).starts(starts(50), thresholds[-1])
-    assert flight.undecided.any()
-    assert flight.inside[flight.undecided].all()
+def test_undecided_starts_are_inside(make: Make, thresholds: tuple[float, ...]) -> None:
+    membership = make(Settings(budget=5)).starts(starts(50), thresholds[-1])
+    assert membership.undecided.any()
+    assert membership.inside[membership.undecided].all()
 
 
 @each
-def test_what_stays_at_the_saddle_is_inside_every_set(make: Make, thresholds: tuple[float, ...]) -> None:
+def test_starts_that_stay_at_the_saddle_are_inside_every_set(make: Make, thresholds: tuple[float, ...]) -> None:
     W = np.array([on_stable_manifold(PROBLEM, SADDLE.modes, seed=seed, scale=0.5) for seed in range(2)])
     for x in (thresholds[0], thresholds[-1], thresholds[-1] ** 3):
         assert make(Settings(budget=500)).starts(W, x).inside.all()
 
 
 @each
-def test_next_holds_about_the_share_that_is_asked_for(make: Make, thresholds: tuple[float, ...]) -> None:
+def test_next_returns_a_set_with_about_the_requested_share(make: Make, thresholds: tuple[float, ...]) -> None:
     W, coordinate = starts(2000), make(Settings())
     x, trajectories, evaluations = coordinate.next(W, coordinate.first, 0.1)
     assert trajectories == 2000
@@ -73,7 +73,9 @@ def test_next_holds_about_the_share_that_is_asked_for(make: Make, thresholds: tu
 
 
 @each
-def test_tighter_tolerances_tell_the_same_until_there_are_none(make: Make, thresholds: tuple[float, ...]) -> None:
+def test_tighter_tolerances_agree_down_to_the_limit_of_double_precision(
+    make: Make, thresholds: tuple[float, ...]
+) -> None:
     W, coordinate = starts(300), make(Settings())
     sharper = coordinate.tighter(100.0)
     assert sharper is not None

@@ -1,4 +1,4 @@
-"""When a tail has an interval, when it has none, and that the calibration's page is what its script makes."""
+"""When a tail has an interval and when it has none; and that the calibration page is what its script makes."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from basins.errors import ArgumentError
 from basins.rare import tail as tails
 from basins.rare.combine import CALIBRATED, FEWEST, combine, log_mean_interval, offsets, warnings
 from basins.rare.formatting import row, sentences
-from basins.rare.replicates import Level
-from basins.rare.splitting_step import Climb, Tried
+from basins.rare.replicates import SplittingLevel
+from basins.rare.splitting_step import LevelResult, Tried
 from basins.rare.tail import read_tail, tail
 
 ROOT = Path(__file__).parents[2]
@@ -26,9 +26,9 @@ PAGE = (ROOT / "docs" / "calibration.md").read_text()
 SMALL = {"target": 1e-2, "population": 60, "sweeps": 2, "on": "inline"}
 
 
-def level(number: int, log_P: float, spread: float = 1e-3, ending: str = "") -> Level:
-    climb = Climb(0.2, spread, 0.3, 0, 100, 1000, {"pcn": Tried(100, 25, 0.1)})
-    return Level(number, 10.0 * number, log_P, climb, 50, 1.0, 1.0, ending)  # type: ignore[arg-type]
+def level(number: int, log_P: float, spread: float = 1e-3, ending: str = "") -> SplittingLevel:
+    result = LevelResult(0.2, spread, 0.3, 0, 100, 1000, {"pcn": Tried(100, 25, 0.1)})
+    return SplittingLevel(number, 10.0 * number, log_P, result, 50, 1.0, 1.0, ending)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("logs", [[-2.0], [-2.0, -2.0], [-2.0, -2.3, -1.9]])
@@ -44,43 +44,43 @@ def test_a_replicate_that_died_out_is_refused(bad: float) -> None:
 
 
 @pytest.mark.parametrize("shift", [0.0, 1e-16, 3e-16])
-def test_equal_replicates_have_no_interval_however_their_logs_were_summed(shift: float) -> None:
+def test_replicates_that_are_equal_up_to_rounding_have_no_interval(shift: float) -> None:
     logs = np.full(8, np.log(0.2) + np.log(0.25))
     logs[::2] += shift
     assert np.isnan(log_mean_interval(logs)).all()
-    assert np.isnan(log_mean_interval(np.zeros(8))).all()  # everybody inside, everywhere
+    assert np.isnan(log_mean_interval(np.zeros(8))).all()  # all chains inside, in every replicate
 
 
-def test_the_interval_scales_with_the_spread_down_to_small_ones() -> None:
-    """For s -> 0 it is that of a normal mean, Student's: t_{0.975, 3} / sqrt(4) = 1.591, t_{0.95, 3} / 2 = 1.177."""
+def test_the_interval_scales_with_a_small_spread() -> None:
+    """For s -> 0 it is Student's, of a normal mean: t_{0.975, 3} / sqrt(4) = 1.591, t_{0.95, 3} / 2 = 1.177."""
     for s in (1e-3, 1e-6, 1e-10):
         lower, upper, bound = np.array(offsets(s, 4)) / s
         assert (lower, upper) == pytest.approx((-1.591, 1.591), rel=0.005)
         assert bound == pytest.approx(1.177, rel=0.005)
 
 
-def test_two_equal_replicates_bound_nothing() -> None:
+def test_two_equal_replicates_give_no_bound() -> None:
     rows = combine([[level(1, -2.0), level(2, -4.0, ending="levels")]] * 2)
     assert [one.P for one in rows] == pytest.approx(np.exp([-2.0, -4.0]))
     assert not any(one.bounded for one in rows)
     assert np.isnan([[one.lower, one.upper, one.bound] for one in rows]).all()
-    assert "2 replicates: fewer than 4 make no interval, and so no bound" in warnings(rows, 2)
+    assert "2 replicates: fewer than 4 give no interval, and so no bound" in warnings(rows, 2)
 
 
-def test_a_level_at_which_all_are_equal_has_no_interval_and_the_others_do() -> None:
+def test_only_levels_with_equal_replicates_lack_an_interval() -> None:
     rows = combine([[level(1, 0.0), level(2, -2.0 + 0.1 * k, ending="levels")] for k in range(8)])
     assert [one.bounded for one in rows] == [False, True]
     assert rows[1].lower < rows[1].P < rows[1].bound < rows[1].upper
-    assert "all replicates are equal at level 1: their spread makes no interval there" in warnings(rows, 8)
+    assert "all replicates are equal at level 1: their spread gives no interval there" in warnings(rows, 8)
 
 
-def test_a_run_that_sees_no_error_of_its_own_is_warned_of_too() -> None:
+def test_a_run_with_zero_within_run_error_is_warned_of() -> None:
     rows = combine([[level(1, -2.0 + 0.1 * k, spread=0.0, ending="levels")] for k in range(8)])
     assert "replicates differ by inf times" in "; ".join(warnings(rows, 8))
 
 
 def test_an_old_tail_of_three_is_read_without_an_interval(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """As 2 and 3 replicates were allowed once; more may be asked for."""
+    """Earlier versions allowed 2 and 3 replicates; more may be added."""
     experiment, folder = written(tmp_path), tmp_path / "run"
     with monkeypatch.context() as patched:
         patched.setattr(tails, "FEWEST", 2)
@@ -92,13 +92,13 @@ def test_an_old_tail_of_three_is_read_without_an_interval(tmp_path: Path, monkey
     assert not again.last.bounded
     assert row(again, again.last)[3] == "none"
     said = " ".join(sentences(again))
-    assert "an estimate from 3 replicates, fewer than 4: it has no interval, and bounds nothing" in said
+    assert "an estimate from 3 replicates, fewer than 4: without an interval it is no bound" in said
     assert "nan" not in said
-    assert "fewer than 4 make no interval" in again.warnings[0]
+    assert "fewer than 4 give no interval" in again.warnings[0]
 
     refused = CliRunner().invoke(main, ["tail", str(experiment), "--out", str(folder), "--replicates", "3"])
     assert refused.exit_code == 2
-    assert "at least 4: fewer make no interval" in refused.stderr
+    assert "at least 4: fewer give no interval" in refused.stderr
     (more,) = tail(experiment, folder, replicates=4, **SMALL)  # type: ignore[arg-type]
     assert more.last is not None
     assert more.last.bounded
@@ -125,12 +125,12 @@ def script() -> ModuleType:
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module  # dataclasses look their module up
+    sys.modules[spec.name] = module  # dataclasses look up their module
     spec.loader.exec_module(module)
     return module
 
 
-def test_the_page_has_every_law_and_what_the_script_makes_of_some(script: ModuleType) -> None:
+def test_the_page_has_every_law_and_agrees_with_the_script(script: ModuleType) -> None:
     lines = {tuple(line.strip("| ").split(" | ")[:2]): line for line in PAGE.splitlines() if line.startswith("| ")}
     for one in script.ROWS:
         assert (one.name, str(one.levels)) in lines
@@ -141,7 +141,7 @@ def test_the_page_has_every_law_and_what_the_script_makes_of_some(script: Module
         assert cell == f"{100 * found.bound:.1f} ({100 * found.interval:.1f})"
 
 
-def test_from_eight_on_the_bound_of_a_product_is_calibrated(script: ModuleType) -> None:
+def test_the_bound_of_a_product_is_calibrated_from_eight_replicates(script: ModuleType) -> None:
     """With another seed than the page's; 0.5 for the error of 20,000 samples."""
     for one in script.products():
         assert script.coverage(one, CALIBRATED, seed=5).bound >= 0.945
@@ -149,11 +149,11 @@ def test_from_eight_on_the_bound_of_a_product_is_calibrated(script: ModuleType) 
             assert script.coverage(one, CALIBRATED, seed=5).interval >= 0.94
 
 
-def test_where_few_find_what_holds_half_it_is_not(script: ModuleType) -> None:
+def test_the_bound_is_not_calibrated_where_few_replicates_find_half_of_p(script: ModuleType) -> None:
     assert script.coverage(script.seldom(0.1, 0.5), CALIBRATED, seed=5).bound < 0.7
 
 
-def test_the_grid_of_the_simulation_is_the_interval(script: ModuleType) -> None:
+def test_the_simulation_uses_the_same_interval(script: ModuleType) -> None:
     rng = np.random.default_rng(3)
     for m, s in ((4, 0.2), (8, 1.3)):
         logs = rng.normal(-1.0, s, m)

@@ -1,4 +1,4 @@
-"""An exponent from counts: consistent, and its interval covers."""
+"""An exponent fitted to counts: it is consistent, and its interval has the stated coverage."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def test_exact_shares_give_the_exponent() -> None:
 
 @pytest.mark.parametrize(("theta", "offset", "trials"), CASES)
 def test_the_interval_covers(theta: float, offset: float, trials: int, rng: np.random.Generator) -> None:
-    """Of 200 intervals at 95 % at most so many miss as chance allows, and not too few: they are no wider than told."""
+    """Of 200 intervals at 95 %, neither too many nor too few miss, so they are neither too narrow nor too wide."""
     q = 0.3 * np.exp((offset - theta) * (X - X[0]))
     missed = 0
     for counts in rng.binomial(trials, q, size=(200, 4)):
@@ -35,13 +35,13 @@ def test_the_interval_covers(theta: float, offset: float, trials: int, rng: np.r
     assert binom(200, 0.05).ppf(1e-3) <= missed <= binom(200, 0.05).ppf(0.999)
 
 
-def test_alpha_widens() -> None:
+def test_a_smaller_alpha_widens_the_interval() -> None:
     counts = np.array([300, 280, 310, 290])
     wide, narrow = (exponent(counts, 1000, 3 * X, X, alpha=alpha) for alpha in (0.01, 0.2))
     assert wide.low < narrow.low < narrow.value < narrow.high < wide.high
 
 
 @pytest.mark.parametrize("counts", [(0, 0, 0, 0), (5, 0, 0, 0), (100, 100, 100, 3)])
-def test_counts_that_tell_nothing_are_refused(counts: tuple[int, ...]) -> None:
-    with pytest.raises(ArgumentError, match="tell no exponent"):
+def test_uninformative_counts_are_refused(counts: tuple[int, ...]) -> None:
+    with pytest.raises(ArgumentError, match="determine no exponent"):
         exponent(np.array(counts), 100, X, X)

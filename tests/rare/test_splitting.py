@@ -1,4 +1,4 @@
-"""Splitting against truth: scalar chains, whose P(T > t) is an integral (truth.py), down to 1e-12."""
+"""Splitting against the truth for scalar chains, whose P(T > t) is an integral (truth.py), down to 1e-12."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from basins import Problem, laws
 from basins.integrators.base import Settings
 from basins.rare import replicates
 from basins.rare import splitting_step as chains_module
+from basins.rare.certification_time import CertificationTime
 from basins.rare.combine import Estimated, combine
-from basins.rare.levels import Dwell
-from basins.rare.replicates import PILOT, Level, Plan, next_level
-from basins.rare.splitting_step import MOVES, Learned, Reaction, climb, first_population
+from basins.rare.replicates import PILOT, Plan, SplittingLevel, next_level
+from basins.rare.splitting_step import MOVES, Learned, WhitenedCoordinate, advance, first_population
 from basins.rare.streams import Stream
 from basins.rare.truth import descent_time, survival, time_of
 from basins.rare.whitening import Whitening
 
 
 def times_to(problem: Problem, P: float) -> list[float]:
-    """A time near each half decade down to P, from the first at which P(T > t) is known: between a few known ones."""
+    """A time near each half decade down to P, from the first at which P(T > t) is known, by interpolation."""
     t = [descent_time(problem)]
     log_P = [np.log10(survival(problem, 1.0, t[0]))]
     while log_P[-1] > np.log10(P):
@@ -35,13 +35,13 @@ def times_to(problem: Problem, P: float) -> list[float]:
 def estimate(problem: Problem, times: list[float], seed: int, population: int, sweeps: int) -> list[Estimated]:
     """Eight replicates with these times, and what a pilot with the same times has learned."""
     law = laws.Gaussian(1.0)
-    reaction = Reaction(Whitening(problem, law), Dwell(problem, Settings()))
+    reaction = WhitenedCoordinate(Whitening(problem, law), CertificationTime(problem, Settings()))
     key, plan = laws.stream_key(problem, law), Plan(1e-12, population, 0.3, sweeps, seed)
     learned: list[Learned] = []
-    found: list[list[Level]] = []
+    found: list[list[SplittingLevel]] = []
     for number in range(9):
         chains = first_population(reaction, population, Stream(seed, key, number, 0))
-        levels: list[Level] = []
+        levels: list[SplittingLevel] = []
         while not levels or not levels[-1].ending:
             at, of = levels[-1] if levels else None, learned[len(levels)] if number else None
             chains, level = next_level(reaction, plan, key, number, chains, at, np.array(times), of)
@@ -54,7 +54,7 @@ def estimate(problem: Problem, times: list[float], seed: int, population: int, s
 
 @pytest.fixture
 def unprobed(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without the probes of precision, which draw from the stream after the moves and change no estimate."""
+    """Turn off the precision probes, which draw from the stream after the moves and change no estimate."""
     monkeypatch.setattr(replicates, "steadiness", lambda *_: (float("nan"), 1.0))
 
 
@@ -71,9 +71,9 @@ def test_a_chain_agrees_with_its_truth_to_1e_5() -> None:
 
 @pytest.mark.usefixtures("unprobed")
 @pytest.mark.parametrize("m", [pytest.param(m, marks=[] if m == 3 else [pytest.mark.slow]) for m in range(1, 6)])
-def test_the_tail_of_a_width_falls_as_its_codimension_says(m: int) -> None:
-    """d_x = d_y = 1, width m, codimension m (theory.md 6.5): P and its local exponent to 1e-7 times where it is known
-    from. In the end that is m sigma (test_truth.py), for m = 5 beyond 1e-20."""
+def test_the_tail_of_a_width_falls_as_its_codimension_predicts(m: int) -> None:
+    """d_x = d_y = 1, width m, codimension m (theory.md 6.5): P and its local exponent, down to 1e-7 times the largest P
+    that is known. The asymptotic exponent is m sigma (test_truth.py), reached for m = 5 beyond 1e-20."""
     problem = Problem.from_spectrum([1.0], d_x=1, hidden=[m])
     first = descent_time(problem)
     times = [first, *(time_of(problem, 1.0, survival(problem, 1.0, first) * 10 ** (-k / 2)) for k in range(1, 11))]
@@ -85,11 +85,14 @@ def test_the_tail_of_a_width_falls_as_its_codimension_says(m: int) -> None:
 
 
 def test_few_chains_are_unbiased(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Width 4, difference moves alone, 100 chains: the mean over replicates is P. Chains that take their partners from
-    their own run, where there are copies of themselves, read 2.3 times P here."""
+    """Width 4, difference moves alone, 100 chains: the mean over replicates is P. If chains take their partners from
+    their own run, which has copies of themselves, the result is 2.3 times P here."""
     monkeypatch.setattr(chains_module, "MOVES", {"difference": MOVES["difference"]})
     problem, law = Problem.from_spectrum([1.0], d_x=1, hidden=[4]), laws.Gaussian(1.0)
-    reaction, first = Reaction(Whitening(problem, law), Dwell(problem, Settings())), descent_time(problem)
+    reaction, first = (
+        WhitenedCoordinate(Whitening(problem, law), CertificationTime(problem, Settings())),
+        descent_time(problem),
+    )
     P = survival(problem, 1.0, first)
     times = [0.25, 0.5, 0.75, 1.0, *(time_of(problem, 1.0, P * 10 ** (-k / 2)) / first for k in range(1, 7))]
 
@@ -97,7 +100,7 @@ def test_few_chains_are_unbiased(monkeypatch: pytest.MonkeyPatch) -> None:
         chains, p, found = first_population(reaction, N, Stream(9, 1, replicate, 0)), 1.0, []
         for level, t in enumerate(times):
             stream = Stream(9, 1, replicate, level + 1)
-            chains, came = climb(reaction, chains, t * first, 6, stream, None if learned is None else learned[level])
+            chains, came = advance(reaction, chains, t * first, 6, stream, None if learned is None else learned[level])
             p *= came.p
             if not len(chains):
                 break
@@ -119,8 +122,8 @@ SEEDS = range(1000, 1100)
 @pytest.mark.usefixtures("unprobed")
 @pytest.mark.parametrize("H", [1, 2, 3])
 def test_a_hundred_estimates_agree_within_their_intervals(H: int) -> None:
-    """At each half decade to 1e-12 at least 90 of 100 intervals at 95 % hold the truth, seeds fixed beforehand. Half an
-    hour."""
+    """At each half decade to 1e-12, at least 90 of 100 intervals at 95 % contain the truth, with seeds fixed
+    beforehand. This takes half an hour."""
     problem = chain(H)
     times = times_to(problem, 1e-12)
     truth = np.array([survival(problem, 1.0, t) for t in times])
@@ -142,14 +145,14 @@ def test_splitting_is_unbiased_where_starts_were_counted() -> None:
     """Where no law is known: the mean of 40 replicates. Moves in the frames of the survivors, of which chains are
     copies, gave 1.3 to 1.9 times the count here, and passed every other test (docs/tail.md)."""
     law, problem = laws.Gaussian(1.0), Problem.from_spectrum([2.0, 1.0], d_x=2, hidden=[2, 2])
-    reaction = Reaction(Whitening(problem, law), Dwell(problem, Settings()))
+    reaction = WhitenedCoordinate(Whitening(problem, law), CertificationTime(problem, Settings()))
     P: list[list[float]] = []
     learned: list[Learned | None] = [None] * 8
     for replicate in range(41):
         chains, p = first_population(reaction, 300, Stream(5, 1, replicate, 0)), [1.0]
         for level, t in enumerate([1.309, 2.9, 4.901, 7.944, 13.4, *COUNTED]):
             stream = Stream(5, 1, replicate, level + 1)
-            chains, came = climb(reaction, chains, t, 10, stream, learned[level])
+            chains, came = advance(reaction, chains, t, 10, stream, learned[level])
             p.append(p[-1] * came.p)
             if replicate == PILOT:
                 learned[level] = Learned(chains.z.copy(), dict(chains.sizes))

@@ -1,4 +1,4 @@
-"""The tail of a case, end to end: bytes after a kill and on other runners, refusals, and what is said at the end."""
+"""The tail of a case, end to end: bytes after a kill and on other runners, refusals, and the final sentences."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from basins.errors import ArgumentError, RunError
 from basins.rare import work
 from basins.rare.combine import Estimated, combine, log_mean_interval, warnings
 from basins.rare.exponents import kappa
-from basins.rare.replicates import Level
-from basins.rare.splitting_step import Climb, Tried
+from basins.rare.replicates import SplittingLevel
+from basins.rare.splitting_step import LevelResult, Tried
 from basins.rare.tail import read_tail, tail
 
 
@@ -56,7 +56,7 @@ def test_a_killed_tail_goes_on_to_the_same_bytes(
         assert digests(tmp_path / f"killed-{killed_after}") == whole
 
 
-def test_a_level_half_written_is_written_again(tmp_path: Path) -> None:
+def test_a_half_written_level_is_written_again(tmp_path: Path) -> None:
     experiment, run = written(tmp_path), tmp_path / "run"
     tail(experiment, run, **SMALL)  # type: ignore[arg-type]
     whole = digests(run)
@@ -77,7 +77,7 @@ def test_any_runner_and_any_number_of_workers_write_the_same_bytes(tmp_path: Pat
     assert digests(tmp_path / "other") == digests(tmp_path / "inline")
 
 
-def test_more_replicates_leave_those_that_are_there(tmp_path: Path) -> None:
+def test_adding_replicates_keeps_the_existing_ones(tmp_path: Path) -> None:
     experiment, run = written(tmp_path), tmp_path / "run"
     tail(experiment, run, **SMALL)  # type: ignore[arg-type]
     before = digests(run)
@@ -144,11 +144,11 @@ def test_a_place_of_another_tail_is_refused(tmp_path: Path) -> None:
         ({"population": 19}, "at least 20"),
         ({"population": 30, "keep": 0.1}, "at least 40"),
         ({"replicates": 1}, "at least 4"),
-        ({"replicates": 3}, "at least 4: fewer make no interval, and so no bound"),
+        ({"replicates": 3}, "at least 4: fewer give no interval, and so no bound"),
         ({"on": "abacus"}, "unknown runner"),
     ],
 )
-def test_values_without_meaning_are_refused(tmp_path: Path, arguments: dict[str, object], said: str) -> None:
+def test_values_out_of_range_are_refused(tmp_path: Path, arguments: dict[str, object], said: str) -> None:
     with pytest.raises(ArgumentError, match=said):
         tail(written(tmp_path), tmp_path / "run", **SMALL | arguments)  # type: ignore[arg-type]
     assert not (tmp_path / "run").exists()
@@ -173,8 +173,8 @@ def test_the_command_prints_levels_and_the_bound(tmp_path: Path) -> None:
     assert "8 independent replicates" in result.output
 
 
-def test_what_double_precision_cannot_resolve_stops_there_and_says_so(tmp_path: Path) -> None:
-    """Two weights: the tube about a = -b is P wide, so rounding ends it near 1e-16, and no target below is reported."""
+def test_a_tail_stops_at_the_limit_of_double_precision_and_says_so(tmp_path: Path) -> None:
+    """Two weights: the tube about a = -b is P wide, so rounding limits it near 1e-16, and no smaller P is reported."""
     deep = {"target": 1e-25, "replicates": 4, "population": 300, "sweeps": 5, "keep": 0.1, "on": "inline"}
     (found,) = tail(written(tmp_path, H=1), tmp_path / "run", **deep)  # type: ignore[arg-type]
     assert found.pilot.ending == "resolution"
@@ -184,8 +184,8 @@ def test_what_double_precision_cannot_resolve_stops_there_and_says_so(tmp_path: 
 
     said = " ".join(sentences(found))
     assert "the target 1e-25 was not reached" in said
-    assert "weights are changed by their rounding" in said
-    assert ("That is as far as double precision" in said) == (min(found.levels[-1].rounded, found.pilot.rounded) < 0.9)
+    assert "weights change by their rounding error" in said
+    assert ("Double precision cannot distinguish" in said) == (min(found.levels[-1].rounded, found.pilot.rounded) < 0.9)
 
 
 # --- from replicates to an interval ---------------------------------------------------------------------------------
@@ -205,12 +205,14 @@ def test_the_interval_covers_the_mean_of_a_lognormal_law(deviation: float) -> No
     assert bounded >= 0.92 * DRAWS
 
 
-def level(number: int, t: float, log_P: float, ancestors: int = 50, spread: float = 1e-3, ending: str = "") -> Level:
-    climb = Climb(0.2, spread, 0.3, 0, 100, 1000, {"pcn": Tried(100, 25, 0.1)})
-    return Level(number, t, log_P, climb, ancestors, 1.0, 1.0, ending)  # type: ignore[arg-type]
+def level(
+    number: int, t: float, log_P: float, ancestors: int = 50, spread: float = 1e-3, ending: str = ""
+) -> SplittingLevel:
+    result = LevelResult(0.2, spread, 0.3, 0, 100, 1000, {"pcn": Tried(100, 25, 0.1)})
+    return SplittingLevel(number, t, log_P, result, ancestors, 1.0, 1.0, ending)  # type: ignore[arg-type]
 
 
-def test_levels_of_replicates_become_a_row_with_its_exponent() -> None:
+def test_levels_of_replicates_are_combined_into_a_row_with_an_exponent() -> None:
     replicates = [[level(1, 10.0, -2.0 + e), level(2, 20.0, -4.0 + e, ending="levels")] for e in (-0.1, 0.0, 0.1)]
     replicates += replicates[1:2]
     rows = combine(replicates)
@@ -234,15 +236,15 @@ def said(**changes: object) -> str:
     return "; ".join(warnings(rows, 8))
 
 
-def test_warnings_when_replicates_disagree_with_themselves_or_ancestors_collapse() -> None:
+def test_warnings_when_replicates_disagree_or_ancestors_collapse() -> None:
     assert said() == ""
     assert "differ by" in said(spread=1e-5)
     assert "fewer than 10" in said(ancestors=9)
     rows = combine([[level(1, 10.0, -2.0 + 0.05 * k)] for k in range(5)])
-    assert "5 replicates: the interval is calibrated from 8 on" in warnings(rows, 5)[0]
+    assert "5 replicates: the interval is calibrated for 8 or more" in warnings(rows, 5)[0]
 
 
-def test_kappa_is_the_papers_of_a_chain_and_the_least_over_ranks_of_a_net() -> None:
+def test_kappa_of_a_chain_and_its_minimum_over_ranks_of_a_network() -> None:
     def of(*widths: int) -> float | None:
         sigma = np.arange(widths[-1], 0, -1.0)
         return kappa(Problem.from_spectrum(sigma, d_x=widths[0], hidden=widths[1:-1]))

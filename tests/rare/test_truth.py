@@ -22,7 +22,7 @@ Array = NDArray[np.float64]
 
 
 def waiting(problem: Problem, starts: Array, t: float) -> int:
-    """How many of the starts (N, n) an engine carries to t without passing the level: those with T > t."""
+    """How many of the starts (N, n) have T > t: an engine integrates them to t without passing the loss level."""
     N = len(starts)
     ends = Lanes().integrate(
         problem,
@@ -42,7 +42,7 @@ def waiting(problem: Problem, starts: Array, t: float) -> int:
     return int(np.sum(ends.stop == Stop.T_END))
 
 
-# (hidden, sigma, scale a layer, t): P from 6e-2 down to 3e-4
+# (hidden, sigma, scale per layer, t): P from 6e-2 down to 3e-4
 CASES = [
     ((1,), 1.0, (1.0, 1.0), 3.0),
     ((1,), 2.0, (0.5, 1.5), 1.0),
@@ -56,7 +56,7 @@ CASES = [
 
 
 @pytest.mark.parametrize(("hidden", "sigma", "scales", "t"), CASES)
-def test_an_engine_counts_what_is_known(
+def test_counting_with_an_engine_agrees(
     hidden: tuple[int, ...], sigma: float, scales: tuple[float, ...], t: float, rng: np.random.Generator
 ) -> None:
     problem = Problem.from_spectrum([sigma], d_x=1, hidden=hidden)
@@ -66,7 +66,7 @@ def test_an_engine_counts_what_is_known(
     assert 1e-4 < P < 0.1
     count = waiting(problem, np.concatenate(parts, axis=1), t)
     assert binomtest(count, N, P).pvalue > 1e-3
-    assert binomtest(count, N, 2 * P).pvalue < 1e-2  # so many starts do tell
+    assert binomtest(count, N, 2 * P).pvalue < 1e-2  # there are enough starts to reject 2 P
 
 
 def entries(problem: Problem) -> list[tuple[int, int]]:
@@ -74,7 +74,7 @@ def entries(problem: Problem) -> list[tuple[int, int]]:
 
 
 @pytest.mark.parametrize("H", [1, 2, 3])
-def test_the_passage_time_is_the_exact_one(H: int, rng: np.random.Generator) -> None:
+def test_the_passage_time_is_exact(H: int, rng: np.random.Generator) -> None:
     sigma, p_end = 1.3, 1e-3
     problem = chain(H, sigma)
     for scale in (1e-2, 0.3, 1.0):
@@ -90,8 +90,8 @@ def test_the_passage_time_is_the_exact_one(H: int, rng: np.random.Generator) -> 
 
 
 @pytest.mark.parametrize("t", [1.0, 4.0, 10.0])
-def test_one_hidden_layer_two_ways(t: float) -> None:
-    """The closed form in alpha and beta, and the chain's integral in v and b, share no line."""
+def test_two_independent_formulas_for_one_hidden_layer_agree(t: float) -> None:
+    """The closed form in alpha and beta and the chain's integral in v and b share no code."""
     for scales in ((1.0, 1.0), (0.5, 2.0)):
         low = truth._checked(chain(1), scales, None)[2]
         assert truth._chain(1.0, scales, t, low, order=8) == pytest.approx(
@@ -126,8 +126,8 @@ def test_two_hidden_layers_in_polar_coordinates() -> None:
     assert total == pytest.approx(truth.survival(chain(2), 1.0, t), rel=1e-3)
 
 
-def test_a_change_of_units() -> None:
-    """W -> a W, sigma -> a^{H+1} sigma, t -> t / (a^{2H} ...): the flow is its own at another scale."""
+def test_a_change_of_units_changes_nothing() -> None:
+    """W -> a W, sigma -> a^{H+1} sigma, t -> t / (a^{2H} ...): the flow is equivalent to itself at another scale."""
     a = 1.7
     for H in (1, 2):
         here = truth.survival(chain(H), 1.0, 50.0 if H == 2 else 5.0)
@@ -148,12 +148,12 @@ def test_the_constant_of_three_weights() -> None:
     assert truth.survival(chain(2, 2.0), 0.5, 1e9) * 1e27 == pytest.approx(23.48, abs=0.005)
 
 
-def test_a_time_of_a_probability() -> None:
+def test_time_of_inverts_survival() -> None:
     for problem, P in ((chain(1), 1e-2), (chain(1), 1e-12), (chain(2), 1e-9)):
         assert truth.survival(problem, 1.0, truth.time_of(problem, 1.0, P)) == pytest.approx(P, rel=1e-8)
 
 
-def test_no_start_comes_down_later() -> None:
+def test_every_start_comes_down_by_the_descent_time() -> None:
     for H in (1, 2, 3):
         problem, sigma = chain(H), 1.0
         last = truth.descent_time(problem)
@@ -174,12 +174,14 @@ def test_no_start_comes_down_later() -> None:
         (chain(2), (1.0, 1.0), 1.0, None, "one positive scale, or 3"),
         (chain(2), -1.0, 1.0, None, "one positive scale"),
         (chain(2), 1.0, 1.0, 0.1, "give a loss in"),
-        (chain(1), 1.0, 1e3, None, "double precision can tell"),
+        (chain(1), 1.0, 1e3, None, "give a smaller time"),
     ],
 )
-def test_what_is_not_known_is_refused(problem: Problem, scale: float, t: float, level: float | None, said: str) -> None:
+def test_problems_without_a_known_law_are_refused(
+    problem: Problem, scale: float, t: float, level: float | None, said: str
+) -> None:
     with pytest.raises(ArgumentError, match=said):
-        truth.survival(problem, scale, t, level=level)
+        truth.survival(problem, scale, t, loss_level=level)
 
 
 @pytest.mark.slow
@@ -194,7 +196,7 @@ def test_more_nodes_change_nothing(t: float) -> None:
 
 @pytest.mark.slow
 def test_three_hidden_layers_by_sampling_directions(rng: np.random.Generator) -> None:
-    """As in polar coordinates above, but sampled: T is homogeneous of degree -2, F is `exact.blow_up_time`."""
+    """As in polar coordinates above, but by sampling: T is homogeneous of degree -2, and F is `exact.blow_up_time`."""
     t, N = 1e8, 4000
     w = rng.standard_normal((N, 4))
     w /= np.linalg.norm(w, axis=1)[:, None]

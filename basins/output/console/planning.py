@@ -18,7 +18,7 @@ def print_needed(out: Console, needed: Needed, costs: Sequence[CaseCost], worker
     heading(
         out,
         "plan",
-        f"the saddle basins' measure below {needed.bound:g} at {100 * needed.level:g} %, "
+        f"the saddle basins' measure below {needed.bound:g} at {100 * needed.confidence:g} %, "
         f"{' and '.join(expected) or 'no saddle and none censored'}",
     )
     each, check = mean_seconds(costs) if costs else (None, None)

@@ -12,7 +12,7 @@ from basins.experiment import Case
 from basins.landscapes.base import NEAR
 from basins.landscapes.deep_linear.strata import mask_to_modes
 from basins.output.console.screen import columns, heading, indented, paragraph, shortened
-from basins.show import Again, Row, Shown, compared, proof_text, why
+from basins.show import Reintegration, Row, Shown, compared, proof_text, why
 
 
 def print_row(out: Console, shown: Shown) -> None:
@@ -61,7 +61,7 @@ def print_row(out: Console, shown: Shown) -> None:
     out.print()
 
 
-def print_again(out: Console, shown: Shown, first: Again, second: Again | None) -> None:
+def print_again(out: Console, shown: Shown, first: Reintegration, second: Reintegration | None) -> None:
     """The re-integrations, side by side with the stored row, and what they say."""
     table = columns(
         "", "stored" if shown.kept else "just now", "again", *(["tighter"] if second else []), text=(0, 1, 2, 3)

@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from basins.output.console.screen import duration, indented
-from basins.status import VERDICTS, Level, Part, Status
+from basins.status import VERDICTS, LayerStatus, Part, Status
 
 FEW = 20
 """Up to so many cases have a row each."""
@@ -97,7 +97,7 @@ def _loss(loss: dict[str, Any]) -> str:
     return f"  {at} shard {loss['shard']} of case {loss['case']}, attempt {loss['attempt']}: {loss['cause']}"
 
 
-def _level(level: Level) -> str:
+def _level(level: LayerStatus) -> str:
     return "base" if level.number == 0 else f"layer {level.number}, budget {level.budget:,}"
 
 

@@ -1,4 +1,4 @@
-"""T and who waits for it: against the exact chain; and a law as a standard normal."""
+"""T and the set {T > t} against the exact chain; and a law as a function of a standard normal."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from basins.errors import ArgumentError
 from basins.integrators.base import Settings
 from basins.landscapes.deep_linear import exact
 from basins.landscapes.deep_linear.certificates import level
-from basins.rare.levels import Dwell
+from basins.rare.certification_time import CertificationTime
 from basins.rare.streams import Stream
 from basins.rare.whitening import Whitening
 
@@ -24,46 +24,46 @@ def chain_times(W: np.ndarray) -> np.ndarray:
     return np.array([0.0 if w.prod() > p else exact.scalar_chain_time(CHAIN, w, p) for w in W])
 
 
-def test_who_waits_is_who_has_not_passed_the_level() -> None:
+def test_starts_are_inside_until_they_pass_the_loss_level() -> None:
     W = 0.1 * np.random.default_rng(1).standard_normal((40, 3))
     T = chain_times(W)
-    dwell = Dwell(CHAIN, Settings())
+    coordinate = CertificationTime(CHAIN, Settings())
     for t in (0.0, 5.0, 20.0):
-        flight = dwell.starts(W, t)
+        membership = coordinate.starts(W, t)
         clear = np.abs(T - t) > 1e-6 * t
-        np.testing.assert_array_equal(flight.inside[clear], (t < T)[clear])
-        assert 0 < flight.inside.sum() < len(W)
-        assert not flight.undecided.any()
+        np.testing.assert_array_equal(membership.inside[clear], (t < T)[clear])
+        assert 0 < membership.inside.sum() < len(W)
+        assert not membership.undecided.any()
 
 
-def test_the_time_told_is_near_the_time() -> None:
+def test_the_computed_time_is_near_the_exact_time() -> None:
     W = 0.2 * np.random.default_rng(2).standard_normal((40, 3))
     T = chain_times(W)
-    told = Dwell(CHAIN, Settings()).starts(W, 1e4).value
-    np.testing.assert_allclose(told, T, rtol=0.2)
-    assert (told[T == 0] == 0).all()
+    computed = CertificationTime(CHAIN, Settings()).starts(W, 1e4).value
+    np.testing.assert_allclose(computed, T, rtol=0.2)
+    assert (computed[T == 0] == 0).all()
 
 
-def test_a_flight_in_two_legs_waits_like_one() -> None:
+def test_an_integration_in_two_parts_gives_the_same_set() -> None:
     W = np.random.default_rng(3).standard_normal((200, NETWORK.n))
-    dwell = Dwell(NETWORK, Settings())
-    first, state = dwell.carry(dwell.carrier.begin(W), 0.0, 0.5)
-    second, _ = dwell.carry(state[first.inside], 0.5, 1.5)
-    whole = dwell.starts(W, 1.5)
+    coordinate = CertificationTime(NETWORK, Settings())
+    first, state = coordinate.carry(coordinate.carrier.begin(W), 0.0, 0.5)
+    second, _ = coordinate.carry(state[first.inside], 0.5, 1.5)
+    whole = coordinate.starts(W, 1.5)
     np.testing.assert_array_equal(np.flatnonzero(first.inside)[second.inside], np.flatnonzero(whole.inside))
 
 
-def test_what_is_undecided_counts_as_waiting() -> None:
+def test_undecided_starts_count_as_inside() -> None:
     W = np.random.default_rng(4).standard_normal((20, NETWORK.n))
-    flight = Dwell(NETWORK, Settings(budget=5)).starts(W, 100.0)
-    assert flight.undecided.any()
-    assert flight.inside[flight.undecided].all()
+    membership = CertificationTime(NETWORK, Settings(budget=5)).starts(W, 100.0)
+    assert membership.undecided.any()
+    assert membership.inside[membership.undecided].all()
 
 
-def test_a_wide_net_is_carried_compressed() -> None:
+def test_a_wide_network_is_integrated_compressed() -> None:
     wide = Problem.from_spectrum([2.0, 1.0], d_x=12, hidden=[2, 2])
     W = np.random.default_rng(5).standard_normal((50, wide.n))
-    small, full = (Dwell(wide, Settings(compress=compress)) for compress in (True, False))
+    small, full = (CertificationTime(wide, Settings(compress=compress)) for compress in (True, False))
     assert small.carrier.begin(W).shape[1] < wide.n
     np.testing.assert_array_equal(small.starts(W, 0.6).inside, full.starts(W, 0.6).inside)
 
@@ -95,7 +95,7 @@ def test_a_law_without_a_density_is_refused_with_the_reason(law: laws.Law) -> No
 
 def test_a_compressed_draw_is_refused_with_the_remedy() -> None:
     wide = Problem.from_spectrum([2.0, 1.0], d_x=12, hidden=[2, 2])
-    with pytest.raises(ArgumentError, match="leave draw out"):
+    with pytest.raises(ArgumentError, match="omit draw"):
         Whitening(wide, laws.Gaussian(1.0, draw="compressed"))
 
 
