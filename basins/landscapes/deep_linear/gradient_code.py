@@ -1,7 +1,7 @@
 """The gradient of a deep linear network as vector code: a chain of matrix products (theory.md 7).
 
 The formula is `emit`'s; products are codegen/matrix_product.py's. gradient.py states the same in NumPy, and
-tests/landscapes/test_contract.py holds the two together.
+tests/landscapes/test_landscape_contract.py holds the two together.
 """
 
 from __future__ import annotations
