@@ -1,7 +1,7 @@
-"""What basins refuses, and how it says so.
+"""The exceptions of basins.
 
 Every refusal is one line with three parts: what is wrong, where, and what to do. The command line prints it and exits
-with status 2; from Python it is an exception that also is the built-in one a caller would expect to catch.
+with status 2. In Python it is an exception that is also a subclass of the built-in one that a caller would expect.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections.abc import Iterable
 
 
 class BasinsError(Exception):
-    """A refusal. `what` is wrong, `where` it was found, `remedy` is what to do about it."""
+    """A refusal. what: what is wrong; where: where it was found; remedy: what to do about it."""
 
     def __init__(self, what: str, *, where: str = "", remedy: str = "") -> None:
         self.what, self.where, self.remedy = what, where, remedy
@@ -19,7 +19,7 @@ class BasinsError(Exception):
         super().__init__(f"{line}; {remedy}" if remedy else line)
 
     def __reduce__(self) -> tuple[object, ...]:
-        # The constructor takes keywords, so the default pickling would lose two parts on the way back from a worker.
+        # The constructor takes keywords, so default pickling would lose two parts on the way back from a worker.
         return _rebuild, (type(self), self.what, self.where, self.remedy)
 
 
@@ -36,9 +36,7 @@ class AssumptionError(BasinsError, ValueError):
 
 
 class ArgumentError(BasinsError, ValueError):
-    """A value at the public door that has no meaning: a negative tolerance, a state of the wrong size, an unknown
-    name.
-    """
+    """An invalid argument of the public API: a negative tolerance, a state of the wrong size, an unknown name."""
 
 
 class ExperimentError(BasinsError, ValueError):
@@ -46,19 +44,19 @@ class ExperimentError(BasinsError, ValueError):
 
 
 class RunError(BasinsError, RuntimeError):
-    """A run that cannot go on: another experiment's, damaged, not writable, or short of a shard."""
+    """A run that cannot continue: it belongs to another experiment, is damaged, not writable, or lacks a shard."""
 
 
 class AssumptionWarning(UserWarning):
-    """An assumption that fails without harm: tied subset sums (Assumption 4)."""
+    """An assumption whose failure does no harm: tied subset sums (Assumption 4)."""
 
 
 LISTED = 24
-"""Names that a remedy has room for."""
+"""The most names that a remedy lists."""
 
 
 def nearest(name: object, known: Iterable[object]) -> str:
-    """A remedy for a name that is not among the known ones: the nearest, or all; of many the first."""
+    """A remedy for an unknown name: the nearest known name, or all of them; if there are many, the first ones."""
     names = [str(one) for one in known]
     close = difflib.get_close_matches(str(name), names, n=1, cutoff=0.65)
     if close:

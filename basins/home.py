@@ -1,4 +1,4 @@
-"""The user's home, which a process in a container may not have: no HOME, and a number that no user has."""
+"""The user's home folder, which a process in a container may lack: no HOME, and a user id without an account."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from pathlib import Path
 
 
 def in_home(*parts: str) -> Path | None:
-    """A path in the home of this user; None where there is none."""
+    """A path in this user's home folder; None if there is none."""
     with suppress(RuntimeError):
         return Path.home().joinpath(*parts)
     return None
 
 
 def is_there(path: Path | None) -> bool:
-    """Whether there is such a file, as far as this user is let see: HOME may be another user's."""
+    """Whether the file exists, as far as this user may see: HOME may belong to another user."""
     with suppress(OSError):
         return path is not None and path.exists()
     return False

@@ -1,4 +1,4 @@
-"""Keys that were added after runs existed: they are written only where they differ from their default.
+"""Keys that were added after runs existed: they are written only if they differ from their default.
 
 The text of an experiment, the keys of its cases and the footers of its shards spell out every setting. If a key that
 is added later were spelt out too, every one of them would change, and no old run could be resumed, grown or compared.
@@ -26,5 +26,5 @@ def defaults_of_later_fields(dataclass: Any) -> dict[str, Any]:
 
 
 def without_defaults(values: Mapping[str, Any], later: Mapping[str, Any]) -> dict[str, Any]:
-    """The values, less those of `later` (name -> default) that are at their default."""
+    """The values, without those of `later` (name -> default) that have their default."""
     return {name: value for name, value in values.items() if name not in later or value != later[name]}

@@ -1,7 +1,7 @@
-"""What is worth saying once and is no error: a process that is asked says it, a worker keeps it for its driver.
+"""Notes: remarks that are not errors and are shown once. A process shows its notes; a worker keeps them for its driver.
 
-A note has a kind, and of each kind only the first is said, whatever the number of functions, files and workers that it
-holds for.
+A note has a kind, and only the first note of each kind is shown, whatever the number of functions, files and workers
+that it applies to.
 """
 
 from __future__ import annotations
@@ -12,11 +12,11 @@ from typing import NamedTuple
 
 
 class NoteWarning(UserWarning):
-    """Something that costs time and changes no result."""
+    """Something that costs time but changes no result."""
 
 
 class Note(NamedTuple):
-    """One line, and what kind of thing it says."""
+    """One line of text, and its kind."""
 
     kind: str
     text: str
@@ -27,7 +27,7 @@ _keeping = False
 
 
 def note(kind: str, text: str) -> None:
-    """Say a line as a NoteWarning, or keep it where this process is a worker; nothing after the first of its kind."""
+    """Issue a line as a NoteWarning, or keep it if this process is a worker. Only the first of each kind has effect."""
     if kind in _first:
         return
     _first[kind] = Note(kind, text)
@@ -36,17 +36,17 @@ def note(kind: str, text: str) -> None:
 
 
 def keep() -> None:
-    """From now on notes of this process are kept: its standard error may be seen by nobody."""
+    """From now on keep this process's notes, since its standard error may not be visible to anyone."""
     global _keeping
     _keeping = True
 
 
 def kept() -> tuple[Note, ...]:
-    """What was kept so far, for the driver; empty in a process that says its own."""
+    """The notes kept so far, for the driver; empty in a process that shows its own."""
     return tuple(_first.values()) if _keeping else ()
 
 
 def pass_on(notes: Iterable[Note]) -> None:
-    """Say what a worker kept."""
+    """Issue the notes that a worker kept."""
     for one in notes:
         note(*one)

@@ -1,7 +1,7 @@
-"""Standard output and error as a command finds them: closed, a pipe whose reader is gone, a locale without our letters.
+"""Makes standard output and error usable in any state: closed, a broken pipe, or a locale that lacks our letters.
 
-A reader that is gone ends a command that writes to it with status 141, as SIGPIPE would. What is said on standard
-error is said beside the work, which goes on to its end whether anyone hears of it or not.
+If the reader of standard output is gone, a command that writes to it ends with status 141, as with SIGPIPE. Messages on
+standard error accompany the work, which continues to its end even if nobody reads them.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import Any
 from basins.errors import BasinsError
 
 PIPE_CLOSED = 141
-"""The status of a command whose reader is gone: 128 and the number of SIGPIPE, which Python ignores."""
+"""The exit status of a command whose reader is gone: 128 plus the number of SIGPIPE, which Python ignores."""
 
 PLAIN = {
     "\N{HORIZONTAL ELLIPSIS}": "...", "\N{MINUS SIGN}": "-", "\N{EN DASH}": "-", "\N{EM DASH}": "-",
@@ -25,7 +25,7 @@ PLAIN = {
     "\N{N-ARY SUMMATION}": "sum", "\N{GREEK CAPITAL LETTER SIGMA}": "Sigma", "\N{GREEK SMALL LETTER SIGMA}": "sigma",
     "\N{BOX DRAWINGS HEAVY HORIZONTAL}": "-", "\N{BOX DRAWINGS LIGHT HORIZONTAL}": "-", "\N{BULLET}": "*",
 }  # fmt: skip
-"""What is written for a letter that the locale's encoding does not have; any other one becomes \\xe9, \\u03b1, ..."""
+"""Replacements for letters that the locale's encoding lacks; any other letter becomes \\xe9, \\u03b1, ..."""
 
 
 def _plainly(error: UnicodeError) -> tuple[str, int]:
@@ -40,9 +40,9 @@ codecs.register_error("basins.plainly", _plainly)
 
 
 class Stream:
-    """A text stream whose reader may be gone. ends: whether that ends the command."""
+    """A text stream whose reader may be gone. ends: whether a lost reader ends the command."""
 
-    buffer = None  # else click writes its own encoding past this
+    buffer = None  # otherwise click bypasses this and writes its own encoding
 
     def __init__(self, stream: Any, ends: bool) -> None:
         self.stream, self.ends = stream, ends
@@ -52,7 +52,7 @@ class Stream:
         return getattr(self.stream, name)
 
     def write(self, text: str) -> int:
-        if text == "":  # click tries out a stream so, and swallows what comes of it
+        if text == "":  # click tests a stream like this, and swallows the exception
             return 0
         try:
             return int(self.stream.write(text))
@@ -75,7 +75,7 @@ class Stream:
         return isinstance(self.lost, BrokenPipeError)
 
     def _lose(self, error: OSError) -> None:
-        """Nothing reaches anyone any more. Raises SystemExit, or BasinsError, where that ends the command."""
+        """Handle a lost reader or a failed write. Raises SystemExit or BasinsError if that ends the command."""
         self.lost = error
         with suppress(OSError):  # a stream without a descriptor
             # What is still in the buffer goes nowhere: Python flushes it once more at the end, and would complain.
@@ -92,7 +92,7 @@ class Stream:
 
 @contextmanager
 def guarded() -> Iterator[None]:
-    """Inside, standard output and error are there, take every letter, and survive their readers."""
+    """Inside, standard output and error exist, accept every letter, and survive the loss of their readers."""
     _open_closed()
     streams = sys.stdout, sys.stderr
     how = [getattr(stream, "errors", None) for stream in streams]
@@ -125,7 +125,7 @@ def guarded() -> Iterator[None]:
 
 
 def _open_closed() -> None:
-    """Open the null device for what is closed: the next file opened would take its number, and be written into."""
+    """Open the null device in place of a closed stream, because the next opened file would get its descriptor."""
     for number, name in enumerate(("stdin", "stdout", "stderr")):
         try:
             os.fstat(number)
@@ -137,5 +137,5 @@ def _open_closed() -> None:
 
 
 def takes_utf8() -> bool:
-    """Whether standard output is UTF-8, as JSON has to be unless it is ASCII."""
+    """Whether standard output is UTF-8; JSON must be UTF-8 or ASCII."""
     return codecs.lookup(getattr(sys.stdout, "encoding", None) or "utf-8").name == "utf-8"

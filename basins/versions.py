@@ -1,4 +1,5 @@
-"""The versions that the bytes of a shard depend on. Standard library alone: a job asks before it imports the rest."""
+"""The versions that the bytes of a shard depend on. Uses the standard library alone: a job checks it before importing
+the rest."""
 
 from __future__ import annotations
 
@@ -10,12 +11,12 @@ from importlib.metadata import PackageNotFoundError, version
 import basins
 
 PACKAGES = ("numpy", "scipy", "pyarrow", "numba", "llvmlite")
-"""Besides basins itself, whose versions can change a byte of a shard."""
+"""The packages besides basins whose versions can change a byte of a shard."""
 
 
 @cache
 def versions() -> tuple[tuple[str, str], ...]:
-    """What the bytes of a shard depend on here, sorted; of Python, a patch release is not among it."""
+    """The versions here that the bytes of a shard depend on, sorted; the patch release of Python is not included."""
     found = {"basins": basins.__version__, "python": ".".join(platform.python_version_tuple()[:2])}
     for package in PACKAGES:
         try:
@@ -26,7 +27,8 @@ def versions() -> tuple[tuple[str, str], ...]:
 
 
 def skew(there: Mapping[str, str], here: Mapping[str, str] | None = None) -> str:
-    """What differs between two sets of versions, in words; empty where nothing does. here: by default this place's."""
+    """A description of the differences between two sets of versions, "" if there are none. here: by default this
+    process's."""
     here = dict(versions()) if here is None else here
     return "; ".join(
         f"{name} = {there.get(name, 'nothing')} there, {here.get(name, 'nothing')} here"

@@ -14,7 +14,7 @@ from __future__ import annotations
 from basins.errors import ArgumentError
 
 CONFIDENCE, ALPHA = 0.95, 0.05
-"""Confidence of the one-sided bounds on the saddle-basin measure, and of the strata's intervals jointly; 1 less it."""
+"""Confidence of the one-sided bounds on the saddle-basin measure, and jointly of the strata's intervals; 1 minus it."""
 
 
 def one_sided_upper(k: int, n: int, level: float = CONFIDENCE) -> float:
@@ -35,7 +35,7 @@ def two_sided(k: int, n: int, alpha: float) -> tuple[float, float]:
 
 
 def trials(bound: float, k: int = 0, level: float = CONFIDENCE) -> int:
-    """The least n for which k of n bound p by at most `bound`: the trials to plan for if k are expected to succeed."""
+    """The smallest n for which k of n bound p by at most `bound`: the number of trials to plan if k should succeed."""
     alpha, bound = 1.0 - _probability(level, "level"), _probability(bound, "bound")
     low, high = k, k + 1  # the bound falls with n, from 1 at n = k
     while _upper(k, high, alpha) > bound:

@@ -1,13 +1,13 @@
 """Exact bounds on how many of N are wrong, from a sample drawn without replacement: tails of the hypergeometric law.
 
 Of N labels, w are wrong; n are drawn at random and k of those are wrong: P(k | w) = C(w, k) C(N - w, n - k) / C(N, n).
-The upper bound at level 1 - alpha is the largest w with P(X <= k | w) >= alpha, the lower bound the least w with
-P(X >= k | w) >= alpha. Each covers with at least its level, whatever w is: intervals.py for a finite population. A
-sample that is all there is, n = N, leaves w = k and nothing to infer.
+The upper bound at level 1 - alpha is the largest w with P(X <= k | w) >= alpha, the lower bound the smallest w with
+P(X >= k | w) >= alpha. Each covers with at least its level, whatever w is. This is binomial.py for a finite population.
+If the sample is the whole population, n = N, then w = k and nothing is inferred.
 
-A tail is summed outward from its largest term by the ratios of neighbours. That term is a quotient of three binomial
-ones with p = n / N (Loader 2000; R's dhyper). For N = 10^10 tails so have 12 correct digits and more, where those of
-scipy's own hypergeometric law have 6 to 8.
+A tail is summed outward from its largest term by the ratios of neighbouring terms. The largest term is a quotient of
+three binomial ones with p = n / N (Loader 2000; R's dhyper). For N = 10^10 the tails have 12 correct digits and more;
+those of scipy's hypergeometric law have 6 to 8.
 """
 
 from __future__ import annotations
@@ -19,26 +19,26 @@ import numpy as np
 from basins.errors import ArgumentError
 
 ROUNDING = 1e-9
-"""A tail less than alpha by no more than this, relative, counts as alpha: the bound is then the wider of two."""
+"""A tail that is below alpha by no more than this, relatively, counts as alpha, which gives the wider bound."""
 
 TERMS = 1024
-"""Terms of a tail that are summed at a time."""
+"""The number of terms of a tail that are summed at a time."""
 
 
 def upper(k: int, n: int, N: int, level: float) -> int:
-    """At most so many of N are wrong, at this level, if k of n drawn are: k for n = N, and N for n = 0."""
+    """The upper bound on how many of N are wrong, at this level, if k of n drawn are: k for n = N, and N for n = 0."""
     alpha = _alpha(k, n, N, level)
     return _last(lambda w: at_most(k, w, n, N) >= alpha, k, N - n + k)
 
 
 def lower(k: int, n: int, N: int, level: float) -> int:
-    """At least so many of N are wrong, at this level, if k of n drawn are: k for n = N, and 0 for k = 0."""
+    """The lower bound on how many of N are wrong, at this level, if k of n drawn are: k for n = N, and 0 for k = 0."""
     alpha = _alpha(k, n, N, level)
     return N - _last(lambda right: at_least(k, N - right, n, N) >= alpha, n - k, N - k)
 
 
 def draws(w: int, N: int, level: float) -> int:
-    """The least n for which n drawn and none wrong bound the wrong ones of N by w; at most N - w."""
+    """The smallest n for which n drawn, none of them wrong, bound the number of wrong ones of N by w; at most N - w."""
     alpha = _alpha(0, 0, N, level)
     return 0 if w >= N else 1 + _last(lambda n: at_most(0, w + 1, n, N) >= alpha, 0, N - w - 1)
 
@@ -86,7 +86,7 @@ def _term(k: int, w: int, n: int, N: int) -> float:
 
 
 def _last(holds: Callable[[int], bool], low: int, high: int) -> int:
-    """The largest number from low to high of which this holds, as it does of low and then no more."""
+    """The largest number from low to high for which `holds` is true; it is true at low, and up to some point."""
     if holds(high):
         return high
     while high - low > 1:

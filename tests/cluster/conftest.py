@@ -1,4 +1,4 @@
-"""The real object stores that tests/store starts are for this folder's tests too."""
+"""Makes the real object stores that tests/store starts available to this folder's tests."""
 
 from __future__ import annotations
 

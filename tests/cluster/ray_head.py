@@ -24,7 +24,7 @@ STARTS_WITHIN, ATTEMPTS = 90, 3
 
 @dataclass(frozen=True)
 class Head:
-    """A head that answers. url: the dashboard's; address: the cluster's own; token: a file; session: Ray's folder."""
+    """A running head. url: of the dashboard; address: of the cluster; token: a file; session: Ray's folder."""
 
     url: str
     address: str
@@ -33,7 +33,8 @@ class Head:
 
 
 def environment(token: Path | None) -> dict[str, str]:
-    """What a shell of the cluster has: its Python first in PATH; a token and authentication on, or neither."""
+    """The environment of a shell on the cluster: its Python first in PATH; a token and authentication on, or
+    neither."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("RAY_", "PYTHONPATH"))}
     found = {**kept, "PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}", "RAY_USAGE_STATS_ENABLED": "0"}
     return found if token is None else {**found, "RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN_PATH": str(token)}
@@ -47,7 +48,7 @@ def head(cores: int = 2, start: str = "", more: dict[str, str] | None = None) ->
     cluster's Python and the token where cluster/'s files put them, in a home of their own. more: their environment.
     """
     with tempfile.TemporaryDirectory(prefix="basins-ray-", dir="/tmp", ignore_cleanup_errors=True) as name:
-        folder = Path(name)  # short: Ray's sockets lie in it
+        folder = Path(name)  # short, because Ray's sockets are in it
         token = folder / ".ray" / "auth_token"
         token.parent.mkdir()
         token.touch(0o600)
@@ -94,20 +95,20 @@ def _starting(
 
 
 def _is_up(process: subprocess.Popen[bytes], ports: dict[str, int]) -> bool:
-    """Whether dashboard and agent answer; False where it dies first, as it does on a machine that is very busy: its
-    client server, which cannot be left out, waits 30 s for the node and no longer."""
+    """Whether dashboard and agent answer. False if the head dies first, as it does on a very busy machine: its client
+    server, which cannot be disabled, waits only 30 s for the node."""
     until = time.monotonic() + STARTS_WITHIN
     for name in ("dashboard-port", "dashboard-agent-listen-port"):
         while not status(f"http://127.0.0.1:{ports[name]}"):
             if process.poll() is not None or time.monotonic() > until:
                 return False
             time.sleep(0.2)
-    time.sleep(3.0)  # it looks after its children every other second
+    time.sleep(3.0)  # it checks its children every other second
     return process.poll() is None
 
 
 def status(url: str, token: str | None = None, path: str = "/api/jobs/") -> int:
-    """The HTTP status of an answer, with this token or none; 0 where there is no answer."""
+    """The HTTP status of an answer, with this token or none; 0 if there is no answer."""
     request = urllib.request.Request(url + path)
     if token is not None:
         request.add_header("Authorization", f"Bearer {token}")
@@ -133,7 +134,7 @@ def free_ports(count: int) -> list[int]:
 
 @contextmanager
 def ended_after(process: subprocess.Popen[bytes]) -> Iterator[None]:
-    """End a process and all that it started, which may have left its session, and nothing else."""
+    """End a process and all its descendants, even if they left its session, and nothing else."""
     try:
         yield
     finally:
@@ -144,13 +145,13 @@ def ended_after(process: subprocess.Popen[bytes]) -> Iterator[None]:
         process.kill()
         process.wait()
         for pid, started in family.items():
-            if _started(pid) == started:  # not another one's under the same number
+            if _started(pid) == started:  # not another process with the same pid
                 with suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGKILL)
 
 
 def descendants(pid: int) -> dict[int, str]:
-    """The processes below this one, with the moments they were started."""
+    """The descendants of this process, with their start times."""
     parents: dict[int, int] = {}
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit():

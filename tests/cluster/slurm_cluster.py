@@ -1,4 +1,4 @@
-"""A real Slurm on this machine: munged, slurmctld and one slurmd a node, started and ended by who asks for it."""
+"""A real Slurm on this machine: munged, slurmctld and one slurmd per node, started and ended by the caller."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from ray_head import ended_after, free_ports
 
 PROGRAMS = ("munged", "slurmctld", "slurmd", "sbatch", "srun", "scontrol", "scancel")
 OWN_PROCESSES = ("unshare", "--pid", "--fork", "--kill-child", "--mount-proc")
-"""A slurmd that sees no process but its own: so that `ray stop` in a job stops no other Ray of this machine."""
+"""A slurmd in its own process namespace, so that `ray stop` in a job stops no other Ray on this machine."""
 
 CONF = """\
 ClusterName=basins
@@ -50,7 +50,7 @@ PartitionName=all Nodes=ALL Default=YES State=UP OverSubscribe=NO
 
 
 def missing() -> str:
-    """Why there can be no Slurm here; empty where there can."""
+    """Why Slurm cannot be started here; empty if it can."""
     absent = [name for name in PROGRAMS if shutil.which(name, path=_path()) is None]
     if absent:
         return f"no {', '.join(absent)}: apt-get install slurmctld slurmd slurm-client munge"
@@ -59,12 +59,12 @@ def missing() -> str:
 
 @dataclass(frozen=True)
 class Slurm:
-    """A Slurm whose nodes are idle. environment: what its commands need."""
+    """A Slurm whose nodes are idle. environment: for its commands."""
 
     environment: dict[str, str]
 
     def submit(self, script: Path, arguments: Sequence[str], *, cwd: Path, options: Sequence[str] = ()) -> str:
-        """sbatch; the job's number. Its output goes to cwd/said."""
+        """Call sbatch; returns the job's number. Its output goes to cwd/said."""
         command = ["sbatch", "--parsable", f"--output={cwd / 'said'}", *options, str(script), *arguments]
         return self.call(command, cwd).strip()
 
@@ -74,7 +74,7 @@ class Slurm:
         return done.stdout
 
     def job(self, number: str) -> dict[str, str]:
-        """What Slurm knows of a job."""
+        """Slurm's record of a job."""
         return dict(re.findall(r"(\w+)=(\S*)", self.call(["scontrol", "show", "job", number])))
 
     def ended(self, number: str, within: float = 400) -> dict[str, str]:
@@ -88,7 +88,7 @@ class Slurm:
 
 @contextmanager
 def slurm(nodes: int, cpus: int = 1, before_slurmd: Sequence[str] = ()) -> Iterator[Slurm]:
-    """A Slurm of so many nodes of so many CPUs, all on this machine; its processes are ended afterwards."""
+    """A Slurm with these numbers of nodes and CPUs, all on this machine; its processes are ended afterwards."""
     with tempfile.TemporaryDirectory(prefix="basins-slurm-", dir="/tmp") as name, ExitStack() as started:
         folder = Path(name)
         host = socket.gethostname().partition(".")[0]

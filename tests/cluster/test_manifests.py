@@ -32,7 +32,7 @@ SLURM = ("slurm-exclusive.sh", "slurm-shared.sh")
 
 
 def strict(schema: Any) -> Any:
-    """The schema, which an unknown key does not pass."""
+    """The schema, made to refuse unknown keys."""
     if isinstance(schema, dict):
         schema = {key: strict(value) for key, value in schema.items()}
         if "properties" in schema and "additionalProperties" not in schema:
@@ -42,10 +42,10 @@ def strict(schema: Any) -> Any:
 
 @pytest.fixture(scope="module")
 def errors() -> Callable[[Any], list[str]]:
-    """errors(rayjob): what the schema has against it."""
+    """errors(rayjob): the schema's objections to it."""
     found = strict(json.loads(gzip.decompress(SCHEMA.read_bytes())))
     found["properties"]["metadata"] = {"type": "object"}  # the API server's own, which the CRD leaves open
-    validator = jsonschema.Draft202012Validator(found)  # whether it is a schema is its maker's business
+    validator = jsonschema.Draft202012Validator(found)  # the schema itself is not validated
     return lambda rayjob: [error.message for error in validator.iter_errors(rayjob)]
 
 
@@ -73,7 +73,9 @@ def test_the_rayjob_is_valid(rayjob: Any, errors: Callable[[Any], list[str]]) ->
         (["spec", "rayClusterSpec", "workerGroupSpecs", 0, "template", "spec", "containers", 0, "images"], "x"),
     ],
 )
-def test_the_schema_sees(rayjob: Any, errors: Callable[[Any], list[str]], path: list[Any], value: object) -> None:
+def test_the_schema_refuses_errors(
+    rayjob: Any, errors: Callable[[Any], list[str]], path: list[Any], value: object
+) -> None:
     wrong = copy.deepcopy(rayjob)
     inner = wrong
     for key in path[:-1]:
@@ -82,7 +84,7 @@ def test_the_schema_sees(rayjob: Any, errors: Callable[[Any], list[str]], path: 
     assert len(errors(wrong)) == 1
 
 
-def test_the_schema_is_kuberays() -> None:
+def test_the_schema_is_that_of_kuberay() -> None:
     if not ORIGINAL.is_file():
         pytest.skip("the CRD itself is not beside this repository")
     document = yaml.load(ORIGINAL.read_text(), yaml.CSafeLoader)
@@ -90,7 +92,7 @@ def test_the_schema_is_kuberays() -> None:
     assert json.loads(gzip.decompress(SCHEMA.read_bytes())) == v1["schema"]["openAPIV3Schema"]
 
 
-def test_the_rayjob_grows_and_asks_for_a_token(rayjob: Any) -> None:
+def test_the_rayjob_autoscales_and_requires_a_token(rayjob: Any) -> None:
     spec = rayjob["spec"]["rayClusterSpec"]
     assert spec["authOptions"] == {"mode": "token"}
     assert spec["rayVersion"] == PINNED["ray"]
@@ -107,8 +109,8 @@ def test_the_rayjob_grows_and_asks_for_a_token(rayjob: Any) -> None:
 
 
 @pytest.mark.parametrize("name", RAY_UP)
-def test_ray_up_takes_it(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Ray's own schema, with its own defaults filled in; `local` writes a state file, into a home of the test's."""
+def test_ray_up_accepts_the_file(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ray's own schema, with its defaults filled in; `local` writes a state file, into a home folder of the test."""
     monkeypatch.setenv("HOME", str(tmp_path))
     from ray.autoscaler._private.util import prepare_config, validate_config
 
@@ -153,7 +155,7 @@ def test_slurm_starts_no_open_ray(name: str) -> None:
 # --- the container ---------------------------------------------------------------------------------------------------
 
 
-def test_the_container_is_of_the_pinned_ray_and_copies_what_is_there() -> None:
+def test_the_container_has_the_pinned_ray_and_copies_existing_files() -> None:
     text = re.sub(r"\\\n", " ", (CLUSTER / "Containerfile").read_text())
     instructions = [line.split() for line in text.splitlines() if line.strip() and not line.startswith("#")]
     known = {"ARG", "FROM", "COPY", "RUN", "ENV", "WORKDIR"}

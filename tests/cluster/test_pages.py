@@ -1,4 +1,4 @@
-"""docs/cluster: what the pages say of files, commands and costs is so."""
+"""docs/cluster: the pages agree with the files, the commands and the measured costs."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ RATE = re.compile(r"^\| (\([\d, ]+\), [\d.]+) \| basins lanes \| 1e-08 \| [^|]+ 
 COST = re.compile(r"^\| (\([\d, ]+\), [\d.]+) \| ([\d,]+) \| ([\d.]+) \|$", re.MULTILINE)
 
 
-def test_costs_are_those_of_the_measured_rates() -> None:
-    """Within the 10 % by which a rate moves from one run of the benchmark to the next, twice."""
+def test_costs_agree_with_the_measured_rates() -> None:
+    """Within twice the 10 % by which a rate varies between runs of the benchmark."""
     measured = {case: int(rate.replace(",", "")) for case, rate in RATE.findall(_benchmarks())}
     said = COST.findall(TEXT)
     assert {case for case, _, _ in said} == set(measured)
@@ -30,7 +30,7 @@ def _benchmarks() -> str:
     return (ROOT / "benchmarks" / "results.md").read_text()
 
 
-def test_every_file_of_cluster_has_its_page_and_every_link_leads_somewhere() -> None:
+def test_every_file_of_cluster_has_a_page_and_every_link_works() -> None:
     named = set(re.findall(r"cluster/([\w-]+(?:\.\w+)?)`", TEXT))
     assert {path.name for path in (ROOT / "cluster").iterdir()} <= named
     assert [name for name in named if not (ROOT / "cluster" / name).exists()] == []
@@ -39,7 +39,7 @@ def test_every_file_of_cluster_has_its_page_and_every_link_leads_somewhere() -> 
             assert (page.parent / target).exists(), f"{page.name}: {target}"
 
 
-def test_every_page_says_how_to_edit_launch_look_stop_and_what_it_costs() -> None:
+def test_every_page_explains_edit_launch_look_stop_and_cost() -> None:
     for page in PAGES:
         if page.name != "README.md":
             words = page.read_text()
@@ -47,7 +47,7 @@ def test_every_page_says_how_to_edit_launch_look_stop_and_what_it_costs() -> Non
                 assert word.lower() in words.lower(), f"{page.name}: {word}"
 
 
-def test_commands_and_options_that_are_named_exist() -> None:
+def test_the_named_commands_and_options_exist() -> None:
     found = re.findall(r"basins (submit|follow|stop|status|estimate|run|extend|verify)\b([^`\n]*)", TEXT)
     assert {name for name, _ in found} >= {"submit", "follow", "stop", "status", "run"}
     for name, rest in found:

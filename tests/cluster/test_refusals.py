@@ -1,4 +1,4 @@
-"""What `submit`, `follow` and `stop` refuse before anything is sent: one line, status 2, and soon."""
+"""What `submit`, `follow` and `stop` refuse before anything is sent: quickly, with one line and status 2."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ Serve = Callable[[str | None, int, bytes], str]
 
 @pytest.fixture(autouse=True)
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A working folder with a good experiment, in a home without a token."""
+    """A working folder with a valid experiment, in a home folder without a token."""
     for name in ("RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH", "RAY_AUTH_MODE", "RAY_API_SERVER_ADDRESS", "RAY_ADDRESS"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("HOME", str(tmp_path))
@@ -49,8 +49,8 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def serve() -> Iterator[Serve]:
-    """serve(token, status, body): the URL of a server that answers so whoever has the token (None: everyone), and as
-    Ray's dashboard does whoever has not."""
+    """serve(token, status, body): the URL of a server that gives this answer to requests with the token (None: to all),
+    and to others the answer of Ray's dashboard."""
     servers: list[ThreadingHTTPServer] = []
 
     def start(token: str | None, status: int, body: bytes) -> str:
@@ -65,7 +65,7 @@ def serve() -> Iterator[Serve]:
                     self.wfile.write(body)
 
             def log_message(self, *_: object) -> None:
-                """Say nothing."""
+                """Write no log."""
 
         server = ThreadingHTTPServer(("127.0.0.1", 0), Answers)
         threading.Thread(target=server.serve_forever, args=[0.02], daemon=True).start()
@@ -80,7 +80,7 @@ def serve() -> Iterator[Serve]:
 
 @pytest.fixture
 def silent() -> Iterator[str]:
-    """The URL of what accepts connections and says nothing."""
+    """The URL of a server that accepts connections and does not answer."""
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         listener.listen()
@@ -89,7 +89,7 @@ def silent() -> Iterator[str]:
 
 @pytest.fixture
 def rude() -> Iterator[str]:
-    """The URL of what speaks, but not HTTP, as the cluster's own port does."""
+    """The URL of a server that answers, but not in HTTP, like the cluster's own port."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
 
         def speak() -> None:
@@ -124,7 +124,7 @@ def refused(result: Result, *phrases: str) -> None:
         assert phrase in result.stderr
 
 
-def test_an_experiment_that_run_refuses_is_refused_before_anyone_is_asked(home: Path) -> None:
+def test_an_invalid_experiment_is_refused_before_the_cluster_is_contacted(home: Path) -> None:
     (home / "bad.toml").write_text(EXPERIMENT.replace("scale = 0.5", "scale = -1"))
     arguments = ["bad.toml", "--out", "s3://bucket/run"]
     result = CliRunner().invoke(main, ["submit", *arguments, "--address", "http://127.0.0.1:9"])
@@ -135,23 +135,23 @@ def test_an_experiment_that_run_refuses_is_refused_before_anyone_is_asked(home: 
 @pytest.mark.parametrize(
     "address", ["127.0.0.1:8265", "ray://127.0.0.1:10001", "http://", "http://h:port", "http://h:99999", "http://a b:1"]
 )
-def test_no_address(address: str) -> None:
+def test_an_invalid_address_is_refused(address: str) -> None:
     refused(submit("--address", address), f"{address!r} is not the address of a Ray dashboard", "http://HEAD:8265")
 
 
-def test_no_address_given() -> None:
+def test_a_missing_address_is_refused() -> None:
     refused(submit(), "--address")
 
 
 @pytest.mark.parametrize(
     ("out", "phrase"), [("gs://b/x", "no store for gs:// addresses"), ("s3:/b/x", "lost a slash"), ("s3://", "bucket")]
 )
-def test_no_place_for_a_run(out: str, phrase: str) -> None:
+def test_an_invalid_place_for_a_run_is_refused(out: str, phrase: str) -> None:
     result = CliRunner().invoke(main, ["submit", "good.toml", "--out", out, "--address", "http://127.0.0.1:9"])
     refused(result, out, phrase)
 
 
-def test_nothing_listens() -> None:
+def test_an_address_where_nothing_listens_is_refused() -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))  # and never listens
         url = f"http://127.0.0.1:{taken.getsockname()[1]}"
@@ -161,31 +161,31 @@ def test_nothing_listens() -> None:
             refused(result, "no dashboard answers (Connection refused)")
 
 
-def test_what_listens_says_nothing(silent: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_silent_server_is_refused(silent: str, monkeypatch: pytest.MonkeyPatch) -> None:
     assert dashboard.CONNECT + dashboard.ANSWER < 10
     monkeypatch.setattr(dashboard, "ANSWER", 0.2)
     began = time.monotonic()
     refused(submit("--address", silent), "what listens there does not answer within 0.2 s")
-    assert time.monotonic() - began < 100  # it returns at all
+    assert time.monotonic() - began < 100  # it does return
 
 
-def test_what_listens_does_not_speak_http(rude: str) -> None:
+def test_a_server_that_does_not_speak_http_is_refused(rude: str) -> None:
     refused(submit("--address", rude), "what listens there does not speak HTTP", "http://HEAD:8265")
 
 
 @pytest.mark.parametrize(
     ("status", "body"), [(200, b"<html>"), (404, b"not found"), (200, b"[]"), (200, b"{}"), (502, b"")]
 )
-def test_what_answers_is_no_ray(serve: Serve, status: int, body: bytes) -> None:
+def test_a_server_that_is_not_ray_is_refused(serve: Serve, status: int, body: bytes) -> None:
     refused(submit("--address", serve(None, status, body)), f"is not Ray's dashboard (HTTP {status})")
 
 
-def test_no_token_here(serve: Serve) -> None:
+def test_a_missing_token_is_refused(serve: Serve) -> None:
     url = serve(TOKEN, 200, answers(version("ray")))
     refused(submit("--address", url), "asks for a token, and there is none here", "RAY_AUTH_TOKEN_PATH")
 
 
-def test_another_token(serve: Serve, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_wrong_token_is_refused(serve: Serve, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     url = serve(TOKEN, 200, answers(version("ray")))
     wrong = home / "wrong"
     wrong.write_text("b" * 64 + "\n")
@@ -196,16 +196,16 @@ def test_another_token(serve: Serve, home: Path, monkeypatch: pytest.MonkeyPatch
     assert "b" * 64 not in submit("--address", url).output
 
 
-def test_a_token_that_is_not_readable(serve: Serve, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unreadable_token_is_refused(serve: Serve, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RAY_AUTH_TOKEN_PATH", str(home / "nowhere"))
     refused(submit("--address", serve(TOKEN, 200, b"")), "nowhere", "the token is not readable", "No such file")
 
 
 @pytest.mark.parametrize("kept", ["RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH", "~/.ray/auth_token"])
-def test_another_ray_behind_the_right_token(
+def test_another_version_of_ray_is_refused_with_the_right_token(
     serve: Serve, home: Path, monkeypatch: pytest.MonkeyPatch, kept: str
 ) -> None:
-    """The token is found wherever Ray looks for it, and the version is compared once it is."""
+    """The token is found wherever Ray looks for it, and then the version is compared."""
     (home / ".ray").mkdir()
     file = home / (".ray/auth_token" if kept.startswith("~") else "token")
     file.write_text(TOKEN + "\n")
@@ -215,8 +215,8 @@ def test_another_ray_behind_the_right_token(
     refused(submit("--address", url), f"version skew: ray = 2.9.3 there, {version('ray')} here")
 
 
-def test_a_variable_that_is_not_set(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Refused though this Ray accepts jobs from anyone, which is warned about; RAY_ADDRESS does not lead astray."""
+def test_a_variable_that_is_not_set_is_refused(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is refused although this Ray accepts jobs from anyone, which gives a warning; RAY_ADDRESS is ignored."""
     monkeypatch.delenv("NO_SUCH", raising=False)
     for name in dashboard.OVERRIDES:
         monkeypatch.setenv(name, "http://127.0.0.1:9")

@@ -1,4 +1,4 @@
-"""The Slurm scripts on a real Slurm: two nodes that are shared, and one that is the job's alone."""
+"""The Slurm scripts on a real Slurm: two shared nodes, and one exclusive node."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ scale = 0.5
 
 @pytest.fixture
 def home(tmp_path: Path) -> Path:
-    """A folder that every node sees, with a short experiment and one that would take hours."""
+    """A folder that all nodes share, with a short experiment and one that would take hours."""
     (tmp_path / "short.toml").write_text(EXPERIMENT.format(trajectories=5000, budget=30))
     (tmp_path / "long.toml").write_text(EXPERIMENT.format(trajectories=10**8, budget=3000))
     return tmp_path
@@ -70,13 +70,13 @@ def exclusive() -> Iterator[Slurm]:
 
 
 def files(run: Path) -> dict[str, bytes]:
-    """Every file of a run that promises its bytes."""
+    """Every file of a run whose bytes are reproducible."""
     found = {str(path.relative_to(run)): path.read_bytes() for path in run.rglob("*") if path.is_file()}
     return {name: content for name, content in found.items() if not name.startswith("telemetry/")}
 
 
 def inline(home: Path) -> dict[str, bytes]:
-    """The files of the short experiment as one process makes them."""
+    """The files of the short experiment, made by one process."""
     command = [sys.executable, "-m", "basins.job", "short.toml", "--out", "inline", "--on", "inline"]
     subprocess.run(command, cwd=home, env={**environment(None), "PYTHONPATH": str(TREE)}, check=True)
     expected = files(home / "inline")
@@ -94,7 +94,7 @@ def test_parts_of_two_nodes_make_the_bytes_of_a_local_run(shared: Slurm, home: P
     assert files(home / "run") == inline(home)
 
 
-def test_a_cancelled_job_keeps_what_is_done_and_was_closed_to_who_has_no_token(shared: Slurm, home: Path) -> None:
+def test_a_cancelled_job_keeps_finished_shards_and_requires_a_token(shared: Slurm, home: Path) -> None:
     job = shared.submit(CLUSTER / "slurm-shared.sh", ["long.toml", "--out", "run"], cwd=home, options=PARTS)
     wait_until(lambda: list(home.glob("run/trajectories/*/part-*")), 300)
     address = f"{_address()}:{20000 + int(job) % 10000}"
@@ -129,15 +129,15 @@ def test_a_whole_node_by_symmetric_run_makes_the_bytes_of_a_local_run(exclusive:
     assert not list(home.glob(".basins-status*"))
 
 
-def test_symmetric_run_that_starts_no_ray_does_not_pass_for_a_run(exclusive: Slurm, home: Path) -> None:
-    """It exits with 0 then; the script does not."""
+def test_symmetric_run_without_a_ray_fails(exclusive: Slurm, home: Path) -> None:
+    """symmetric-run itself exits with 0 in this case; the script does not."""
     options = [*WHOLE, "--export=ALL,HEAD_IP=192.0.2.1"]
     job = exclusive.submit(CLUSTER / "slurm-exclusive.sh", ["short.toml", "--out", "run"], cwd=home, options=options)
     assert exclusive.ended(job)["ExitCode"] == "1:0", (home / "said").read_text()
     assert not (home / "run").exists()
 
 
-def test_symmetric_run_hands_on_a_refusal(exclusive: Slurm, home: Path) -> None:
+def test_symmetric_run_passes_on_a_refusal(exclusive: Slurm, home: Path) -> None:
     (home / "taken").mkdir()
     (home / "taken" / "thesis.tex").touch()
     job = exclusive.submit(CLUSTER / "slurm-exclusive.sh", ["short.toml", "--out", "taken"], cwd=home, options=WHOLE)

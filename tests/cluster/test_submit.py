@@ -1,4 +1,4 @@
-"""`submit`, `follow` and `stop` on a real Ray head with its dashboard and a token, as a user calls them."""
+"""`submit`, `follow` and `stop` as commands, on a real Ray head with its dashboard and a token."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def cluster() -> Iterator[Head]:
 
 @pytest.fixture
 def home(tmp_path: Path) -> Path:
-    """A folder with a short experiment and one that would take hours; their data lie outside it."""
+    """A folder with a short experiment and one that would take hours; their data are outside it."""
     (tmp_path / "data").mkdir()
     (tmp_path / "data" / "kinds.csv").write_text(DATA)
     (tmp_path / "home").mkdir()
@@ -67,7 +67,7 @@ def home(tmp_path: Path) -> Path:
 
 
 def command(cluster: Head, home: Path, *arguments: str, **more: str) -> subprocess.Popen[str]:
-    """basins as a user calls it, in a process group of its own, who hears Ctrl-C."""
+    """The command basins in a separate process group that receives Ctrl-C."""
     return subprocess.Popen(
         [
             sys.executable,
@@ -92,12 +92,12 @@ def call(cluster: Head, home: Path, *arguments: str, **more: str) -> tuple[int, 
 
 
 def files(run: Path) -> dict[str, bytes]:
-    """Every file of a run that promises its bytes."""
+    """Every file of a run whose bytes are reproducible."""
     found = {str(path.relative_to(run)): path.read_bytes() for path in run.rglob("*") if path.is_file()}
     return {name: content for name, content in found.items() if not name.startswith("telemetry/")}
 
 
-def test_the_head_is_closed_to_who_has_no_token(cluster: Head) -> None:
+def test_the_head_refuses_requests_without_a_token(cluster: Head) -> None:
     assert status(cluster.url) == 401
     assert status(cluster.url, "f" * 64) == 403
     assert status(cluster.url, cluster.token.read_text()) == 200
@@ -105,7 +105,7 @@ def test_the_head_is_closed_to_who_has_no_token(cluster: Head) -> None:
 
 def test_a_job_makes_the_bytes_of_a_local_run(cluster: Head, home: Path) -> None:
     arguments = ["submit", "short.toml", "--out", "on-ray", "--address", cluster.url, "--follow", "--workers", "2"]
-    # RAY_ADDRESS would lead Ray's own client astray.
+    # Ray's own client would prefer RAY_ADDRESS.
     code, said, errors = call(cluster, home, *arguments, RAY_ADDRESS="127.0.0.1:9")
     assert code == 0, said + errors
     warning, submitted = errors.splitlines()
@@ -135,7 +135,7 @@ def test_a_refused_job_ends_submit_with_its_line_and_status(cluster: Head, home:
 def test_version_skew_is_refused_before_anything_is_written(
     cluster: Head, home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The same job with a manifest that other packages made."""
+    """The same job with a manifest made by other package versions."""
     with tempfile.TemporaryDirectory() as folder:
         runtime = fill(Path(folder), load(home / "short.toml"), {})
         manifest = Path(folder) / "job" / "manifest.json"
@@ -153,7 +153,7 @@ def test_version_skew_is_refused_before_anything_is_written(
     assert not (home / "run").exists()
 
 
-def test_ctrl_c_detaches_and_the_printed_commands_come_back_and_stop(cluster: Head, home: Path) -> None:
+def test_ctrl_c_detaches_and_the_printed_commands_follow_and_stop(cluster: Head, home: Path) -> None:
     process = command(cluster, home, "submit", "long.toml", "--out", "long", "--address", cluster.url, "--follow")
     assert process.stdout is not None
     for line in process.stdout:
@@ -212,7 +212,7 @@ def test_a_variable_reaches_job_and_workers(cluster: Head, home: Path, monkeypat
     assert f"worker {expected}\n" in said
 
 
-def test_a_run_at_s3_with_credentials_that_go_along_and_into_no_log(
+def test_a_run_at_s3_with_credentials_that_are_sent_and_not_logged(
     cluster: Head, home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The head was started without credentials; the job is refused without them, and has the bytes of a local run."""
@@ -265,7 +265,7 @@ def dashboard_of(cluster: Head, monkeypatch: pytest.MonkeyPatch) -> Dashboard:
     return Dashboard(cluster.url)
 
 
-def test_a_job_that_is_not_there(cluster: Head, home: Path) -> None:
+def test_an_unknown_job_is_refused(cluster: Head, home: Path) -> None:
     for name in ("follow", "stop"):
         code, said, errors = call(cluster, home, name, "no-such-job", "--address", cluster.url)
         assert (code, said) == (2, "")

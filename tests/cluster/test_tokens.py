@@ -1,4 +1,4 @@
-"""A head started with the very words of cluster/'s files asks for a token; Ray left to itself does not."""
+"""A head started with the exact commands in cluster/ requires a token; Ray with its defaults does not."""
 
 from __future__ import annotations
 
@@ -23,25 +23,25 @@ def words(name: str) -> str:
     return found + start
 
 
-def test_both_files_start_a_head_with_the_same_words() -> None:
+def test_both_files_start_a_head_with_the_same_command() -> None:
     assert words("aws.yaml") == words("on-premise.yaml")
 
 
-def test_who_has_no_token_gets_401() -> None:
+def test_missing_token_returns_401() -> None:
     with head(cores=1, start=words("aws.yaml")) as started:
         assert status(started.url) == 401
         assert status(started.url, "f" * 64) == 403
         assert status(started.url, started.token.read_text()) == 200
 
 
-def test_without_either_a_head_is_open() -> None:
-    """So the guard above can fail: this is how Ray starts where it finds neither the setting nor a token."""
+def test_a_head_without_setting_and_token_is_open() -> None:
+    """This shows that the test above can fail: it is how Ray starts if it finds neither the setting nor a token."""
     with head(cores=1, start="exec ray start --head", more={"HOME": "/nonexistent"}) as started:
         assert status(started.url) == 200
 
 
 def test_the_setting_without_a_token_starts_nothing() -> None:
-    """What the container relies on."""
+    """The container relies on this."""
     words = [str(BIN / "ray"), "start", "--head", "--include-dashboard=false", "--block", "--port=0"]
     given = {**environment(None), "RAY_AUTH_MODE": "token", "HOME": "/nonexistent"}
     started = subprocess.run(words, env=given, capture_output=True, text=True, timeout=60)
