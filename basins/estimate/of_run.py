@@ -57,7 +57,7 @@ def estimate_run(run: Run) -> Estimate:
     counted = {case.key: _count(run, case) for case in run.manifest.cases}
     samples = read_checks(run.files, run.manifest)
     frames = frames_of_run(run, samples, {key: one.tally for key, one in counted.items()})
-    proved = proved_of_run(run, {key: len(one.tally.minimum) for key, one in counted.items()})
+    proved = proved_of_run(run, {key: one.tally.saddle for key, one in counted.items()})
     text = experiment_text(run.files)
     try:
         by_name = drawn_data(text)

@@ -17,7 +17,7 @@ has without proofs.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -27,6 +27,8 @@ import pyarrow.compute as pc
 from basins.statistics.binomial import CONFIDENCE, one_sided_upper
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from basins.experiment import Case
     from basins.run_tables import Run
     from basins.store.folder import Folder
@@ -79,19 +81,25 @@ def together_proved(of_cases: Sequence[Proved | None]) -> Proved | None:
     )
 
 
-def proved_of_run(run: Run, counted: dict[str, int]) -> dict[str, Proved]:
-    """What was proved of each case, by key, as far as shards are counted: the contiguous prefix of each, in number.
-    Raises RunError for a damaged file of proofs."""
-    from basins.store.proved import folders
+def proved_of_run(run: Run, counted: Mapping[str, NDArray[np.int64]]) -> dict[str, Proved]:
+    """What was proved of each case, by key, as far as shards are counted; counted: of each case how many rows of each
+    of these shards are labelled saddle. Raises RunError for a damaged file of proofs."""
+    from basins.store.proved import folders, missing
 
-    there = list(folders(run.files, run.manifest))
-    found = {key: _proved(run, run.case(key), shards, there) for key, shards in counted.items()} if there else {}
+    there = [
+        (proving, folder)
+        for proving, folder in folders(run.files, run.manifest)
+        # Of a sample in progress the fast shards are done first: counted so far, it would be biased.
+        if proving.sample is None or not any(missing(folder, proving, case) for case in proving.cases)
+    ]
+    found = {key: _proved(run, run.case(key), saddles, there) for key, saddles in counted.items()} if there else {}
     return {key: one for key, one in found.items() if one is not None}
 
 
-def _proved(run: Run, case: Case, counted: int, there: list[tuple[Proving, Folder]]) -> Proved | None:
+def _proved(run: Run, case: Case, saddles: NDArray[np.int64], there: Sequence[tuple[Proving, Folder]]) -> Proved | None:
     from basins.store import proved
 
+    counted = len(saddles)
     tried = of_these = prefix = 0
     beyond, proved_beyond, contradicted = [np.empty(0, np.int64)], [np.empty(0, np.bool_)], set[int]()
     for proving, folder in there:
@@ -104,8 +112,6 @@ def _proved(run: Run, case: Case, counted: int, there: list[tuple[Proving, Folde
                 tried, of_these = tried + rows, of_these + good
             shards: Sequence[int] = range(prefix)
         else:
-            if any(proved.missing(folder, proving, one) for one in proving.cases):
-                continue  # what of it is done first is what is fast
             shards = [shard for shard in proving.of_case.get(case.key, ()) if shard < counted]
             for shard in shards:
                 proved.counts(folder, proving, case, shard)
@@ -113,7 +119,9 @@ def _proved(run: Run, case: Case, counted: int, there: list[tuple[Proving, Folde
                     table = proved.read(folder, case, shard, ["id", "proved"])
                     beyond.append(table["id"].to_numpy())
                     proved_beyond.append(table["proved"].to_numpy())
-        contradicted.update(*(saddles_proved(run.view, case, folder, shard) for shard in shards))
+        for shard in shards:
+            if saddles[shard]:
+                contradicted.update(saddles_proved(run.view, case, folder, shard))
     ids, first = np.unique(np.concatenate(beyond), return_index=True)  # an id of two samples is one start
     tried += len(ids)
     of_these += int(np.concatenate(proved_beyond)[first].sum())

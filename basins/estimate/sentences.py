@@ -63,6 +63,8 @@ def proofs(proved: Proved, laws: str, trajectories: int) -> str:
     """The bound that rests on what was proved alone. trajectories: those counted, of which they are all or some."""
     left = proved.tried - proved.proved
     some = "" if proved.every else f" tried (of {trajectories:,})"
+    if not proved.proved:
+        return f"Of {proved.tried:,} starts{some} none is proved to flow to a global minimum: proofs bound nothing."
     if not left:
         said = f"Of {proved.tried:,} starts{some} every one is proved to flow to a global minimum: the"
     else:

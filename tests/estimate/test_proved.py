@@ -16,7 +16,7 @@ from scipy.stats import binom
 
 from basins.estimate import Estimate, Proved, pool
 from basins.estimate.proved import together_proved
-from basins.estimate.sentences import at_most, pooled_sentence, sentence
+from basins.estimate.sentences import at_most, pooled_sentence, proofs, sentence
 from basins.execution.run import prove_run
 from basins.output.console.estimate import print_estimate
 from basins.output.report.doubts import doubts
@@ -95,6 +95,14 @@ def test_some_not_proved_beside_the_bound_of_labels(run: Path) -> None:
         "0.07216 of this law, at 95 % confidence; label error: not measured. Of 40 starts 38 are proved to flow to a "
         "global minimum, and the other 2 count as saddles: so the saddle basins hold less than 0.1492 of this law, at "
         "95 % confidence; label error: none."
+    )
+
+
+def test_none_proved() -> None:
+    said = proofs(Proved(30, 0, every=True), "this law", 30)
+    assert said == "Of 30 starts none is proved to flow to a global minimum: proofs bound nothing."
+    assert proofs(Proved(30, 29, every=False), "this law", 99).startswith(
+        "Of 30 starts tried (of 99) 29 are proved to flow to a global minimum, and the other one counts as a saddle: so"
     )
 
 
