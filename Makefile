@@ -5,13 +5,21 @@ BIN := $(VENV)/bin
 PEERS := benchmarks/.venv
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
 
-.PHONY: run test slow lint types bench bench-rare bench-prove scale study chaos
+.PHONY: run test quick slow lint types coverage release bench bench-rare bench-prove scale study chaos
 
 run: $(VENV)/.run
 	$(BIN)/basins run examples/iris.toml --out runs/iris
 
 test: $(VENV)/.dev
 	$(BIN)/python -m pytest -m "not slow" -n auto --maxprocesses 4 --dist loadfile
+
+# What a change is tried on while it is written: the mathematics, the integrators, verdicts, estimates, experiments, the
+# bytes, and one shard from end to end; no cluster, no object store, no command in a process of its own.
+QUICK := $(addprefix tests/,statistics random laws landscapes integrators classification estimate experiment \
+	execution/test_shard.py execution/test_ledger.py test_imports.py test_frozen.py test_later_keys.py test_arrays.py \
+	test_contributing.py test_describe.py test_planning.py test_progress.py test_status.py)
+quick: $(VENV)/.dev
+	$(BIN)/python -m pytest -m "not slow" -n auto --maxprocesses 4 --dist loadfile $(QUICK)
 
 # Some take more than the five minutes after which a test that hangs says where; saying it may end a test that runs.
 slow: $(VENV)/.dev
@@ -28,6 +36,21 @@ lint: $(VENV)/.dev
 
 types: $(VENV)/.dev
 	$(BIN)/mypy --strict basins
+	$(BIN)/mypy --config-file tests/mypy.ini tests
+
+# The branches that the fast tests take, those of their workers and commands included; htmlcov/index.html has them line
+# by line. A number to look at, no gate. What numba compiles is left out, for no line of it is seen.
+coverage: $(VENV)/.dev
+	$(BIN)/coverage erase
+	$(BIN)/coverage run -m pytest -m "not slow" -n auto --maxprocesses 4 --dist loadfile
+	$(BIN)/coverage combine --quiet
+	$(BIN)/coverage html --quiet
+	$(BIN)/coverage report
+
+# Wheel and sdist into dist/, their metadata checked, installed and run on each of these Pythons that is here.
+PYTHONS ?= python3.11 python3.12 python3.13
+release: $(VENV)/.dev
+	$(BIN)/python .ci/release.py dist $(PYTHONS)
 
 # The peers have an environment of their own.
 bench: $(VENV)/.dev $(PEERS)/.peers

@@ -71,7 +71,7 @@ def limits(case: Case, ids: range, outcomes: Mapping[int, Outcome]) -> Limits:
             modes[row], rank[row] = outcome[1], int(outcome[1]).bit_count()
         else:
             verdict[row], certificate[row] = Verdict.censored, -1
-            reason[row], loss[row] = REASONS.index(str(outcome[1])), outcome[2]
+            reason[row], loss[row] = REASONS.index(str(outcome[1])), outcome[2]  # type: ignore[misc]
             modes[row], rank[row] = 0, -1
     zeros, counts = np.zeros(N), np.ones(N, dtype=np.int64)
     nothing = np.empty(0)

@@ -15,7 +15,7 @@ from basins.store.commit import commit_shard, read_manifest
 
 def main(run: str, cpu: str, features: str) -> None:
     if cpu != "host":
-        integrator.kernel = lambda shape, width: kernel.compiled(shape, width, cpu, features)
+        integrator.kernel = lambda shape, width: kernel.compiled(shape, width, cpu, features)  # type: ignore[assignment]
     files = files_at(run)
     manifest = read_manifest(files)
     found = {}

@@ -277,7 +277,7 @@ BESIDE = '{ name = "near_planted", modes = [0], distance = 1e-290, scale = 0.8 }
 class Antisymmetric(laws.Gaussian):
     """Null, and outlasted: what the two laws that are null do not draw."""
 
-    def sample(self, problem: Problem, q: np.ndarray) -> np.ndarray:
+    def sample(self, problem: Problem, q: np.ndarray) -> np.ndarray:  # type: ignore[override]
         y = 0.3 + 0.2 * np.abs(q[:, 0])
         return np.array([antisymmetric(problem, one) for one in y])
 

@@ -162,10 +162,10 @@ def child(place: str, arguments: list[str], out: int, err: int) -> int:
         text = traceback.format_exc()
         with contextlib.suppress(OSError):
             os.write(2, text.encode())
-    for one in (sys.stdout, sys.stderr):
+    for said in (sys.stdout, sys.stderr):
         try:
-            if one is not None:
-                one.flush()
+            if said is not None:
+                said.flush()
         except OSError:
             status = 120  # as Python itself does
     for reader in READERS:

@@ -305,7 +305,8 @@ def test_every_reason_has_a_sentence_with_its_remedy(a_case: Case, reason: Reaso
 @pytest.mark.parametrize("certificate", list(Certificate))
 def test_every_certificate_has_a_sentence(a_case: Case, certificate: Certificate) -> None:
     saddle = certificate in (Certificate.invariant, Certificate.outlasted)
-    row = {"verdict": "saddle" if saddle else "minimum", "certificate": CERTIFICATES[certificate], "reason": None}
+    row: dict[str, object] = {"verdict": "saddle" if saddle else "minimum", "reason": None}
+    row["certificate"] = CERTIFICATES[certificate]
     row |= {"t": 1.0, "loss": 0.4, "margin": float(np.float32(0.2)), "modes": 1 if saddle else 3}
     said = show.why(a_case, row)
     assert said.startswith("Saddle I(3), S = {0}, " if saddle else "Minimum, proved")

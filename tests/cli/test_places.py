@@ -119,7 +119,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def answers(home: Path) -> Mapping[tuple[str, str], Answer]:
     """(command, place) -> status, standard output, standard error."""
-    table = []
+    table = []  # type: ignore[var-annotated]
     keys = []
     refused = {f"refused {name}": (arguments, REFUSED_IN) for name, arguments in REFUSED.items()}
     for command, (arguments, places) in {**COMMANDS, **refused}.items():

@@ -102,7 +102,8 @@ def test_a_case_that_no_check_could_draw_makes_the_pool_s_label_error_unknown(tm
     by_hand = pool(counted, {of.cases[0].key: {("minimum", "agreed"): 60}})
     assert said in pooled_sentence(by_hand)
     everything = label_error(  # what is not checked counts as wrong
-        counts(22_528), {"a": Frame({"minimum": 2_048}, {("minimum", "agreed"): 60}), "b": Frame({"minimum": 20_480})}
+        counts(22_528),
+        {"a": Frame({"minimum": 2_048}, {("minimum", "agreed"): 60}), "b": Frame({"minimum": 20_480})},  # type: ignore[arg-type]
     )
     assert everything is not None
     assert everything.saddle_measure.upper > 0.9

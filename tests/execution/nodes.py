@@ -37,7 +37,7 @@ def main(folder: Path) -> None:
         address=cluster.address,
         runtime_env={"env_vars": {"PYTHONPATH": runner.search_path()}},
         log_to_driver=False,
-        logging_level="ERROR",
+        logging_level="ERROR",  # type: ignore[arg-type]
     )
     done = 0
 

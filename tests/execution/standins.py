@@ -115,7 +115,7 @@ def work_once_then_die(run: str, case: str, shard: int, attempt: int) -> Commit:
                 os.kill(os.getpid(), signal.SIGKILL)
             put(files, path, data)
 
-        local.LocalFiles.put = put_and_die  # type: ignore[method-assign]
+        local.LocalFiles.put = put_and_die  # type: ignore[assignment, method-assign]
     return work(run, case, shard, attempt)
 
 

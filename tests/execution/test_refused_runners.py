@@ -52,7 +52,7 @@ def test_unknown_runners_and_inapplicable_options_are_refused(tmp_path: Path) ->
         with pytest.raises(ArgumentError, match=r"deadline = nan; give seconds, more than 0"):
             runner_of(name, deadline=float("nan"))
     with pytest.raises(ArgumentError, match="workers = 0"):
-        run(_unread(), tmp_path / "run", workers=0)
+        run(_unread(), tmp_path / "run", workers=0)  # type: ignore[arg-type]
     assert not (tmp_path / "run").exists()
 
 

@@ -118,7 +118,7 @@ def test_2_rest(engine):
     assert ends.t[2] >= 60
     for W in ends.state:
         L, gradient = PROBLEM.loss_and_gradient(W)
-        assert at_rest(PROBLEM.rest, np.linalg.norm(gradient) * 0.999, L, np.linalg.norm(W))
+        assert at_rest(PROBLEM.rest, float(np.linalg.norm(gradient)) * 0.999, float(L), float(np.linalg.norm(W)))
     nothing = np.zeros((1, PROBLEM.n))
     assert kind.integrate(PROBLEM, leg(nothing, rest_after=0.0), settings).stop.tolist() == [Stop.RESTING]
 

@@ -39,7 +39,7 @@ def test_steps_are_those_of_solve_ivp(method: str, flow: str) -> None:
     ends = Reference().integrate(problem, leg(problem, starts, 0.8), settings)
     implicit = {} if method in ("RK45", "DOP853") else {"jac": lambda t, W: -problem.hessian(W)}
     for row, start in enumerate(starts):
-        scipy = solve_ivp(
+        scipy = solve_ivp(  # type: ignore[call-overload]
             lambda t, W: -problem.gradient(W), (0.0, 0.8), start, method=method, rtol=1e-6, atol=1e-9, **implicit
         )
         np.testing.assert_allclose(ends.state[row], scipy.y[:, -1], rtol=1e-12, atol=1e-14)
@@ -82,7 +82,7 @@ def test_a_recorded_path_has_the_steps_and_the_interpolation_of_solve_ivp(method
     implicit = {} if method in ("RK45", "DOP853") else {"jac": lambda t, W: -problem.hessian(W)}
     ends = Reference().integrate(problem, leg(problem, starts, 0.8), settings)
     for row, path in enumerate(Reference().record(problem, leg(problem, starts, 0.8), settings, points=4)):
-        scipy = solve_ivp(
+        scipy = solve_ivp(  # type: ignore[call-overload]
             lambda t, W: -problem.gradient(W), (0.0, 0.8), starts[row],
             method=method, rtol=1e-6, atol=1e-9, dense_output=True, **implicit,
         )  # fmt: skip

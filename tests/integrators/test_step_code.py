@@ -97,7 +97,7 @@ def test_one_attempt_is_scipys_to_rounding(widths):
         after = solver.y
         assert np.abs(bench.new[:, lane] - after).max() <= 32 * U * np.abs(after).max()
         scale = SETTINGS.atol + np.maximum(np.abs(starts[lane]), np.abs(after)) * SETTINGS.rtol
-        error = solver._estimate_error_norm(solver.K, h[lane], scale)
+        error = solver._estimate_error_norm(solver.K, h[lane], scale)  # type: ignore[attr-defined]
         noise = 256 * U * h[lane] * np.sqrt(np.mean((np.abs(solver.K.T) @ (np.abs(solver.E5) + 1e-16) / scale) ** 2))
         assert bench.out[3, lane] == pytest.approx(error, rel=1e-9, abs=noise)
         assert bench.out[4, lane] == pytest.approx(0.9 * bench.out[3, lane] ** (-1 / 8), rel=8 * U)

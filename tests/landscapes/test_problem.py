@@ -95,7 +95,7 @@ def test_flows_share_their_spectrum_and_differ_in_their_gram_matrix(data):
 def test_fitted_reads_the_same_in_both_flows(data, rng):
     reduced, raw = (Problem.from_data(*data, hidden=(3,), flow=flow) for flow in ("reduced", "raw"))
     W_1, W_2 = rng.standard_normal((3, 4)), rng.standard_normal((2, 3))
-    bars = reduced.pack([W_1 @ raw.gram_root @ raw.V_Y, raw.U_Y.T @ W_2])
+    bars = reduced.pack([W_1 @ raw.gram_root @ raw.V_Y, raw.U_Y.T @ W_2])  # type: ignore[union-attr]
     np.testing.assert_allclose(raw.fitted(raw.pack([W_1, W_2])), reduced.fitted(bars), rtol=1e-10, atol=1e-11)
 
 

@@ -26,7 +26,7 @@ def test_effective_loss_and_least_squares_loss_add_up(data, rng):
     problem = Problem.from_data(X, Y, hidden=(3,), flow="raw")
     W = rng.standard_normal(problem.n)
     W_1, W_2 = problem.unpack(W)
-    assert full_loss(X, Y, W_2 @ W_1) == pytest.approx(problem.loss(W) + problem.least_squares_loss, rel=1e-12)
+    assert full_loss(X, Y, W_2 @ W_1) == pytest.approx(problem.loss(W) + problem.least_squares_loss, rel=1e-12)  # type: ignore[operator]
     solution = np.linalg.lstsq(X, Y, rcond=None)[0]
     assert full_loss(X, Y, solution.T) == pytest.approx(problem.least_squares_loss, rel=1e-12)
     assert problem.condition == pytest.approx(np.linalg.cond(X), rel=1e-10)

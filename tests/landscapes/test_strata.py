@@ -130,7 +130,7 @@ def test_tied_sums_warn_and_are_ordered_by_mask():
     strata = problem.strata()
     tied = [stratum for stratum in strata if stratum.loss == 12.5]
     assert [stratum.modes for stratum in tied] == [(0,), (1, 2)]  # 1/2 (16 + 9) and 1/2 25; masks 1 and 6
-    assert tied[1].index == tied[0].index + 1
+    assert tied[1].index == tied[0].index + 1  # type: ignore[operator]
     assert problem.assumptions()[3].holds is False
     assert strata.tied_values() == [((0,), (1, 2))]
 

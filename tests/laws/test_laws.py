@@ -220,7 +220,7 @@ def test_blocks_and_seeds_differ(problem: Problem) -> None:
     drawn = [starts(problem, law, seed, block) for seed, block in ((1, 0), (1, 1), (2, 0))]
     assert all(W.shape == (BLOCK, problem.n) for W in drawn)
     assert len(np.unique(np.concatenate(drawn))) == 3 * BLOCK * problem.n
-    assert np.array_equal(drawn[0], starts(problem, law, np.int64(1), 0))
+    assert np.array_equal(drawn[0], starts(problem, law, np.int64(1), 0))  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(("seed", "block"), [(-1, 0), (2**64, 0), (0, -1), (1.0, 0), (True, 0), (0, 2**64)])

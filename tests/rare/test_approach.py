@@ -84,9 +84,14 @@ def test_the_approach_is_the_gradient_norm_at_the_critical_value(hidden: list[in
 
             passing.terminal = True  # type: ignore[attr-defined]
             path = solve_ivp(
-                lambda _, w, problem=problem: -problem.gradient(w), (0, 1e4), w, rtol=1e-10, atol=1e-12, events=passing
+                lambda _, w, problem=problem: -problem.gradient(w),  # type: ignore[misc]
+                (0, 1e4),
+                w,
+                rtol=1e-10,
+                atol=1e-12,
+                events=passing,
             )
-            assert np.linalg.norm(problem.gradient(path.y_events[0][0])) == pytest.approx(G, rel=1e-6)
+            assert np.linalg.norm(problem.gradient(path.y_events[0][0])) == pytest.approx(G, rel=1e-6)  # type: ignore[index]
             seen += 1
         assert seen >= 2
 

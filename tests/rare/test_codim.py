@@ -51,7 +51,7 @@ def test_the_count_for_one_hidden_layer_agrees_with_the_formula(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("widths", "sigma"), FAST + SLOW + DEEP)
+@pytest.mark.parametrize(("widths", "sigma"), FAST + SLOW + DEEP)  # type: ignore[operator]
 def test_every_stratum_of_many_shapes_agrees(widths: tuple[int, ...], sigma: tuple[float, ...]) -> None:
     problem = problem_of(widths, sigma)
     missed = told = 0

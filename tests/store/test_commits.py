@@ -185,7 +185,7 @@ def test_debris_is_not_listed_and_is_swept(tmp_path: Path) -> None:
 
 def test_a_put_swept_by_a_second_driver_is_done_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     files, other = LocalFiles(str(tmp_path)), LocalFiles(str(tmp_path))
-    replace, swept = os.replace, []
+    replace, swept = os.replace, []  # type: ignore[var-annotated]
 
     def sweep_first(source: Any, target: Any) -> None:
         if len(swept) < 2:

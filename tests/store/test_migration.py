@@ -90,7 +90,7 @@ def back_to_schema_1(run: Path, old: Path) -> None:
     for layer in read_layers(source, read_manifest(source)):
         was = replace(layer, manifest=manifest)
         target.put(layout.layer(layer.number) + layout.LAYER, was.to_json())
-        places.append((layer.files(source), was.files(target), was))
+        places.append((layer.files(source), was.files(target), was))  # type: ignore[arg-type]
     for here, there, contents in places:
         for case in contents.cases:
             for shard in contents.shards(case):

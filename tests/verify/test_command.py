@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from click.testing import CliRunner, Result
-from conftest import experiment
+from conftest import experiment  # type: ignore[attr-defined]
 from damage import flip, key
 
 from basins.cli import main

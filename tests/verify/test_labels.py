@@ -111,7 +111,7 @@ def test_right_labels_agree_and_are_kept(copied: Callable[..., Path]) -> None:
     assert rates["null", "saddle"]["disagreed"] == 0
     resolved = rates["with a density", "censored"]  # H = 1: a larger budget brings each to its minimum
     assert (resolved["minimum"], resolved["saddle"], resolved["undecided"]) == (resolved["minimum"], 0, 0)
-    assert sum(rate.get("checked", rate.get("minimum")) for rate in rates.values()) == 24
+    assert sum(rate.get("checked", rate.get("minimum")) for rate in rates.values()) == 24  # type: ignore[misc]
     assert labels.path is not None
     content = (run / labels.path).read_bytes()
     assert json.loads(content)["rates"] == json.loads(json.dumps(labels.rates()))

@@ -62,7 +62,7 @@ class Lanes:
     """scipy's DOP853 in vector lanes behind the engine contract."""
 
     name = "lanes"
-    methods = (SWITCHING, "DOP853")
+    methods: tuple[str, ...] = (SWITCHING, "DOP853")
 
     def __init__(self, lanes: int | None = None) -> None:
         self._lanes = lanes

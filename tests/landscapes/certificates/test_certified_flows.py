@@ -141,7 +141,7 @@ def settled_visits(problem: Problem, W: np.ndarray, proved, way: Ends) -> Tally:
     value = 0.5 * np.where(near, 0.0, problem.sigma**2).sum(axis=-1)
     norm = np.maximum(np.linalg.norm(visits.state, axis=1), np.linalg.norm(W[row], axis=1))
     settled = (
-        at_rest(problem.rest, visits.gradient_norm, loss, norm)
+        at_rest(problem.rest, visits.gradient_norm, loss, norm)  # type: ignore[arg-type]
         & (np.abs(fitted - near).max(axis=-1) < NEAR)
         & (np.abs(loss - value) <= NEAR * value)
         & ~near.all(axis=-1)

@@ -118,10 +118,10 @@ def test_what_is_excluded_is_not_reached(shape, rng, flow_to):
         starts = planted(problem, S, rng, 400)
         starts = starts[np.abs(starts).max(axis=1) < 2.5]
         least_rank = at_start(problem, starts).least_rank
-        rows = np.argsort(-least_rank, kind="stable")[:3]
-        ends = flow_to(problem, starts[rows], 30.0, rtol=1e-6, atol=1e-8)
+        first = np.argsort(-least_rank, kind="stable")[:3]
+        ends = flow_to(problem, starts[first], 30.0, rtol=1e-6, atol=1e-8)
         rank = (problem.fitted(ends) > 0.5).sum(axis=-1)
-        assert (rank >= least_rank[rows]).all()
+        assert (rank >= least_rank[first]).all()
         assert (rank <= len(S)).all()
 
 

@@ -83,7 +83,7 @@ def test_level_rate_is_sharp_where_the_first_layer_is_small(flow):
     g = 3.0 if flow == "raw" else 1.0
     W = np.array([1e-3 * np.sign(problem.target[0, 0]), 0.9 * problem.sigma_min / (1e-3 * g)])
     if flow == "raw":
-        W[0] *= np.sign(problem.gram_root[0, 0])
+        W[0] *= np.sign(problem.gram_root[0, 0])  # type: ignore[index]
     L, gradient = problem.loss_and_gradient(W)
     assert level(problem) > L
     np.testing.assert_allclose(level_rate(problem, W), gradient @ gradient / (2 * L), rtol=1e-5)

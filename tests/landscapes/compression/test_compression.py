@@ -187,8 +187,8 @@ def test_a_frame_is_orthonormal_or_empty_whatever_the_lines(rng: np.random.Gener
     frames.vectors(lines[:, :p], lines[:, p:], ones[:, :p], ones[:, p:], Q[:, :p], Q[:, p:])
     square = Q @ Q.mT
     empty = ~Q.any(axis=-1)
-    assert empty[30:, 2].all()
-    assert np.abs(square - np.eye(p + q) * ~empty[:, None]).max() < 1e-14
+    assert empty[30:, 2].all()  # type: ignore[index]
+    assert np.abs(square - np.eye(p + q) * ~empty[:, None]).max() < 1e-14  # type: ignore[index]
 
 
 def test_planted_zeros_stay_bitwise(rng: np.random.Generator) -> None:

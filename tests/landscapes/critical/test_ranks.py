@@ -113,4 +113,4 @@ def test_dimension_of_a_rank_pattern(widths: tuple[int, ...]) -> None:
         codim = problem.n - found.dimension
         assert codim == 0 or s[codim - 1] > 1e-6 * s[0]
         assert codim >= len(s) or s[codim] < 1e-12 * max(s[0], 1)
-        assert inertia(problem, W).zero >= found.dimension
+        assert inertia(problem, W).zero >= found.dimension  # type: ignore[operator]
