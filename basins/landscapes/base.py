@@ -1,8 +1,8 @@
 """The contract of a landscape: what is descended. It knows no dynamics, no law, no store.
 
 A landscape is a loss L on R^n with what is known of it. Everything outside landscapes/ reaches it through the members
-listed here and in the protocols below, so a new landscape is one file. tests/landscapes/test_landscape_contract.py holds every
-landscape to this page.
+listed here and in the protocols below, so a new landscape is one file.
+tests/landscapes/test_landscape_contract.py holds every landscape to this page.
 
 1. L >= 0 is twice differentiable, and the gradient flow dW/dt = -grad L exists for all time.
 2. `loss_and_gradient` and `hessian` are plain NumPy, readable beside the formula, for one state or a batch.
