@@ -87,7 +87,7 @@ def tail(
     if not isinstance(experiment, Experiment):
         experiment = load(os.fspath(experiment))
     plan = _plan(target, population, keep, sweeps, experiment.seed, stratum)
-    _whole("replicates", replicates, FEWEST, ": fewer make no interval, and so no bound")
+    _whole("replicates", replicates, FEWEST, ": fewer give no interval, and so no bound")
     cases = experiment.cases if case is None else (experiment.case(case),)
     for one in cases:
         _check_case(one, stratum, alone=case is not None or len(cases) == 1)
