@@ -27,7 +27,7 @@ from basins.laws import Law
 from basins.output.figures import of_run
 from basins.output.figures.style import legend_below, page, styled
 from basins.progress import Listener
-from basins.random.normals import Array
+from basins.random.philox import Array
 from basins.summary.reading import Reading
 
 PAGE = Path(__file__).parents[1] / "CONTRIBUTING.md"

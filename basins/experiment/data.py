@@ -23,7 +23,8 @@ from basins.experiment import columns, numerals
 from basins.experiment.columns import Column, Made, shown
 from basins.experiment.files import CSV, Table, located, refuse_absent, suffix_of, table_of
 from basins.experiment.numerals import Marks
-from basins.random.normals import centred_uniforms, normals
+from basins.random.normals import normals
+from basins.random.philox import centred_uniforms
 
 Array = NDArray[np.float64]
 SKLEARN = ("breast_cancer", "diabetes", "digits", "iris", "linnerud", "wine")

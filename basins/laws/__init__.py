@@ -4,7 +4,7 @@ A law with a density gives every null set probability zero; `near_planted` is on
 is true: planted, balanced) draws from a set of measure zero. It is a control, and never part of a pool, a bound or a
 verdict on the conjecture.
 
-Ids come in blocks of 1,024 consecutive ones. A block is one Philox stream (see random/normals.py, `centred_uniforms`)
+Ids come in blocks of 1,024 consecutive ones. A block is one Philox stream (see random/philox.py, `centred_uniforms`)
 with the key (seed, `stream_key`) and the block in a separate counter word, drawn at once, row by row. So the same id of
 the same problem, law and seed is the same start, bit for bit, whatever the engine, the shard or the machine. No linear
 algebra library and no libm is involved.

@@ -10,7 +10,8 @@ import numpy as np
 from basins.landscapes.base import Landscape
 from basins.laws.base import Law
 from basins.laws.parameters import deep_linear, positive
-from basins.random.normals import Array, normals
+from basins.random.normals import normals
+from basins.random.philox import Array
 
 
 @dataclass(frozen=True)

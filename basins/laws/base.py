@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 from basins.landscapes.base import Landscape
 from basins.later import defaults_of_later_fields, without_defaults
-from basins.random.normals import Array
+from basins.random.philox import Array
 
 
 class Law(ABC):

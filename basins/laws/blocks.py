@@ -10,7 +10,7 @@ import numpy as np
 from basins.errors import ArgumentError
 from basins.landscapes.base import Landscape
 from basins.laws.base import Law
-from basins.random.normals import Array, centred_uniforms
+from basins.random.philox import Array, centred_uniforms
 
 BLOCK = 1024
 """The number of ids that share one Philox stream."""

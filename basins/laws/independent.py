@@ -13,7 +13,8 @@ from basins.landscapes.base import Landscape
 from basins.landscapes.deep_linear.compression import factors
 from basins.laws.base import Law
 from basins.laws.parameters import Scale, check_scales, deep_linear, positive, scale_of
-from basins.random.normals import Array, normals
+from basins.random.normals import normals
+from basins.random.philox import Array
 
 DRAWS = ("full", "compressed")
 

@@ -14,7 +14,8 @@ from basins.landscapes.deep_linear.problem import Problem
 from basins.laws.base import Law
 from basins.laws.independent import Gaussian
 from basins.laws.parameters import Scale, check_scales, deep_linear, modes_of, positive, scale_of
-from basins.random.normals import Array, normals
+from basins.random.normals import normals
+from basins.random.philox import Array
 
 
 @dataclass(frozen=True)

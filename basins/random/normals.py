@@ -1,4 +1,4 @@
-"""From Philox's bits to uniform and normal numbers, with the same bits on any machine.
+"""From uniform to normal numbers, with the same bits on any machine. philox.py draws the uniform ones.
 
 A start must not depend on the CPU that drew it. So normals are not drawn by numpy's ziggurat, and the inverse normal
 distribution function is not scipy.special.ndtri: both call the C library's log, whose last bit depends on the library
@@ -6,59 +6,26 @@ and on whether the CPU has fused multiply-add. Instead this module uses Wichura'
 Statistics 37, 1988, 477-484), accurate to about 1 part in 10^16. It needs only + - * / and square roots, each rounded
 once as in IEEE 754; the logarithm that its tails need is a series in the same operations.
 
-Here each operation is a separate numpy ufunc. compiled.py compiles the same operations, which takes a third of the time
-for the same bits; it is used if numba is installed.
+Here each operation is a separate numpy ufunc. compiled_normals.py compiles the same operations, which takes a third of
+the time for the same bits; it is used if numba is installed.
 """
 
 from __future__ import annotations
 
-from functools import cache
-from typing import Any
-
 import numpy as np
-from numpy.typing import NDArray
 
+from basins.random import philox
 from basins.random.coefficients import ATANH, CENTRE, FAR_TAIL, LN2_HIGH, LN2_LOW, NEAR_TAIL
-
-Array = NDArray[np.float64]
+from basins.random.philox import Array
 
 CHUNK = 8192
 """Numbers transformed at a time, so that the temporaries stay in a core's cache. No number depends on it."""
 
 
-@cache
-def _compiled() -> Any:
-    """compiled.py, or None without numba. It is loaded at the first draw, because numba is slow to import."""
-    try:
-        from basins.random import compiled
-    except ImportError:
-        return None
-    return compiled
-
-
-def centred_uniforms(seed: int, stream: int, block: int, count: int) -> Array:
-    """`count` numbers q = (k + 1/2) 2^-53 - 1/2 in (-1/2, 1/2), k the high 53 bits of a Philox word: shape
-    (count,).
-
-    Philox4x64-10 has the key (seed, stream) and the counter (number, 0, 0, block). Each is a separate 64-bit word, so
-    different (seed, stream, block) never share a stream. numpy increments the counter before it draws, so number starts
-    at 1. The half-step keeps q exact (53 bits), symmetric about zero and inside the interval. q is returned, not q +
-    1/2, because the sum would be rounded.
-    """
-    drawing = _compiled()
-    if drawing is not None:
-        q: Array = drawing.centred_uniforms(seed, stream, block, count)
-        return q
-    key = np.array([seed, stream], dtype=np.uint64)
-    bits = np.random.Philox(key=key, counter=np.array([0, 0, 0, block], dtype=np.uint64))
-    k = (bits.random_raw(count) >> np.uint64(11)).view(np.int64)
-    return (k.astype(np.float64) - (2.0**52 - 0.5)) * 2.0**-53
-
-
 def normals(q: Array) -> Array:
     """The standard normals z with Phi(z) = 1/2 + q, for q in (-1/2, 1/2) as `centred_uniforms` gives them;
     shape of q."""
-    drawing = _compiled()
+    drawing = philox.compiled_functions()
     if drawing is not None:
         drawn: Array = drawing.normals(q)
         return drawn

@@ -1,6 +1,6 @@
 """Random numbers for a splitting level of a replicate: Philox streams that differ from those of the trajectories.
 
-A block of trajectories has the counter (number, 0, 0, block) (random/normals.py). The streams here have (number, 0,
+A block of trajectories has the counter (number, 0, 0, block) (random/philox.py). The streams here have (number, 0,
 1 + level, replicate) under the same key (seed, problem and law), so no two streams coincide. Normals are made by
 random/normals.py.
 """

@@ -1,19 +1,19 @@
-"""compiled.py gives the same bits as normals.py."""
+"""compiled_normals.py gives the same bits as philox.py and normals.py."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
 
-from basins.random import compiled
-from basins.random import normals as normals_module
-from basins.random.normals import centred_uniforms, normals
+from basins.random import compiled_normals, philox
+from basins.random.normals import normals
+from basins.random.philox import centred_uniforms
 
 
 @pytest.fixture
 def plain(monkeypatch: pytest.MonkeyPatch) -> None:
-    """normals.py without numba."""
-    monkeypatch.setattr(normals_module, "_compiled", lambda: None)
+    """philox.py and normals.py without numba."""
+    monkeypatch.setattr(philox, "compiled_functions", lambda: None)
 
 
 def same_bits(a: np.ndarray, b: np.ndarray) -> bool:
@@ -25,7 +25,7 @@ def same_bits(a: np.ndarray, b: np.ndarray) -> bool:
 def test_uniforms(count: int) -> None:
     for seed, stream, block in ((0, 0, 0), (1, 2, 3), (2**64 - 1, 2**63 + 1, 2**64 - 1)):
         assert same_bits(
-            compiled.centred_uniforms(seed, stream, block, count), centred_uniforms(seed, stream, block, count)
+            compiled_normals.centred_uniforms(seed, stream, block, count), centred_uniforms(seed, stream, block, count)
         )
 
 
@@ -37,9 +37,9 @@ def test_normals() -> None:
     seams = np.array([0.425, np.nextafter(0.425, 1), np.nextafter(0.425, 0), 2.0**-54, 0.5 - np.exp(-25.0)])
     for q in (centred_uniforms(1, 2, 3, 1_000_000), last, tail, seams, np.empty(0)):
         for signed in (q, -q):
-            assert same_bits(compiled.normals(signed), normals(signed))
+            assert same_bits(compiled_normals.normals(signed), normals(signed))
 
 
 def test_the_compiled_functions_are_used() -> None:
-    assert normals_module._compiled() is compiled
-    assert compiled.normals(np.zeros((3, 5)) + 0.25).shape == (3, 5)
+    assert philox.compiled_functions() is compiled_normals
+    assert compiled_normals.normals(np.zeros((3, 5)) + 0.25).shape == (3, 5)

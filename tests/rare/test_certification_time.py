@@ -104,7 +104,7 @@ def test_streams_differ_in_every_word_and_from_trajectories() -> None:
     others = [(2, 2, 3, 4), (1, 3, 3, 4), (1, 2, 4, 4), (1, 2, 3, 5), (1, 2, 4, 3)]
     drawn = {tuple(Stream(*words).uniforms(4)) for words in (base, *others)}
     assert len(drawn) == len(others) + 1
-    from basins.random.normals import centred_uniforms
+    from basins.random.philox import centred_uniforms
 
     blocks = {float(q) + 0.5 for block in range(8) for q in centred_uniforms(1, 2, block, 64)}
     assert not blocks & set(Stream(1, 2, 3, 0).uniforms(64))

@@ -14,7 +14,7 @@ from basins.integrators.base import Settings
 from basins.landscapes.deep_linear.compression import Compression, chi
 from basins.landscapes.deep_linear.problem import Problem
 from basins.laws import Gaussian, law_of, starts, stream_key
-from basins.random import normals
+from basins.random import philox
 
 SHAPES = [(9, 2, 2), (2, 9, 2), (12, 3, 3, 2), (8, 3, 9, 2)]
 
@@ -25,12 +25,12 @@ def problem_of(widths: tuple[int, ...]) -> Problem:
 
 @pytest.mark.parametrize("nu", [1, 2, 7, 24, 25, 60, 774])
 def test_chi_numbers_are_chi(nu: int) -> None:
-    q = normals.centred_uniforms(7, 8, nu, 20_000 * chi.draws(nu)).reshape(20_000, -1)
+    q = philox.centred_uniforms(7, 8, nu, 20_000 * chi.draws(nu)).reshape(20_000, -1)
     assert stats.kstest(chi.chi(q, nu), stats.chi(nu).cdf).pvalue > 1e-3
 
 
 def test_a_wrong_degree_is_seen() -> None:
-    q = normals.centred_uniforms(7, 8, 60, 20_000 * chi.draws(60)).reshape(20_000, -1)
+    q = philox.centred_uniforms(7, 8, 60, 20_000 * chi.draws(60)).reshape(20_000, -1)
     assert stats.kstest(chi.chi(q, 60), stats.chi(61).cdf).pvalue < 1e-6
 
 

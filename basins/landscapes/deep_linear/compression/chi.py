@@ -11,7 +11,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from basins.random.normals import Array, logarithm, normals
+from basins.random.normals import logarithm, normals
+from basins.random.philox import Array
 
 TRIES = 12
 

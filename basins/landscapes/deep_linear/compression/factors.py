@@ -14,7 +14,8 @@ import numpy as np
 from basins.errors import ArgumentError
 from basins.landscapes.deep_linear.compression import Compression, chi
 from basins.landscapes.deep_linear.problem import Problem
-from basins.random.normals import Array, normals
+from basins.random.normals import normals
+from basins.random.philox import Array
 
 
 def compression_of(problem: Problem) -> Compression:

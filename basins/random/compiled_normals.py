@@ -1,8 +1,10 @@
-"""The stream and the formulas of normals.py, compiled: the same operations in the same order, so the same bits, faster.
+"""The streams of philox.py and the formulas of normals.py, compiled.
+
+The operations and their order are the same, so the bits are the same; they are drawn faster.
 
 Every + - * / and square root here is rounded separately: numba gets no fast-math flag, and LLVM fuses a product with a
 sum only if it is told to. Each loop first does what a CPU can vectorise; the tails are then gathered and computed
-together. tests/random/test_compiled_normals.py compares these functions with normals.py, bit for bit.
+together. tests/random/test_compiled_normals.py compares these functions with theirs, bit for bit.
 """
 
 from __future__ import annotations
@@ -44,7 +46,7 @@ high: Any = intrinsic(_high)
 
 
 def centred_uniforms(seed: int, stream: int, block: int, count: int) -> Array:
-    """As `normals.centred_uniforms`: shape (count,)."""
+    """As `philox.centred_uniforms`: shape (count,)."""
     q = np.empty(-(-count // WORDS) * WORDS)
     _fill_uniforms(np.uint64(seed), np.uint64(stream), np.uint64(block), q)
     return q[:count]
