@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
 
 import numpy as np
@@ -323,16 +322,16 @@ def test_a_run_of_settled_rows(tmp_path: Path) -> None:
 
 
 def test_1024_rows_at_rest_cost_little() -> None:
-    """At distance 1e-200 on 2-2-2, where 256 took ten minutes: CPU seconds, the wait of all of them included."""
+    """At distance 1e-200 on 2-2-2, where 256 took ten minutes. `make bench` has the seconds; here it is evaluations."""
     problem = square()
     W = starts(problem, NearPlanted((0,), 1e-200, 0.8), 0, 0)
     watch = np.zeros(len(W), dtype=bool)
-    integrate_batch(problem, W[:8], Settings(), watch[:8], True)  # what is compiled once
-    clock = time.process_time()
-    assert settled(integrate_batch(problem, W, Settings(), watch))
+    at_once = integrate_batch(problem, W, Settings(), watch)
+    assert settled(at_once)
+    assert at_once.evaluations.max() < 1_000
     waited = integrate_batch(problem, W, Settings(), watch, True)
-    assert time.process_time() - clock < 20
     assert (waited.verdict == Verdict.minimum).all()
+    assert waited.evaluations.max() < 30_000
 
 
 # --- ties: where the computed flow is not the exact one -------------------------------------------------------------
