@@ -208,6 +208,16 @@ def test_import_basins_is_light() -> None:
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
+def test_a_run_without_proofs_does_not_import_them() -> None:
+    """The kernels of proof/ would add to the start of every command and every worker."""
+    code = (
+        "import sys, basins.execution.run, basins.execution.shard, basins.cli.runs, basins.estimate.of_run\n"
+        "proofs = [m for m in sys.modules if m.startswith('basins.proof')]\n"
+        "assert not proofs, proofs\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
 def test_the_door_names_what_it_has() -> None:
     for name in basins.__all__:
         assert getattr(basins, name) is not None

@@ -24,7 +24,6 @@ from basins.execution.telemetry import TelemetryLog
 from basins.experiment import Case
 from basins.laws import BLOCK
 from basins.progress import Listener, RunStarted, ShardDone
-from basins.proof import prove
 from basins.store import Files, Manifest, files_at, layout, missing_shards, proved
 from basins.store.proved import Ids, ProofDigests, Proving
 
@@ -46,6 +45,8 @@ def unprovable(case: Case) -> str | None:
         return "engine.certify = false: its rows have no labels that a proof could confirm"
     if np.isfinite(case.settings.t_end):
         return f"engine.t_end = {case.settings.t_end:g}: a proof follows the flow to its limit"
+    from basins.proof import prove
+
     try:
         prove(case.problem, np.empty((0, case.problem.n)))
     except AssumptionError as error:
@@ -124,6 +125,8 @@ class ProofSummary(ShardSummary):
 
 def prove_ids(case: Case, seed: int, ids: Ids) -> pa.Table:
     """The rows of ascending ids, (N,); no store and no clock, and no row depends on the others."""
+    from basins.proof import prove
+
     tables = []
     for first in range(0, len(ids), BLOCK):
         some = ids[first : first + BLOCK]

@@ -16,7 +16,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import groupby
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
@@ -26,13 +26,15 @@ from numpy.typing import NDArray
 from basins.errors import RunError
 from basins.experiment import Case
 from basins.laws import BLOCK
-from basins.proof import TIERS, UNPROVED, Proof
 from basins.store import layout, parquet
 from basins.store.files import Files
 from basins.store.folder import Folder
 from basins.store.layout import DIGEST_BATCH
 from basins.store.manifest import Manifest, canonical_json
 from basins.store.rows import words_of
+
+if TYPE_CHECKING:
+    from basins.proof import Proof
 
 VERSION = 1
 """Version of the proof: of what basins/proof proves and by which numbers. Raised whenever one of them changes."""
@@ -54,7 +56,13 @@ PROOFS = pa.schema(
 )
 """One row a start, by id."""
 
-WORDS = {"reason": UNPROVED, "tier": TIERS}
+
+def words() -> dict[str, tuple[str, ...]]:
+    """The words that the codes of a column mean. proof/ is imported where it is needed: a run without proofs does
+    without it."""
+    from basins.proof import TIERS, UNPROVED
+
+    return {"reason": UNPROVED, "tier": TIERS}
 
 
 # --- what is to be proved --------------------------------------------------------------------------------------------
@@ -180,11 +188,12 @@ def damaged(files: Files, path: str, why: object) -> RunError:
 
 def table_of(ids: Ids, proof: Proof) -> pa.Table:
     """The rows of ascending ids (N,), whose proofs these are."""
+    of = words()
     columns = [
         pa.array(ids, pa.int64()),
         pa.array(proof.proved, pa.bool_()),
-        words_of(proof.reason, UNPROVED),
-        words_of(proof.tier, TIERS),
+        words_of(proof.reason, of["reason"]),
+        words_of(proof.tier, of["tier"]),
         *(_known(values) for values in (proof.t, proof.error, proof.margin, proof.growth)),
         pa.array(np.maximum(proof.steps, 0), pa.uint32()),
     ]
@@ -255,7 +264,7 @@ def read(files: Files, case: Case, shard: int, columns: list[str] | None = None,
     path = layout.proofs(case.key, shard)
     try:
         table = parquet.read(files, path, columns, where).replace_schema_metadata(None)
-        return parquet.with_words(table, WORDS)
+        return parquet.with_words(table, words())
     except (parquet.Damaged, ValueError) as error:
         raise damaged(files, path, error.what if isinstance(error, RunError) else error) from None
 

@@ -226,7 +226,7 @@ class _Look:
         rows = table.replace_schema_metadata(None).cast(proved.PROOFS).combine_chunks()
         if not np.array_equal(rows["id"].to_numpy(), self.proving.ids(case, shard)):
             yield "its ids are not those that were to be proved"
-        columns = parquet.with_words(rows, proved.WORDS)
+        columns = parquet.with_words(rows, proved.words())
         is_proved = rows["proved"].to_numpy()
         if not np.array_equal(is_proved, columns["reason"].is_null().to_numpy()):
             yield "a row that is proved has a reason why not, or one that is not has none"
