@@ -49,7 +49,7 @@ def prove_starts(
             address=address,
             deadline=deadline,
             listeners=[progress()],
-            told=line,
+            on_message=line,
         )
     except KeyboardInterrupt:
         line(f"interrupted: what is proved is kept in {run}, and the same command goes on from there")

@@ -105,13 +105,13 @@ def prove_run(
     address: str | None = None,
     deadline: float | None = None,
     listeners: Iterable[Listener] = (),
-    told: Callable[[str], object] = str,
+    on_message: Callable[[str], object] = str,
 ) -> Run:
     """Prove, of the starts of a run, that the exact flow goes to a global minimum, or say why not (docs/proofs.md).
 
     rows: so many ids, drawn at random by `seed` from the shards that are there without a gap from the first; None:
-    every id of the shards that are there. case: a key or a name; by default every case that can be proved, and told is
-    called with a line for each that cannot. What is found is kept in RUN/proved; what is there already is not proved
+    every id of the shards that are there. case: a key or a name; by default every case that can be proved.
+    on_message: called with a line of text for each case that cannot. What is found is kept in RUN/proved; what is there already is not proved
     again. The rest as in `run`. Raises ArgumentError where nothing can be proved, for a null law, t_end, or certify =
     false; RunError for a run of other versions.
     """
@@ -124,7 +124,7 @@ def prove_run(
     opened = Run(files)
     cases, refused = provable(manifest.cases, None if case is None else opened.case(case).key, files.uri)
     for name, why in refused.items():
-        told(f"case {name!r} is not proved: {why}")
+        on_message(f"case {name!r} is not proved: {why}")
     files.sweep()
     proving = plan(files, manifest, rows, seed, cases)
     carry_out_proofs(files_at(path, patient=True), manifest, proving, runner, workers, list(listeners))

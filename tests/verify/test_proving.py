@@ -318,7 +318,7 @@ def test_show_gives_the_error_against_the_margin(proved_all: Path) -> None:
 
 def test_cases_that_cannot_be_proved_are_left_out_and_named(run: Path) -> None:
     said: list[str] = []
-    prove_run(run, 10, on="inline", told=said.append)
+    prove_run(run, 10, on="inline", on_message=said.append)
     assert len(said) == 1
     assert said[0].startswith("case 'control' is not proved: its law, planted, is null")
 
