@@ -111,9 +111,9 @@ def prove_run(
 
     rows: so many ids, drawn at random by `seed` from the shards that are there without a gap from the first; None:
     every id of the shards that are there. case: a key or a name; by default every case that can be proved.
-    on_message: called with a line of text for each case that cannot. What is found is kept in RUN/proved; what is there already is not proved
-    again. The rest as in `run`. Raises ArgumentError where nothing can be proved, for a null law, t_end, or certify =
-    false; RunError for a run of other versions.
+    on_message: called with a line of text for each case that cannot. What is found is kept in RUN/proved; what is there
+    already is not proved again. The rest as in `run`. Raises ArgumentError where nothing can be proved, for a null law,
+    t_end, or certify = false; RunError for a run of other versions.
     """
     runner = _ready(on, workers, address, deadline, PROVE)
     refuse_senseless(rows, seed)
