@@ -15,8 +15,9 @@ from basins.classification.classify_batch import integrate
 from basins.integrators.base import Ends, Leg, Settings
 from basins.integrators.scipy import Reference
 from basins.integrators.simd.dop853 import dop853
-from basins.integrators.simd.integrator import Lanes, _aligned
+from basins.integrators.simd.integrator import Lanes
 from basins.integrators.simd.kernel import compiled
+from basins.integrators.simd.memory import aligned
 from basins.integrators.simd.step_code import OUT, scratch_of
 from basins.integrators.simd.stopping import call
 from basins.landscapes.deep_linear.critical_sets import VERDICTS
@@ -124,7 +125,7 @@ def step_rate(problem: Problem) -> Callable[[], float]:
     shape, lanes = problem.gradient_code(), Lanes().lanes
     code, n = compiled(shape, lanes), shape.n
     # order of the arguments of kernel.attempt: old, slope, new, new_slope, h, scratch, shared, out
-    memory = [_aligned(size * lanes) for size in (n, n, n, n, 1, scratch_of(shape), 2 + shape.parameters, len(OUT))]
+    memory = [aligned(size * lanes) for size in (n, n, n, n, 1, scratch_of(shape), 2 + shape.parameters, len(OUT))]
     memory[0][:] = np.random.default_rng(0).normal(size=n * lanes) * 0.3
     memory[4][:] = 0.01
     memory[6][:] = 1e-8

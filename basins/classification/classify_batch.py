@@ -10,11 +10,14 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from basins.arrays import number
+from basins.classification.certify_steps import follow_steps
 from basins.classification.saddle_wait import Followed, follow
 from basins.classification.verdict import IntegratedBatch, Limits, judge, visit_table
+from basins.dynamics.base import Dynamics
+from basins.dynamics.gradient_flow import FLOW
 from basins.errors import ArgumentError
 from basins.integrators import engine_of, method_of
-from basins.integrators.base import Array, Leg, Settings
+from basins.integrators.base import Array, Ends, Leg, Settings, refuse_settings
 from basins.landscapes.base import Decided, Landscape, Reduction
 from basins.landscapes.deep_linear.problem import Problem
 
@@ -37,6 +40,7 @@ def integrate(
     delta: float = Settings.delta,
     compress: bool = Settings.compress,
     wait: bool = False,
+    dynamics: Dynamics = FLOW,
 ) -> Limits:
     """Integrate the flow from W0, (n,) or (N, n), to its limits.
 
@@ -46,13 +50,14 @@ def integrate(
     is not decided by then is censored. method: one of the engine's, its first if None. compress: integrate smaller
     states where the flow cannot tell the difference and it pays (compression/). wait: what has settled beside a saddle
     is `censored` at once, as are the rows of a law with a density; with wait=True it is waited beside, until it leaves
-    or has outlasted the saddle (docs/verdicts.md). A verdict is of the computed trajectory. Raises ArgumentError for
-    values that have no meaning.
+    or has outlasted the saddle (docs/verdicts.md). dynamics: another one than the gradient flow (dynamics/base.py): its
+    steps are taken instead, t counts them, and it is never waited. A verdict is of the computed trajectory. Raises
+    ArgumentError for values that have no meaning.
     """
     chosen = engine_of(engine)
     settings = Settings(
         engine=engine,
-        method=method_of(chosen, method),
+        method=method_of(chosen, method, dynamics),
         rtol=rtol,
         atol=atol,
         t_end=number(t_end, "t_end"),
@@ -62,15 +67,30 @@ def integrate(
         delta=delta,
         compress=compress,
     )
+    refuse_settings(settings, dynamics)
+    refuse_unproved(problem, dynamics, settings.certify)
     starts = np.atleast_2d(problem.state(W0))
     if not np.isfinite(starts).all():
         row = int(np.flatnonzero(~np.isfinite(starts).all(axis=1))[0])
         raise ArgumentError("a start that is not finite", where=f"W0, row {row}", remedy="give finite states")
-    return integrate_batch(problem, starts, settings, np.ones(len(starts), dtype=bool), bool(wait))
+    return integrate_batch(problem, starts, settings, np.ones(len(starts), dtype=bool), bool(wait), dynamics)
+
+
+def refuse_unproved(landscape: Landscape, dynamics: Dynamics, certify: bool) -> None:
+    """Raises ArgumentError where a landscape proves nothing of a dynamics: every row would be censored."""
+    if certify and not landscape.critical.certificates(dynamics):
+        what = f"{landscape.size_text} has no certificate for {dynamics.text}, so every trajectory would be censored"
+        remedy = "give certify = false and t_end, or a dynamics of which the landscape's `certificates` knows something"
+        raise ArgumentError(what, where="dynamics", remedy=remedy)
 
 
 def integrate_batch(
-    landscape: Landscape, starts: Array, settings: Settings, watch: NDArray[np.bool_], wait: bool = False
+    landscape: Landscape,
+    starts: Array,
+    settings: Settings,
+    watch: NDArray[np.bool_],
+    wait: bool = False,
+    dynamics: Dynamics = FLOW,
 ) -> Limits:
     """The limits of starts (N, n), validated; visits are kept for the rows in `watch` (N,).
 
@@ -80,23 +100,35 @@ def integrate_batch(
     at_start = critical.at_start(starts) if settings.at_start else Decided.nothing(N)
     levels = critical.levels(starts, settings.delta) if settings.certify else np.full(N, -np.inf)
     levels = np.where(at_start.verdict >= 0, np.inf, levels)  # a row decided at t = 0 stops there
-    small = reduction_in(landscape, settings)
+    small = reduction_in(landscape, settings, dynamics)
     there, begin = (landscape, starts) if small is None else (small.landscape, small.compress(starts))
-    leg = _leg(begin, levels, settings, watch)
-    followed = follow(there, leg, settings, wait)
-    outlasted = _in_digits(landscape, starts, followed, _found_again(there, leg, settings, followed))
-    ends = followed.ends
-    changed, visits = there.critical.drift(begin, ends.state), visit_table(there, ends.visits)
+    leg = _leg(dynamics.begin(begin), levels, settings, watch)
+    if dynamics.continuous:
+        followed = follow(there, leg, settings, wait)
+        outlasted = _in_digits(landscape, starts, followed, _found_again(there, leg, settings, followed))
+    else:
+        followed, outlasted = follow_steps(there, dynamics, begin, leg, settings), frozenset[int]()
+    ends = _weights(followed.ends, there.n)
+    changed = there.critical.drift(begin, ends.state, ends.t) if dynamics.conserves else np.full(N, np.nan)
+    visits = visit_table(there, ends.visits)
     if small is not None:
         state = small.expand(ends.state, starts)
         ends = replace(ends, state=np.where((ends.t > 0)[:, None], state, starts))
     batch = IntegratedBatch(starts, ends, at_start, followed.settled, outlasted, changed, visits)
-    return judge(landscape, batch, settings.delta)
+    return judge(landscape, batch, settings.delta, dynamics)
 
 
-def reduction_in(landscape: Landscape, settings: Settings) -> Reduction | None:
+def _weights(ends: Ends, n: int) -> Ends:
+    """The same ends and visits, of the weights alone: the first n numbers of a state."""
+    if ends.state.shape[1] == n:
+        return ends
+    visits = replace(ends.visits, state=np.ascontiguousarray(ends.visits.state[:, :n]))
+    return replace(ends, state=np.ascontiguousarray(ends.state[:, :n]), visits=visits)
+
+
+def reduction_in(landscape: Landscape, settings: Settings, dynamics: Dynamics = FLOW) -> Reduction | None:
     """The reduction under which these settings integrate the landscape, if any."""
-    return landscape.reduce() if settings.compress else None
+    return landscape.reduce() if settings.compress and dynamics.equivariant else None
 
 
 def _leg(starts: Array, level: Array, settings: Settings, watch: NDArray[np.bool_]) -> Leg:

@@ -63,7 +63,7 @@ def follow(landscape: Landscape, leg: Leg, settings: Settings, wait: bool = Fals
     ends, visits = followed.ends, [(np.arange(len(leg.starts)), followed.ends.visits)]
     resting = np.flatnonzero(ends.stop == Stop.RESTING)
     while len(resting):
-        seen = {row: _read(landscape, leg, ends, row) for row in map(int, resting)}
+        seen = {row: read(landscape, leg, ends, row) for row in map(int, resting)}
         followed.settled |= {row: at for row, at in seen.items() if at is not None and at.rests}
         passing = [
             row for row in seen if row not in followed.settled and landscape.loss_and_gradient(ends.state[row])[1].any()
@@ -72,19 +72,19 @@ def follow(landscape: Landscape, leg: Leg, settings: Settings, wait: bool = Fals
             beside = [row for row in seen if row in followed.settled]
             passing += _Wait(landscape, leg, settings, followed, visits).those_that_left(beside)
         rows = np.array(sorted(passing), dtype=np.int64)
-        again = engine.integrate(landscape, _onward(leg, ends, rows), settings)
-        _add(ends, rows, again)
+        again = engine.integrate(landscape, onward(leg, ends, rows), settings)
+        add(ends, rows, again)
         visits.append((rows, again.visits))
         resting = rows[again.stop == Stop.RESTING]
-    followed.ends = replace(ends, visits=_joined(visits))
+    followed.ends = replace(ends, visits=joined(visits))
     return followed
 
 
-def _read(landscape: Landscape, leg: Leg, ends: Ends, row: int) -> Settling | None:
+def read(landscape: Landscape, leg: Leg, ends: Ends, row: int) -> Settling | None:
     return landscape.critical.settle(ends.state[row], length(leg.starts[row]))
 
 
-def _onward(leg: Leg, ends: Ends, rows: Rows) -> Leg:
+def onward(leg: Leg, ends: Ends, rows: Rows) -> Leg:
     """The leg that carries passing rows on: next looked at when as much time has gone by as so far."""
     t = ends.t[rows]
     return Leg(
@@ -99,7 +99,7 @@ def _onward(leg: Leg, ends: Ends, rows: Rows) -> Leg:
     )
 
 
-def _add(ends: Ends, rows: Rows, more: Ends) -> None:
+def add(ends: Ends, rows: Rows, more: Ends) -> None:
     """What another leg of these rows adds to their ends."""
     ends.state[rows], ends.t[rows], ends.stop[rows] = more.state, more.t, more.stop
     ends.steps[rows] += more.steps
@@ -109,7 +109,7 @@ def _add(ends: Ends, rows: Rows, more: Ends) -> None:
     ends.loss_increase[rows] = np.maximum(ends.loss_increase[rows], more.loss_increase)
 
 
-def _joined(parts: list[tuple[Rows, Visits]]) -> Visits:
+def joined(parts: list[tuple[Rows, Visits]]) -> Visits:
     """Visits of several legs, each with the rows its own numbers stand for, as one table."""
 
     def column(name: str) -> Any:
@@ -141,7 +141,7 @@ class _Wait:
         self._carry(stayed, times, [1 / settled[row].fastest for row in stayed])
         left = []
         for row in waiting:
-            before, after = settled.pop(row), _read(self.landscape, self.leg, ends, row)
+            before, after = settled.pop(row), read(self.landscape, self.leg, ends, row)
             stop = Stop(ends.stop[row])
             if stop is not Stop.LEVEL and after is not None and after.rests and after.code == before.code:
                 settled[row] = after
@@ -183,13 +183,13 @@ class _Wait:
         longest[list(rows)] = max_steps
         left = np.array(rows, dtype=np.int64)
         while len(left):
-            short = _onward(self.leg, ends, left)
+            short = onward(self.leg, ends, left)
             budget = np.minimum(short.budget, SLICE)
             t_end = np.minimum(self.leg.t_end[left], to[left])
             rest = np.full(len(left), np.inf)
             short = replace(short, rest_after=rest, t_end=t_end, max_step=longest[left], budget=budget)
             more = self.engine.integrate(self.landscape, short, self.settings)
-            _add(ends, left, more)
+            add(ends, left, more)
             self.visits.append((left, more.visits))
             there = (more.stop == Stop.T_END) & (more.t < self.leg.t_end[left])
             ends.stop[left[there]] = Stop.RESTING

@@ -17,6 +17,8 @@ from enum import IntEnum
 import numpy as np
 from numpy.typing import NDArray
 
+from basins.dynamics.base import Dynamics
+from basins.dynamics.gradient_flow import FLOW
 from basins.integrators.base import Ends, Stop, Visits
 from basins.landscapes.base import NONE, Codes, Decided, Landscape, Settling, Verdict
 
@@ -79,9 +81,10 @@ class Limits:
 
     state (N, n) and time: at the stop; loss_start, loss, gradient_norm: units of L, re-evaluated at both ends;
     verdict; reason (-1 unless censored); certificate (-1 if censored); margin: of the certificate (nan where there
-    is none): for `level` and `invariant` 1 - L / level with L at the upper end of its rounding, for `rate` the
-    guaranteed rate of ||M||, for `rank` the excess of the least rank over d_y - 1, for `outlasted` the distance to
-    the critical set over ||W||; code (of a deep linear network `modes`, the bitmask of S) and rank: of the limit's
+    is none): for `trap`, and `invariant` of gradient descent, 1 - eta Lam / 2 on its ball; for `level` and `invariant`
+    of the flow 1 - L / level with L at the upper end of its rounding, for `rate` the guaranteed rate of ||M||, for
+    `rank` the excess of the least rank over d_y - 1, for `outlasted` the distance to the critical set over ||W||; code
+    (of a deep linear network `modes`, the bitmask of S) and rank: of the limit's
     critical set, rank -1 (and code 0) where unknown; evidence: name -> numbers of an outlasted saddle, else nan
     (rank_gap: sigma_{r+1}(R) / sigma_r(R)); steps, rejected (-1 where the engine cannot tell), evaluations; drift:
     largest change of an invariant C_j over ||W_{j+1}||^2 + ||W_j||^2 at the start; loss_increase: largest increase of
@@ -142,11 +145,14 @@ class IntegratedBatch:
     visits: VisitTable
 
 
-def judge(landscape: Landscape, batch: IntegratedBatch, delta: float) -> Limits:
+def judge(landscape: Landscape, batch: IntegratedBatch, delta: float, dynamics: Dynamics = FLOW) -> Limits:
     """The verdict of every row, re-evaluated from its end state: never inferred from why the engine stopped."""
     critical, ends = landscape.critical, batch.ends
     loss_start, there = critical.loss(batch.starts), critical.evaluate(ends.state)
-    decided = critical.decide(batch.starts, batch.at_start, ends.state, there, delta)
+    if dynamics.continuous:
+        decided = critical.decide(batch.starts, batch.at_start, ends.state, there, delta)
+    else:
+        decided = critical.certify_state(batch.starts, ends.state, there, dynamics, delta)
     evidence = {name: np.full(len(batch.starts), np.nan) for name in critical.evidence}
     for row, at in batch.settled.items():
         if row in batch.outlasted and decided.verdict[row] == NONE:

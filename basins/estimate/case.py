@@ -82,7 +82,7 @@ def case_estimate(
     Raises ArgumentError for more checks than labels.
     """
     landscape = case.landscape
-    tests, shape = landscape.question()
+    tests, shape = case.question()
     return CaseEstimate(
         case=case.key,
         name=case.name,
@@ -90,8 +90,8 @@ def case_estimate(
         null=case.law.null,
         planted=planted_modes(case.law),
         widths=landscape.widths if isinstance(landscape, Problem) else (),
-        size_text=landscape.size_text,
-        conjecture=isinstance(landscape, Problem),
+        size_text=case.size_text,
+        conjecture=case.of_the_paper,
         planned=case.trajectories,
         trajectories=counts.trajectories,
         minimum=counts.minimum,

@@ -62,7 +62,7 @@ def pool(
     """
     kept: dict[int, tuple[Case, Counts]] = {}
     twins = []
-    for case, counts in counted:
+    for case, counts in of_one_dynamics(counted):
         if case.law.null:
             continue
         # A case of another engine has the same starts: it must not count twice.
@@ -82,7 +82,7 @@ def pool(
     frames = {case.key: frames_of(case.key, one, (outcomes or {}).get(case.key)) for case, one in kept.values()}
     some = any(frame.outcomes for of_case in frames.values() for frame in of_case.values())
     out_of_reach = {case.key: case.name for case in cases if some and unchecked(frames[case.key])}
-    testing = [one for one in kept.values() if one[0].landscape.question()[0]]
+    testing = [one for one in kept.values() if one[0].question()[0]]
     return PooledEstimate(
         cases=tuple(case.key for case in cases),
         twins=tuple(twins),
@@ -99,6 +99,15 @@ def pool(
         unchecked=out_of_reach,
         pairs=pairs_estimates(testing, drawn or {}),
     )
+
+
+def of_one_dynamics(counted: Sequence[tuple[Case, Counts]]) -> Sequence[tuple[Case, Counts]]:
+    """The cases that may be pooled: basins of one dynamics are not those of another. Those of the gradient flow where
+    there are some, all where they share a dynamics, and none otherwise."""
+    flows = [one for one in counted if not one[0].dynamics_kind]
+    if flows:
+        return flows
+    return counted if len({str(case.dynamics_table) for case, _ in counted}) == 1 else []
 
 
 def _same_sets(one: CriticalSets, other: CriticalSets) -> bool:

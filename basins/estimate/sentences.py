@@ -102,7 +102,7 @@ def _as_computed(case: CaseEstimate) -> str:
             "the conjecture, and enters no bound."
         )
     if not case.conjecture:
-        return _of_another_landscape(case)
+        return _counts_alone(case)
     if not case.can_test:
         return _cannot_test(case)
     if case.saddle:
@@ -123,8 +123,8 @@ def _as_computed(case: CaseEstimate) -> str:
     return f"No saddle among {case.trajectories:,} trajectories, none censored: as the conjecture has it, {bound}"
 
 
-def _of_another_landscape(case: CaseEstimate) -> str:
-    """What is counted, without a word on a conjecture that is made for deep linear networks."""
+def _counts_alone(case: CaseEstimate) -> str:
+    """What is counted, without a word on a conjecture that is made for the gradient flow of deep linear networks."""
     censored = f"; {_censored(case)}, and counts as a saddle in the bound" if case.censored else ", none censored"
     where = f" ({_strata_met(case)})" if case.saddle else ""
     return (
@@ -136,7 +136,7 @@ def _of_another_landscape(case: CaseEstimate) -> str:
 def pooled_sentence(pooled: PooledEstimate) -> str:
     """What the pool says, and how it was made."""
     if pooled.trajectories == 0:
-        return "Nothing to pool: no trajectory of a law with a density is counted."
+        return "Nothing to pool: no trajectory of a law with a density is counted, or each case has its own dynamics."
     m = len(pooled.cases)
     laws = "this law" if m == 1 else "the mixture of these laws, each weighted by its trajectories"
     said = [

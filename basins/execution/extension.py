@@ -164,7 +164,7 @@ def compute_rows(layer: Layer, case: Case, ids: Ids) -> ShardTables:
         some = ids[first : first + together]
         watch = watched(some, manifest.visits_every)
         starts = starts_of(case, manifest.seed, some)
-        limits = integrate_batch(case.landscape, starts, settings, watch, case.law.null)
+        limits = integrate_batch(case.landscape, starts, settings, watch, case.law.null, case.dynamics)
         parts.append(rows.tables_of_ids(Tables.of(case.landscape), some, limits))
     return rows.concatenated(parts)
 

@@ -121,7 +121,8 @@ def compute_shard(case: Case, seed: int, blocks: range, visits_every: int, keep:
         ids = np.arange(first * BLOCK, min(batch.stop * BLOCK, case.trajectories))
         drawn = [laws.starts(case.landscape, case.law, seed, block) for block in batch]
         watch = watched(ids, visits_every)
-        limits = integrate_batch(case.landscape, np.concatenate(drawn)[: len(ids)], case.settings, watch, case.law.null)
+        starts = np.concatenate(drawn)[: len(ids)]
+        limits = integrate_batch(case.landscape, starts, case.settings, watch, case.law.null, case.dynamics)
         kept = None
         if keep == "exceptions" and not isinstance(case.law, laws.Planted):
             kept = watch | (limits.verdict != Verdict.minimum)

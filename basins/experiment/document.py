@@ -25,6 +25,7 @@ KINDS: dict[str, tuple[str, ...]] = {
     "data": ("source", "path"),
     "network": (),
     "landscape": ("kind",),
+    "dynamics": ("kind",),
     "law": ("name",),
     "engine": ("name",),
 }
@@ -146,6 +147,7 @@ class _Parts(Table):
     data: SubTable | None = None
     network: SubTable | None = None
     landscape: SubTable | None = None
+    dynamics: SubTable | None = None
     law: SubTable | None = None
     engine: SubTable | None = None
 

@@ -1,7 +1,8 @@
 """The experiment: a TOML file, validated, as cases with keys, and the shard plan.
 
     name, seed, trajectories, blocks_per_shard, visits_every, rows
-    [data] [network] [law] [engine]     the tables of a case
+    [data] [network] [law] [engine]     the tables of a case; [landscape] instead of [data] and [network]
+    [dynamics]                          how a state moves, if not by the gradient flow
     [[case]]                            if given, exactly these are the cases; if not, the tables above are the only one
     [sweep]                             dotted keys to lists: the product, for every case
 
@@ -29,6 +30,10 @@ import numpy as np
 import tomli_w
 from numpy.typing import NDArray
 
+from basins.classification.classify_batch import refuse_unproved
+from basins.dynamics.base import Dynamics
+from basins.dynamics.gradient_flow import FLOW
+from basins.dynamics.named import dynamics_of
 from basins.errors import ArgumentError, BasinsError, ExperimentError, nearest
 from basins.experiment import data
 from basins.experiment.document import (
@@ -48,7 +53,7 @@ from basins.experiment.document import (
 )
 from basins.home import with_home
 from basins.integrators import engine_of, method_of
-from basins.integrators.base import Settings
+from basins.integrators.base import Settings, refuse_settings
 from basins.landscapes.base import Landscape
 from basins.landscapes.deep_linear.problem import Problem
 from basins.landscapes.named import landscape_class
@@ -90,8 +95,9 @@ class Plan:
 class Case:
     """A landscape, a law and engine settings, and how many trajectories; source: what the landscape is of, in words.
 
-    kind: the import path of the landscape's class, "" for a deep linear network; reading: how its data were read, a
-    line each, where they were read here and now; not kept with a run.
+    kind: the import path of the landscape's class, "" for a deep linear network; dynamics: how a state moves;
+    dynamics_kind: the import path of its class, "" for the gradient flow; reading: how its data were read, a line each,
+    where they were read here and now; not kept with a run.
     """
 
     name: str
@@ -102,19 +108,50 @@ class Case:
     source: str = ""
     reading: tuple[str, ...] = ()
     kind: str = ""
+    dynamics: Dynamics = FLOW
+    dynamics_kind: str = ""
+
+    @property
+    def of_the_paper(self) -> bool:
+        """Whether it is the gradient flow of a deep linear network: what the conjecture is about."""
+        return not self.kind and not self.dynamics_kind
+
+    @property
+    def size_text(self) -> str:
+        """How large the landscape is, and its dynamics where it is not the gradient flow."""
+        return f"{self.landscape.size_text}, {self.dynamics.text}" if self.dynamics_kind else self.landscape.size_text
+
+    def question(self) -> tuple[bool, str]:
+        """Whether a run can tell something about its saddles that is not proved yet, and why (Landscape.question). Of
+        a discrete dynamics nothing is taken to be known beforehand."""
+        return (True, "") if self.dynamics_kind else self.landscape.question()
 
     @property
     def problem(self) -> Problem:
-        """The landscape where it is a deep linear network. Raises ArgumentError for another one."""
+        """The landscape where it is a deep linear network that moves by its gradient flow. Raises ArgumentError for
+        another landscape or dynamics."""
+        if self.dynamics_kind:
+            what = f"the dynamics of case {self.name!r} is {self.dynamics.text}"
+            raise ArgumentError(what, where="case", remedy="this is known of the gradient flow alone")
         if not isinstance(self.landscape, Problem):
             what = f"the landscape of case {self.name!r} is {self.landscape.kind}"
             raise ArgumentError(what, where="case", remedy="this is known of deep linear networks alone")
         return self.landscape
 
+    def columns(self) -> dict[str, Any]:
+        """What a table of cases says of its landscape, and of its dynamics where it is not the gradient flow."""
+        moved = {"dynamics": self.dynamics.text} if self.dynamics_kind else {}
+        return {**self.landscape.case_columns(), **moved}
+
+    @property
+    def dynamics_table(self) -> dict[str, Any]:
+        """[dynamics], as it is spelt out."""
+        return {"kind": self.dynamics_kind, **self.dynamics.to_dict()}
+
     @cached_property
     def key(self) -> str:
         """A letter and 15 hex digits of SHA-256 over what a limit depends on besides seed and id: problem, law,
-        settings.
+        settings, and the dynamics where it is not the gradient flow.
 
         The letter is for readers of `case=KEY` folders, which would take digits alone for a number.
         """
@@ -122,6 +159,7 @@ class Case:
             "problem": self.landscape.digest,
             "law": self.law.canonical(self.landscape),
             "settings": _settings_to_dict(self.settings),
+            **({"dynamics": self.dynamics_table} if self.dynamics_kind else {}),
         }
         canonical = json.dumps(content, sort_keys=True, separators=(",", ":"), allow_nan=False)
         return "c" + hashlib.sha256(canonical.encode()).hexdigest()[:15]
@@ -137,6 +175,7 @@ class Case:
             "law": {"name": self.law.name, **self.law.parameters()},
             "settings": _settings_to_dict(self.settings),
             **({"landscape": self.kind} if self.kind else {}),
+            **({"dynamics": self.dynamics_table} if self.dynamics_kind else {}),
         }
 
     @classmethod
@@ -144,7 +183,8 @@ class Case:
         """The case that `to_dict` wrote, without reading data or decomposing it again."""
         settings = dict(numbers["settings"])
         settings["t_end"] = float(settings["t_end"])
-        kind = numbers.get("landscape", "")
+        kind, moves = numbers.get("landscape", ""), dict(numbers.get("dynamics", {}))
+        dynamics_kind = moves.pop("kind", "")
         return cls(
             name=numbers["name"],
             landscape=(landscape_class(kind) if kind else Problem).from_dict(numbers["problem"]),
@@ -153,6 +193,8 @@ class Case:
             trajectories=numbers["trajectories"],
             source=numbers["source"],
             kind=kind,
+            dynamics=dynamics_of(dynamics_kind, moves),
+            dynamics_kind=dynamics_kind,
         )
 
 
@@ -287,7 +329,8 @@ class _Workshop:
         for name in ("law",) if named else ("data", "network", "law"):
             if not tables[name]:
                 raise ExperimentError(f"no table [{name}]", where=where, remedy=f"add [{name}]")
-        settings = _settings(validated(Engine, tables["engine"], where, "engine"), where)
+        dynamics, dynamics_kind = _dynamics(tables["dynamics"], where)
+        settings = _settings(validated(Engine, tables["engine"], where, "engine"), dynamics, where)
         law = _law(tables["law"], where)
         kind, reading = "", tuple[str, ...]()
         if named:
@@ -302,15 +345,23 @@ class _Workshop:
             law.check(landscape)
         except ArgumentError as error:
             raise _placed(error, where, "law") from None
+        try:
+            refuse_unproved(landscape, dynamics, settings.certify)
+        except ArgumentError as error:
+            raise ExperimentError(error.what, where=f"{where}: dynamics", remedy=error.remedy) from None
         engine = spelt_out(settings)
         table = {
             "name": one.name,
             "trajectories": one.trajectories,
             **made_of,
+            **({"dynamics": {"kind": dynamics_kind, **dynamics.to_dict()}} if dynamics_kind else {}),
             "law": {"name": law.name, **law.parameters()},
             "engine": {"name": engine.pop("engine"), **engine},
         }
-        return Case(one.name, landscape, law, settings, one.trajectories, source, reading, kind), table
+        case = Case(
+            one.name, landscape, law, settings, one.trajectories, source, reading, kind, dynamics, dynamics_kind
+        )
+        return case, table
 
     def problem(
         self, given: Matrix | SpectrumData, network: Network, where: str
@@ -376,16 +427,34 @@ def _data_table(values: dict[str, Any], where: str) -> Matrix | SpectrumData:
     return validated(SklearnData, values, where, "data")
 
 
-def _settings(table: Engine, where: str) -> Settings:
+def _dynamics(table: Mapping[str, Any], where: str) -> tuple[Dynamics, str]:
+    """The dynamics of [dynamics], and the import path of its class; the gradient flow where there is no such table."""
+    if not table:
+        return FLOW, ""
+    values = dict(table)
+    kind = values.pop("kind", None)
+    if not kind:
+        what = "missing" if kind is None else f"kind = {kind!r}"
+        remedy = 'give the import path of a dynamics\' class, such as kind = "module:Class"'
+        raise ExperimentError(what, where=f"{where}: dynamics.kind", remedy=remedy)
+    try:
+        return dynamics_of(kind, values), kind
+    except ArgumentError as error:
+        raise _placed(error, where, "dynamics") from None
+
+
+def _settings(table: Engine, dynamics: Dynamics, where: str) -> Settings:
     try:
         engine = engine_of(table.name)
-        method = method_of(engine, table.method)
+        method = method_of(engine, table.method, dynamics)
     except ArgumentError as error:
         key = "name" if error.where == "engine" else error.where
         raise ExperimentError(error.what, where=f"{where}: engine.{key}", remedy=error.remedy) from None
     values: dict[str, Any] = {field.name: getattr(table, field.name, None) for field in fields(Settings)}
     try:
-        return Settings(**{**values, "engine": engine.name, "method": method})
+        settings = Settings(**{**values, "engine": engine.name, "method": method})
+        refuse_settings(settings, dynamics)
+        return settings
     except ArgumentError as error:
         raise _placed(error, where, "engine") from None
 

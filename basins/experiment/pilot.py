@@ -73,14 +73,15 @@ def timed_batches(
     """
     watch = watched(np.arange(len(starts)), experiment.visits_every)
     # What happens once (imports, compilation) is no trajectory's cost.
-    integrate_batch(case.landscape, starts[:1], replace(case.settings, budget=1), watch[:1], case.law.null)
+    once = replace(case.settings, budget=1)
+    integrate_batch(case.landscape, starts[:1], once, watch[:1], case.law.null, case.dynamics)
     done, seconds = 0, 0.0
     for size in sizes:
         if done >= len(starts) or (done and seconds >= long):
             return
         part = slice(done, min(done + size, len(starts)))
         begun = time.perf_counter()
-        limits = integrate_batch(case.landscape, starts[part], case.settings, watch[part], case.law.null)
+        limits = integrate_batch(case.landscape, starts[part], case.settings, watch[part], case.law.null, case.dynamics)
         took = time.perf_counter() - begun
         done, seconds = part.stop, seconds + took
         yield limits, took

@@ -14,7 +14,10 @@ An engine provides `integrate(landscape, leg, settings)` and may assume that its
    largest increase of the loss between accepted steps.
 5. For rows in `leg.watch` it reports visits: accepted steps at which the gradient norm has a local minimum.
 6. It knows no law, no store, no Ray; it prints nothing and reads no clock. The same leg gives the same bytes.
-Every engine passes tests/integrators/test_contract.py.
+7. `iterate` carries out a discrete dynamics instead (dynamics/base.py). Points 1 to 6 hold for it too, with these
+   words: a leg's starts are states of the dynamics, and so are the states at the stops and at visits; time counts
+   steps; there are no tolerances, no rejected steps and no STEP_UNDERFLOW; t_end is a whole number, or inf.
+Every engine passes tests/integrators/test_contract.py, and tests/dynamics/test_dynamics_contract.py.
 """
 
 from __future__ import annotations
@@ -27,6 +30,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from basins.arrays import number, switch
+from basins.dynamics.base import STEP, Dynamics
 from basins.errors import ArgumentError
 from basins.landscapes.base import Landscape, RestScale
 from basins.rounding import EPS
@@ -162,9 +166,40 @@ class Engine(Protocol):
         """Carry every row of the leg to its stop."""
         ...
 
+    def iterate(self, landscape: Landscape, dynamics: Dynamics, leg: Leg, settings: Settings) -> Ends:
+        """Carry every row of the leg to its stop by steps of a discrete dynamics."""
+        ...
+
     def notes(self, landscape: Landscape) -> tuple[str, ...]:
         """What a user should know about integrating this landscape with this engine, a line each."""
         ...
+
+
+def carry(engine: Engine, landscape: Landscape, dynamics: Dynamics, leg: Leg, settings: Settings) -> Ends:
+    """Carry every row of the leg to its stop: along the flow, or by the dynamics' steps."""
+    if dynamics.continuous:
+        return engine.integrate(landscape, leg, settings)
+    return engine.iterate(landscape, dynamics, leg, settings)
+
+
+def refuse_settings(settings: Settings, dynamics: Dynamics) -> None:
+    """Raises ArgumentError for a setting that has no meaning for a discrete dynamics, its `where` the setting."""
+    if dynamics.continuous:
+        return
+    default = Settings()
+    for name in ("rtol", "atol"):
+        if getattr(settings, name) != getattr(default, name):
+            what = f"{name} = {getattr(settings, name)!r}, and {dynamics.text} has no error to control"
+            raise ArgumentError(what, where=name, remedy=f"take {name} out")
+    if settings.method != STEP:
+        what = f"method = {settings.method!r}, and {dynamics.text} takes steps of its own"
+        raise ArgumentError(what, where="method", remedy=f"take method out, or say {STEP!r}")
+    if np.isfinite(settings.t_end) and settings.t_end != int(settings.t_end):
+        what = f"t_end = {settings.t_end!r}, and {dynamics.text} counts steps"
+        raise ArgumentError(what, where="t_end", remedy="give a whole number of steps")
+    if settings.at_start and not dynamics.conserves:
+        what = f"at_start = true, and what those certificates rest on is not conserved by {dynamics.text}"
+        raise ArgumentError(what, where="at_start", remedy="take at_start out")
 
 
 def at_rest(rest: RestScale, gradient_norm: float, loss: float, norm: float) -> bool:

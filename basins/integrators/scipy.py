@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from basins.dynamics.base import Dynamics
+from basins.integrators import numpy_steps
 from basins.integrators.base import Array, Ends, Leg, Settings, Stop, Visits, at_rest
 from basins.landscapes.base import Landscape
 
@@ -92,6 +94,10 @@ class Reference:
                 loss_increase[row] = one.loss_increase
                 visits.extend((row, *visit) for visit in one.visits)
         return Ends(state, t, stop, steps, rejected, evaluations, loss_increase, _visits(visits, n))
+
+    def iterate(self, landscape: Landscape, dynamics: Dynamics, leg: Leg, settings: Settings) -> Ends:
+        """Carry every row to its stop by the dynamics' NumPy step, one after the other."""
+        return numpy_steps.iterate(landscape, dynamics, leg, settings)
 
     def record(self, landscape: Landscape, leg: Leg, settings: Settings, points: int) -> list[Recorded]:
         """Carry every row to its stop as `integrate` does, and keep its path: `points` states of each accepted step,

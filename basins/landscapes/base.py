@@ -254,6 +254,19 @@ class Settling(Protocol):
     def evidence(self) -> Mapping[str, float]: ...
 
 
+class Motion(Protocol):
+    """What a landscape reads of a dynamics (dynamics/base.py), to say what a state proves under it."""
+
+    @property
+    def continuous(self) -> bool: ...
+    @property
+    def conserves(self) -> bool: ...
+    @property
+    def potential(self) -> str | None: ...
+    @property
+    def descent_rate(self) -> float | None: ...
+
+
 class CriticalSets(Protocol):
     """What is known of where trajectories end. Arrays have a row a state; starts and states are (N, n).
 
@@ -314,8 +327,21 @@ class CriticalSets(Protocol):
         """What is proved of rows that began at `starts` and stopped at W: minima and invariant saddles."""
         ...
 
-    def drift(self, before: Array, after: Array) -> Array:
-        """The largest relative change of what is conserved, (N,); nan where the landscape conserves nothing."""
+    def certificates(self, dynamics: Motion) -> tuple[str, ...]:
+        """The words of `vocabulary.certificates` that can hold under this dynamics; none where nothing is proved of it,
+        and an experiment with it is refused. A potential is what a loss level rests on; a discrete dynamics has none,
+        because a step that is too long raises the loss."""
+        ...
+
+    def certify_state(self, starts: Array, W: Array, there: Evaluation, dynamics: Motion, delta: float) -> Decided:
+        """What a state proves of where a discrete dynamics goes from it: for rows that began at `starts` and are at W,
+        `there` its evaluation. It is asked below the level of `levels`, at times that grow geometrically, and where a
+        row has come to rest; delta: the relative margin."""
+        ...
+
+    def drift(self, before: Array, after: Array, t: Array) -> Array:
+        """The largest relative error of what the flow conserves, (N,), of states `after` that began at `before` and
+        moved for the times t (N,): what is conserved may be known as a function of t. nan where nothing is."""
         ...
 
     def settle(self, W: Array, size: float) -> Settling | None:

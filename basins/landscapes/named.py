@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from importlib import import_module
 from typing import Any, Protocol
 
-from basins.errors import ArgumentError
+from basins.import_path import class_at
 from basins.landscapes.base import Landscape
-
-REMEDY = 'give the import path of a landscape\'s class, "module:Class", that every worker can import'
 
 
 class LandscapeClass(Protocol):
@@ -25,18 +22,7 @@ class LandscapeClass(Protocol):
         ...
 
 
-def landscape_class(kind: str) -> LandscapeClass:
+def landscape_class(kind: object) -> LandscapeClass:
     """The class of an import path. Raises ArgumentError for one that is not there, or is no landscape's."""
-    module, found, name = kind.partition(":") if isinstance(kind, str) else ("", "", "")
-    if not found or not module or not name:
-        raise ArgumentError(f"kind = {kind!r}", where="kind", remedy=REMEDY)
-    try:
-        home = import_module(module)
-    except ImportError as error:
-        raise ArgumentError(f"{module} cannot be imported ({error})", where="kind", remedy=REMEDY) from None
-    there: LandscapeClass | None = getattr(home, name, None)
-    lacks = [one for one in ("from_table", "from_dict", "critical", "gradient_code") if not hasattr(there, one)]
-    if there is None or lacks:
-        what = f"{module} has no {name}" if there is None else f"{name} has no {', '.join(lacks)}"
-        raise ArgumentError(what, where="kind", remedy=REMEDY)
-    return there
+    found: LandscapeClass = class_at(kind, ("from_table", "from_dict", "critical", "gradient_code"), "landscape")
+    return found

@@ -103,7 +103,7 @@ def damaged_experiment(files: Files, error: Exception) -> RunError:
 
 def cases_table(manifest: Manifest) -> pa.Table:
     """One row a case, in the experiment's order: what all cases have, and the columns that their landscapes add."""
-    rows, of_landscapes = [], [case.landscape.case_columns() for case in manifest.cases]
+    rows, of_landscapes = [], [case.columns() for case in manifest.cases]
     added = list(dict.fromkeys(name for columns in of_landscapes for name in columns))
     for case, columns in zip(manifest.cases, of_landscapes, strict=True):
         row: dict[str, Any] = {

@@ -143,7 +143,7 @@ def _known(case: Case) -> tuple[float, float, float | tuple[float, ...]] | None:
     from basins.laws import Gaussian
     from basins.rare import truth
 
-    if case.kind:
+    if not case.of_the_paper:
         return None
     problem, law = case.problem, case.law
     chain = set(problem.widths) == {1} and problem.H <= 2

@@ -9,6 +9,7 @@ from typing import Any
 
 from basins.errors import RunError
 from basins.experiment.experiment import spelt_out
+from basins.landscapes.deep_linear.problem import Problem
 from basins.store import Files, Manifest, layout, parquet
 from basins.store.commit import cases_table
 from basins.store.layers import Layer
@@ -66,11 +67,14 @@ def _disagreements(manifest: Manifest, values: dict[str, Any]) -> Iterator[str]:
                 ("engine", engine),
             )
         ]
-        if not case.kind:
-            hidden = list(case.problem.hidden)
+        if isinstance(case.landscape, Problem):
+            hidden = list(case.landscape.hidden)
             pairs.append((f"case {table['name']!r}: network.hidden", list(table["network"]["hidden"]), hidden))
         else:
             pairs.append((f"case {table['name']!r}: landscape.kind", table["landscape"]["kind"], case.kind))
+        if case.dynamics_kind or "dynamics" in table:
+            there = case.dynamics_table if case.dynamics_kind else None
+            pairs.append((f"case {table['name']!r}: dynamics", table.get("dynamics"), there))
     for name, said, there in pairs:
         if said != there:
             yield f"{name} = {said} in {layout.EXPERIMENT}, {there} in {layout.MANIFEST}"

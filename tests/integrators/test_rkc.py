@@ -11,8 +11,9 @@ from basins.integrators.scipy import Reference
 from basins.integrators.simd import integrator as lanes_engine
 from basins.integrators.simd import rkc as rkc_module
 from basins.integrators.simd import rkc_coefficients
-from basins.integrators.simd.integrator import Lanes, _aligned, run
+from basins.integrators.simd.integrator import Lanes, run
 from basins.integrators.simd.kernel import compiled, kernel
+from basins.integrators.simd.memory import aligned
 from basins.integrators.simd.row_states import ROW
 from basins.integrators.simd.step_code import scratch_of
 from basins.landscapes.deep_linear.exact import balanced
@@ -40,11 +41,11 @@ def rkc(problem, start, h, t_end, rtol=1e3):
     code, n, state, row = kernel(problem.gradient_code(), 1), problem.n, start[None].copy(), np.zeros(1, dtype=ROW)
     row["size"], row["level"], row["rest_after"], row["budget"], row["t_end"] = h, -np.inf, np.inf, 10**6, t_end
     row["max_step"], row["first_norm"], row["before"] = h, 1.0, np.inf
-    scratch = _aligned(scratch_of(code.code) + 8)
+    scratch = aligned(scratch_of(code.code) + 8)
     rkc_module.drive(
-        code.stage, 2000, False, problem.H, problem.gram_norm, rtol, rtol, _aligned(7 * n).reshape(7, n, 1), scratch,
+        code.stage, 2000, False, problem.H, problem.gram_norm, rtol, rtol, aligned(7 * n).reshape(7, n, 1), scratch,
         np.array([rtol, rtol, *problem.target.flat]), scratch[: problem.target.size].reshape(-1, 1),
-        _aligned(4).reshape(4, 1), state, row,
+        aligned(4).reshape(4, 1), state, row,
     )  # fmt: skip
     return state[0], row["t"][0], row["stop"][0], int(row["steps"][0]), int(row["evaluations"][0])
 

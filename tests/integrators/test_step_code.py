@@ -12,8 +12,9 @@ from basins.codegen import matrix_product
 from basins.codegen.jit import parsed, target_machine
 from basins.integrators.base import Settings
 from basins.integrators.simd.dop853 import dop853
-from basins.integrators.simd.integrator import _aligned, run
+from basins.integrators.simd.integrator import run
 from basins.integrators.simd.kernel import compiled
+from basins.integrators.simd.memory import aligned
 from basins.integrators.simd.step_code import OUT, scratch_of, source
 from basins.landscapes.deep_linear.gradient_code import DeepLinearCode
 
@@ -29,8 +30,8 @@ class Bench:
         shape = problem.gradient_code()
         self.code, self.n, self.lanes = compiled(shape, lanes, **target), shape.n, lanes
         sizes = {"old": shape.n, "slope": shape.n, "new": shape.n, "new_slope": shape.n, "h": 1, "out": len(OUT)}
-        self.memory = {name: _aligned(size * lanes).reshape(size, lanes) for name, size in sizes.items()}
-        self.memory["scratch"] = _aligned(scratch_of(shape) * lanes)
+        self.memory = {name: aligned(size * lanes).reshape(size, lanes) for name, size in sizes.items()}
+        self.memory["scratch"] = aligned(scratch_of(shape) * lanes)
         root = () if problem.gram_root is None else problem.gram_root.ravel()
         self.memory["shared"] = np.array([SETTINGS.atol, SETTINGS.rtol, *problem.target.ravel(), *root])
 

@@ -23,13 +23,14 @@ from basins.landscapes.base import (
     CriticalSet,
     Decided,
     Evaluation,
+    Motion,
     RestScale,
     Verdict,
     Vocabulary,
 )
 
 SADDLE, LEFT, RIGHT = 0, 1, 2
-LEVEL, INVARIANT, OUTLASTED = 0, 1, 2
+LEVEL, INVARIANT, OUTLASTED, TRAP = 0, 1, 2, 3
 VALUE = 0.25
 """L at the saddle: below it every limit is a global minimum, the one on w_1's side."""
 
@@ -91,7 +92,7 @@ class AtTheSaddle:
 class DoubleWellSets:
     """The three critical points."""
 
-    vocabulary = Vocabulary(("minimum", "saddle", "censored"), ("level", "invariant", "outlasted"), "well")
+    vocabulary = Vocabulary(("minimum", "saddle", "censored"), ("level", "invariant", "outlasted", "trap"), "well")
     evidence: tuple[str, ...] = ()
     typical_size = 1.0
     global_minimum = None
@@ -143,7 +144,27 @@ class DoubleWellSets:
         decided.say(planted, Verdict.saddle, INVARIANT, 1.0, SADDLE, 0)
         return decided
 
-    def drift(self, before: Array, after: Array) -> Array:
+    def certificates(self, dynamics: Motion) -> tuple[str, ...]:
+        if dynamics.potential == "loss":
+            return ("level", "invariant", "outlasted")
+        return ("trap", "invariant") if 0 < (dynamics.descent_rate or 0) <= 0.5 else ()
+
+    def certify_state(self, starts: Array, W: Array, there: Evaluation, dynamics: Motion, delta: float) -> Decided:
+        """Of gradient descent of rate eta <= 1/2: w -> w + eta (w - w^3) rises on [0, b], b^2 = (1 + eta) / (3 eta), so
+        b >= 1; it has the fixed points 0 and 1 there, and moves what is between them up: each w_1 of (0, b] goes to 1.
+        """
+        decided, rate = Decided.nothing(len(W)), dynamics.descent_rate
+        if rate is None or not 0 < rate <= 0.5:
+            return decided
+        size = np.abs(W[:, 0]) / np.sqrt((1 + rate) / (3 * rate))
+        for sign, code in ((-1, LEFT), (1, RIGHT)):
+            rows = (size < 1 - delta) & (np.sign(W[:, 0]) == sign)
+            decided.say(rows, Verdict.minimum, TRAP, 1 - size[rows], code, 1)
+        planted = (starts[:, 0] == 0) & (W[:, 0] == 0)
+        decided.say(planted, Verdict.saddle, INVARIANT, 1.0, SADDLE, 0)
+        return decided
+
+    def drift(self, before: Array, after: Array, t: Array) -> Array:
         return np.full(len(before), np.nan)  # nothing is conserved
 
     def settle(self, W: Array, size: float) -> AtTheSaddle | None:

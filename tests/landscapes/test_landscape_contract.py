@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 from double_well import DoubleWell
 
-from basins.integrators.simd.integrator import _aligned
 from basins.integrators.simd.kernel import compiled
+from basins.integrators.simd.memory import aligned
 from basins.integrators.simd.step_code import scratch_of
 from basins.landscapes.base import NONE, Decided, Landscape, Verdict
 from basins.landscapes.deep_linear.problem import Problem
@@ -50,7 +50,7 @@ def generated(landscape: Landscape, W: Array, lanes: int = 4) -> tuple[Array, Ar
     assert code is not None
     kernel = compiled(code, lanes)
     sizes = {"old": code.n, "slope": code.n, "scratch": scratch_of(code), "out": 6}
-    memory = {name: _aligned(size * lanes).reshape(size, lanes) for name, size in sizes.items()}
+    memory = {name: aligned(size * lanes).reshape(size, lanes) for name, size in sizes.items()}
     memory["old"][:] = W.T
     memory["shared"] = np.array([1e-10, 1e-8, *landscape.parameters])
     names = ("old", "slope", "scratch", "shared", "out")
@@ -175,5 +175,5 @@ def test_numbers_survive_json(landscape: Landscape) -> None:
 
 def test_drift_is_zero_where_nothing_moves(landscape: Landscape) -> None:
     W = states(landscape)
-    found = landscape.critical.drift(W, W)
+    found = landscape.critical.drift(W, W, np.zeros(len(W)))
     assert np.isnan(found).all() or (found == 0).all()

@@ -16,9 +16,11 @@ import llvmlite.binding as llvm
 import numpy as np
 from numpy.typing import NDArray
 
+from basins.dynamics.base import Dynamics
 from basins.integrators.base import Array, Ends, Leg, Settings, Stop, Visits
 from basins.integrators.scipy import Reference
 from basins.integrators.simd.kernel import Kernel, kernel
+from basins.integrators.simd.memory import aligned
 from basins.integrators.simd.row_states import BACK, RESISTS, ROW, STIFF, Rows
 from basins.integrators.simd.step_code import scratch_of
 from basins.landscapes.base import GradientCode, Landscape
@@ -50,12 +52,13 @@ def compiled_or_none(code: GradientCode, lanes: int) -> Kernel | None:
     try:
         return kernel(code, lanes)
     except RuntimeError as error:
-        warnings.warn(
-            f"no LLVM target for this CPU ({error}): the reference engine integrates instead",
-            EngineWarning,
-            stacklevel=4,
-        )
+        _warn_of_no_target(error)
         return None
+
+
+def _warn_of_no_target(error: RuntimeError) -> None:
+    what = f"no LLVM target for this CPU ({error}): the reference engine integrates instead"
+    warnings.warn(what, EngineWarning, stacklevel=5)
 
 
 class Lanes:
@@ -95,6 +98,21 @@ class Lanes:
             return Reference().integrate(landscape, leg, replace(settings, engine=Reference.name, method=method))
         return run(code, landscape, leg, settings)
 
+    def iterate(self, landscape: Landscape, dynamics: Dynamics, leg: Leg, settings: Settings) -> Ends:
+        """Carry every row to its stop by steps of a discrete dynamics, `lanes` rows at a time; by the reference engine
+        where landscape or dynamics has no vector code."""
+        code, step = landscape.gradient_code(), dynamics.step_code()
+        if code is None or step is None:
+            return Reference().iterate(landscape, dynamics, leg, settings)
+        from basins.integrators.simd import fixed_step
+
+        try:
+            kernel = fixed_step.step_kernel(code, step, self.lanes)
+        except RuntimeError as error:
+            _warn_of_no_target(error)
+            return Reference().iterate(landscape, dynamics, leg, settings)
+        return fixed_step.run(kernel, landscape, dynamics, leg, settings)
+
 
 ASKED = ("level", "rest_after", "budget", "t_end", "max_step", "watch")
 COUNTS = ("steps", "rejected", "evaluations")
@@ -121,9 +139,9 @@ def run(code: Kernel, landscape: Landscape, leg: Leg, settings: Settings) -> End
     rest, residuals = landscape.rest, code.code.residuals
     explicit: Any = driver.drive
     stabilised: Any = rkc.drive
-    scratch = _aligned((scratch_of(code.code) + 8) * lanes)
+    scratch = aligned((scratch_of(code.code) + 8) * lanes)
     residual = scratch[: (residuals or 0) * lanes].reshape(-1, lanes)
-    groups, prepared = (_aligned(4 * n * lanes) for _ in range(2))
+    groups, prepared = (aligned(4 * n * lanes) for _ in range(2))
     switches = settings.method == SWITCHING and residuals is not None
     course = _Course(leg, PATIENCE if switches else np.iinfo(np.int64).max)
     dense = n <= DENSE
@@ -143,8 +161,8 @@ def run(code: Kernel, landscape: Landscape, leg: Leg, settings: Settings) -> End
         state, part = course.phase(rows, PLATEAU if dense else None)
         visits = stabilised(
             code.stage, stages, dense, rest.degree, rest.scale, settings.atol, settings.rtol,
-            _aligned(7 * n * lanes).reshape(7, n, lanes), scratch, parameters, residual,
-            _aligned(4 * lanes).reshape(4, lanes), state, part,
+            aligned(7 * n * lanes).reshape(7, n, lanes), scratch, parameters, residual,
+            aligned(4 * lanes).reshape(4, lanes), state, part,
         )  # fmt: skip
         course.add(rows, state, part, visits)
         course.rows["patience"][rows] *= 2
@@ -213,10 +231,3 @@ class _Course:
             self.rows[name].copy() for name in ("t", "stop", *COUNTS, "increase")
         )
         return Ends(self.state, t, stop, steps, rejected, evaluations, increase, visits)
-
-
-def _aligned(numbers: int) -> Array:
-    """Zeros that start on a cache line, as the kernel's loads need."""
-    memory: NDArray[np.float64] = np.zeros(numbers + 16)
-    skip = -memory.ctypes.data % 128 // 8
-    return memory[skip : skip + numbers]

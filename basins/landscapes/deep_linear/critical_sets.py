@@ -19,9 +19,11 @@ from basins.landscapes.base import (
     CriticalSet,
     Decided,
     Evaluation,
+    Motion,
     Verdict,
     Vocabulary,
 )
+from basins.landscapes.deep_linear.certificates import descent
 from basins.landscapes.deep_linear.certificates.loss_level import level, loss_rounding
 from basins.landscapes.deep_linear.certificates.start_certificates import at_start
 from basins.landscapes.deep_linear.critical.digits import stays
@@ -41,6 +43,7 @@ class Certificate(IntEnum):
     rank = 2
     invariant = 3
     outlasted = 4
+    trap = 5
 
 
 VOCABULARY = Vocabulary(
@@ -132,6 +135,36 @@ class DeepLinearSets:
         self._invariant_saddles(decided, W, there, unfitted, delta)
         return decided
 
+    def certificates(self, dynamics: Motion) -> tuple[str, ...]:
+        if dynamics.potential == "loss":
+            words = [Certificate.level, Certificate.invariant, Certificate.outlasted]
+            words[1:1] = [Certificate.rate, Certificate.rank] if dynamics.conserves else []
+        else:
+            words = [] if dynamics.descent_rate is None else [Certificate.trap, Certificate.invariant]
+        return tuple(word.name for word in words)
+
+    def certify_state(self, starts: Array, W: Array, there: Evaluation, dynamics: Motion, delta: float) -> Decided:
+        """Of gradient descent alone, by `certificates.descent`: a ball that its iterates do not leave, around a state
+        near the global minima, or near those of the problem on S where the zeros of a planted start are still there."""
+        decided, rate = Decided.nothing(len(W)), dynamics.descent_rate
+        if rate is None:
+            return decided
+        unfitted = invariant_modes(self.problem, starts)
+        # L - 1/2 sum_{S^c} sigma^2 without cancellation: rows of E on S alone
+        above = np.where(unfitted, 0.0, there.details.mode_losses).sum(axis=-1) + there.details.rounding
+        margin = descent.margins(self.problem, W, above, unfitted, rate, delta)
+        at_once = unfitted.all(axis=-1) & (there.gradient_norm == 0)  # nothing to fit: the state never moves
+        margin[at_once] = 1.0
+        planted = unfitted.any(axis=-1)
+        self._minima(decided, (margin > 0) & ~planted, Certificate.trap, margin)
+        still = (invariant_modes(self.problem, W) | ~unfitted).all(axis=-1)
+        at = np.flatnonzero((margin > 0) & planted & still)
+        fitted = ~unfitted[at]
+        decided.say(
+            at, Verdict.saddle, Certificate.invariant, margin[at], _masks(fitted), fitted.sum(axis=-1).astype(np.int16)
+        )
+        return decided
+
     def _minima(self, decided: Decided, rows: NDArray[np.bool_], by: Certificate, margin: Array) -> None:
         d_y = self.problem.d_y
         decided.say(rows, Verdict.minimum, by, margin[rows], (1 << d_y) - 1, d_y)
@@ -172,7 +205,7 @@ class DeepLinearSets:
 
         return loss(self.problem, W)
 
-    def drift(self, before: Array, after: Array) -> Array:
+    def drift(self, before: Array, after: Array, t: Array) -> Array:
         """max_j ||C_j(after) - C_j(before)|| over ||W_{j+1}||^2 + ||W_j||^2 before (Lemma 2.3)."""
         from basins.landscapes.deep_linear.evaluation import drift
 

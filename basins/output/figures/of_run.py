@@ -75,8 +75,9 @@ def of_survival(read: Reading, case: str | None = None) -> Figure:
     lines = []
     for one in chosen:
         curve = survival(one)
-        fitted = tails(one) if alone and one.minimum and not one.case.kind else None
-        lines.append(Line(one.case.name, curve, fitted, exact_points(one.case, curve) if alone else None))
+        fitted = tails(one) if alone and one.minimum and one.case.of_the_paper else None
+        exact = exact_points(one.case, curve) if alone else None
+        lines.append(Line(one.case.name, curve, fitted, exact, one.case.dynamics.time))
     return draw_survival(lines)
 
 
@@ -97,7 +98,7 @@ def certified_shares(run: Run, case: str | None = None) -> tuple[pd.DataFrame, i
     Where the cases are Gaussian and told apart by widths and scale, shape is the widths and scale a number, so that a
     sweep over scales makes lines; else shape is the case's name with them, and scale the law in words.
     """
-    cases = [one for one in Reading(run).cases(case) if not one.law.null and not one.kind]
+    cases = [one for one in Reading(run).cases(case) if not one.law.null and one.of_the_paper]
     widths = [widths_text(one.problem.widths) for one in cases]
     scales = [one.law.scale if isinstance(one.law, laws.Gaussian) else None for one in cases]
     lines = len(set(widths)) < len(cases) == len(set(zip(widths, scales, strict=True)))

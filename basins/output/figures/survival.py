@@ -10,6 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from basins.dynamics.gradient_flow import FLOW
 from basins.output.figures.style import (
     COLOURS,
     GREY,
@@ -33,12 +34,14 @@ MOST = 7
 
 @dataclass(frozen=True)
 class Line:
-    """One case: its name, S, the tail where one was fitted, and exact values of S where they are known (t, S)."""
+    """One case: its name, S, the tail where one was fitted, exact values of S where they are known (t, S), and what its
+    time counts."""
 
     name: str
     survival: Survival
     tails: Tails | None = None
     exact: tuple[Array, Array] | None = None
+    time: str = FLOW.time
 
 
 @styled
@@ -56,7 +59,7 @@ def survival(lines: Sequence[Line]) -> Figure:
         _line(axes, line, k, alone=len(shown) == 1)
     logarithmic(axes, "y")
     axes.set_ylim(floor, 1.6)
-    axes.set(xlabel="time t of the gradient flow", ylabel="S(t): share not certified by t")
+    axes.set(xlabel=" / ".join(dict.fromkeys(line.time for line in shown)), ylabel="S(t): share not certified by t")
     if len(lines) > len(shown):
         axes.set_title(f"the first {len(shown)} of {len(lines)} cases", fontsize=9)
     legend_below(figure, axes)

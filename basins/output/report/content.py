@@ -171,7 +171,7 @@ def _overview(estimate: Estimate, summaries: Sequence[CaseSummary]) -> list[Pict
             )
         )
     if len(summaries) > 1:
-        curves = [Line(one.case.name, survival_of(one)) for one in summaries]
+        curves = [Line(one.case.name, survival_of(one), time=one.case.dynamics.time) for one in summaries]
         found.append(
             picture(
                 survival(curves),
@@ -188,8 +188,8 @@ def _section(read: Reading, case: CaseEstimate, summary: CaseSummary) -> CaseSec
     if not case.trajectories:
         return CaseSection(case.name, what, sentence(case), [], [], [])
     curve = survival_of(summary)
-    if summary.case.kind:
-        return _section_of_another_landscape(case, summary, what)
+    if not summary.case.of_the_paper:
+        return _section_of_counts(case, summary, what)
     fitted = tails(summary, samples=SAMPLES) if summary.minimum else None
     graph = read.transitions(case.case)
     tables: list[Table] = [strata_table(case)]
@@ -207,10 +207,10 @@ def _section(read: Reading, case: CaseEstimate, summary: CaseSummary) -> CaseSec
     return CaseSection(case.name, what, sentence(case), tables, notes, figures)
 
 
-def _section_of_another_landscape(case: CaseEstimate, summary: CaseSummary, what: str) -> CaseSection:
-    """Counts, their measures and the survival; tails and passages are known of deep linear networks alone."""
+def _section_of_counts(case: CaseEstimate, summary: CaseSummary, what: str) -> CaseSection:
+    """Counts, their measures and the survival; tails and passages are known of the flow of linear networks alone."""
     curve = survival_of(summary)
-    figures = [_occupancy(case), _survival(Line(case.name, curve, None, None))]
+    figures = [_occupancy(case), _survival(Line(case.name, curve, time=summary.case.dynamics.time))]
     return CaseSection(case.name, what, sentence(case), [strata_table(case)], [survival_sentence(curve)], figures)
 
 

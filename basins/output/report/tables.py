@@ -259,7 +259,7 @@ def _time(t: float) -> str:
 def assumptions(run: Run) -> list[Table]:
     """The paper's assumptions for each problem of the run: number, statement, whether it holds, by what."""
     found: dict[str, tuple[Problem, list[str]]] = {}
-    for case in (one for one in run.manifest.cases if not one.kind):
+    for case in (one for one in run.manifest.cases if one.of_the_paper):
         found.setdefault(case.problem.digest, (case.problem, []))[1].append(case.name)
     tables = []
     for problem, names in list(found.values())[:6]:

@@ -1,0 +1,27 @@
+"""Dynamics by their import path, "module:Class", so that a worker finds one that is outside the package."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from basins.dynamics.base import Dynamics, DynamicsClass
+from basins.dynamics.gradient_flow import FLOW
+from basins.errors import ArgumentError
+from basins.import_path import class_at
+
+
+def dynamics_of(kind: str, values: Mapping[str, Any]) -> Dynamics:
+    """The dynamics whose class has this import path, with these parameters; the gradient flow for "".
+
+    Raises ArgumentError for a class that is not there, is no dynamics', or is continuous: integrators follow the
+    gradient flow alone.
+    """
+    if not kind:
+        return FLOW
+    there: DynamicsClass = class_at(kind, ("from_table", "begin", "step", "step_code"), "dynamics")
+    found = there.from_table(values)
+    if found.continuous:
+        what = f"{kind} is continuous, and the gradient flow is the one flow that integrators follow"
+        raise ArgumentError(what, where="kind", remedy="give a discrete dynamics, or take [dynamics] out")
+    return found
