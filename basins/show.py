@@ -88,7 +88,7 @@ def _as_computed(run: Run, id: int, the_case: Case) -> Shown:
         raise RunError(
             f"{layout.part('trajectories', the_case.key, shard)} has {len(found)} rows of id {id}",
             where=run.path,
-            remedy=parquet.AGAIN,
+            remedy=parquet.RECOMPUTE,
         )
     every = run.manifest.visits_every
     watched = every > 0 and id % every == 0

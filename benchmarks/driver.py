@@ -193,14 +193,14 @@ def resume(shards: int, folder: Path) -> None:
 
 def lay_down(path: Path, shards: int) -> None:
     """A run of so many shards, GONE of them missing, with its digests."""
-    from basins.store.commit import LOOKED_AT, encoded
+    from basins.store.commit import FOOTERS_CHECKED, encoded
     from basins.store.digests import DigestBook
 
     files = files_at(path)
     manifest = create_or_resume(files, experiment(shards))
     case = manifest.cases[0]
     there = [shard for shard in range(shards) if not 0 <= shard - shards // 2 < GONE]
-    read = {there[k * len(there) // LOOKED_AT] for k in range(LOOKED_AT)}
+    read = {there[k * len(there) // FOOTERS_CHECKED] for k in range(FOOTERS_CHECKED)}
     book = DigestBook(files, manifest)
     for kind in COMMIT_ORDER:
         (path / layout.folder(kind, case.key)).mkdir(parents=True)

@@ -41,7 +41,7 @@ from basins.store import (
     parquet,
     rows,
 )
-from basins.store.block_recount import replaced
+from basins.store.block_recount import recounted
 from basins.store.layered_view import View
 from basins.store.layers import Layer, read_layer, read_layers
 from basins.store.manifest import refuse_read_only
@@ -152,7 +152,7 @@ def compute_shard(view: View, layer: Layer, case: Case, shard: int) -> ShardTabl
     """A layer's tables for one shard. view: the run as read through the layers below this one."""
     old = view.part("trajectories", case, shard, where=spent(case))
     new = compute_rows(layer, case, old["id"].to_numpy())
-    return new._replace(blocks=replaced(Tables.of(case.landscape), view.part("blocks", case, shard), old, new.blocks))
+    return new._replace(blocks=recounted(Tables.of(case.landscape), view.part("blocks", case, shard), old, new.blocks))
 
 
 def compute_rows(layer: Layer, case: Case, ids: Ids) -> ShardTables:

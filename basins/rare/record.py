@@ -151,7 +151,7 @@ def create_or_resume(files: Files, experiment: Experiment, wanted: TailManifest)
     with moves that are gone.
     """
     if not files.exists(TAIL):
-        foreign = [name for name in files.paths("") if not (name in (EXPERIMENT, TAIL) or layout.of_a_system(name))]
+        foreign = [name for name in files.paths("") if not (name in (EXPERIMENT, TAIL) or layout.is_system_file(name))]
         if foreign:
             raise RunError(
                 f"not empty and not a tail's run ({foreign[0]} is there, {TAIL} is not)",

@@ -1,4 +1,4 @@
-"""The blocks of a layer: those below it, with the rows that were integrated again counted anew."""
+"""Recount the blocks of a layer: the counts below it, with the rows that were integrated again replaced."""
 
 from __future__ import annotations
 
@@ -16,28 +16,30 @@ from basins.store.schemas import Tables
 Row = dict[str, Any]
 
 
-def replaced(tables: Tables, below: pa.Table, old: pa.Table, new: pa.Table) -> pa.Table:
-    """The rows of `below` (blocks) whose ids are in `old` (their rows of trajectories) after these were replaced;
-    new: the blocks of the new rows alone (`rows.tables_of_ids`).
+def recounted(tables: Tables, below: pa.Table, old: pa.Table, new: pa.Table) -> pa.Table:
+    """The block rows after some trajectories were replaced.
 
-    Counts are exact. worst_drift is of all that was integrated, the replaced rows included: a block keeps no more of
-    it than the largest. The largest increase of the loss can only grow along a path, so it is exact too.
+    below: block rows before the replacement; old: the trajectory rows that were replaced; new: block rows that count
+    the new trajectories alone (`rows.tables_of_ids`). The result has one row for each row of `new`.
+
+    Counts are exact. worst_drift covers everything that was integrated, the replaced rows included, because a block
+    keeps only the largest drift. The largest increase of the loss can only grow along a path, so it is exact too.
     """
-    of_old = old["id"].to_numpy() // BLOCK
+    old_blocks = old["id"].to_numpy() // BLOCK
     by_number = {row["block"]: row for row in below.to_pylist()}
     found = []
     for row in new.to_pylist():
-        part = old.filter(pa.array(of_old == row["block"]))
-        found.append(_replaced(tables, by_number[row["block"]], part, row))
+        part = old.filter(pa.array(old_blocks == row["block"]))
+        found.append(_recounted_row(tables, by_number[row["block"]], part, row))
     return pa.Table.from_pylist(found, schema=tables.blocks)
 
 
-def _replaced(tables: Tables, below: Row, old: pa.Table, new: Row) -> Row:
-    of_old = Counter(old["verdict"].to_pylist())
+def _recounted_row(tables: Tables, below: Row, old: pa.Table, new: Row) -> Row:
+    old_verdicts = Counter(old["verdict"].to_pylist())
     octaves = np.bincount(schemas.octave(old["t"].to_numpy()), minlength=schemas.LOG2_T_BINS)
     return {
         **{name: below[name] for name in ("block", "first_id", "count")},
-        **{verdict: below[verdict] - of_old[verdict] + new[verdict] for verdict in tables.vocabulary.verdicts},
+        **{verdict: below[verdict] - old_verdicts[verdict] + new[verdict] for verdict in tables.vocabulary.verdicts},
         "strata": _counted_sets(tables, below, old, new),
         **{name: below[name] - pc.sum(old[name]).as_py() + new[name] for name in ("evaluations", "steps")},
         **{name: _larger(below[name], new[name]) for name in ("worst_drift", "worst_loss_increase")},
@@ -46,7 +48,7 @@ def _replaced(tables: Tables, below: Row, old: pa.Table, new: Row) -> Row:
 
 
 def _counted_sets(tables: Tables, below: Row, old: pa.Table, new: Row) -> list[Row]:
-    """Sorted as `rows.tables_of` sorts them: by verdict, then modes, unknown ones last."""
+    """Counts by verdict and critical set, in the order of `rows.tables_of`: by verdict, then set, unknown sets last."""
     column, names = tables.set_column, tables.vocabulary.verdicts
     counts: Counter[tuple[str, int | None]] = Counter()
     for one in [*below["strata"], *new["strata"]]:

@@ -1,4 +1,4 @@
-"""A run is created or resumed; a shard is committed; what is there is checked. The writing half of the store."""
+"""The writing half of the store: create or resume a run, commit a shard, check the shards that exist."""
 
 from __future__ import annotations
 
@@ -26,18 +26,20 @@ from basins.store.rows import ShardTables
 
 
 def create_or_resume(files: Files, experiment: Experiment) -> Manifest:
-    """The manifest of the run of this experiment: created if there is none, compared if there is.
+    """Create the run of this experiment, or check that the existing run belongs to it. Returns its manifest.
 
     Raises RunError if the place holds something else, or a run whose experiment, plan or versions differ.
     """
     new = not files.exists(layout.MANIFEST)
     if new and experiment.blocks_per_shard is None:
-        experiment = _decided(experiment)
+        experiment = _with_pilot_plan(experiment)
     elif not new and experiment.auto:
         experiment = replace(experiment, blocks_per_shard=read_manifest(files).blocks_per_shard)
     wanted = Manifest.of(experiment)
     if new:
-        foreign = [path for path in files.paths("") if not (path in layout.OF_CREATION or layout.of_a_system(path))]
+        foreign = [
+            path for path in files.paths("") if not (path in layout.CREATION_FILES or layout.is_system_file(path))
+        ]
         if foreign:
             raise RunError(
                 f"not empty and not a run ({foreign[0]} is there, {layout.MANIFEST} is not)",
@@ -51,9 +53,9 @@ def create_or_resume(files: Files, experiment: Experiment) -> Manifest:
             ),
             layout.MANIFEST: wanted.to_json(),
         }
-        for path in layout.OF_CREATION:
+        for path in layout.CREATION_FILES:
             files.put(path, content[path])
-    # Read back also what was just written: another driver may have created another run here at the same moment.
+    # Read the manifest back even if it was just written: another driver may have created a run here at the same moment.
     manifest, text = read_manifest(files), experiment_text(files)
     refuse_read_only(manifest, files.uri)
     if experiment.auto:
@@ -62,14 +64,14 @@ def create_or_resume(files: Files, experiment: Experiment) -> Manifest:
     return manifest
 
 
-def _decided(experiment: Experiment) -> Experiment:
+def _with_pilot_plan(experiment: Experiment) -> Experiment:
     from basins.experiment.pilot import decided  # integrates: brings the engines
 
     return decided(experiment)
 
 
 def read_manifest(files: Files) -> Manifest:
-    """The manifest of the run. Raises RunError where there is no run, or a damaged one."""
+    """The manifest of the run. Raises RunError if there is no run, or if its manifest is damaged."""
     try:
         data = files.get(layout.MANIFEST)
     except FileNotFoundError:
@@ -80,7 +82,7 @@ def read_manifest(files: Files) -> Manifest:
 
 
 def experiment_text(files: Files) -> str:
-    """The experiment as validated, canonical TOML. Raises RunError where it is gone, or no text."""
+    """The validated experiment as canonical TOML. Raises RunError if the file is gone or is not text."""
     try:
         return files.get(layout.EXPERIMENT).decode()
     except FileNotFoundError:
@@ -92,8 +94,8 @@ def experiment_text(files: Files) -> str:
 
 
 def damaged_experiment(files: Files, error: Exception) -> RunError:
-    """The refusal of an experiment.toml that cannot be what was written."""
-    what = str(error) if isinstance(error, ValueError) else f"no {error}"
+    """The error for an experiment.toml that is not what basins wrote."""
+    what = str(error) if isinstance(error, ValueError) else f"no {error}"  # a KeyError names the missing key
     return RunError(
         f"{layout.EXPERIMENT} is damaged ({what})",
         where=files.uri,
@@ -102,7 +104,7 @@ def damaged_experiment(files: Files, error: Exception) -> RunError:
 
 
 def cases_table(manifest: Manifest) -> pa.Table:
-    """One row a case, in the experiment's order: what all cases have, and the columns that their landscapes add."""
+    """One row per case, in the experiment's order: the common columns, and those that the cases' landscapes add."""
     rows, of_landscapes = [], [case.columns() for case in manifest.cases]
     added = list(dict.fromkeys(name for columns in of_landscapes for name in columns))
     for case, columns in zip(manifest.cases, of_landscapes, strict=True):
@@ -119,7 +121,7 @@ def cases_table(manifest: Manifest) -> pa.Table:
             "shards": manifest.plan(case).shards,
         }
         rows.append(row | spelt_out(case.settings))
-    later = sorted(set().union(*rows) - set(schemas.CASES.names) - set(added))  # settings that some case has
+    later = sorted(set().union(*rows) - set(schemas.CASES.names) - set(added))  # settings of some cases only
     for row, case in zip(rows, manifest.cases, strict=True):
         row.update({name: getattr(case.settings, name) for name in later})
     fields = list(schemas.CASES)
@@ -136,10 +138,10 @@ def _field(name: str, rows: list[dict[str, Any]]) -> pa.Field:
 
 
 def commit_shard(files: Files, contents: Contents, case: Case, shard: int, tables: ShardTables) -> dict[Kind, str]:
-    """Write a shard's three files, the commit mark last; their SHA-256.
+    """Write a shard's three files, the commit mark last. Returns their SHA-256.
 
-    The block file's footer carries the digests of the other two as they were in memory, and how many rows are kept, so
-    that a driver that comes later learns them without trusting the disk.
+    The block file's footer carries the digests of the other two files as they were in memory, and the number of rows
+    kept, so that a later driver learns them without trusting the disk.
     """
     keys = contents.footer(case, shard)
     data: dict[Kind, pa.Buffer] = {kind: encoded(getattr(tables, kind), keys) for kind in ("visits", "trajectories")}
@@ -156,19 +158,19 @@ FOOTER_ORDER = (
     "schema", "experiment", "case", "seed", "law", "first_id", "trajectories", "visits_every", "kept", "layer",
     "budget", "sha256.visits", "sha256.trajectories", "rows",
 )  # fmt: skip
-"""What a shard's footers carry, in the order in which `commit_shard` writes it, the last three in the block file.
-"experiment" is of schema 1; "seed", "law", "visits_every" and "kept" are of schema 2."""
+"""The keys of a shard's footers, in the order in which `commit_shard` writes them. The last three are in the block file
+only. "experiment" belongs to schema 1; "seed", "law", "visits_every" and "kept" belong to schema 2."""
 
 
 def encoded(table: pa.Table, keys: dict[str, str]) -> pa.Buffer:
-    """A shard's table as the bytes of its file, by the schema that its footer names."""
-    return parquet.encode(table if keys["schema"] == "1" else parquet.occurring(table), keys)
+    """The bytes of a shard's file, in the schema version that its footer names."""
+    return parquet.encode(table if keys["schema"] == "1" else parquet.with_words_in_use(table), keys)
 
 
 def missing_shards(files: Files, contents: Contents, case: Case) -> list[int]:
-    """The shards that are still to be done: without a commit mark, or with a file lost after the commit."""
+    """The shards still to be computed: those without a commit mark, or with a file lost after the commit."""
     planned = contents.shards(case)
-    files_there = bytearray(planned[-1] + 1 if len(planned) else 0)  # of each shard: a set of 10^5 numbers is 8 MB
+    files_there = bytearray(planned[-1] + 1 if len(planned) else 0)  # per shard; a set of 10^5 ints would take 8 MB
     for kind in COMMIT_ORDER:
         for shard in shards_there(files, kind, case.key):
             if shard < len(files_there):
@@ -176,16 +178,17 @@ def missing_shards(files: Files, contents: Contents, case: Case) -> list[int]:
     return [shard for shard in planned if files_there[shard] < len(COMMIT_ORDER)]
 
 
-LOOKED_AT = 2000
-"""So many shards a check looks at even if digests cover them."""
+FOOTERS_CHECKED = 2000
+"""The number of shards per case that a check looks at even if digests cover them."""
 
 
 def check_shards(files: Files, contents: Contents) -> None:
-    """Look at the footers of committed shards. Raises RunError naming the damaged or foreign ones.
+    """Check the footers of committed shards. Raises RunError naming the damaged or foreign ones.
 
-    Of up to LOOKED_AT shards a case every file is looked at. Of more: those that RUN/digests does not cover yet, since
-    nobody has read what their writers left, and LOOKED_AT of the others, spread evenly; what befalls the rest after
-    they were written is found when they are read, and by `basins verify`, which reads every byte.
+    A case with up to FOOTERS_CHECKED shards is checked completely. In a larger case the check covers the shards that
+    RUN/digests does not cover yet, because nothing has read them since they were written, and FOOTERS_CHECKED of the
+    others, spread evenly. Later damage to the rest is found when they are read, and by `basins verify`, which reads
+    every byte.
     """
     bad: list[str] = []
     for case in contents.cases:
@@ -196,23 +199,27 @@ def check_shards(files: Files, contents: Contents) -> None:
             bad.extend(
                 f"{layout.part(kind, case.key, shard)} is beyond the plan of {len(planned)} shards" for shard in beyond
             )
-        for shard in _to_look_at(files, case, sorted(planned & frozenset.union(*there.values()))):
-            bad.extend(_wrong(files, contents, case, shard, [kind for kind in COMMIT_ORDER if shard in there[kind]]))
+        for shard in _shards_to_check(files, case, sorted(planned & frozenset.union(*there.values()))):
+            bad.extend(
+                _problems_of_shard(
+                    files, contents, case, shard, [kind for kind in COMMIT_ORDER if shard in there[kind]]
+                )
+            )
     if bad:
         more = f"; and {len(bad) - 3} more" if len(bad) > 3 else ""
-        raise RunError(f"{'; '.join(bad[:3])}{more}", where=files.uri, remedy=parquet.AGAIN)
+        raise RunError(f"{'; '.join(bad[:3])}{more}", where=files.uri, remedy=parquet.RECOMPUTE)
 
 
-def _to_look_at(files: Files, case: Case, shards: list[int]) -> list[int]:
-    if len(shards) <= LOOKED_AT:
+def _shards_to_check(files: Files, case: Case, shards: list[int]) -> list[int]:
+    if len(shards) <= FOOTERS_CHECKED:
         return shards
     known = covered(files, case.key)
-    spread = {shards[k * len(shards) // LOOKED_AT] for k in range(LOOKED_AT)}
+    spread = {shards[k * len(shards) // FOOTERS_CHECKED] for k in range(FOOTERS_CHECKED)}
     return [shard for shard in shards if shard in spread or shard not in known]
 
 
-def _wrong(files: Files, contents: Contents, case: Case, shard: int, kinds: list[Kind]) -> Iterable[str]:
-    """What is wrong with those of a shard's files that are there."""
+def _problems_of_shard(files: Files, contents: Contents, case: Case, shard: int, kinds: list[Kind]) -> Iterable[str]:
+    """What is wrong with a shard's existing files, one message per problem."""
     wanted = contents.footer(case, shard)
     rows: dict[Kind, str] = {kind: str(count) for kind, count in contents.expected(case, shard).items()}
     for kind in kinds:
@@ -224,9 +231,9 @@ def _wrong(files: Files, contents: Contents, case: Case, shard: int, kinds: list
             continue
         differ = [name for name, value in wanted.items() if footer.keys.get(name) != value]
         if differ:
-            yield f"{path} is of another {', '.join(differ)}"
+            yield f"{path} belongs to another {', '.join(differ)}"
             continue
         if kind in rows and str(footer.rows) != rows[kind]:
-            yield f"{path} has {footer.rows} rows of {rows[kind]}"
+            yield f"{path} has {footer.rows} rows instead of {rows[kind]}"
         if kind == "blocks":
             rows.setdefault("trajectories", footer.keys.get("rows", "unknown"))

@@ -1,4 +1,4 @@
-"""Which shards are committed, by their files alone, and what their writers had in memory."""
+"""Which shards are committed, judged by their files alone, and the digests that their writers recorded."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from basins.store.layout import COMMIT_ORDER, Kind
 
 
 def is_committed(files: Files, case: str, shard: int) -> bool:
-    """Whether the shard is done, with all of its files there."""
+    """Whether the shard is committed and all of its files exist."""
     return all(files.exists(layout.part(kind, case, shard)) for kind in reversed(COMMIT_ORDER))
 
 
 def committed_digests(files: Files, case: str, shard: int) -> dict[Kind, str]:
-    """SHA-256 of a committed shard's files, as its writer had them in memory."""
+    """SHA-256 of a committed shard's files, as they were in its writer's memory."""
     path = layout.part("blocks", case, shard)
     keys = parquet.footer(files, path).keys
     shas = {kind: keys.get(f"sha256.{kind}", "") for kind in COMMIT_ORDER}
@@ -24,7 +24,7 @@ def committed_digests(files: Files, case: str, shard: int) -> dict[Kind, str]:
 
 
 def shards_there(files: Files, kind: Kind, case: str) -> list[int]:
-    """The shards of a case that have a file of this kind, ascending: one listing. Other files there are passed over."""
+    """The shards of a case that have a file of this kind, ascending. Costs one listing; other files are ignored."""
     folder = layout.folder(kind, case)
     found = (layout.shard_of(path[len(folder) :]) for path in files.paths(folder))
     return sorted(shard for shard in found if shard is not None)

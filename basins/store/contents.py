@@ -1,4 +1,4 @@
-"""What a folder of shards is to hold: a run's base, as its manifest plans it, or one of its layers."""
+"""The planned contents of a folder of shards: a run's base, as its manifest plans it, or one of its layers."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from basins.store.layout import Kind
 
 
 class Contents(Protocol):
-    """Which shards there are to be, and what their files say of themselves."""
+    """Which shards a folder should have, and the footers of their files."""
 
     @property
     def cases(self) -> tuple[Case, ...]: ...
@@ -28,5 +28,5 @@ class Contents(Protocol):
         ...
 
     def expected(self, case: Case, shard: int) -> dict[Kind, int]:
-        """How many rows a shard's files have, as far as it is known beforehand."""
+        """The number of rows in each of a shard's files, where it is known in advance."""
         ...

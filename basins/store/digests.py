@@ -1,10 +1,10 @@
 """RUN/digests: SHA-256 of every shard's files, kept by the driver. `cd RUN && sha256sum -c digests/*/*` checks them
 all.
 
-A batch covers 1,000 shards of a case, in their order, files in the order of their commit: names and content depend on
-nothing but the shards. A batch is written when it is complete, and as far as it goes when the driver stops; what a
-killed driver did not write is taken from the shards themselves, whose block files carry the digests that their writer
-had in memory.
+A batch covers 1,000 shards of a case in ascending order, with the files of a shard in the order of their commit, so its
+name and content depend on nothing but the shards. A batch is written when it is complete, or incomplete when the driver
+stops. Digests that a killed driver did not write are taken from the shards themselves: their block files carry the
+digests that their writer had in memory.
 """
 
 from __future__ import annotations
@@ -24,9 +24,7 @@ Digests = Mapping[Kind, str]
 
 
 def read_batch(files: Files, case: str, batch: int) -> dict[int, dict[Kind, str]]:
-    """Digests by shard, as far as the batch goes; empty where there is no such batch. Raises RunError for a damaged
-    one.
-    """
+    """The digests in a batch, by shard; empty if the batch does not exist. Raises RunError if it is damaged."""
     path = layout.digests(case, batch)
     try:
         content = files.get(path)
@@ -39,7 +37,7 @@ def read_batch(files: Files, case: str, batch: int) -> dict[int, dict[Kind, str]
             kind, shard = layout.file_of(name)
             found.setdefault(shard, {})[kind] = sha
         if any(len(shas) != len(COMMIT_ORDER) for shas in found.values()):
-            raise ValueError("a shard without its three lines")
+            raise ValueError("a shard does not have its three lines")
     except ValueError as error:
         raise RunError(
             f"{path} is damaged ({error})", where=files.uri, remedy="move it away and run again: it is written again"
@@ -48,7 +46,7 @@ def read_batch(files: Files, case: str, batch: int) -> dict[int, dict[Kind, str]
 
 
 def batch_text(case: str, shards: Mapping[int, Digests]) -> str:
-    """What a digest file of these shards says, in its one spelling."""
+    """The content of the digest file of these shards."""
     lines = (
         f"{shards[shard][kind]}  {layout.part(kind, case, shard)}\n"
         for shard in sorted(shards)
@@ -58,8 +56,11 @@ def batch_text(case: str, shards: Mapping[int, Digests]) -> str:
 
 
 def trajectory_digests(files: Files, case: str, shards: Iterable[int]) -> list[str]:
-    """SHA-256 of the rows of these shards as their writers had them: of the digests, or of the block files where those
-    lack one or are damaged; "" of a shard that is gone."""
+    """SHA-256 of these shards' trajectory files, as their writers recorded them.
+
+    They come from RUN/digests, or from the block files where a batch is damaged or lacks the shard. A shard that is
+    gone gives "".
+    """
     found = []
     for number, of_batch in groupby(shards, key=lambda shard: shard // DIGEST_BATCH):
         try:
@@ -90,7 +91,7 @@ def covered(files: Files, case: str) -> set[int]:
 
 
 class DigestBook:
-    """The digests of a run in progress: told of shards as they are done, it writes each batch once it is complete."""
+    """Collects the digests of a run in progress and writes each batch once it is complete."""
 
     def __init__(self, files: Files, contents: Contents) -> None:
         self.files, self.contents = files, contents
@@ -98,7 +99,7 @@ class DigestBook:
         self.known: dict[tuple[str, int], dict[int, dict[Kind, str]]] = {}
 
     def add(self, case: str, shard: int, digests: Digests) -> None:
-        """A shard is done. Raises RunError where its bytes are not those that it had before it was lost."""
+        """Record a finished shard. Raises RunError if its bytes differ from those it had before it was lost."""
         batch = case, shard // DIGEST_BATCH
         known = self._known(batch).get(shard)
         if known is not None and known != dict(digests):
@@ -113,8 +114,8 @@ class DigestBook:
             self._write(batch)
 
     def close(self) -> None:
-        """Write what is known of the shards that are there; once all are, the digests are complete."""
-        self.known.clear()  # a second driver may have written since
+        """Write the digests of all shards that exist."""
+        self.known.clear()  # a second driver may have written batches in the meantime
         for case in self.contents.cases:
             there = shards_there(self.files, "trajectories", case.key)
             for number, of_batch in groupby(there, key=lambda shard: shard // DIGEST_BATCH):
@@ -125,7 +126,7 @@ class DigestBook:
                     found = {shard: committed_digests(self.files, case.key, shard) for shard in rest}
                     self.open.setdefault(batch, {}).update(found)
                     self._write(batch)
-                self.known.pop(batch, None)  # a thousand shards are held at a time
+                self.known.pop(batch, None)  # holds only the shards of one batch at a time
 
     def _size(self, case: str, batch: int) -> int:
         shards = self.contents.shards(self.contents.case(case))

@@ -1,4 +1,4 @@
-"""A folder of a run as files of its own: what is laid out like a run inside a run, such as a layer."""
+"""A folder inside a run that is laid out like a run itself, such as a layer."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from basins.store.files import Files
 
 
 class Folder:
-    """The files under `prefix` (with its "/") of other files; the promises are theirs."""
+    """The part of other `Files` under `prefix` (with its "/"). It keeps the promises that those files keep."""
 
     def __init__(self, files: Files, prefix: str) -> None:
         self.files, self.prefix = files, prefix
@@ -36,5 +36,5 @@ class Folder:
         self.files.delete(self.prefix + path)
 
     def sweep(self) -> list[str]:
-        """Debris is swept for the whole run."""
+        """Nothing: debris is swept for the whole run at once."""
         return []

@@ -1,4 +1,4 @@
-"""A run as its layers leave it: the rows of the highest committed layer, read in place of those below it."""
+"""A run with its layers applied: the rows of the highest committed layer replace those below it."""
 
 from __future__ import annotations
 
@@ -19,12 +19,15 @@ from basins.store.layout import Kind
 from basins.store.schemas import Tables
 
 KEYS: dict[Kind, list[str]] = {"trajectories": ["id"], "visits": ["id", "number"], "blocks": ["block"]}
-"""What a table is ordered by; the first says what a layer replaces."""
+"""The sort columns of each table. A layer replaces the rows that have the same value in the first of them."""
 
 
 class View:
-    """The shards of a run under some of its layers, the lowest first. What a layer has committed is looked up once: a
-    view shows the same rows however often it is read while a layer is in progress."""
+    """The shards of a run with some of its layers applied, the lowest first.
+
+    The committed shards of a layer are looked up once, so a view shows the same rows at every read, even while a layer
+    is in progress.
+    """
 
     def __init__(self, files: Files, layers: Sequence[Layer]) -> None:
         self.files, self.layers = files, layers
@@ -39,7 +42,7 @@ class View:
 
     @property
     def committed(self) -> int:
-        """How many shards the layers have between them: what an estimate is of changes with it."""
+        """The number of shards committed in all layers. An estimate names it, because its rows change with it."""
         return sum(map(len, self._committed.values()))
 
     def over(self, case: Case, shard: int) -> list[Layer]:
@@ -47,7 +50,7 @@ class View:
         return [layer for layer in self.layers if shard in self._committed.get((layer.number, case.key), ())]
 
     def part(self, kind: Kind, case: Case, shard: int, columns: Sequence[str] | None = None, where: Any = None) -> Any:
-        """A committed shard's table of one kind, a pyarrow Table. columns, where: as of `parquet.read`."""
+        """A committed shard's table of one kind, as a pyarrow Table. columns, where: as for `parquet.read`."""
         keys = KEYS[kind]
         layers = self.over(case, shard)
         wanted = Tables.of(case.landscape).schema(kind).names if columns is None else list(columns)
@@ -64,7 +67,7 @@ class View:
         return table.select(wanted)
 
     def layer_of(self, case: Case, shard: int, id: int) -> Layer | None:
-        """The highest layer that holds the row of an id, None where it is the base's."""
+        """The highest layer that holds the row of an id, None if the row is the base's."""
         for layer in reversed(self.over(case, shard)):
             where = pc.field("id") == id
             if len(self._read(layer.files(self.files), "trajectories", case, shard, ["id"], where)):
@@ -84,6 +87,6 @@ class View:
                 remedy="run again: it is computed again",
             ) from None
         try:
-            return parquet.with_words(table.replace_schema_metadata(None), Tables.of(case.landscape).words)
+            return parquet.with_whole_vocabulary(table.replace_schema_metadata(None), Tables.of(case.landscape).words)
         except ValueError as error:
             raise parquet.damaged(files, path, error) from None

@@ -1,10 +1,10 @@
-"""RUN/layer-0001, ...: what `basins extend` integrated again with a larger budget, laid over the run.
+"""RUN/layer-0001, ...: the rows that `basins extend` integrated again with a larger budget.
 
-A layer has folders like the run's own, with files for those shards alone that had rows whose budget was spent. Its rows
-of trajectories and visits replace those of the same ids below it (a base shard, or an earlier layer's), its blocks are
-those of the same numbers after that. layer.json says which budget it has, which layer comes below it, and which shards
-it holds; it is written first and never changes, so that a layer is resumed like a run, and its bytes depend on the run
-and the budgets alone.
+A layer has folders like the run's own, with files only for those shards that had rows whose budget was spent. Its
+trajectory and visit rows replace those of the same ids below it (in a base shard, or in an earlier layer), and its
+block rows replace those of the same numbers, recounted. layer.json says which budget the layer has, which layer lies
+below it, and which shards it holds. It is written first and never changes, so a layer is resumed like a run, and its
+bytes depend on the run and the budgets alone.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ from basins.store.manifest import Manifest, canonical_json
 
 @dataclass(frozen=True)
 class Layer:
-    """One layer. number: from 1; budget: evaluations that its rows might spend; rows: trajectories of it, by case key;
-    shards: those it holds, ascending, by case key."""
+    """One layer. number: from 1; budget: evaluations allowed per row; rows: number of trajectories in the layer, by
+    case key; shards: the shards it holds, ascending, by case key."""
 
     manifest: Manifest
     number: int
@@ -47,7 +47,7 @@ class Layer:
         return self.manifest.footer(case, shard) | {"layer": str(self.number), "budget": str(self.budget)}
 
     def expected(self, case: Case, shard: int) -> dict[layout.Kind, int]:
-        """Nothing: only the block files' footers know."""
+        """Empty: only the block files' footers know the numbers of rows."""
         return {}
 
     def files(self, files: Files) -> Folder:
@@ -58,7 +58,7 @@ class Layer:
         return canonical_json(
             {
                 "schema": self.manifest.schema,
-                **_whose(self.manifest),
+                **_run_identity(self.manifest),
                 "layer": self.number,
                 "over": self.number - 1,  # 0 is the run's base
                 "budget": self.budget,
@@ -71,12 +71,12 @@ class Layer:
 
     @classmethod
     def from_json(cls, data: bytes, manifest: Manifest, number: int, where: str) -> Layer:
-        """The layer that `to_json` wrote. Raises RunError for one that it did not, or of another run."""
+        """The layer that `to_json` wrote. Raises RunError if the data is damaged or belongs to another run."""
         try:
             content = json.loads(data)
-            wanted = {"schema": manifest.schema, **_whose(manifest), "layer": number}
+            wanted = {"schema": manifest.schema, **_run_identity(manifest), "layer": number}
             if {name: content.get(name) for name in wanted} != wanted:
-                raise ValueError("it is of another run, layer or schema version")
+                raise ValueError("it belongs to another run, layer or schema version")
             cases: dict[str, Any] = content["cases"]
             return cls(
                 manifest=manifest,
@@ -93,13 +93,14 @@ class Layer:
             ) from error
 
 
-def _whose(manifest: Manifest) -> dict[str, Any]:
-    """What says which run a layer is of; its cases are named by their keys. Schema 1 named the experiment's digest."""
+def _run_identity(manifest: Manifest) -> dict[str, Any]:
+    """The keys of layer.json that say which run the layer belongs to. Schema 1 named the experiment's digest; its cases
+    are identified by their keys in any schema."""
     return {"experiment": manifest.digest} if manifest.schema == 1 else {"seed": manifest.seed}
 
 
 def read_layer(files: Files, manifest: Manifest, number: int) -> Layer | None:
-    """The layer of this number, None where there is none."""
+    """The layer of this number, None if it does not exist."""
     try:
         data = files.get(layout.layer(number) + layout.LAYER)
     except FileNotFoundError:
@@ -108,7 +109,7 @@ def read_layer(files: Files, manifest: Manifest, number: int) -> Layer | None:
 
 
 def read_layers(files: Files, manifest: Manifest) -> list[Layer]:
-    """The layers of a run, the first one first. One look a layer and one more: nothing is listed."""
+    """The layers of a run in ascending order. Costs one read per layer and one more, and no listing."""
     layers: list[Layer] = []
     while (layer := read_layer(files, manifest, len(layers) + 1)) is not None:
         layers.append(layer)

@@ -1,19 +1,20 @@
-"""Where everything lies in a run: the only place that spells a path of it.
+"""The paths of everything in a run. No other module spells them.
 
-experiment.toml, manifest.json, cases.parquet          what the run is, fixed at creation
+experiment.toml, manifest.json, cases.parquet          the run's definition, fixed at creation
 visits/case=KEY/part-00000000.parquet                  the three files of a shard, in the order in which they are
 blocks/case=KEY/part-00000000.parquet                  committed; the presence of the third is
 trajectories/case=KEY/part-00000000.parquet            the shard's only commit mark
 digests/case=KEY/batch-00000000.sha256                 SHA-256 of all three files, 1,000 shards a file, as `sha256sum
 -c` reads it
-verified/seed-0-DIGEST.json                            labels that `basins verify` checked, a file a sample of rows
+verified/seed-0-DIGEST.json                            labels that `basins verify` checked, one file per sample of rows
 proved/1/all/rows/case=KEY/part-00000000.parquet       starts that `basins verify --prove all` tried to prove, by the
-                                                       version of the proof: a file a shard, a row an id
+                                                       version of the proof: one file per shard, one row per id
 proved/1/seed-0-DIGEST/sample.json, rows/...           a random sample of the run's starts, and what it was drawn from
-proved/1/.../digests/..., telemetry/...                as those of the shards
-set-aside/0001/...                                     what `basins verify --repair` took out, at its path below this
+proved/1/.../digests/..., telemetry/...                like those of the shards
+set-aside/0001/...                                     files that `basins verify --repair` moved, at their paths below
+                                                       this folder
 telemetry/DRIVER-00000000.jsonl                        clocks, hosts, attempts, memory
-layer-0001/layer.json                                  what `basins extend` integrated again: which shards, which budget
+layer-0001/layer.json                                  the shards and the budget of one `basins extend`
 layer-0001/visits/..., blocks/, ..., telemetry/...     and its files, laid out like those above
 """
 
@@ -24,22 +25,22 @@ from typing import Literal, cast, get_args
 
 Kind = Literal["visits", "blocks", "trajectories"]
 COMMIT_ORDER: tuple[Kind, ...] = get_args(Kind)
-"""A shard's files in the order in which they are written: a reader who sees the last one sees all."""
+"""A shard's files in the order in which they are written: where the last one exists, all exist."""
 
 EXPERIMENT = "experiment.toml"
 MANIFEST = "manifest.json"
 CASES = "cases.parquet"
-OF_CREATION = (EXPERIMENT, CASES, MANIFEST)
-"""What creation writes, the manifest last: its presence makes a folder a run."""
+CREATION_FILES = (EXPERIMENT, CASES, MANIFEST)
+"""The files that creation writes. The manifest is the last: its presence makes a folder a run."""
 
 LAYER = "layer.json"
-"""What a layer is, in its folder."""
+"""The file in a layer's folder that defines the layer."""
 
 TELEMETRY_LINES = 1000
-"""A file of telemetry holds this many lines, and is not written again."""
+"""The number of lines in a telemetry file. A full file is not written again."""
 
 DIGEST_BATCH = 1000
-"""Shards a digest file covers."""
+"""The number of shards that a digest file covers."""
 
 _NAME = re.compile(r"part-(\d{8,})\.parquet")
 _RECORD = re.compile(r"verified/seed-\d+-[^/]+\.json")
@@ -49,13 +50,13 @@ _SYSTEM = re.compile(r"\._.*|\.nfs.*|\.DS_Store|\.directory|\.fuse_hidden.*|Thum
 _PART = re.compile(r"(visits|blocks|trajectories)/case=([^/]+)/part-(\d{8,})\.parquet")
 
 
-def of_a_system(path: str) -> bool:
-    """Whether an operating system leaves such a file anywhere: macOS's ._NAME, NFS's .nfs..., Thumbs.db."""
+def is_system_file(path: str) -> bool:
+    """Whether it is a file that operating systems leave behind: macOS's ._NAME, NFS's .nfs..., Thumbs.db."""
     return _SYSTEM.fullmatch(path.rpartition("/")[2]) is not None
 
 
 def foreign(path: str) -> bool:
-    """Whether a file among the shards' is none by its very name, whoever left it: an editor, a system, another tool."""
+    """Whether a file in a shard folder is, by its name, not a shard's: an editor, a system or another tool left it."""
     name = path.rpartition("/")[2]
     return name.startswith((".", "_")) or not name.endswith(".parquet")
 
@@ -81,7 +82,7 @@ def folder(kind: Kind, case: str) -> str:
 
 
 def shard_of(name: str) -> int | None:
-    """The shard of a file's name in such a folder, None for another file."""
+    """The shard number in the name of a file in such a folder, None for any other file."""
     match = _NAME.fullmatch(name)
     return None if match is None else int(match[1])
 
@@ -90,7 +91,7 @@ def file_of(path: str) -> tuple[Kind, int]:
     """Kind and shard of a path of `part`. Raises ValueError for any other path."""
     match = _PART.fullmatch(path)
     if match is None:
-        raise ValueError(f"{path} is no file of a shard")
+        raise ValueError(f"{path} is not a file of a shard")
     return cast(Kind, match[1]), int(match[3])
 
 
@@ -98,7 +99,7 @@ def case_of(path: str) -> str:
     """The case of a path of `part`. Raises ValueError for any other path."""
     match = _PART.fullmatch(path)
     if match is None:
-        raise ValueError(f"{path} is no file of a shard")
+        raise ValueError(f"{path} is not a file of a shard")
     return match[2]
 
 
@@ -117,11 +118,11 @@ def verified(seed: int, digest: str) -> str:
 
 EVERY_ID = "all"
 SAMPLE = "sample.json"
-"""What a sample of starts was drawn from, in its folder."""
+"""The file in the folder of a sample of starts that says what the sample was drawn from."""
 
 
 def proved(version: int, name: str) -> str:
-    """The folder of proofs of a version of the proof, EVERY_ID or one of `proved_sample`, with its "/"."""
+    """A folder of proofs, with its "/". version: of the proof; name: EVERY_ID or a name from `proved_sample`."""
     return f"{PROVED}{version}/{name}/"
 
 
@@ -131,12 +132,12 @@ def proved_sample(seed: int, digest: str) -> str:
 
 
 def proofs(case: str, shard: int) -> str:
-    """The path, in a folder of proofs, of those of one shard's ids."""
+    """The path, within a folder of proofs, of the proofs of one shard's ids."""
     return f"rows/case={case}/part-{shard:08d}.parquet"
 
 
 def proofs_of(path: str) -> tuple[str, int] | None:
-    """Case and shard of a path of `proofs`, None for another one."""
+    """Case and shard of a path of `proofs`, None for any other path."""
     match = _PROOFS.fullmatch(path)
     return None if match is None else (match[1], int(match[2]))
 
@@ -152,7 +153,7 @@ def digests_folder(case: str) -> str:
 
 
 def batch_of(path: str) -> int | None:
-    """The batch of a path of `digests`, None for another one."""
+    """The batch of a path of `digests`, None for any other path."""
     match = re.fullmatch(r"digests/case=[^/]+/batch-(\d{8,})\.sha256", path)
     return None if match is None else int(match[1])
 

@@ -1,5 +1,5 @@
-"""A run in a folder: temporary name in the same folder, write, fsync, rename, fsync of the folder. On NFS too: what
-may go wrong there is said in files.py, and is marked NFS here."""
+"""A run in a folder: temporary name in the same folder, write, fsync, rename, fsync of the folder. It works on NFS too:
+files.py lists what can go wrong there, and comments marked NFS show where it is handled."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ from basins.store import layout
 T = TypeVar("T")
 
 SWEPT = 100
-"""How often `put` starts again when another driver's sweep takes its temporary file for debris."""
+"""The number of attempts of `put` when another driver's sweep removes its temporary file as debris."""
 
 STALE = 5
-"""NFS: how often what met a stale handle is tried."""
+"""NFS: the number of attempts of an operation that meets a stale handle."""
 
 
 class LocalFiles:
-    """Files under one folder, which `put` makes when it is not there. Temporary files begin with a dot, which
-    Parquet readers of the whole folder pass over."""
+    """Files under one folder, which `put` creates if needed. The names of temporary files begin with a dot, so that
+    Parquet readers of the whole folder ignore them."""
 
     def __init__(self, root: str) -> None:
         self.root = Path(os.path.abspath(root))
@@ -47,8 +47,8 @@ class LocalFiles:
                     self._write(temporary, data)
                     os.replace(temporary, final)
                 except (FileExistsError, FileNotFoundError):
-                    # The file that it makes is there, or that it renames is gone: swept by a second driver that has
-                    # just started on this run; or, NFS, it was done, and the answer lost. Again.
+                    # The file to create exists, or the file to rename is gone. Either a second driver that has just
+                    # started on this run swept it, or (NFS) the operation was done and its reply lost. Try again.
                     continue
                 self._sync(final.parent)
                 return
@@ -107,13 +107,13 @@ class LocalFiles:
         try:
             found = os.stat(final)
         except FileNotFoundError:
-            # NFS: that it is not there may be old knowledge of this machine's. To open the folder asks the server.
+            # NFS: this machine's cache may be out of date. Opening the folder asks the server.
             os.close(os.open(final.parent, os.O_RDONLY | os.O_DIRECTORY))
             found = os.stat(final)
         return stat.S_ISREG(found.st_mode)
 
     def _walk(self, prefix: str) -> list[str]:
-        # Hundreds of thousands of names: what comes before each is cut off once a folder, not once a file.
+        # There may be hundreds of thousands of names, so the prefix is computed once per folder, not once per file.
         found: list[str] = []
         for folder, _, names in os.walk(self.root / prefix, onerror=self._unless_missing):
             inside = os.path.relpath(folder, self.root).replace(os.sep, "/")
@@ -125,7 +125,7 @@ class LocalFiles:
             raise self._unreadable(error, "cannot list the run") from error
 
     def _folder(self, folder: Path) -> None:
-        """Make a folder and those above it, each on disk before what goes into it."""
+        """Create a folder and its parents, and sync each to disk before anything is put into it."""
         if folder.is_dir():
             return
         self._folder(folder.parent)
@@ -155,7 +155,7 @@ class LocalFiles:
             errno.EACCES: "let this user read it, or run as the user who may",
             errno.EPERM: "let this user read it, or run as the user who may",
         }
-        remedy = remedies.get(error.errno or 0, "see that the disk is well")
+        remedy = remedies.get(error.errno or 0, "check the disk")
         return RunError(f"{what}: {error.strerror or error}", where=self.uri, remedy=remedy)
 
     def _refusal(self, error: OSError, what: str) -> RunError:
@@ -168,4 +168,4 @@ class LocalFiles:
 
 def _is_debris(path: str) -> bool:
     name = path.rpartition("/")[2]
-    return name.startswith(".") and name.endswith(".tmp") and not layout.of_a_system(name)
+    return name.startswith(".") and name.endswith(".tmp") and not layout.is_system_file(name)

@@ -1,7 +1,7 @@
-"""The manifest: what a run is, fixed at creation. Canonical JSON, byte-stable: no clock, no path, no host in it.
+"""The manifest: the definition of a run, fixed at creation. Canonical, byte-stable JSON without clock, path or host.
 
-Workers read the problem's numbers from here and decompose nothing again; a resumed run is compared with it and
-refused if the experiment, the plan or the versions that the bytes depend on have changed.
+Workers read the problem's numbers from it, so no decomposition is done twice. Resuming a run compares it with the
+manifest, and is refused if the experiment, the plan or the versions that the bytes depend on have changed.
 """
 
 from __future__ import annotations
@@ -27,9 +27,7 @@ OTHER_OUT = "give another --out, or run the experiment that made this run"
 
 @dataclass(frozen=True)
 class Manifest:
-    """What a run is: the experiment's name, seed and digest, its cases, its shard plan, and the versions it was
-    created with.
-    """
+    """The experiment's name, seed and digest, its cases, its shard plan, and the versions the run was created with."""
 
     name: str
     seed: int
@@ -43,7 +41,7 @@ class Manifest:
 
     @classmethod
     def of(cls, experiment: Experiment) -> Manifest:
-        """The manifest of a run created here and now. Raises ArgumentError where its plan is not decided yet."""
+        """The manifest of a run created here and now. Raises ArgumentError if blocks_per_shard is not decided yet."""
         blocks_per_shard = experiment.plan(experiment.cases[0]).blocks_per_shard
         return cls(
             name=experiment.name,
@@ -79,7 +77,7 @@ class Manifest:
 
     @classmethod
     def from_json(cls, data: bytes, where: str) -> Manifest:
-        """The manifest that `to_json` wrote. Raises RunError for one that it did not, or of another schema version."""
+        """The manifest that `to_json` wrote. Raises RunError if it is damaged or has an unknown schema version."""
         try:
             content = json.loads(data)
             schema = content["schema"]
@@ -119,7 +117,7 @@ class Manifest:
         return self._by_key[key]
 
     def plan(self, case: Case) -> Plan:
-        """How the case is cut into shards."""
+        """The division of the case into shards."""
         return Plan(case.trajectories, self.blocks_per_shard)
 
     def shards(self, case: Case) -> range:
@@ -127,7 +125,7 @@ class Manifest:
         return range(self.plan(case).shards)
 
     def expected(self, case: Case, shard: int) -> dict[layout.Kind, int]:
-        """How many rows a shard's files have, as far as it is known beforehand."""
+        """The number of rows in each of a shard's files, where it is known in advance."""
         found: dict[layout.Kind, int] = {"blocks": len(self.plan(case).shard(shard))}
         if self.rows == "all":
             found["trajectories"] = len(self.ids(case, shard))
@@ -139,7 +137,7 @@ class Manifest:
         return plan.ids(plan.shard(shard))
 
     def footer(self, case: Case, shard: int) -> dict[str, str]:
-        """The key-values that each of a shard's files carries: what its rows depend on, and nothing else.
+        """The key-values in the footer of each of a shard's files: what its rows depend on, and nothing else.
 
         So a shard is the same file in every run that has these ids of this case, however many ids or cases follow.
         """
@@ -163,7 +161,7 @@ class Manifest:
 
 
 def refuse_if_different(there: Manifest, text_there: str, here: Manifest, text_here: str, where: str) -> None:
-    """Raises RunError naming what differs between the run that is there and the one that is asked for here.
+    """Raises RunError naming the differences between the existing run (`there`) and the requested one (`here`).
 
     The problem's numbers are not compared: they may differ in the last bit between CPUs, and the run's own are used.
     """
@@ -183,10 +181,10 @@ def refuse_if_different(there: Manifest, text_there: str, here: Manifest, text_h
         new = dict(_leaves(tomllib.loads(text_here)))
         changes = _changes(old, new)
         if not changes:  # comments, blanks, the order of keys
-            what = f"{layout.EXPERIMENT} has been edited: {_first_line(text_there, text_here)}"
+            what = f"{layout.EXPERIMENT} has been edited: {_first_difference(text_there, text_here)}"
             raise RunError(what, where=where, remedy="put back a copy of it as it was written, or give another --out")
-        raise RunError(f"a run of another experiment: {_said(changes)}", where=where, remedy=OTHER_OUT)
-    if there.digest != here.digest:  # the same words about other numbers
+        raise RunError(f"a run of another experiment: {_described(changes)}", where=where, remedy=OTHER_OUT)
+    if there.digest != here.digest:  # the same text, but other numbers
         keys = {case.key for case in there.cases}
         names = ", ".join(repr(case.name) for case in here.cases if case.key not in keys)
         edited = f"{layout.MANIFEST} has been edited: its digest is {there.digest} there, {here.digest} here"
@@ -201,12 +199,12 @@ def refuse_if_different(there: Manifest, text_there: str, here: Manifest, text_h
     if old_keys != new_keys:
         changed.append(("cases", old_keys or "none", new_keys))
     if changed:
-        what = f"{layout.MANIFEST} has been edited: {_said(changed)}"
+        what = f"{layout.MANIFEST} has been edited: {_described(changed)}"
         raise RunError(what, where=where, remedy=OTHER_OUT)
 
 
 def refuse_read_only(manifest: Manifest, where: str) -> None:
-    """Raises RunError for a run of an older schema: its shards are read, and none is added to them."""
+    """Raises RunError for a run of an older schema, which can be read but not added to."""
     if manifest.schema != schemas.VERSION:
         raise RunError(
             f"a run of schema version {manifest.schema}, which is read-only",
@@ -216,7 +214,7 @@ def refuse_read_only(manifest: Manifest, where: str) -> None:
 
 
 def refuse_other_versions(manifest: Manifest, where: str) -> None:
-    """Raises RunError in a worker whose packages are not those of the run: it would write other bytes."""
+    """Raises RunError in a worker whose package versions are not the run's: it would write different bytes."""
     skewed = skew(dict(manifest.versions))
     if skewed:
         raise RunError(
@@ -226,14 +224,14 @@ def refuse_other_versions(manifest: Manifest, where: str) -> None:
         )
 
 
-def _said(changed: list[tuple[str, Any, Any]]) -> str:
-    """Changes in words, the first five."""
-    said = [f"{name} = {old} there, {new} here" for name, old, new in changed[:5]]
-    return "; ".join(said + [f"and {len(changed) - 5} more"] * (len(changed) > 5))
+def _described(changed: list[tuple[str, Any, Any]]) -> str:
+    """The first five changes as text."""
+    shown = [f"{name} = {old} there, {new} here" for name, old, new in changed[:5]]
+    return "; ".join(shown + [f"and {len(changed) - 5} more"] * (len(changed) > 5))
 
 
-def _first_line(there: str, here: str) -> str:
-    """Where two texts that differ differ first, in words."""
+def _first_difference(there: str, here: str) -> str:
+    """A description of the first line in which two different texts differ."""
     pairs = zip_longest(there.splitlines(keepends=True), here.splitlines(keepends=True), fillvalue="")
     number, a, b = next((k, a, b) for k, (a, b) in enumerate(pairs, start=1) if a != b)
     return f"line {number} is {a[:80]!r} there, {b[:80]!r} here"
@@ -249,7 +247,7 @@ def _changes(old: dict[str, Any], new: dict[str, Any]) -> list[tuple[str, Any, A
 
 
 def _leaves(value: Any, name: str = "") -> Iterator[tuple[str, Any]]:
-    """The values of a TOML document under dotted names; a table of a list goes by its own name where it has one."""
+    """The values of a TOML document under dotted names. A table in a list is named by its own `name`, if it has one."""
     if isinstance(value, dict) and value:
         for key, inner in value.items():
             yield from _leaves(inner, f"{name}.{key}" if name else key)
@@ -272,8 +270,9 @@ def _damaged(where: str, error: Exception) -> RunError:
 
 
 def canonical_json(value: Any) -> bytes:
-    """JSON with one spelling: keys sorted, a line a key, numbers of a list on one line, floats as repr, no inf or
-    nan.
+    """Canonical JSON: sorted keys, one line per key, numbers of a list on one line, floats as repr, no inf or nan.
+
+    Raises ValueError for inf and nan.
     """
     return (_json(value, "") + "\n").encode()
 
@@ -286,5 +285,5 @@ def _json(value: Any, indent: str) -> str:
     if isinstance(value, list) and any(isinstance(inner, (dict, list)) for inner in value):
         return "[\n" + ",\n".join(f"{deeper}{_json(inner, deeper)}" for inner in value) + f"\n{indent}]"
     if isinstance(value, float) and not math.isfinite(value):
-        raise ValueError(f"{value} has no JSON")
+        raise ValueError(f"{value} cannot be written as JSON")
     return json.dumps(value, ensure_ascii=False, allow_nan=False)

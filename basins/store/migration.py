@@ -1,8 +1,8 @@
-"""A run of an older schema, written again in the present one: `basins migrate RUN --out NEW`.
+"""Rewrites a run of an older schema in the current one: `basins migrate RUN --out NEW`.
 
-The rows are the same, row for row; what changes is how a file spells them. Nothing is integrated, and the old run is
-only read. The new run is what the same experiment gives when it is run now, as far as the versions that integrated it
-are the same: the manifest keeps those of the old run.
+The rows stay the same; only their encoding in the files changes. Nothing is integrated, and the old run is only read.
+The new run has the bytes that the same experiment gives when it is run now, provided that the versions that integrated
+it are the same. Its manifest keeps the versions of the old run.
 """
 
 from __future__ import annotations
@@ -32,22 +32,22 @@ from basins.store.schemas import Tables
 from basins.store.verified import DrawnFrom
 
 Step = Callable[[str, int, int], object]
-"""Told what is being done, how many shards are done, and of how many."""
+"""Progress callback: what is being done, the number of shards done, and the total."""
 
 TELEMETRY = "telemetry/"
-"""Files that are copied as they are: no byte of them depends on the schema."""
+"""Files that are copied unchanged, because no byte of them depends on the schema."""
 
 
 def migrate(old: Files, new: Files, step: Step = lambda *_: None) -> Manifest:
-    """Write the run in `old` again in `new`, an empty place, or one where the same migration was interrupted.
+    """Rewrite the run in `old` into `new`, which is empty or holds the same migration, interrupted.
 
-    The manifest is written last, so that a place where it is missing is no run. Raises RunError for a place that is no
-    run, a run that is in the present schema already, a damaged one, and a place that holds something else.
+    The manifest is written last, so that an incomplete copy is not a run. Returns it. Raises RunError if `old` is not a
+    run, is in the current schema already or is damaged, and if `new` holds something else.
     """
     there = read_manifest(old)
     if there.schema == schemas.VERSION:
         raise RunError(
-            f"a run of schema version {there.schema}, which is the present one", where=old.uri, remedy="use it as it is"
+            f"a run of schema version {there.schema}, which is the current one", where=old.uri, remedy="use it as it is"
         )
     check_shards(old, there)
     manifest, text = replace(there, schema=schemas.VERSION), experiment_text(old)
@@ -74,10 +74,10 @@ def migrate(old: Files, new: Files, step: Step = lambda *_: None) -> Manifest:
 
 
 def _refuse_other_content(new: Files, text: str) -> None:
-    """Raises RunError unless the place is empty, or holds what this migration wrote before it was interrupted."""
+    """Raises RunError unless `new` is empty or holds what this migration wrote before it was interrupted."""
     paths = new.paths("")
     if layout.MANIFEST in paths:
-        raise RunError("there is a run already", where=new.uri, remedy="give an empty or a new folder")
+        raise RunError("a run exists there already", where=new.uri, remedy="give an empty or a new folder")
     if paths and (layout.EXPERIMENT not in paths or new.get(layout.EXPERIMENT) != text.encode()):
         raise RunError(f"not empty ({paths[0]} is there)", where=new.uri, remedy="give an empty or a new folder")
 
@@ -92,9 +92,10 @@ def _layers(
 
 
 def _checked_labels(old: Files, new: Files) -> None:
-    """Samples of checked labels name the bytes of the shards that they were drawn from: now those of the new run.
+    """Copy the samples of checked labels. Each names the digests of the shards that it was drawn from, which become
+    those of the new run.
 
-    A sample whose shards have been computed again since counts for nothing, and is copied as it is.
+    A sample whose shards have been computed again since then no longer counts, and is copied unchanged.
     """
     for path in filter(layout.is_record, old.paths(layout.VERIFIED)):
         content = json.loads(old.get(path))
@@ -106,9 +107,9 @@ def _checked_labels(old: Files, new: Files) -> None:
 
 
 def _shards(old: Files, was: Contents, new: Files, becomes: Contents) -> Iterator[int]:
-    """Write every committed shard again; one that is there from before is passed over.
+    """Rewrite every committed shard, except those that an interrupted migration has written already.
 
-    A shard that has lost a file is left out: the new run has it missing, and the next `basins run` computes it.
+    A shard that has lost a file is left out: it is missing in the new run, and the next `basins run` computes it.
     """
     for case in becomes.cases:
         for shard in shards_there(old, "trajectories", case.key):

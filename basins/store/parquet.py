@@ -1,4 +1,4 @@
-"""A table <-> the bytes of a Parquet file. Built in memory, put once: a file is never written piece by piece."""
+"""Conversion between tables and the bytes of Parquet files. A file is built in memory and put as a whole."""
 
 from __future__ import annotations
 
@@ -12,25 +12,26 @@ import pyarrow.parquet as pq
 from basins.errors import RunError
 from basins.store.files import Files
 
-AGAIN = "move it away and run again: what is missing is computed again, to the same bytes"
+RECOMPUTE = "move it away and run again: missing shards are computed again, to the same bytes"
 """The remedy for a damaged shard."""
 
 
 class Damaged(RunError):
-    """A file that is there and cannot be what was written."""
+    """A file exists but is not what basins wrote."""
 
 
 class Footer(NamedTuple):
-    """What a file's end says of it: rows, and the key-values that basins wrote, without their prefix."""
+    """The footer of a file: its number of rows, and the key-values that basins wrote, without their prefix."""
 
     rows: int
     keys: dict[str, str]
 
 
 def encode(table: pa.Table, keys: Mapping[str, str]) -> pa.Buffer:
-    """The table as Parquet: zstd, page checksums, statistics; `keys` go to the footer as basins.NAME.
+    """The table as Parquet, with zstd, page checksums and statistics. `keys` are stored in the footer as basins.NAME.
 
-    The same table gives the same bytes in any process (tests/store/test_store.py); another pyarrow may give others.
+    The same table gives the same bytes in any process (tests/store/test_store.py); another pyarrow version may give
+    others.
     """
     schema = table.schema
     flat = [field for field in schema if not pa.types.is_nested(field.type)]
@@ -61,8 +62,8 @@ def one_array(column: pa.ChunkedArray) -> pa.Array:
     return pa.concat_arrays(column.chunks) if column.num_chunks else pa.array([], column.type)
 
 
-def occurring(table: pa.Table) -> pa.Table:
-    """The table with the dictionary of each text column cut down to the words that occur, in the vocabulary's order.
+def with_words_in_use(table: pa.Table) -> pa.Table:
+    """The table with the dictionary of each text column reduced to the words that occur, in the vocabulary's order.
 
     So a word that is added to a vocabulary later changes no byte of a file in which it does not occur.
     """
@@ -71,7 +72,9 @@ def occurring(table: pa.Table) -> pa.Table:
             column = one_array(table[position])
             codes = np.asarray(column.indices.fill_null(-1))
             used = np.unique(codes[codes >= 0])
-            new = np.full(len(column.dictionary) + 1, -1, dtype=np.int8)  # its last entry is for null, code -1
+            new = np.full(
+                len(column.dictionary) + 1, -1, dtype=np.int8
+            )  # the last entry is for null, which has code -1
             new[used] = np.arange(len(used))
             indices = pa.array(new[codes], field.type.index_type, mask=codes < 0)
             words = column.dictionary.take(pa.array(used, pa.int64()))
@@ -79,10 +82,10 @@ def occurring(table: pa.Table) -> pa.Table:
     return table
 
 
-def with_words(table: pa.Table, words: Mapping[str, tuple[str, ...]]) -> pa.Table:
-    """The table with the whole vocabulary as the dictionary of each text column: `words`, by column.
+def with_whole_vocabulary(table: pa.Table, words: Mapping[str, tuple[str, ...]]) -> pa.Table:
+    """The table with the whole vocabulary as the dictionary of each text column. words: the vocabulary by column.
 
-    Raises ValueError for a word that is not in it.
+    Raises ValueError for a word that is not in the vocabulary.
     """
     for position, field in enumerate(table.schema):
         if pa.types.is_dictionary(field.type) and field.name in words:
@@ -101,8 +104,10 @@ def with_words(table: pa.Table, words: Mapping[str, tuple[str, ...]]) -> pa.Tabl
 
 
 def read(files: Files, path: str, columns: list[str] | None = None, where: Any = None) -> pa.Table:
-    """The table of a file, page checksums verified; `where` is a pyarrow filter expression. Raises Damaged,
-    FileNotFoundError, RunError for a place that does not give it."""
+    """Read the table of a file and verify its page checksums. where: a pyarrow filter expression.
+
+    Raises Damaged, FileNotFoundError, and RunError if the place does not give the file.
+    """
     with files.open(path) as source:
         try:
             return pq.read_table(source, columns=columns, filters=where, page_checksum_verification=True)
@@ -111,7 +116,7 @@ def read(files: Files, path: str, columns: list[str] | None = None, where: Any =
 
 
 def footer(files: Files, path: str) -> Footer:
-    """The footer alone: what a resume can afford to look at. Raises as `read` does."""
+    """Read the footer alone, which is cheap enough for every resume. Raises as `read` does."""
     with files.open(path) as source:
         try:
             metadata = pq.read_metadata(source)
@@ -130,10 +135,12 @@ def own_keys(metadata: pq.FileMetaData) -> dict[str, str]:
 
 
 def damaged(files: Files, path: str, why: object) -> RunError:
-    """The refusal of one damaged file, or of a place that does not give it."""
+    """The error for a damaged file, or for a place that does not give it."""
     reason = " ".join(str(why).split())
-    if isinstance(why, OSError) and why.errno is not None:  # pyarrow's own, of what it cannot parse, has no number
+    if (
+        isinstance(why, OSError) and why.errno is not None
+    ):  # pyarrow's own errors about unparsable content have no errno
         return RunError(
-            f"cannot read {path}: {why.strerror or reason}", where=files.uri, remedy="see that the place is well"
+            f"cannot read {path}: {why.strerror or reason}", where=files.uri, remedy="check the disk or the store"
         )
-    return Damaged(f"{path} is damaged ({reason})", where=files.uri, remedy=AGAIN)
+    return Damaged(f"{path} is damaged ({reason})", where=files.uri, remedy=RECOMPUTE)

@@ -1,6 +1,6 @@
-"""The visits of a run with what is read off them: how near each is to its stratum, and whether it passes a saddle.
+"""Adds to the visits of a run the distance of each to its stratum, and whether it passes a saddle.
 
-Neither is on disk: both come from the row and the landscape, so that runs of any age say the same.
+Neither is on disk: both are computed from the row and the landscape, so that runs of any age give the same values.
 """
 
 from __future__ import annotations
@@ -12,11 +12,11 @@ from basins.landscapes.base import NEAR, Landscape
 from basins.store.schemas import Tables
 
 COLUMNS = ("distance", "passes")
-"""What is added: distance (null where it is not known), and passes, a boolean."""
+"""The columns that are added: distance (null if it is not known) and passes (a boolean)."""
 
 
 def with_passages(landscape: Landscape, visits: pa.Table) -> pa.Table:
-    """The rows of visits with the columns of COLUMNS after theirs."""
+    """The visit rows with the columns of COLUMNS appended."""
     column = visits[Tables.of(landscape).set_column]
     known, codes = pc.is_valid(column).to_numpy(), pc.fill_null(column, 0).to_numpy()
     loss, gradient_norm = (visits[name].to_numpy() for name in ("loss", "gradient_norm"))

@@ -217,7 +217,7 @@ def _known(values: NDArray[np.float64]) -> pa.Array:
 def encoded(table: pa.Table, keys: Mapping[str, str]) -> pa.Buffer:
     """The bytes of a file with these rows."""
     proved = int(pc.sum(table["proved"].cast(pa.int64())).as_py() or 0)
-    return parquet.encode(parquet.occurring(table), {**keys, "rows": str(len(table)), "proved": str(proved)})
+    return parquet.encode(parquet.with_words_in_use(table), {**keys, "rows": str(len(table)), "proved": str(proved)})
 
 
 def commit(files: Files, proving: Proving, case: Case, shard: int, table: pa.Table) -> str:
@@ -264,7 +264,7 @@ def read(files: Files, case: Case, shard: int, columns: list[str] | None = None,
     path = layout.proofs(case.key, shard)
     try:
         table = parquet.read(files, path, columns, where).replace_schema_metadata(None)
-        return parquet.with_words(table, words())
+        return parquet.with_whole_vocabulary(table, words())
     except (parquet.Damaged, ValueError) as error:
         raise damaged(files, path, error.what if isinstance(error, RunError) else error) from None
 

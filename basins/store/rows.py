@@ -1,5 +1,5 @@
-"""Limits -> rows: the three tables of a shard. Narrow types, null for what is not known, the same bytes wherever it
-runs.
+"""Converts limits into the three tables of a shard: narrow types, null for unknown values, the same bytes on any
+machine.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ Ids = NDArray[np.int64]
 
 
 class ShardTables(NamedTuple):
-    """A shard's rows: one a trajectory, one a visit, one a block."""
+    """A shard's tables, with one row per trajectory, per visit and per block."""
 
     trajectories: pa.Table
     visits: pa.Table
@@ -30,21 +30,22 @@ class ShardTables(NamedTuple):
 
 
 def concatenated(parts: Sequence[ShardTables]) -> ShardTables:
-    """The tables of consecutive ids, one after the other, in one chunk a column."""
+    """The tables of consecutive ids, concatenated, with one chunk per column."""
     tables = (pa.concat_tables(list(tables)).combine_chunks() for tables in zip(*parts, strict=True))
     return ShardTables(*tables)
 
 
 def tables_of(tables: Tables, first_id: int, limits: Limits, kept: NDArray[np.bool_] | None = None) -> ShardTables:
-    """The rows of the ids first_id, first_id + 1, ..., whose limits are given; those of trajectories where `kept` (N,).
+    """The tables of the ids first_id, first_id + 1, ..., whose limits are given. kept (N,): which of them have a row in
+    the table of trajectories.
 
-    Every block that has ids here gets its row, of these ids, whether their own rows are kept or not.
+    Every block that has ids here gets a row that counts all of these ids, whether their own rows are kept or not.
     """
     return tables_of_ids(tables, np.arange(first_id, first_id + len(limits), dtype=np.int64), limits, kept)
 
 
 def tables_of_ids(tables: Tables, ids: Ids, limits: Limits, kept: NDArray[np.bool_] | None = None) -> ShardTables:
-    """The same for any ascending ids (N,); a block's row is of those of its ids that are here."""
+    """The same for any ascending ids (N,). A block's row counts only those of its ids that are given."""
     edges = [0, *(np.flatnonzero(np.diff(ids // BLOCK)) + 1).tolist(), len(ids)]
     return ShardTables(
         trajectories=_trajectories(tables, ids, limits, slice(None) if kept is None else np.flatnonzero(kept)),
@@ -107,7 +108,7 @@ def _block(tables: Tables, first_id: int, limits: Limits, part: slice) -> dict[s
 
 
 def _counted_sets(tables: Tables, verdict: NDArray[np.int8], codes: Codes, rank: NDArray[Any]) -> list[dict[str, Any]]:
-    """Counts by verdict and critical set, sorted: an unknown set (null) after the known ones of its verdict."""
+    """Counts by verdict and critical set, sorted, with an unknown set (null) after the known ones of its verdict."""
     column, names = tables.set_column, tables.vocabulary.verdicts
     found: list[dict[str, Any]] = []
     for code in np.flatnonzero(np.bincount(verdict)):
@@ -138,9 +139,7 @@ def _table(schema: pa.Schema, **columns: Any) -> pa.Table:
 
 
 def words_of(codes: NDArray[np.int8], words: tuple[str, ...]) -> pa.Array:
-    """Codes as text: always the whole vocabulary, so that the bytes do not depend on which words occurred; -1 is
-    null.
-    """
+    """Codes as text, -1 as null. The dictionary is always the whole vocabulary, whichever words occur."""
     indices = pa.array(codes, pa.int8(), mask=codes < 0)
     return pa.DictionaryArray.from_arrays(indices, pa.array(words, pa.string()))
 
@@ -150,7 +149,7 @@ def _float64(values: NDArray[np.float64]) -> pa.Array:
 
 
 def _float32(values: NDArray[np.float64]) -> pa.Array:
-    with np.errstate(over="ignore", under="ignore", invalid="ignore"):  # what float32 cannot hold is inf or 0 there
+    with np.errstate(over="ignore", under="ignore", invalid="ignore"):  # values out of float32's range become inf or 0
         narrow = values.astype(np.float32)
     return pa.array(narrow, pa.float32(), mask=np.isnan(values))
 

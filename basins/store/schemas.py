@@ -1,9 +1,9 @@
 """The tables of a run, column by column. Built explicitly, so that nothing a library adds can change the bytes.
 
-Text columns are dictionaries of int8 codes. In memory the dictionary is the whole vocabulary; a file has the words that
-occur in it, in the vocabulary's order, so that a word that is added later changes no file that does not use it. A null
-is a value that is not known or does not exist; a float that is not a number is stored as null. `case` is no column: it
-is the partition's name, case=KEY.
+Text columns are dictionaries of int8 codes. In memory the dictionary is the whole vocabulary; a file has only the words
+that occur in it, in the vocabulary's order, so a word that is added later changes no file that does not use it. Null
+means that a value is unknown or does not exist; NaN is stored as null. `case` is not a column of these files, but the
+name of their partition, case=KEY.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ from basins.landscapes.base import Landscape, Vocabulary
 from basins.store.layout import Kind
 
 VERSION = 2
-"""Version of everything on this page and of the layout: what is written."""
+"""The version of these tables and of the layout that is written."""
 
 READABLE = (1, 2)
-"""Versions that are read. A run of an older one is read-only: `basins migrate` writes it again in this one.
+"""The versions that can be read. A run of an older one is read-only; `basins migrate` rewrites it in the current one.
 
-1: footers named the digest of the experiment, and every file had its vocabularies whole.
-2: footers name what the rows depend on (`Manifest.footer`), and a file has the words that occur in it.
+1: footers name the digest of the experiment, and every file has its whole vocabularies.
+2: footers name what the rows depend on (`Manifest.footer`), and a file has only the words that occur in it.
 """
 
 
@@ -34,8 +34,8 @@ def _required(name: str, kind: pa.DataType) -> pa.Field:
 
 
 LOG2_T_LOW, LOG2_T_HIGH = -20, 44
-"""The histogram of log t counts octaves, whose edges are exact in floating point: entry 0 counts t < 2^-20 (a stop at
-t = 0 is there), entry k = 1..64 counts 2^(k-21) <= t < 2^(k-20), entry 65 counts t >= 2^44."""
+"""The histogram of log t counts octaves, whose edges are exact in floating point: entry 0 counts t < 2^-20 (including
+a stop at t = 0), entry k = 1..64 counts 2^(k-21) <= t < 2^(k-20), entry 65 counts t >= 2^44."""
 LOG2_T_BINS = LOG2_T_HIGH - LOG2_T_LOW + 2
 
 WORD = pa.dictionary(pa.int8(), pa.string())
@@ -43,10 +43,10 @@ WORD = pa.dictionary(pa.int8(), pa.string())
 
 @dataclass(frozen=True)
 class Tables:
-    """The three tables of a case: the columns that all have, and those of its landscape.
+    """The three tables of a case: the common columns, and those of its landscape.
 
-    The landscape says which words its verdicts and certificates have, what the column is called that names a critical
-    set, and which numbers a row keeps of an outlasted saddle.
+    The landscape defines the words of its verdicts and certificates, the name of the column of critical sets, and the
+    numbers that a row keeps as evidence of an outlasted saddle.
     """
 
     vocabulary: Vocabulary
@@ -73,13 +73,13 @@ class Tables:
         return {"trajectories": self.trajectories, "visits": self.visits, "blocks": self.blocks}[kind]
 
     def _set(self) -> list[pa.Field]:
-        """The critical set and its rank; null where it is not known. Of a deep linear network `modes`, the bitmask of S
+        """The critical set and its rank, null if unknown. For a deep linear network they are `modes`, the bitmask of S
         (bit i for sigma[i]), and |S|."""
         return [pa.field(self.set_column, pa.uint64()), pa.field("rank", pa.uint8())]
 
     @cached_property
     def trajectories(self) -> pa.Schema:
-        """One row a trajectory, by id; with rows = "exceptions" only of those that are kept."""
+        """One row per trajectory, sorted by id; with rows = "exceptions", only the rows that are kept."""
         return pa.schema(
             [
                 _required("id", pa.int64()),
@@ -103,7 +103,7 @@ class Tables:
 
     @cached_property
     def visits(self) -> pa.Schema:
-        """One row a visit, by id and number; only every `visits_every`-th id is watched."""
+        """One row per visit, sorted by id and number. Only every `visits_every`-th id is watched."""
         return pa.schema(
             [
                 _required("id", pa.int64()),
@@ -117,7 +117,7 @@ class Tables:
 
     @cached_property
     def blocks(self) -> pa.Schema:
-        """One row a block, by block."""
+        """One row per block, sorted by block."""
         of_set = [pa.field(self.set_column, pa.uint64()), _required("verdict", pa.string())]
         return pa.schema(
             [
@@ -159,7 +159,7 @@ CASES = pa.schema(
         _required("compress", pa.bool_()),
     ]
 )
-"""One row a case, in the experiment's order; after `name` stand the columns that the landscapes add."""
+"""One row per case, in the experiment's order. The columns that the landscapes add come after `name`."""
 
 
 def octave(t: np.ndarray) -> np.ndarray:

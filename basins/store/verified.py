@@ -1,17 +1,17 @@
-"""RUN/verified: rows whose labels were checked by a tighter re-integration, and what it found; kept for `estimate`.
+"""RUN/verified: rows whose labels were checked by a tighter re-integration, and the outcomes, kept for `estimate`.
 
-A file is what one sample of rows gave, named by its seed and a digest of the sampled ids: the same command on the same
-run writes the same file, another seed another one, and nothing that was found is lost by looking again. They lie
-outside the promise about bytes: they depend on the versions that checked.
+Each file holds one sample of rows. It is named by the sample's seed and a digest of the sampled ids: the same command
+on the same run writes the same file, another seed writes another one, and no check overwrites the outcome of another.
+These files are outside the promise about bytes, because they depend on the versions that did the check.
 
-What a re-integration found of a row labelled `minimum` or `saddle` is `agreed` (the same verdict, for a saddle the
-same stratum), `disagreed`, or `undecided` (itself censored). Of a `censored` row it is `minimum`, `saddle` or
+The outcome for a row labelled `minimum` or `saddle` is `agreed` (the same verdict, for a saddle the same stratum),
+`disagreed`, or `undecided` (the re-integration was censored). For a `censored` row it is `minimum`, `saddle` or
 `undecided`.
 
-A sample says what it was drawn from, so that it is counted for that and no more: of each case the shards, which layers
-lay over them, and a SHA-256 over the digests of all these. Rows that came later, were decided by a later layer or were
-computed again to other bytes had no chance to be drawn. Files of earlier versions do not say it: what such a sample was
-drawn from is not known.
+A sample says what it was drawn from, so that it counts for those rows only: the shards of each case, the layers over
+them, and a SHA-256 over the digests of all of these. Rows that came later, were decided by a later layer or were
+computed again to different bytes could not have been drawn. Files of earlier versions do not say it, so what their
+samples were drawn from is unknown.
 """
 
 from __future__ import annotations
@@ -30,16 +30,16 @@ from basins.store.folder import Folder
 from basins.store.layers import numbers, ranges
 from basins.store.manifest import Manifest, canonical_json
 
-FOUND = {
+OUTCOMES = {
     "minimum": ("agreed", "undecided", "disagreed"),
     "saddle": ("agreed", "undecided", "disagreed"),
     "censored": ("undecided", "minimum", "saddle"),
 }
-"""What may be found, by verdict; where files differ over a row, what stands last here is taken, and a row that was
-censored once (extended since) counts by its later verdict."""
+"""The possible outcomes by verdict. Where files differ about a row, the outcome listed last here is taken, and a row
+that was censored in one of them (and extended since) counts by its later verdict."""
 
 Outcome = tuple[str, str]
-"""Verdict, and what was found."""
+"""A row's verdict, and the outcome of its check."""
 
 Rows = Mapping[str, Mapping[int, Outcome]]
 """Case key -> id -> outcome."""
@@ -47,8 +47,8 @@ Rows = Mapping[str, Mapping[int, Outcome]]
 
 @dataclass(frozen=True)
 class DrawnFrom:
-    """What a sample was drawn from in one case: its shards, ascending; layers: number of each layer that lay over
-    some of them -> those; sha256: of the digests of their rows, base first.
+    """The population of a sample in one case. shards: ascending; layers: the number of each layer over some of them ->
+    the shards it covers; sha256: over the digests of their rows, base first.
     """
 
     shards: tuple[int, ...]
@@ -57,23 +57,23 @@ class DrawnFrom:
 
     @classmethod
     def of(cls, shards: Sequence[int], layers: Mapping[int, Sequence[int]], digests: Iterable[str]) -> DrawnFrom:
-        """digests: SHA-256 of the trajectories' files of the base, then of each layer, in order."""
+        """digests: SHA-256 of the trajectory files of the base, then of each layer, in order."""
         over = {number: tuple(layers[number]) for number in sorted(layers) if layers[number]}
         return cls(tuple(shards), over, hashlib.sha256("\n".join(digests).encode()).hexdigest())
 
     def still(self, files: Files, case: str) -> bool:
-        """Whether the bytes that the sample was drawn from are those that are there."""
+        """Whether the run still has the bytes that the sample was drawn from."""
         return self == self.moved(files, case)
 
     def moved(self, files: Files, case: str) -> DrawnFrom:
-        """The same shards and layers in a run where they have other bytes for the same rows (migration.py)."""
+        """The same shards and layers in a run that has the same rows in other bytes (migration.py)."""
         digests = trajectory_digests(files, case, self.shards)
         for number, shards in self.layers.items():
             digests += trajectory_digests(Folder(files, layout.layer(number)), case, shards)
         return DrawnFrom.of(self.shards, self.layers, digests)
 
     def where(self) -> dict[str, Any]:
-        """Shards and layers as JSON has them."""
+        """Shards and layers in the form stored as JSON."""
         layers = {str(number): ranges(shards) for number, shards in self.layers.items()}
         return {"shards": ranges(self.shards), "layers": layers}
 
@@ -88,8 +88,9 @@ class DrawnFrom:
 
 @dataclass(frozen=True)
 class Sample:
-    """One file. layers: shards that the run's layers had between them; drawn_from: by case key, None where the file
-    does not say; sizes: rows of each verdict among which it was drawn, of the laws with a density.
+    """The content of one file. layers: number of shards in all of the run's layers at the time; drawn_from: by case
+    key, None if the file does not say; sizes: number of rows of each verdict that the sample was drawn from, over the
+    laws with a density.
     """
 
     path: str
@@ -104,18 +105,19 @@ def write_checks(
     manifest: Manifest,
     seed: int,
     rows: Rows,
-    said: Mapping[str, Any],
+    details: Mapping[str, Any],
     drawn_from: Mapping[str, DrawnFrom] | None = None,
     sizes: Mapping[str, int] | None = None,
 ) -> str:
-    """Keep what a sample gave; its path. said: what else is worth keeping of it, JSON; "layers" must be there."""
+    """Write the outcomes of a sample. Returns the file's path. details: what else the file keeps, as JSON values; it
+    must have "layers"."""
     cases: dict[str, dict[str, dict[str, list[int]]]] = {}
     for case, found in rows.items():
         for id, (verdict, outcome) in sorted(found.items()):
             cases.setdefault(case, {}).setdefault(verdict, {}).setdefault(outcome, []).append(id)
     ids = canonical_json({case: sorted(found) for case, found in rows.items()})
     path = layout.verified(seed, hashlib.sha256(ids).hexdigest()[:12])
-    content = {**said, "experiment": manifest.digest, "seed": seed, "cases": cases}
+    content = {**details, "experiment": manifest.digest, "seed": seed, "cases": cases}
     if drawn_from is not None:
         content["drawn_from"] = {case: one.to_dict() for case, one in drawn_from.items()}
         content["sizes"] = dict(sizes or {})
@@ -124,7 +126,7 @@ def write_checks(
 
 
 def read_checks(files: Files, manifest: Manifest, paths: Iterable[str] | None = None) -> list[Sample]:
-    """The samples that were ever checked of this run, or these files. Raises RunError for a damaged file."""
+    """All samples checked of this run, or those in `paths`. Raises RunError for a damaged file."""
     found = []
     for path in filter(layout.is_record, files.paths(layout.VERIFIED)) if paths is None else paths:
         try:
@@ -140,12 +142,12 @@ def read_checks(files: Files, manifest: Manifest, paths: Iterable[str] | None = 
 
 def _read(path: str, content: Any, manifest: Manifest) -> Sample:
     if "drawn_from" not in content and content["experiment"] != manifest.digest:
-        raise ValueError("it is of another experiment")  # a later file names the bytes that it was drawn from
+        raise ValueError("it belongs to another experiment")  # a newer file names the bytes that it was drawn from
     rows: dict[str, dict[int, Outcome]] = {}
     for case, by_verdict in content["cases"].items():
         for verdict, by_outcome in by_verdict.items():
             for outcome, ids in by_outcome.items():
-                FOUND[verdict].index(outcome)  # a word that means something
+                OUTCOMES[verdict].index(outcome)  # raises ValueError for an unknown word
                 rows.setdefault(case, {}).update(dict.fromkeys(map(int, ids), (verdict, outcome)))
     drawn_from = None
     if "drawn_from" in content:
@@ -155,10 +157,10 @@ def _read(path: str, content: Any, manifest: Manifest) -> Sample:
 
 
 def worse(one: Outcome, other: Outcome) -> Outcome:
-    """What counts of a row that was checked twice."""
+    """The outcome that counts for a row that was checked twice."""
     return max(one, other, key=_weight)
 
 
 def _weight(found: Outcome) -> tuple[bool, int]:
     verdict, outcome = found
-    return verdict != "censored", FOUND[verdict].index(outcome)
+    return verdict != "censored", OUTCOMES[verdict].index(outcome)

@@ -18,7 +18,7 @@ from basins.experiment import Case, watched
 from basins.landscapes.base import Verdict
 from basins.laws import BLOCK, Planted
 from basins.store import Kind, Manifest, schemas
-from basins.store.block_recount import replaced
+from basins.store.block_recount import recounted
 from basins.store.layered_view import View
 from basins.store.layers import Layer
 from basins.store.schemas import Tables
@@ -230,7 +230,7 @@ def wrong_layer_rows(
         yield "trajectories", "its ids are not those below it whose budget was spent"
         return
     yield from (("trajectories", what) for what in _wrong_verdicts(case, rows))
-    wanted = replaced(form, blocks, old, _blocks_of(form, tables["trajectories"]))
+    wanted = recounted(form, blocks, old, _blocks_of(form, tables["trajectories"]))
     exact = [name for name in form.blocks.names if not name.startswith("worst_")]
     if tables["blocks"].select(exact).to_pylist() != wanted.select(exact).to_pylist():
         yield "blocks", "its blocks do not count what its rows make of those below it"

@@ -39,7 +39,7 @@ from basins.statistics.binomial import CONFIDENCE
 from basins.store import Files, Manifest
 from basins.store.layered_view import View
 from basins.store.manifest import canonical_json
-from basins.store.verified import FOUND, DrawnFrom, write_checks
+from basins.store.verified import OUTCOMES, DrawnFrom, write_checks
 from basins.verify.shards import ShardCheck, Step
 
 WEIGHT = 8
@@ -69,7 +69,8 @@ class Row(NamedTuple):
 
 @dataclass(frozen=True)
 class CheckedRow:
-    """A row, what the tighter re-integration found (store.verified.FOUND), and that limit: verdict, modes, reason."""
+    """A row, the outcome of its tighter re-integration (store.verified.OUTCOMES), and the limit that this found:
+    verdict, modes, reason."""
 
     row: Row
     found: str
@@ -159,7 +160,7 @@ def _groups(
         group = Group(_law(manifest, one.row.case), one.row.verdict)
         by_group.setdefault(group, Counter())[one.row.verdict, one.found] += 1
     return {
-        group: Counter({word: outcomes["censored", word] for word in FOUND["censored"]})
+        group: Counter({word: outcomes["censored", word] for word in OUTCOMES["censored"]})
         if group.verdict == "censored"
         else checked([Frame({group.verdict: sizes[group]}, outcomes)], group.verdict, CONFIDENCE)
         for group, outcomes in sorted(by_group.items(), key=_order)

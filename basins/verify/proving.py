@@ -31,7 +31,7 @@ from basins.store.proved import Proving
 from basins.verify.finding import Finding, Trouble
 from basins.verify.shards import Step
 
-AGAIN = 64
+RECOMPUTE = 64
 """Starts that are proved again at one look."""
 
 
@@ -127,7 +127,7 @@ def check_proved(
 
 def _of_others(path: str) -> bool:
     """Whether an editor or a system leaves files of such names."""
-    return path.rpartition("/")[2].startswith((".", "_")) or layout.of_a_system(path)
+    return path.rpartition("/")[2].startswith((".", "_")) or layout.is_system_file(path)
 
 
 class _Look:
@@ -226,7 +226,7 @@ class _Look:
         rows = table.replace_schema_metadata(None).cast(proved.PROOFS).combine_chunks()
         if not np.array_equal(rows["id"].to_numpy(), self.proving.ids(case, shard)):
             yield "its ids are not those that were to be proved"
-        columns = parquet.with_words(rows, proved.words())
+        columns = parquet.with_whole_vocabulary(rows, proved.words())
         is_proved = rows["proved"].to_numpy()
         if not np.array_equal(is_proved, columns["reason"].is_null().to_numpy()):
             yield "a row that is proved has a reason why not, or one that is not has none"
@@ -255,7 +255,7 @@ def _again(manifest: Manifest, looks: list[_Look], seed: int, step: Step) -> tup
     ends = np.cumsum([rows for look in looks for rows, _ in look.counts], dtype=np.int64)
     total = int(ends[-1]) if len(ends) else 0
     rng = np.random.Generator(np.random.Philox(key=[seed, 1]))
-    drawn = np.sort(rng.choice(max(1, total), min(AGAIN, total), replace=False))
+    drawn = np.sort(rng.choice(max(1, total), min(RECOMPUTE, total), replace=False))
     files = [(look, case, shard) for look in looks for case, shard in look.good]
     at = np.searchsorted(ends, drawn, side="right")
     findings = []

@@ -66,7 +66,7 @@ def _compare(place: Place, manifest: Manifest, case: Case, shard: int, block: in
     inside = (pc.field("id") >= ids.start) & (pc.field("id") < ids.stop)
     where = {"trajectories": inside, "visits": inside, "blocks": pc.field("block") == block}
     there = {
-        kind: parquet.with_words(
+        kind: parquet.with_whole_vocabulary(
             parquet.read(place.files, layout.part(kind, case.key, shard), where=where[kind]).replace_schema_metadata(
                 None
             ),

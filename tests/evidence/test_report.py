@@ -288,7 +288,7 @@ def test_a_run_of_another_schema_is_refused(run: Run, tmp_path: Path) -> None:
     pq.write_table(table.replace_schema_metadata(metadata), part)
     done = CliRunner().invoke(cli.main, ["report", str(there), "-o", str(tmp_path / "x.html")])
     assert done.exit_code == 2
-    assert "is of another schema" in done.stderr
+    assert "belongs to another schema" in done.stderr
     assert not (tmp_path / "x.html").exists()
 
 

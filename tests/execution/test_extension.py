@@ -302,9 +302,11 @@ def test_a_damaged_layer_is_named(damage: str, extended: Path, tmp_path: Path) -
         shutil.copy(path / "layer-0001" / part.relative_to(path / "layer-0002"), part)
     else:
         part.unlink()
-    said = {"layer": "layer-0002/layer.json is damaged", "footer": "is of another layer, budget", "gone": "is gone"}[
-        damage
-    ]
+    said = {
+        "layer": "layer-0002/layer.json is damaged",
+        "footer": "belongs to another layer, budget",
+        "gone": "is gone",
+    }[damage]
     with pytest.raises(RunError, match=said):
         extend(path, LARGE, on="inline") if damage == "footer" else open_run(path).estimate()
 

@@ -362,7 +362,7 @@ def test_an_address_without_a_store_is_refused(tmp_path: Path, monkeypatch: pyte
     monkeypatch.chdir(tmp_path)
     with pytest.raises(RunError, match=r"no store for gs:// addresses; give a local path, or s3://BUCKET/PREFIX"):
         run(tiny(), "gs://bucket/run", on="inline")
-    with pytest.raises(RunError, match=r"an address that lost a slash; .* as text, not as a Path"):
+    with pytest.raises(RunError, match=r"the address has lost a slash; .* as text, not as a Path"):
         run(tiny(), Path("s3://bucket/run"), on="inline")
     assert not list(tmp_path.iterdir())
 

@@ -67,11 +67,11 @@ def check_crashes(folder: Path, tables: ShardTables) -> None:
         assert open_run(root).contiguous_prefix(case.key) == (k == 3)
 
 
-def test_rows_are_the_last_to_be_written(tmp_path: Path) -> None:
+def test_trajectory_rows_are_written_last(tmp_path: Path) -> None:
     check_crashes(tmp_path, tables_of(DEEP_LINEAR, 0, limits()))
 
 
-def test_an_order_reversed_is_seen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_reversed_commit_order_is_detected(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(commit, "COMMIT_ORDER", tuple(reversed(layout.COMMIT_ORDER)))
     with pytest.raises(AssertionError):
         check_crashes(tmp_path, tables_of(DEEP_LINEAR, 0, limits()))
@@ -142,7 +142,7 @@ class Early(LocalFiles):
 
 
 @pytest.mark.parametrize("kind", [Hasty, Careless, Early])
-def test_a_put_that_is_not_durable_is_seen(
+def test_a_put_that_is_not_durable_is_detected(
     kind: type[LocalFiles], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     LocalFiles(str(tmp_path)).put("a/file", b"old")
@@ -169,7 +169,7 @@ def test_a_put_that_fails_leaves_the_old_file_and_no_debris(
     assert [path.name for path in (tmp_path / "a").iterdir()] == ["file"]
 
 
-def test_debris_is_not_listed_and_is_swept(tmp_path: Path) -> None:
+def test_debris_is_hidden_and_swept(tmp_path: Path) -> None:
     files = LocalFiles(str(tmp_path))
     files.put("visits/case=x/part-00000000.parquet", b"1")
     debris = tmp_path / "visits" / "case=x" / ".part-00000001.parquet.77-abcd.tmp"
@@ -183,7 +183,7 @@ def test_debris_is_not_listed_and_is_swept(tmp_path: Path) -> None:
     assert files.sweep() == []
 
 
-def test_a_put_swept_by_a_second_driver_is_done_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_put_whose_temporary_file_is_swept_is_repeated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     files, other = LocalFiles(str(tmp_path)), LocalFiles(str(tmp_path))
     replace, swept = os.replace, []  # type: ignore[var-annotated]
 
@@ -198,7 +198,7 @@ def test_a_put_swept_by_a_second_driver_is_done_again(tmp_path: Path, monkeypatc
     assert (tmp_path / "a" / "file").read_bytes() == b"whole"
 
 
-def test_files_keep_their_contract(tmp_path: Path) -> None:
+def test_files_in_a_folder_keep_the_contract(tmp_path: Path) -> None:
     files = files_at(tmp_path)
     assert files.paths("") == []
     for missing in ("nothing", "no/folder/file"):

@@ -84,7 +84,7 @@ def littered(run: Path) -> Path:
     return run
 
 
-def test_foreign_files_are_named_and_no_damage(littered: Path) -> None:
+def test_foreign_files_are_reported_and_are_not_damage(littered: Path) -> None:
     """Wherever they lie: beside shards, digests, telemetry, records of checks, and in the layer."""
     found = verify(littered, sample=2, blocks=1, seed=1, repair_damage=True)
     assert found.findings == ()
@@ -103,7 +103,7 @@ def test_foreign_files_are_named_and_no_damage(littered: Path) -> None:
     assert json.loads(call("verify", str(littered), "--sample", "0", "--json").stdout)["foreign"] == list(found.foreign)
 
 
-def test_nobody_minds_foreign_files(littered: Path, original: Path) -> None:
+def test_foreign_files_are_ignored(littered: Path, original: Path) -> None:
     assert call("estimate", str(littered), "--json").stdout == call("estimate", str(original), "--json").stdout
     assert call("status", str(littered)).stdout == call("status", str(original)).stdout.replace(
         str(original), str(littered)
@@ -116,7 +116,7 @@ def test_nobody_minds_foreign_files(littered: Path, original: Path) -> None:
     assert {path: path.read_bytes() for path in before} == before, "none was deleted"
 
 
-def test_a_folder_that_a_system_has_looked_at_is_empty(tmp_path: Path) -> None:
+def test_a_folder_with_only_system_files_counts_as_empty(tmp_path: Path) -> None:
     for name in (".DS_Store", "Thumbs.db", "._x", ".nfs01"):
         (tmp_path / name).write_bytes(b"")
     create_or_resume(files_at(tmp_path), Experiment.from_toml(TINY, Path()))
@@ -127,7 +127,7 @@ def test_a_folder_that_a_system_has_looked_at_is_empty(tmp_path: Path) -> None:
         create_or_resume(files_at(other), Experiment.from_toml(TINY, Path()))
 
 
-def test_a_table_that_a_reader_of_the_folder_would_count_is_damage(run: Path) -> None:
+def test_an_extra_table_in_a_shard_folder_is_damage(run: Path) -> None:
     case = open_run(run).case("gaussian").key
     folder = run / "trajectories" / f"case={case}"
     shutil.copy(folder / "part-00000000.parquet", folder / "part-00000000 (copy).parquet")
@@ -199,7 +199,7 @@ def first_of(run: Path, name: str) -> Path:
     [(name, damage) for name in FILES for damage in DAMAGES if name in TEXTS or damage in OF_TABLES],
     ids=lambda one: one if isinstance(one, str) else one.__name__,
 )
-def test_damage_is_one_line_that_names_the_file(
+def test_damage_is_reported_in_one_line_that_names_the_file(
     original: Path, tmp_path: Path, name: str, damage: Callable[[Path], None]
 ) -> None:
     """Whoever reads it; who does not need it goes on."""
@@ -230,7 +230,7 @@ def test_the_estimate_of_a_damaged_experiment_says_so(run: Path) -> None:
     )
 
 
-def test_a_file_that_may_not_be_read(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unreadable_file_is_refused(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     read = Path.read_bytes
 
     def refuse(path: Path) -> bytes:
@@ -256,7 +256,7 @@ def resumed(run: Path) -> str:
     return str(caught.value)
 
 
-def test_an_edit_that_changes_no_value_is_named(run: Path) -> None:
+def test_an_edit_that_changes_no_value_is_reported(run: Path) -> None:
     file = run / "experiment.toml"
     text = file.read_text()
     file.write_text(text + "# looked at\n")
@@ -268,7 +268,7 @@ def test_an_edit_that_changes_no_value_is_named(run: Path) -> None:
     assert "extra = {} there, nothing here" in resumed(run)
 
 
-def test_an_edited_digest_is_named(run: Path) -> None:
+def test_an_edited_digest_is_reported(run: Path) -> None:
     digest = read_manifest(files_at(run)).digest
     file = run / "manifest.json"
     file.write_text(file.read_text().replace(digest, "0" * len(digest)))
@@ -276,7 +276,7 @@ def test_an_edited_digest_is_named(run: Path) -> None:
     assert f"manifest.json has been edited: its digest is {'0' * len(digest)} there, {digest} here" in line
 
 
-def test_cases_in_another_order_are_named(run: Path) -> None:
+def test_cases_in_another_order_are_reported(run: Path) -> None:
     file = run / "manifest.json"
     content = json.loads(file.read_text())
     content["cases"].reverse()

@@ -40,7 +40,7 @@ def test_migrated_run_is_the_run_that_the_experiment_gives_now(old: Path, tmp_pa
     migrate(files_at(old), files_at(tmp_path / "new"))
     run(unpack(old), out=tmp_path / "again", on="inline")
     assert shard_files(tmp_path / "new") == shard_files(tmp_path / "again")
-    for name in layout.OF_CREATION:
+    for name in layout.CREATION_FILES:
         assert (tmp_path / "new" / name).read_bytes() == (tmp_path / "again" / name).read_bytes()
 
 
@@ -57,7 +57,7 @@ def test_migrated_run_verifies_and_has_the_same_rows(old: Path, tmp_path: Path) 
     assert verify(tmp_path / "new", sample=0, blocks=1).findings == ()
 
 
-def test_layers_come_along(tmp_path: Path) -> None:
+def test_layers_are_migrated(tmp_path: Path) -> None:
     """A run of schema 2 with a layer, put back into schema 1, is the same run once it is migrated."""
     made = tmp_path / "made"
     run(unpack(KEPT / "all"), out=made, on="inline")
@@ -95,7 +95,7 @@ def back_to_schema_1(run: Path, old: Path) -> None:
         for case in contents.cases:
             for shard in contents.shards(case):
                 tables = {
-                    kind: parquet.with_words(
+                    kind: parquet.with_whole_vocabulary(
                         parquet.read(here, layout.part(kind, case.key, shard)).cast(DEEP_LINEAR.schema(kind)),
                         DEEP_LINEAR.words,
                     )
@@ -105,7 +105,7 @@ def back_to_schema_1(run: Path, old: Path) -> None:
         DigestBook(there, contents).close()
 
 
-def test_interrupted_migration_goes_on(old: Path, tmp_path: Path) -> None:
+def test_an_interrupted_migration_is_resumed(old: Path, tmp_path: Path) -> None:
     new = tmp_path / "new"
 
     def stop(what: str, done: int, of: int) -> None:
@@ -146,9 +146,9 @@ def test_refusals_of_migrate(old: Path, tmp_path: Path, capfd: pytest.CaptureFix
     assert status("migrate", old, "--out", new) == 0
     assert f"{new} is a run of schema version 2" in capfd.readouterr().out
     assert status("migrate", old, "--out", new) == 2
-    assert "there is a run already" in capfd.readouterr().err
+    assert "a run exists there already" in capfd.readouterr().err
     assert status("migrate", new, "--out", tmp_path / "third") == 2
-    assert "which is the present one" in capfd.readouterr().err
+    assert "which is the current one" in capfd.readouterr().err
     assert not (tmp_path / "third").exists()
 
 

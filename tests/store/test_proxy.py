@@ -11,7 +11,7 @@ from typing import Any, cast
 from proxy import Proxy
 
 
-def test_a_connection_that_its_client_leaves_ends_on_both_sides() -> None:
+def test_the_proxy_closes_both_sides_when_the_client_leaves() -> None:
     """Workers come and go by the hundred: a thread that went on reading nothing once ate a core and a gigabyte."""
     with socket.create_server(("127.0.0.1", 0)) as store:
         port = store.getsockname()[1]

@@ -111,11 +111,11 @@ def test_a_lost_row_is_refused(runs: dict[str, Run], tmp_path: Path) -> None:
     path = tmp_path / layout.part("trajectories", basins.open_run(tmp_path).case("gaussian").key, 0)
     table = pq.read_table(path, partitioning=None)
     pq.write_table(table.slice(1), path)
-    with pytest.raises(RunError, match=rf"has {len(table) - 1} rows of {len(table)}"):
+    with pytest.raises(RunError, match=rf"has {len(table) - 1} rows instead of {len(table)}"):
         basins.open_run(tmp_path).estimate()
 
 
-def test_a_row_that_was_not_kept_is_integrated_again_and_that_is_said(runs: dict[str, Run]) -> None:
+def test_show_integrates_a_row_that_was_not_kept_and_says_so(runs: dict[str, Run]) -> None:
     every = runs["all"].trajectories("gaussian")
     id = int(every["id"][(every["verdict"] == "minimum") & (every["id"] % 7 != 0)].iloc[0])
     shown = show.show(runs["exceptions"], id, "gaussian")
@@ -146,14 +146,14 @@ def test_the_default_keeps_all_up_to_ten_million() -> None:
         assert tomllib.loads(made.text)["rows"] == rows
 
 
-def test_a_limit_does_not_depend_on_it() -> None:
+def test_case_keys_do_not_depend_on_the_rows_kept() -> None:
     keys = [[case.key for case in experiment(rows).cases] for rows in ("all", "exceptions")]
     assert keys[0] == keys[1]
     assert experiment("all").digest != experiment("exceptions").digest
     assert experiment("all").digest == experiment(None).digest
 
 
-def test_another_value_is_refused() -> None:
+def test_an_invalid_value_of_rows_is_refused() -> None:
     with pytest.raises(ExperimentError, match=r"""rows = 'some'; give "all" or "exceptions"$"""):
         experiment("some")
 

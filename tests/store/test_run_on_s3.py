@@ -47,7 +47,7 @@ def objects(uri: str) -> dict[str, bytes]:
     return {path: files.get(path) for path in files.paths("") if not path.startswith("telemetry/")}
 
 
-def test_the_run_is_that_of_a_folder_and_is_resumed(uri: str, undisturbed: dict[str, bytes]) -> None:
+def test_a_run_on_s3_has_the_bytes_of_a_run_in_a_folder_and_is_resumed(uri: str, undisturbed: dict[str, bytes]) -> None:
     events: list[Event] = []
     done = basins.run(tiny(), uri, on="inline", listeners=[events.append])
     assert done.path == uri
@@ -68,7 +68,7 @@ def test_the_run_is_that_of_a_folder_and_is_resumed(uri: str, undisturbed: dict[
         run(tiny(seed=8), uri, on="inline")
 
 
-def test_any_reader_and_every_command(uri: str, tmp_path: Path) -> None:
+def test_pandas_and_every_command_read_a_run_on_s3(uri: str, tmp_path: Path) -> None:
     (tmp_path / "tiny.toml").write_text(tiny(trajectories=2000).text)
     said = CliRunner().invoke(main, ["run", str(tmp_path / "tiny.toml"), "--out", uri, "--on", "inline"])
     assert said.exit_code == 0, said.output
@@ -117,7 +117,7 @@ def test_verified_damaged_repaired_extended_and_reported(uri: str, tmp_path: Pat
 
 
 @pytest.mark.slow
-def test_a_store_that_fails_at_a_resume_is_no_damage(
+def test_a_store_failure_on_resume_is_not_reported_as_damage(
     seaweedfs: Store, use: Callable[[Store], str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It is said at the first file, not after all of them, and nobody is told to move a shard away."""
@@ -127,7 +127,7 @@ def test_a_store_that_fails_at_a_resume_is_no_damage(
         monkeypatch.setenv("AWS_ENDPOINT_URL", proxy.endpoint)
         proxy.faults.append(Fault("GET", "/part-", "503", times=10**6))
         with pytest.raises(
-            RunError, match=r"cannot read visits/.*: the store says HTTP status 503; see that"
+            RunError, match=r"cannot read visits/.*: the store says HTTP status 503; check that"
         ) as raised:
             run(tiny(), uri, on="inline")
         assert "damaged" not in str(raised.value)
@@ -183,7 +183,7 @@ def test_a_driver_killed_and_interrupted_changes_no_byte(uri: str, tmp_path: Pat
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["seaweedfs", "swift"])
-def test_a_run_goes_through_a_store_that_fails_and_stands_still(
+def test_a_run_survives_a_store_that_fails_and_stalls(
     name: str,
     request: pytest.FixtureRequest,
     use: Callable[[Store], str],

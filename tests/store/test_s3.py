@@ -53,7 +53,7 @@ SMALL, IN_PARTS = 5_000, 11 * MIB
 
 @pytest.mark.parametrize("old", [b"old", None])
 @pytest.mark.parametrize(("what", "after"), [("cut", 100), ("flip", 100), ("503", 0)])
-def test_an_upload_that_fails_half_way_leaves_what_was_there(
+def test_a_failed_upload_leaves_the_old_object(
     what: Any, after: int, old: bytes | None, proxy: Proxy, uri: str
 ) -> None:
     """The old object, or none: also once the stream that failed is gone."""
@@ -81,7 +81,7 @@ def test_an_upload_that_fails_half_way_leaves_what_was_there(
         ("POST", "Id=", "503"),
     ],
 )
-def test_an_upload_in_parts_that_fails_leaves_what_was_there(
+def test_a_failed_upload_in_parts_leaves_the_old_object(
     method: str, path: str, what: Any, proxy: Proxy, uri: str
 ) -> None:
     """Wherever it fails: when it is begun, at a part, when the parts are joined."""
@@ -113,7 +113,7 @@ def test_an_upload_in_parts_that_fails_leaves_what_was_there(
         ),
     ],
 )
-def test_an_upload_is_tried_again(what: Any, after: int, size: int, proxy: Proxy, uri: str) -> None:
+def test_a_failed_upload_is_retried(what: Any, after: int, size: int, proxy: Proxy, uri: str) -> None:
     """deaf: the store took it, and its answer was lost."""
     files, data = files_at(uri, patient=True), os.urandom(size)
     proxy.faults.append(Fault("PUT", "victim", what, after=after, times=2))
@@ -122,19 +122,21 @@ def test_an_upload_is_tried_again(what: Any, after: int, size: int, proxy: Proxy
     assert files.get("victim") == data
 
 
-def test_a_store_that_keeps_other_bytes_is_seen(proxy: Proxy, uri: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_store_that_keeps_other_bytes_is_detected(proxy: Proxy, uri: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """These stores check what arrives; of one that does not, the object is looked at after the put."""
     files = files_at(uri)
     send = S3Files._send
     monkeypatch.setattr(S3Files, "_send", lambda files, key, data: send(files, key, data.slice(1)))
-    with pytest.raises(RunError, match="cannot write victim: the store holds other bytes than it was sent"):
+    with pytest.raises(RunError, match="cannot write victim: the store holds other bytes than those it was sent"):
         files.put("victim", b"12345")
     monkeypatch.setattr(S3Files, "_send", lambda files, key, data: None)
     with pytest.raises(RunError, match="other bytes"):
         files.put("nowhere", b"12345")
 
 
-def test_an_object_whose_etag_is_no_md5_is_read_back(proxy: Proxy, uri: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_object_whose_etag_is_not_an_md5_is_read_back(
+    proxy: Proxy, uri: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """As where a store encrypts with a key of its own: every put and get compares bytes then."""
     monkeypatch.setattr(s3, "_etag", lambda file: "0" * 32)
     files = files_at(uri)
@@ -182,7 +184,7 @@ def test_ctrl_c_between_open_and_write_commits_no_empty_object(uri: str, monkeyp
     assert S3Files(uri).get("victim") == b"new"
 
 
-def test_a_dropped_stream_does_commit_an_empty_object(uri: str) -> None:
+def test_pyarrow_commits_an_empty_object_for_a_dropped_stream(uri: str) -> None:
     """What the test above guards against is so: when pyarrow mends it, the thread in S3Files._put can go."""
     files = S3Files(uri)
     stream = files._client.single.open_output_stream(files._key("empty"))
@@ -193,7 +195,7 @@ def test_a_dropped_stream_does_commit_an_empty_object(uri: str) -> None:
 # --- reading ---------------------------------------------------------------------------------------------------------
 
 
-def test_a_read_that_fails_is_tried_again_and_is_no_damage(proxy: Proxy, uri: str) -> None:
+def test_a_failed_read_is_retried_and_is_not_damage(proxy: Proxy, uri: str) -> None:
     from basins.store import parquet
 
     table = s3.pa.table({"id": range(1000)})
@@ -231,7 +233,7 @@ def test_a_worker_lists_nothing_and_puts_each_file_once(proxy: Proxy, uri: str) 
 
 
 @pytest.mark.slow
-def test_a_store_that_stands_still_is_waited_for(store: Store, uri: str) -> None:
+def test_a_run_waits_for_a_stalled_store(store: Store, uri: str) -> None:
     files = files_at(uri, patient=True)
     files.put("file", b"old")
     store.stop()
@@ -250,23 +252,23 @@ def test_a_store_that_stands_still_is_waited_for(store: Store, uri: str) -> None
 @pytest.mark.parametrize(
     ("address", "words"),
     [
-        ("s3://", "'' is no name of a bucket; give s3://BUCKET/PREFIX"),
-        ("s3:///run", "'' is no name of a bucket"),
-        ("s3://a b/run", "'a b' is no name of a bucket"),
+        ("s3://", "'' is not a bucket name; give s3://BUCKET/PREFIX"),
+        ("s3:///run", "'' is not a bucket name"),
+        ("s3://a b/run", "'a b' is not a bucket name"),
         ("s3://key:secret@bucket/run", "credentials in the address; leave them out"),
-        ("s3://bucket/run?region=x", "no prefix that every reader takes; use letters, digits"),
-        ("s3://bucket/a//b", "no prefix that every reader takes"),
-        ("s3://bucket/a/../b", "no prefix that every reader takes"),
+        ("s3://bucket/run?region=x", "not a prefix that every reader accepts; use letters, digits"),
+        ("s3://bucket/a//b", "not a prefix that every reader accepts"),
+        ("s3://bucket/a/../b", "not a prefix that every reader accepts"),
     ],
 )
-def test_an_address_that_is_none_is_refused(address: str, words: str) -> None:
+def test_an_invalid_address_is_refused(address: str, words: str) -> None:
     with pytest.raises(RunError) as raised:
         files_at(address)
     assert words in str(raised.value)
     assert "secret" not in str(raised.value)
 
 
-def test_what_is_an_address() -> None:
+def test_which_strings_are_addresses() -> None:
     assert s3_client.parse("s3://bucket") == s3_client.parse("s3://bucket/") == ("bucket", "")
     assert s3_client.parse("s3://my.bucket-1/a/b_c=d.e/") == ("my.bucket-1", "a/b_c=d.e")
 
@@ -293,16 +295,16 @@ def experiment(tmp_path: Path) -> str:
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"AWS_SECRET_ACCESS_KEY": "wrong"}, "refuses these credentials; mend AWS_ACCESS_KEY_ID"),
-        ({"AWS_ACCESS_KEY_ID": "nobody"}, "refuses these credentials; mend AWS_ACCESS_KEY_ID"),
+        ({"AWS_SECRET_ACCESS_KEY": "wrong"}, "refuses these credentials; correct AWS_ACCESS_KEY_ID"),
+        ({"AWS_ACCESS_KEY_ID": "nobody"}, "refuses these credentials; correct AWS_ACCESS_KEY_ID"),
         ({"AWS_ACCESS_KEY_ID": None, "AWS_SECRET_ACCESS_KEY": None}, "no credentials for http://127.0.0.1"),
-        ({"AWS_ENDPOINT_URL": "http://127.0.0.1:9"}, "http://127.0.0.1:9 cannot be reached; start it, or mend"),
+        ({"AWS_ENDPOINT_URL": "http://127.0.0.1:9"}, "http://127.0.0.1:9 cannot be reached; start it, or correct"),
         ({"AWS_ENDPOINT_URL": "http://nowhere.invalid"}, "http://nowhere.invalid cannot be reached"),
         pytest.param({"AWS_ENDPOINT_URL": None}, "Amazon S3 ", marks=pytest.mark.slow),  # asks for its name
         ({}, "no bucket 'none-such' at http://127.0.0.1"),
     ],
 )
-def test_a_store_that_does_not_let_us_in_is_refused_in_one_line(
+def test_refused_credentials_give_a_one_line_error(
     changes: dict[str, str | None],
     words: str,
     uri: str,
@@ -321,19 +323,19 @@ def test_a_store_that_does_not_let_us_in_is_refused_in_one_line(
         assert words in refused(command)
 
 
-def test_a_store_that_is_stopped_is_refused_in_one_line(store: Store, uri: str, experiment: str) -> None:
+def test_a_stopped_store_gives_a_one_line_error(store: Store, uri: str, experiment: str) -> None:
     store.stop()
     try:
         for command in (["run", experiment, "--out", uri, "--on", "inline"], ["estimate", uri]):
             s3_client.connected.cache_clear()
-            assert "does not answer; see that it is well" in refused(command)
+            assert "does not answer; check that it is running" in refused(command)
     finally:
         store.go_on()
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", STORES)
-def test_a_store_without_space_is_refused_in_one_line(
+def test_a_full_store_gives_a_one_line_error(
     name: str, use: Callable[[Store], str], experiment: str, tmp_path: Path
 ) -> None:
     if missing := STORES[name].absent():
@@ -343,5 +345,5 @@ def test_a_store_without_space_is_refused_in_one_line(
         assert "space" in refused(["run", experiment, "--out", run, "--on", "inline"])
 
 
-def test_no_run_there_is_said_as_of_a_folder(uri: str) -> None:
+def test_a_missing_run_is_reported_as_for_a_folder(uri: str) -> None:
     assert f"{uri}: not a run: no manifest.json" in refused(["estimate", uri])

@@ -12,7 +12,7 @@ from servers import STORES, Store
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", STORES)
-def test_a_store_is_started_stopped_and_ended(name: str, tmp_path: Path) -> None:
+def test_a_test_store_starts_stops_and_ends(name: str, tmp_path: Path) -> None:
     if missing := STORES[name].absent():
         pytest.skip(f"{missing} is not installed (requirements-dev.txt has it)")
     with STORES[name](tmp_path / "store") as store:

@@ -111,7 +111,7 @@ def test_any_reader_reads_the_whole_folder(run: Path) -> None:
     assert len(pd.read_parquet(run / "blocks")) == 3
 
 
-def test_file_has_the_words_that_occur_and_a_run_its_whole_vocabulary(run: Path) -> None:
+def test_a_file_has_only_the_words_that_occur_and_a_run_the_whole_vocabulary(run: Path) -> None:
     """So a word that is added later changes no file; `Run` reads categories that do not depend on the rows."""
     table = pq.read_table(part(run, "trajectories", 0), partitioning=None)
     rows = open_run(run).trajectories()
@@ -122,7 +122,7 @@ def test_file_has_the_words_that_occur_and_a_run_its_whole_vocabulary(run: Path)
     assert "saddle" not in table["verdict"].to_pylist()
 
 
-def test_every_value_survives_and_what_is_unknown_is_null(tmp_path: Path) -> None:
+def test_every_value_survives_and_unknown_values_are_null(tmp_path: Path) -> None:
     given = limits()
     (tmp_path / "x.parquet").write_bytes(parquet.encode(tables_of(DEEP_LINEAR, 3072, given).trajectories, {}))
     table = pq.read_table(tmp_path / "x.parquet")
@@ -181,7 +181,7 @@ def test_a_flipped_bit_in_a_page_is_refused_by_name(run: Path, tmp_path: Path) -
         parquet.read(files_at(tmp_path), "flipped.parquet")
 
 
-def test_a_disk_that_fails_is_no_damage(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_disk_error_is_not_reported_as_damage(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A number of the system's is trouble of the place: nobody is told to move the file away."""
 
     class Failing:
@@ -201,7 +201,7 @@ def test_a_disk_that_fails_is_no_damage(run: Path, monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(LocalFiles, "open", lambda files, path: pa.PythonFile(Failing(), mode="r"))
     for reader in (parquet.read, parquet.footer):
         with pytest.raises(
-            RunError, match="cannot read part: Input/output error; see that the place is well"
+            RunError, match="cannot read part: Input/output error; check the disk or the store"
         ) as raised:
             reader(files_at(run), "part")
         assert not isinstance(raised.value, parquet.Damaged)
@@ -220,7 +220,7 @@ def test_cases_are_a_table(run: Path) -> None:
 # --- the manifest ----------------------------------------------------------------------------------------------------
 
 
-def test_the_manifest_gives_back_every_bit_of_the_problem() -> None:
+def test_the_manifest_restores_the_problem_bit_for_bit() -> None:
     rng = np.random.default_rng(5)
     problem = Problem.from_data(rng.normal(size=(9, 3)), rng.normal(size=(9, 2)), hidden=(2,), flow="raw")
     again = Problem.from_dict(json.loads(canonical_json(problem.to_dict())))
@@ -260,7 +260,7 @@ def test_canonical_json_has_one_spelling() -> None:
         (b'{"schema": 3}', "schema version 3"),
     ],
 )
-def test_a_manifest_that_is_none_is_refused(content: bytes, words: str, tmp_path: Path) -> None:
+def test_an_invalid_manifest_is_refused(content: bytes, words: str, tmp_path: Path) -> None:
     (tmp_path / "manifest.json").write_bytes(content)
     with pytest.raises(RunError, match=words):
         open_run(tmp_path)
@@ -287,7 +287,7 @@ def test_a_run_gives_its_tables(run: Path) -> None:
     assert opened.contiguous_prefix(key()) == 3
 
 
-def test_what_a_run_does_not_have_is_refused(run: Path) -> None:
+def test_an_unknown_case_column_or_verdict_is_refused(run: Path) -> None:
     opened = open_run(run)
     refusals: list[tuple[Callable[[], object], str]] = [
         (lambda: opened.trajectories("stare"), "did you mean 'store'"),
@@ -299,7 +299,7 @@ def test_what_a_run_does_not_have_is_refused(run: Path) -> None:
             ask()
 
 
-def test_a_run_in_progress_shows_what_is_committed(tmp_path: Path) -> None:
+def test_a_run_in_progress_shows_its_committed_shards(tmp_path: Path) -> None:
     """Shards 0 and 2 done, 1 with its visits and blocks only: the prefix ends before it, and no reader sees them."""
     manifest = create_or_resume(files_at(tmp_path), experiment())
     opened = open_run(tmp_path)
@@ -320,33 +320,33 @@ def test_a_run_in_progress_shows_what_is_committed(tmp_path: Path) -> None:
     assert opened.missing() == {key(): [1, 2]}
 
 
-def test_a_large_run_is_looked_at_in_part(run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What no digest covers is looked at whatever the size; of what they cover, as many as LOOKED_AT says, spread."""
+def test_a_resume_checks_part_of_a_large_run(run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A resume checks every shard that no digest covers, and FOOTERS_CHECKED of the others, spread evenly."""
     from basins.store.digests import DigestBook
 
     shutil.copytree(run, tmp_path / "run")
     opened = open_run(tmp_path / "run")
     there = opened.committed(key())
     assert len(there) >= 3
-    monkeypatch.setattr(commit, "LOOKED_AT", 1)
-    looked = commit._to_look_at(opened.files, opened.manifest.cases[0], there)
+    monkeypatch.setattr(commit, "FOOTERS_CHECKED", 1)
+    looked = commit._shards_to_check(opened.files, opened.manifest.cases[0], there)
     assert looked == there, "no digest yet"
     DigestBook(opened.files, opened.manifest).close()
-    assert commit._to_look_at(opened.files, opened.manifest.cases[0], there) == there[:1]
+    assert commit._shards_to_check(opened.files, opened.manifest.cases[0], there) == there[:1]
     first, last = (part(tmp_path / "run", "visits", shard) for shard in (there[0], there[-1]))
     shutil.copy(first, last)
     check_shards(opened.files, opened.manifest)
     batch = next((tmp_path / "run" / "digests").rglob("*.sha256"))
     batch.write_text("".join(batch.read_text().splitlines(keepends=True)[:-3]))
-    with pytest.raises(RunError, match="is of another first_id"):
+    with pytest.raises(RunError, match="belongs to another first_id"):
         check_shards(opened.files, opened.manifest)
-    monkeypatch.setattr(commit, "LOOKED_AT", len(there))
+    monkeypatch.setattr(commit, "FOOTERS_CHECKED", len(there))
     batch.unlink()
-    with pytest.raises(RunError, match="is of another first_id"):
+    with pytest.raises(RunError, match="belongs to another first_id"):
         check_shards(opened.files, opened.manifest)
 
 
-def test_refusals_of_the_store_travel(run: Path) -> None:
+def test_errors_of_the_store_can_be_pickled(run: Path) -> None:
     """From a worker to the driver, by pickle."""
     import pickle
 

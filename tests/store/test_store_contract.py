@@ -57,7 +57,7 @@ def place(
         yield Place(request.param, f"{use(request.getfixturevalue(request.param))}/runs/one", nullcontext)
 
 
-def test_the_verbs(place: Place) -> None:
+def test_the_operations(place: Place) -> None:
     files = place.files()
     assert files.paths("") == []
     for missing in ("nothing", "no/folder/file"):
@@ -86,7 +86,7 @@ def test_the_verbs(place: Place) -> None:
     assert place.files().uri == files.uri == place.uri
 
 
-def test_a_neighbour_whose_name_goes_on_is_another(place: Place) -> None:
+def test_a_prefix_does_not_match_a_longer_folder_name(place: Place) -> None:
     here, there = place.files(), files_at(f"{place.uri}-more")
     there.put("a", b"theirs")
     assert here.paths("") == []
@@ -96,7 +96,7 @@ def test_a_neighbour_whose_name_goes_on_is_another(place: Place) -> None:
     assert there.paths("") == ["a"]
 
 
-def test_what_is_put_elsewhere_is_found(place: Place) -> None:
+def test_a_file_put_on_another_machine_is_found(place: Place) -> None:
     """Though this machine has looked before, and knows that it was not there."""
     files = place.files()
     files.put("case=1/first", b"1")
@@ -123,7 +123,7 @@ def test_a_large_file(place: Place) -> None:
         assert source.read() == data[10 * MIB :]
 
 
-def test_no_reader_sees_a_part(place: Place) -> None:
+def test_no_reader_sees_part_of_a_file(place: Place) -> None:
     """While two others put files of two lengths over one another, over and over."""
     files = place.files()
     contents = {b"a" * 100_000, b"b" * 300_001}
@@ -191,7 +191,7 @@ def test_a_put_that_is_killed_leaves_the_old_file_or_the_new(place: Place) -> No
     assert files.sweep() == []
 
 
-def test_parquet_is_read_where_it_lies(place: Place) -> None:
+def test_parquet_is_read_in_place(place: Place) -> None:
     files = place.files()
     table = pa.table({"id": pa.array(range(100_000), pa.int64()), "t": [0.5] * 100_000})
     data = parquet.encode(table, {"case": "x"})
@@ -207,11 +207,11 @@ def test_parquet_is_read_where_it_lies(place: Place) -> None:
             reader(files, "none")
 
 
-def test_the_faults_of_nfs_happen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_nfs_faults_are_injected(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each of them, in one pass through the verbs: the suite above would not notice if they did not."""
     nfs = NFS(tmp_path, monkeypatch)
     place = Place("nfs", str(tmp_path / "runs" / "one"), nfs.elsewhere)
-    test_the_verbs(place)
-    test_what_is_put_elsewhere_is_found(place._replace(uri=str(tmp_path / "runs" / "two")))
+    test_the_operations(place)
+    test_a_file_put_on_another_machine_is_found(place._replace(uri=str(tmp_path / "runs" / "two")))
     monkeypatch.undo()
     assert all(nfs.happened[fault] for fault in ("create", "rename", "stale", "absent", "fsync"))
