@@ -1,11 +1,13 @@
-"""Is a run what it was written as, and are its labels right? Start at `verify`.
+"""Checks that a run is as it was written and that its labels are right. Start at `verify`.
 
-Of bytes: manifest, experiment and table of cases agree (whole.py); every file of every shard, of the base and of each
-layer over it (place.py), has the SHA-256 that its writer had in memory, a footer of this run and place, intact pages,
-the rows of the plan, ids once, blocks that count them (shards.py, contents.py); random blocks are computed again and
-compared bit for bit (again.py). Of labels: a random sample of rows is integrated again, 100 times tighter, by another
-solver (labels.py), and what it gives is kept in RUN/verified, where `estimate` finds it. Of proofs: RUN/proved is
-looked at like the shards, and no row labelled saddle may be proved a minimum (proving.py). repair.py sets damage aside.
+Bytes: the manifest, the experiment and the table of cases agree (run_metadata.py). Every file of every shard, in the
+base and in each layer (shard_source.py), has the SHA-256 that its writer had in memory, the footer of this run and
+place, intact pages, the rows of the plan, each id once, and blocks that count them (shards.py, contents.py). Random
+blocks are computed again and compared bit for bit (recompute.py).
+Labels: a random sample of rows is integrated again by another solver at 100 times tighter tolerances (labels.py). The
+outcomes are kept in RUN/verified, where `estimate` finds them.
+Proofs: RUN/proved is checked like the shards, and no row labelled saddle may be proved a minimum (proving.py).
+repair.py sets damaged files aside.
 """
 
 from __future__ import annotations
@@ -21,22 +23,22 @@ from basins.store.layered_view import View
 from basins.store.layers import read_layers
 from basins.store.verified import read_checks
 from basins.verify.finding import Finding, Trouble
-from basins.verify.labels import Group, LabelCheck, check_labels, under
+from basins.verify.labels import Group, LabelCheck, check_labels, with_layer_counts
 from basins.verify.proving import Contradiction, ProvedCheck, check_proved
-from basins.verify.recompute import BlocksAgain, compute_again
+from basins.verify.recompute import RecomputedBlocks, recompute_blocks
 from basins.verify.repair import REPAIRED, repair, was_set_aside
-from basins.verify.run_metadata import check_cases, check_layers, check_strays, check_what_it_is, foreign_files
-from basins.verify.shard_source import Place, places
+from basins.verify.run_metadata import check_cases, check_definition, check_layers, check_strays, foreign_files
+from basins.verify.shard_source import ShardSource, shard_sources
 from basins.verify.shards import ShardCheck, Step, check_digests, check_shards
 from basins.versions import skew, versions
 
 __all__ = [
-    "BlocksAgain",
     "Contradiction",
     "Finding",
     "Group",
     "LabelCheck",
     "ProvedCheck",
+    "RecomputedBlocks",
     "Step",
     "Trouble",
     "Verification",
@@ -44,18 +46,18 @@ __all__ = [
 ]
 
 SAMPLE, BLOCKS = 200, 4
-"""Rows whose labels are checked, and blocks that are computed again, unless told otherwise."""
+"""The default numbers of rows whose labels are checked and of blocks that are computed again."""
 
 
 @dataclass(frozen=True)
 class Verification:
-    """What `verify` found.
+    """The result of `verify`.
 
-    shards, good: committed shards that were looked at, and those without fault; trajectories: of the good ones;
-    missing: shards of the plan that are not there, those of a run in progress or set aside; without_digests: shards of
-    a run in progress whose digests are not written yet; findings: damage; set_aside: the folder it was moved to, by a
-    repair; foreign: files beside the shards' that are none of the run's, and do it no harm; again, labels: None where
-    nothing was asked of them or nothing can be said; proofs: of RUN/proved, None where there is none.
+    shards, good: committed shards that were checked, and those without fault; trajectories: number in the good ones;
+    missing: planned shards that do not exist (yet), or were set aside; without_digests: shards of a run in progress
+    whose digests are not written yet; findings: damage; set_aside: the folder that a repair moved it to; foreign: files
+    in the shards' folders that are not the run's and do no harm; again, labels: the recomputed blocks and the checked
+    labels, None if not asked for or not possible; proofs: the check of RUN/proved, None if there are no proofs.
     """
 
     run: str
@@ -68,7 +70,7 @@ class Verification:
     without_digests: int = 0
     set_aside: str | None = None
     foreign: tuple[str, ...] = ()
-    again: BlocksAgain | None = None
+    again: RecomputedBlocks | None = None
     labels: LabelCheck | None = None
     proofs: ProvedCheck | None = None
 
@@ -78,7 +80,7 @@ class Verification:
         return tuple(one for one in self.findings if self.set_aside is None or one.trouble not in REPAIRED)
 
     def to_dict(self) -> dict[str, Any]:
-        """What `basins verify --json` prints."""
+        """The values that `basins verify --json` prints."""
         again, labels, proofs = self.again, self.labels, self.proofs
         return {
             "run": self.run,
@@ -124,11 +126,11 @@ def verify(
     repair_damage: bool = False,
     step: Step = lambda what, done, of: None,
 ) -> Verification:
-    """Look at every byte of a run, compute `blocks` random blocks again, and check the labels of `sample` random rows.
+    """Check every byte of a run, compute `blocks` random blocks again, and check the labels of `sample` random rows.
 
-    seed: of both draws; repair_damage: set damage aside (repair.py); step: told how far it is. Damage is returned, not
-    raised. Raises RunError where there is no run, or a store cannot be read or written; ArgumentError for numbers
-    without a meaning.
+    seed: of both draws; repair_damage: set damage aside (repair.py); step: progress callback. Damage is returned, not
+    raised. Raises RunError if there is no run, or if a store cannot be read or written; ArgumentError for a negative or
+    too large number.
     """
     for name, value in (("sample", sample), ("blocks", blocks), ("seed", seed)):
         if value < 0 or value >= 1 << 63:
@@ -136,26 +138,26 @@ def verify(
     files = files_at(run)
     manifest = read_manifest(files)
     same_writer = dict(manifest.versions).get("pyarrow") == dict(versions())["pyarrow"]
-    what_it_is = [*check_what_it_is(files, manifest), *check_cases(files, manifest, same_writer)]
-    if any(one.trouble is Trouble.manifest for one in what_it_is):
-        return Verification(files.uri, seed, tuple(what_it_is))
+    of_definition = [*check_definition(files, manifest), *check_cases(files, manifest, same_writer)]
+    if any(one.trouble is Trouble.manifest for one in of_definition):
+        return Verification(files.uri, seed, tuple(of_definition))
     layers = read_layers(files, manifest)
-    view, folders = View(files, layers), places(files, manifest, layers)
-    findings = [*what_it_is, *check_layers(files, layers), *_check_verified(files, manifest)]
+    view, folders = View(files, layers), shard_sources(files, manifest, layers)
+    findings = [*of_definition, *check_layers(files, layers), *_check_verified(files, manifest)]
     if any(one.trouble is Trouble.manifest for one in findings):
         return Verification(files.uri, seed, tuple(findings))
-    each = [_look(files, place, same_writer, step) for place in folders]
+    each = [_check_source(files, place, same_writer, step) for place in folders]
     looked = [check for one in each for check in one.checks]
     findings += [damage for one in each for damage in one.findings]
     good = [one for one in looked if one.counts is not None]
     skewed = skew(dict(manifest.versions))
-    again = _again(manifest, folders, good, blocks, seed, step)
+    again = _recompute(manifest, folders, good, blocks, seed, step)
     if again is not None:
         findings += again.findings
     proofs = check_proved(files, manifest, view, same_writer, bool(blocks) and not skewed, seed, step)
     if proofs is not None:
         findings += proofs.findings
-    sure = [under(view, manifest, one) for one in _sure(good, findings)]
+    sure = [with_layer_counts(view, manifest, one) for one in _undisputed(good, findings)]
     digests = {(one.layer, one.case, one.shard): one.sha256 for one in good}
     labels = check_labels(files, manifest, view, sure, digests, sample, seed, step) if sample else None
     wrong = {(one.layer, one.case, one.shard) for one in findings if one.trouble is Trouble.computed}
@@ -181,8 +183,9 @@ def verify(
     return verification
 
 
-class _Looked(NamedTuple):
-    """Of a folder: every committed shard looked at; damage; shards that are missing, and those without digests yet."""
+class _SourceCheck(NamedTuple):
+    """The check of one folder: its committed shards, the damage, the number of missing shards, and the number of shards
+    without digests."""
 
     checks: list[ShardCheck]
     findings: list[Finding]
@@ -190,7 +193,7 @@ class _Looked(NamedTuple):
     without_digests: int
 
 
-def _look(files: Files, place: Place, same_writer: bool, step: Step) -> _Looked:
+def _check_source(files: Files, place: ShardSource, same_writer: bool, step: Step) -> _SourceCheck:
     findings = check_strays(place)
     planned = {case.key: set(place.contents.shards(case)) for case in place.contents.cases}
     there = {
@@ -211,14 +214,15 @@ def _look(files: Files, place: Place, same_writer: bool, step: Step) -> _Looked:
                 what = "gone, though its digests are known"
                 findings.append(place.finding(path, what, Trouble.shard, case.key, shard))
         for one in check_shards(place, case, there[case.key], digests, same_writer):
-            step("shards looked at", len(looked), done)
+            step("shards checked", len(looked), done)
             looked.append(one)
             findings += one.findings
-    return _Looked(looked, findings, of - done, without)
+    return _SourceCheck(looked, findings, of - done, without)
 
 
-def _sure(good: list[ShardCheck], findings: list[Finding]) -> list[ShardCheck]:
-    """Good shards of the base. A row is as its highest layer has it: a shard is sure if what lies over it is, too."""
+def _undisputed(good: list[ShardCheck], findings: list[Finding]) -> list[ShardCheck]:
+    """The good shards of the base over which no layer is damaged. A row has the label of its highest layer, so damage
+    there leaves its label in doubt."""
     suspect = {
         (one.case, one.shard) for one in findings if one.shard is not None and one.trouble is not Trouble.digests
     }
@@ -226,7 +230,7 @@ def _sure(good: list[ShardCheck], findings: list[Finding]) -> list[ShardCheck]:
 
 
 def _check_verified(files: Files, manifest: Manifest) -> list[Finding]:
-    """Records of earlier checks that cannot be read: `estimate` would refuse them."""
+    """Records of earlier checks that cannot be read, which `estimate` would refuse."""
     found = []
     for path in filter(layout.is_record, files.paths(layout.VERIFIED)):
         try:
@@ -236,14 +240,14 @@ def _check_verified(files: Files, manifest: Manifest) -> list[Finding]:
     return found
 
 
-def _again(
-    manifest: Manifest, folders: list[Place], good: list[ShardCheck], blocks: int, seed: int, step: Step
-) -> BlocksAgain | None:
-    """Blocks computed again, where this machine's packages are the run's: others may give other bytes."""
+def _recompute(
+    manifest: Manifest, folders: list[ShardSource], good: list[ShardCheck], blocks: int, seed: int, step: Step
+) -> RecomputedBlocks | None:
+    """Compute blocks again if the packages here have the run's versions; others may give different bytes."""
     if not blocks:
         return None
     there, here = dict(manifest.versions), dict(versions())
     differ = [f"{name} {there.get(name, 'absent')}" for name in here if there.get(name) != here[name]]
     if differ:
-        return BlocksAgain(0, skipped=f"the run was made with other versions ({', '.join(differ)})")
-    return compute_again(manifest, folders, good, blocks, seed, step)
+        return RecomputedBlocks(0, skipped=f"the run was made with other versions ({', '.join(differ)})")
+    return recompute_blocks(manifest, folders, good, blocks, seed, step)

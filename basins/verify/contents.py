@@ -1,5 +1,5 @@
-"""The rows of one shard against each other and against the plan: ids once, blocks that count them, verdicts that their
-evidence allows.
+"""Compares the rows of one shard with each other and with the plan: each id occurs once, the blocks count the rows, and
+the evidence allows the verdicts.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ Column = NDArray[Any]
 def wrong_rows(
     manifest: Manifest, case: Case, shard: int, tables: Mapping[Kind, pa.Table]
 ) -> Iterator[tuple[Kind, str]]:
-    """What is wrong with the rows of a shard's three tables, each read whole: file by file, the first few."""
+    """The errors in the rows of a shard's three tables, as pairs of file kind and message: the first few per file."""
     ids = manifest.ids(case, shard)
     form = Tables.of(case.landscape)
     rows, unreadable = _rows(form, tables)
@@ -48,7 +48,8 @@ def wrong_rows(
 
 
 def _rows(form: Tables, tables: Mapping[Kind, pa.Table]) -> tuple[dict[str, Column], tuple[Kind, str] | None]:
-    """The columns of trajectories; or nothing, and the file that cannot be read as ours, with what is wrong with it."""
+    """The columns of trajectories, or an empty dict and the first file whose schema or words are wrong, with a
+    message."""
     for kind, table in tables.items():
         if not table.schema.remove_metadata().equals(form.schema(kind)):
             return {}, (kind, "its columns are not those of the schema")
@@ -57,7 +58,8 @@ def _rows(form: Tables, tables: Mapping[Kind, pa.Table]) -> tuple[dict[str, Colu
 
 
 def _columns(form: Tables, table: pa.Table) -> tuple[dict[str, Column], str | None]:
-    """The columns as arrays, words as their codes (-1: null), and the name of one whose words are not ours."""
+    """The columns as arrays, words as codes (-1: null); or an empty dict and the name of a column with unknown
+    words."""
     table = table.combine_chunks()
     found: dict[str, Column] = {}
     for name in table.schema.names:
@@ -82,10 +84,10 @@ def _wrong_ids(rows: dict[str, Column], ids: range, keeps_all: bool, every: int)
     there = rows["id"]
     values, times = np.unique(there, return_counts=True)
     for id in values[times > 1]:
-        yield f"id {id} is there {times[values == id][0]} times"
+        yield f"id {id} occurs {times[values == id][0]} times"
     outside = values[(values < ids.start) | (values >= ids.stop)]
     if len(outside):
-        yield f"id {outside[0]} is none of its ids {ids.start} to {ids.stop - 1}"
+        yield f"id {outside[0]} is not among its ids {ids.start} to {ids.stop - 1}"
     wanted = np.arange(ids.start, ids.stop)
     if not keeps_all:
         wanted = wanted[watched(wanted, every)]
@@ -97,11 +99,11 @@ def _wrong_ids(rows: dict[str, Column], ids: range, keeps_all: bool, every: int)
     if not keeps_all:
         needless = there[(rows["verdict"] == Verdict.minimum) & ~watched(there, every)]
         if len(needless):
-            yield f"id {needless[0]} is a minimum that is not watched, and is kept"
+            yield f"id {needless[0]} is an unwatched minimum, but its row is kept"
 
 
 def _wrong_verdicts(case: Case, rows: dict[str, Column]) -> Iterator[str]:
-    """Rows whose verdict their own columns contradict: by words, and by what the landscape knows of its verdicts."""
+    """Rows whose verdict contradicts their other columns, by the common rules and by those of the landscape."""
     verdict, certificate, reason = rows["verdict"], rows["certificate"], rows["reason"]
     censored = verdict == Verdict.censored
     column = Tables.of(case.landscape).set_column
@@ -109,7 +111,7 @@ def _wrong_verdicts(case: Case, rows: dict[str, Column]) -> Iterator[str]:
     with np.errstate(invalid="ignore"):
         known = case.landscape.critical.contradictions(verdict, certificate, *sets, rows["loss"], case.settings.delta)
         contradictions = {
-            "a verdict that is no word": verdict < 0,
+            "a row without a verdict": verdict < 0,
             **known,
             "a censored row with a certificate or without a reason": censored & ((certificate >= 0) | (reason < 0)),
             "a decided row with a reason": ~censored & (reason >= 0),
@@ -120,7 +122,7 @@ def _wrong_verdicts(case: Case, rows: dict[str, Column]) -> Iterator[str]:
 
 
 def _wrong_blocks(case: Case, rows: dict[str, Column], table: pa.Table, ids: range, keeps_all: bool) -> Iterator[str]:
-    """Blocks that are not those of the plan, do not add up, or do not count the rows that are there."""
+    """Blocks that are not those of the plan, do not add up, or do not count the existing rows."""
     starts = [ids.start, *range((ids.start // BLOCK + 1) * BLOCK, ids.stop, BLOCK)]
     counts = np.diff([*starts, ids.stop])
     blocks = table.to_pydict()
@@ -137,23 +139,23 @@ def _wrong_blocks(case: Case, rows: dict[str, Column], table: pa.Table, ids: ran
         said = [blocks[name][k] for name in names]
         wanted = [said[0], *verdicts[1:].tolist()] if not keeps_all else verdicts.tolist()
         if blocks["count"][k] != counts[k] or sum(said) != counts[k]:
-            yield f"block {block} counts {sum(said)} verdicts of {counts[k]} trajectories"
+            yield f"block {block} counts {sum(said)} verdicts for {counts[k]} trajectories"
         elif said != wanted or verdicts[0] > said[0]:
-            yield f"block {block} counts {_said(names, said)}, its rows {_said(names, verdicts.tolist())}"
+            yield f"block {block} counts {_listed(names, said)}; its rows are {_listed(names, verdicts.tolist())}"
         elif _by_set(form, blocks["strata"][k]) != _sets(case, form, rows, here, said[0]):
-            yield f"block {block} counts other strata than its rows have"
+            yield f"block {block} counts other strata than those of its rows"
         totals = {name: (blocks[name][k], int(rows[name][here].sum())) for name in ("evaluations", "steps")}
         for name, (total, summed) in totals.items():
             if total < summed or (keeps_all and total != summed):
-                yield f"block {block} has {total} {name}, its rows {summed}"
+                yield f"block {block} has {total} {name}; its rows have {summed}"
         histogram = np.bincount(octave[here], minlength=schemas.LOG2_T_BINS)
         said_t = np.array(blocks["log2_t"][k])
         if said_t.sum() != counts[k] or (said_t < histogram).any():
-            yield f"block {block} has another histogram of t than its rows"
+            yield f"block {block} has a histogram of t that does not match its rows"
         for name in ("drift", "loss_increase"):
             worst, largest = blocks[f"worst_{name}"][k], _largest(rows[name][here])
             if largest > np.float32(-np.inf if worst is None else worst):
-                yield f"block {block} has a worst {name} of {worst}, its rows {largest}"
+                yield f"block {block} has a worst {name} of {worst}; its rows have {largest}"
 
 
 def _largest(values: Column) -> Any:
@@ -161,7 +163,7 @@ def _largest(values: Column) -> Any:
     return numbers.max() if len(numbers) else np.float32(-np.inf)
 
 
-def _said(names: Sequence[str], counts: list[int]) -> str:
+def _listed(names: Sequence[str], counts: list[int]) -> str:
     return ", ".join(f"{count} {name}" for name, count in zip(names, counts, strict=True))
 
 
@@ -172,9 +174,9 @@ def _by_set(form: Tables, counted: list[dict[str, Any]]) -> Counter[tuple[str, i
 def _sets(
     case: Case, form: Tables, rows: dict[str, Column], here: Column, minima: int
 ) -> Counter[tuple[str, int | None]]:
-    """Counts by verdict and critical set, as a block has them, of the rows of one block.
+    """Counts by verdict and critical set of the rows of one block, in the form that the block stores.
 
-    Where there is one global minimum, it has all the minima, whether their rows are kept or not.
+    If the landscape has a single global minimum, it gets all `minima`, whether their rows are kept or not.
     """
     found: Counter[tuple[str, int | None]] = Counter()
     only = case.landscape.critical.global_minimum
@@ -195,7 +197,7 @@ def _wrong_visits(table: pa.Table, ids: range, every: int) -> Iterator[str]:
     id, number, t = columns["id"], columns["number"].astype(np.int64), columns["t"]
     expected = (id >= ids.start) & (id < ids.stop) & watched(id, every)
     if not np.all(expected):
-        yield f"id {id[~expected][0]} is none of its watched ids"
+        yield f"id {id[~expected][0]} is not among its watched ids"
         return
     same = id[1:] == id[:-1]
     in_order = np.where(
@@ -211,8 +213,8 @@ def _wrong_visits(table: pa.Table, ids: range, every: int) -> Iterator[str]:
 def wrong_layer_rows(
     layer: Layer, below: View, case: Case, shard: int, tables: Mapping[Kind, pa.Table]
 ) -> Iterator[tuple[Kind, str]]:
-    """The same of a shard of a layer: its rows are those below it whose budget was spent, its blocks what that makes of
-    the blocks below it (but for worst_drift, of which the rows keep fewer digits).
+    """The same for a shard of a layer: its ids must be those below it whose budget was spent, and its blocks those
+    below it, recounted (except worst_drift, of which the rows keep fewer digits).
     """
     form = Tables.of(case.landscape)
     rows, unreadable = _rows(form, tables)
@@ -225,7 +227,7 @@ def wrong_layer_rows(
             old = below.part("trajectories", case, shard, where=spent_or_settled())
         blocks = below.part("blocks", case, shard)
     except RunError:
-        return  # what lies below is damaged, and is named there
+        return  # the files below are damaged, which is reported for them
     if rows["id"].tolist() != old["id"].to_pylist():
         yield "trajectories", "its ids are not those below it whose budget was spent"
         return
@@ -233,7 +235,7 @@ def wrong_layer_rows(
     wanted = recounted(form, blocks, old, _blocks_of(form, tables["trajectories"]))
     exact = [name for name in form.blocks.names if not name.startswith("worst_")]
     if tables["blocks"].select(exact).to_pylist() != wanted.select(exact).to_pylist():
-        yield "blocks", "its blocks do not count what its rows make of those below it"
+        yield "blocks", "its blocks are not those below it, recounted with its rows"
     manifest = layer.manifest
     yield from (
         ("visits", what) for what in _wrong_visits(tables["visits"], manifest.ids(case, shard), manifest.visits_every)
@@ -241,7 +243,7 @@ def wrong_layer_rows(
 
 
 def _blocks_of(form: Tables, table: pa.Table) -> pa.Table:
-    """The blocks of rows that are all there, worst_drift left out."""
+    """The blocks of a complete set of rows, without worst_drift."""
     by_block: dict[int, list[dict[str, Any]]] = {}
     for row in table.to_pylist():
         by_block.setdefault(row["id"] // BLOCK, []).append(row)

@@ -1,4 +1,4 @@
-"""What is wrong with one file of a run."""
+"""One problem with one file of a run."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from typing import Any
 
 
 class Trouble(Enum):
-    """What kind of damage it is, which decides what a repair does."""
+    """The kind of damage, which decides what a repair does."""
 
-    manifest = "what the run is"  # nothing can be judged before a person has put it right
+    manifest = "what the run is"  # a person must correct it before anything else can be checked
     shard = "bytes of a shard"  # set aside, computed again, compared with the digests
-    content = "rows of a shard"  # the bytes were written so: set aside with its digests, computed again
+    content = "rows of a shard"  # wrong when written: set aside with its digests, computed again
     digests = "digests"  # set aside, written again from the shards
     proofs = "proofs of starts"  # set aside: the command that proved them proves them again
     cases = "table of cases"  # set aside, written again from the manifest
@@ -22,7 +22,8 @@ class Trouble(Enum):
 
 @dataclass(frozen=True)
 class Finding:
-    """A file, what is wrong with it, and whose it is (case: by key; None where it is no shard's; layer: 0 the base)."""
+    """A file, the problem with it, and the shard it belongs to. case: its key; case and shard are None for a file that
+    belongs to no shard; layer: 0 for the base."""
 
     path: str
     what: str

@@ -1,13 +1,13 @@
-"""A random sample of rows, integrated again by another solver at tolerances 100 times tighter: are their labels right?
+"""Checks labels: a random sample of rows is integrated again by another solver at 100 times tighter tolerances.
 
-Rows are drawn within each verdict, of the laws with a density and of the null ones apart, each row of such a group with
-the same chance and none twice, so that the number of wrong labels in a group has an exact hypergeometric bound. The
-minima and the saddles of laws with a density, on which the bounds on the saddle basins rest, have eight times the
-weight of the other groups; a group with fewer rows than its part leaves the rest to the others. The same seed draws the
-same rows of the same run. Of a run that has grown since, and for another size, it draws others, and these do not depend
-on the first: samples can be taken together (estimate/frames.py).
+Rows are drawn separately for each verdict, and separately for laws with a density and null laws. Within such a group
+each row has the same chance and none is drawn twice, so the number of wrong labels in a group has an exact
+hypergeometric bound. The minima and the saddles of laws with a density, on which the bounds on the saddle basins rest,
+have eight times the weight of the other groups; a group with fewer rows than its share leaves the rest to the others.
+The same seed draws the same rows of the same run. From a run that has grown, or for another sample size, it draws
+other rows, independently of the first, so that samples can be combined (estimate/frames.py).
 
-What a sample was drawn from is kept with it: good shards of cases that can be checked, and the layers over them.
+Each sample records what it was drawn from: good shards of cases that can be checked, and the layers over them.
 
 The re-integration takes no certificate of t = 0, no t_end and no engine from the run: it is scipy's LSODA (DOP853 where
 the run's own is LSODA), from the start to a certificate of its own. What comes out censored decides nothing: the row
@@ -43,23 +43,23 @@ from basins.store.verified import OUTCOMES, DrawnFrom, write_checks
 from basins.verify.shards import ShardCheck, Step
 
 WEIGHT = 8
-"""How much more a row of the minima and saddles of laws with a density counts in the sample than any other."""
+"""The weight in the sample of the minima and saddles of laws with a density; the other groups have weight 1."""
 
 BUDGET = 50_000
-"""Evaluations of a re-integration, if the case's own budget is less."""
+"""The least budget of a re-integration, in evaluations. A case's own budget is used if it is larger."""
 
 DENSITY, NULL = "with a density", "null"
 
 
 class Group(NamedTuple):
-    """The rows among which one part of the sample is drawn."""
+    """A set of rows from which one part of the sample is drawn."""
 
     law: str
     verdict: str
 
 
 class Row(NamedTuple):
-    """One row of a run: its label as it is on disk."""
+    """One row of a run, with its label as on disk."""
 
     case: str
     id: int
@@ -81,8 +81,8 @@ class CheckedRow:
 
 @dataclass(frozen=True)
 class LabelCheck:
-    """What the sample gave. groups: rows by law and verdict; path: where it was kept; skipped: cases (by name) that
-    could not be checked, and why.
+    """The result for a sample. groups: results by law and verdict; path: the file in RUN/verified; skipped: the cases
+    (by name) that could not be checked, with the reason.
     """
 
     rows: tuple[CheckedRow, ...]
@@ -91,8 +91,8 @@ class LabelCheck:
     skipped: Mapping[str, str]
 
     def rates(self) -> list[dict[str, Any]]:
-        """By law and verdict: how many were checked, how many disagreed, and the exact upper bound on their share; of
-        censored rows what became of them.
+        """By law and verdict, the number of labels checked, the number that disagreed, and the exact upper bound on
+        their share; for censored rows, the outcomes.
         """
         return [
             {"law": group.law, "verdict": group.verdict}
@@ -111,10 +111,10 @@ def check_labels(
     seed: int,
     step: Step,
 ) -> LabelCheck:
-    """Draw rows of good shards, as the view's layers leave them, integrate them again, and keep what was found.
+    """Draw rows of good shards, with the view's layers applied, integrate them again, and write the outcomes.
 
-    good: shards of the base, with their counts under the layers (`under`); digests: SHA-256 of the rows' files, by
-    layer (0 the base), case and shard.
+    good: shards of the base, with counts that include the layers (`with_layer_counts`); digests: SHA-256 of the
+    trajectory files, by layer (0: the base), case and shard.
     """
     tighter, skipped = {}, {}
     for case in manifest.cases:
@@ -178,8 +178,8 @@ def _law(manifest: Manifest, case: str) -> str:
 # --- the sample ------------------------------------------------------------------------------------------------------
 
 
-def under(view: View, manifest: Manifest, one: ShardCheck) -> ShardCheck:
-    """A shard of the base with its counts as the layers leave them."""
+def with_layer_counts(view: View, manifest: Manifest, one: ShardCheck) -> ShardCheck:
+    """A shard of the base, with counts that include the layers."""
     case = manifest.case(one.case)
     if one.counts is None or not view.over(case, one.shard):
         return one
@@ -188,7 +188,7 @@ def under(view: View, manifest: Manifest, one: ShardCheck) -> ShardCheck:
 
 
 def _counts(manifest: Manifest, good: Sequence[ShardCheck]) -> dict[Group, NDArray[np.int64]]:
-    """Rows of each group, shard by shard."""
+    """The number of rows of each group in each shard."""
     counts: dict[Group, NDArray[np.int64]] = {}
     for law in (DENSITY, NULL):
         of_law = np.array([_law(manifest, one.case) == law for one in good], dtype=bool)
@@ -199,14 +199,14 @@ def _counts(manifest: Manifest, good: Sequence[ShardCheck]) -> dict[Group, NDArr
 
 
 def sizes_of(manifest: Manifest, good: Sequence[ShardCheck]) -> dict[Group, int]:
-    """Rows of each group in these shards."""
+    """The total number of rows of each group in these shards."""
     return {group: int(each.sum()) for group, each in _counts(manifest, good).items()}
 
 
 def _population(
     view: View, manifest: Manifest, good: Sequence[ShardCheck]
 ) -> dict[str, tuple[list[int], dict[int, list[int]]]]:
-    """By case key, these shards ascending, and by number of each layer those it lies over."""
+    """By case key: these shards, ascending, and the number of each layer -> the shards among them that it covers."""
     found: dict[str, tuple[list[int], dict[int, list[int]]]] = {}
     for one in sorted(good, key=lambda one: one.shard):
         shards, layers = found.setdefault(one.case, ([], {}))
@@ -217,7 +217,7 @@ def _population(
 
 
 def draw(view: View, manifest: Manifest, good: Sequence[ShardCheck], sample: int, seed: int) -> Iterator[Row]:
-    """So many rows of these shards, or all there are."""
+    """Draw `sample` rows of these shards, or all of them if there are fewer."""
     counts = _counts(manifest, good)
     parts = parts_of({group: int(each.sum()) for group, each in counts.items()}, sample)
     said = {key: DrawnFrom.of(*there, ()).where() for key, there in _population(view, manifest, good).items()}
@@ -237,7 +237,7 @@ def draw(view: View, manifest: Manifest, good: Sequence[ShardCheck], sample: int
 
 
 def parts_of(sizes: Mapping[Group, int], sample: int) -> dict[Group, int]:
-    """How many rows are drawn of each group: by weight, none more than it has, all of the sample given out."""
+    """The number of rows to draw from each group: by weight, at most the group's size, adding up to the sample."""
     weights = {group: WEIGHT if group.law == DENSITY and group.verdict != "censored" else 1 for group in sizes}
     parts = dict.fromkeys(sizes, 0)
     for _ in range(min(sample, sum(sizes.values()))):
@@ -248,10 +248,12 @@ def parts_of(sizes: Mapping[Group, int], sample: int) -> dict[Group, int]:
 
 
 def _rows(view: View, manifest: Manifest, shard: ShardCheck, verdict: str, within: NDArray[np.int64]) -> Iterator[Row]:
-    """The rows of a shard that have this verdict, by their positions among those, ascending."""
+    """The rows of a shard that have this verdict, at the given ascending positions among them."""
     case = manifest.case(shard.case)
     table = view.part("trajectories", case, shard.shard, ["id", "verdict", "modes"]).to_pydict()
-    if verdict == VERDICTS[Verdict.minimum]:  # most need not be kept: they are the ids that are nothing else
+    if (
+        verdict == VERDICTS[Verdict.minimum]
+    ):  # most rows of minima may not be kept; a minimum is an id with no other verdict
         others = [id for id, word in zip(table["id"], table["verdict"], strict=True) if word != verdict]
         ids = np.setdiff1d(np.array(manifest.ids(case, shard.shard)), others)
         modes = dict.fromkeys(ids.tolist(), case.landscape.critical.global_minimum)
@@ -267,7 +269,8 @@ def _rows(view: View, manifest: Manifest, shard: ShardCheck, verdict: str, withi
 
 
 def tighter_settings(case: Case, budget: int = 0) -> Settings | None:
-    """With what a case's rows are integrated again, at least with this budget; None where it cannot be tightened."""
+    """The settings with which a case's rows are integrated again, with at least this budget. None if the tolerances
+    cannot be tightened."""
     own = case.settings
     method = "DOP853" if own.method == "LSODA" else "LSODA"
     return replace(

@@ -1,7 +1,7 @@
-"""Blocks computed again by the run's own engine: counts, kept rows and visits must be those on disk, bit for bit.
+"""Computes blocks again with the run's own engine: counts, kept rows and visits must equal those on disk bit for bit.
 
-This is the check of what rows = "exceptions" leaves out: a row that was not kept is in its block's counts, and only the
-same computation can say whether those are right.
+This checks the rows that rows = "exceptions" does not keep: they are in their block's counts, and only the same
+computation can tell whether those are right.
 """
 
 from __future__ import annotations
@@ -22,14 +22,15 @@ from basins.store import Kind, Manifest, layout, parquet
 from basins.store.layers import Layer
 from basins.store.schemas import Tables
 from basins.verify.finding import Finding, Trouble
-from basins.verify.shard_source import Place
+from basins.verify.shard_source import ShardSource
 from basins.verify.shards import ShardCheck, Step
 
 
 @dataclass(frozen=True)
-class BlocksAgain:
-    """Blocks computed again: how many, what differs, and how many rows differ that may (certified at t = 0 or come to
-    rest: their numbers are LAPACK's, design.md, Bytes). skipped: why none was.
+class RecomputedBlocks:
+    """blocks: number of blocks computed again; findings: differences; outside: number of rows that differ and may
+    (certified at t = 0 or come to rest: their numbers are LAPACK's, design.md, Bytes); skipped: why no block was
+    computed.
     """
 
     blocks: int
@@ -38,11 +39,16 @@ class BlocksAgain:
     skipped: str = ""
 
 
-def compute_again(
-    manifest: Manifest, places: Sequence[Place], good: Sequence[ShardCheck], blocks: int, seed: int, step: Step
-) -> BlocksAgain:
-    """Compute blocks of good shards again, of the base and of layers, drawn at random by `seed`, each block with the
-    same chance. places: by number of the layer, 0 the base.
+def recompute_blocks(
+    manifest: Manifest,
+    shard_sources: Sequence[ShardSource],
+    good: Sequence[ShardCheck],
+    blocks: int,
+    seed: int,
+    step: Step,
+) -> RecomputedBlocks:
+    """Compute blocks of good shards again, in the base and in layers. `seed` draws them, each block with the same
+    chance. shard_sources: by number of the layer, 0 for the base.
     """
     ends = np.cumsum([len(one.blocks) for one in good], dtype=np.int64)
     total = int(ends[-1]) if len(ends) else 0
@@ -55,13 +61,13 @@ def compute_again(
         at = int(np.searchsorted(ends, number, side="right"))
         one = good[at]
         block = one.blocks[int(number - ends[at])]
-        wrong, may = _compare(places[one.layer], manifest, manifest.case(one.case), one.shard, block)
+        wrong, may = _compare(shard_sources[one.layer], manifest, manifest.case(one.case), one.shard, block)
         findings += wrong
         outside += may
-    return BlocksAgain(len(drawn), tuple(findings), outside)
+    return RecomputedBlocks(len(drawn), tuple(findings), outside)
 
 
-def _compare(place: Place, manifest: Manifest, case: Case, shard: int, block: int) -> tuple[list[Finding], int]:
+def _compare(place: ShardSource, manifest: Manifest, case: Case, shard: int, block: int) -> tuple[list[Finding], int]:
     ids = range(block * BLOCK, min((block + 1) * BLOCK, case.trajectories))
     inside = (pc.field("id") >= ids.start) & (pc.field("id") < ids.stop)
     where = {"trajectories": inside, "visits": inside, "blocks": pc.field("block") == block}
@@ -74,7 +80,7 @@ def _compare(place: Place, manifest: Manifest, case: Case, shard: int, block: in
         )
         for kind in layout.COMMIT_ORDER
     }
-    if isinstance(place.contents, Layer):  # its blocks are sums of rows, and contents.py adds them up
+    if isinstance(place.contents, Layer):  # contents.py checks a layer's blocks by adding up its rows
         again = compute_rows(place.contents, case, there["trajectories"]["id"].to_numpy())
         compared: tuple[Kind, ...] = ("visits",)
     else:
@@ -85,13 +91,13 @@ def _compare(place: Place, manifest: Manifest, case: Case, shard: int, block: in
     findings: list[tuple[Kind, str]] = []
     must_not = differ.keys() - may
     if must_not:
-        what = f"id {min(must_not)} computed again is another row ({len(must_not)} of its block)"
+        what = f"id {min(must_not)} computed again gives another row ({len(must_not)} of its block differ)"
         findings.append(("trajectories", what))
-    # A row that may differ has its numbers in the block's sums, and its visits, too.
+    # The numbers of a row that may differ are also in the block's sums, and its visits may differ too.
     tolerant = bool(may) or case.settings.at_start
     for kind in compared:
         if not tolerant and not there[kind].equals(getattr(again, kind)):
-            findings.append((kind, f"block {block} computed again has other {kind}"))
+            findings.append((kind, f"block {block} computed again gives other {kind}"))
     said = [
         place.finding(layout.part(kind, case.key, shard), what, Trouble.computed, case.key, shard)
         for kind, what in findings
@@ -110,7 +116,7 @@ def _rows_that_differ(there: pa.Table, again: pa.Table) -> dict[int, tuple[Row |
 
 
 def _may_differ(old: Row | None, new: Row | None) -> bool:
-    """Whether a row's numbers may be other ones on another CPU; where it goes must be the same."""
+    """Whether a row's numbers may differ between CPUs. Its limit must be the same."""
     if old is None or new is None or any(old[name] != new[name] for name in ("verdict", "modes", "certificate")):
         return False
     return old["certificate"] in ("rate", "rank", "outlasted") or old["reason"] == "settled"

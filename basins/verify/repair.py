@@ -1,8 +1,9 @@
-"""Damage set aside: files go to RUN/set-aside/NNNN/ at their own paths, and nothing is deleted that is not there.
+"""Sets damaged files aside: they move to RUN/set-aside/NNNN/ at their own paths, and none is deleted before its copy
+there has been read back.
 
-What is left is a run with shards missing, which the next `basins run` computes again. The digests of a shard whose
-bytes were damaged stay known, so that what is computed again is compared with them. Where the rows themselves are wrong
-although they are the bytes that were written, the digests are of wrong rows, and are set aside with them.
+This leaves a run with missing shards, which the next `basins run` computes again. The digests of a shard whose bytes
+were damaged stay, and the recomputed shard is compared with them. If the rows are wrong although the bytes are those
+that were written, the digests belong to wrong rows and are set aside with them.
 """
 
 from __future__ import annotations
@@ -17,18 +18,21 @@ from basins.store.digests import DigestBook, batch_text, read_batch
 from basins.store.layout import COMMIT_ORDER, DIGEST_BATCH
 from basins.store.manifest import canonical_json, refuse_read_only
 from basins.verify.finding import Finding, Trouble
-from basins.verify.shard_source import Place
+from basins.verify.shard_source import ShardSource
 
 SHARD = (Trouble.shard, Trouble.content)
 ASIDE = (Trouble.stray, Trouble.cases, Trouble.proofs)
 REPAIRED = (*SHARD, Trouble.digests, *ASIDE)
-"""What a repair can do something about."""
+"""The kinds of damage that a repair sets aside."""
 
 
-def repair(files: Files, manifest: Manifest, places: Sequence[Place], findings: Sequence[Finding]) -> str | None:
-    """Set aside what is damaged, and put the digests in order; the folder it went to, None where there is nothing.
+def repair(
+    files: Files, manifest: Manifest, shard_sources: Sequence[ShardSource], findings: Sequence[Finding]
+) -> str | None:
+    """Set damaged files aside and bring the digests up to date. Returns the folder they went to, None if there is no
+    damage.
 
-    Raises RunError where a file cannot be moved; what was moved by then stays moved, and the same call goes on.
+    Raises RunError if a file cannot be moved. Files moved by then stay moved, and the same call continues.
     """
     mine = [one for one in findings if one.trouble in REPAIRED]
     if not mine:
@@ -40,7 +44,7 @@ def repair(files: Files, manifest: Manifest, places: Sequence[Place], findings: 
     for one in mine:
         why.setdefault(one.path, []).append(one.what)
     files.put(f"{folder}why.json", canonical_json(why))
-    for place in places:
+    for place in shard_sources:
         here = [one for one in mine if one.layer == place.layer]
         if here:
             _repair(files, place, here, folder)
@@ -50,8 +54,8 @@ def repair(files: Files, manifest: Manifest, places: Sequence[Place], findings: 
     return folder
 
 
-def _repair(files: Files, place: Place, mine: Sequence[Finding], folder: str) -> None:
-    """The same for one folder of shards."""
+def _repair(files: Files, place: ShardSource, mine: Sequence[Finding], folder: str) -> None:
+    """Repair one folder of shards."""
     damaged_digests = {one.path for one in mine if one.trouble is Trouble.digests}
     shards = _shards(one for one in mine if one.trouble in SHARD)
     wrong_rows = _shards(one for one in mine if one.trouble is Trouble.content)
@@ -65,7 +69,7 @@ def _repair(files: Files, place: Place, mine: Sequence[Finding], folder: str) ->
         _move(files, path, folder)
     for case, shard in sorted(wrong_rows):
         _forget_digests(files, place, case, shard, folder)
-    DigestBook(place.files, place.contents).close()  # writes what is lacking of the shards that are there
+    DigestBook(place.files, place.contents).close()  # writes the missing digests of existing shards
 
 
 def _shards(findings: Iterable[Finding]) -> set[tuple[str, int]]:
@@ -80,13 +84,13 @@ def _move(files: Files, path: str, folder: str) -> None:
     files.put(f"{folder}{path}", content)
     if files.get(f"{folder}{path}") != content:
         raise RunError(
-            f"{path} is not read back as it was", where=files.uri, remedy="look at the disk, then repair again"
+            f"the copy of {path} differs from it", where=files.uri, remedy="check the disk, then repair again"
         )
     files.delete(path)
 
 
-def _keep_digests(place: Place, case: str, shard: int, damaged: set[str]) -> None:
-    """Of a shard whose digests were not written yet, those that its block file has of the time it was written."""
+def _keep_digests(place: ShardSource, case: str, shard: int, damaged: set[str]) -> None:
+    """Write the digests of a shard that RUN/digests does not cover yet, as its block file recorded them."""
     path = layout.digests(case, shard // DIGEST_BATCH)
     if place.path(path) in damaged or not is_committed(place.files, case, shard):
         return
@@ -96,8 +100,8 @@ def _keep_digests(place: Place, case: str, shard: int, damaged: set[str]) -> Non
         place.files.put(path, batch_text(case, batch).encode())
 
 
-def _forget_digests(files: Files, place: Place, case: str, shard: int, folder: str) -> None:
-    """Set aside the digests of a shard with wrong rows: what is computed again must not be held to them."""
+def _forget_digests(files: Files, place: ShardSource, case: str, shard: int, folder: str) -> None:
+    """Set aside the digests of a shard with wrong rows, so that the recomputed shard is not compared with them."""
     path = layout.digests(case, shard // DIGEST_BATCH)
     batch = read_batch(place.files, case, shard // DIGEST_BATCH)
     if shard not in batch:
@@ -111,8 +115,8 @@ def _forget_digests(files: Files, place: Place, case: str, shard: int, folder: s
         place.files.delete(path)
 
 
-def was_set_aside(place: Place, files: Files) -> set[tuple[str, int]]:
-    """The shards (case, shard) of this place of which a repair has taken a file away."""
+def was_set_aside(place: ShardSource, files: Files) -> set[tuple[str, int]]:
+    """The shards (case, shard) of this source from which a repair has taken a file."""
     found = set()
     for path in files.paths(layout.SET_ASIDE):
         inside = "/".join(path.split("/")[2:])

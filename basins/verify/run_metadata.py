@@ -1,4 +1,5 @@
-"""What the run is: manifest, experiment and table of cases against each other; and files that are none of the run's."""
+"""Compares the manifest, the experiment and the table of cases with each other, and finds files that are not the
+run's."""
 
 from __future__ import annotations
 
@@ -15,11 +16,11 @@ from basins.store.commit import cases_table
 from basins.store.layers import Layer
 from basins.store.layout import COMMIT_ORDER
 from basins.verify.finding import Finding, Trouble
-from basins.verify.shard_source import Place
+from basins.verify.shard_source import ShardSource
 
 
-def check_what_it_is(files: Files, manifest: Manifest) -> list[Finding]:
-    """What is wrong with manifest.json and experiment.toml: nothing of the run can be judged by them then."""
+def check_definition(files: Files, manifest: Manifest) -> list[Finding]:
+    """Problems with manifest.json and experiment.toml. If there are any, nothing else of the run can be checked."""
     found = [Finding(layout.MANIFEST, what, Trouble.manifest) for what in _not_as_written(files, manifest)]
     try:
         text = files.get(layout.EXPERIMENT).decode()
@@ -41,7 +42,7 @@ def check_what_it_is(files: Files, manifest: Manifest) -> list[Finding]:
 
 
 def _not_as_written(files: Files, manifest: Manifest) -> Iterator[str]:
-    """The manifest has one spelling, with keys and plan that follow from its numbers: where it differs from it."""
+    """Where the manifest differs from its canonical form, in which keys and plan follow from its numbers."""
     there, written = files.get(layout.MANIFEST), manifest.to_json()
     if there != written:
         lines = zip(there.decode(errors="replace").splitlines(), written.decode().splitlines(), strict=False)
@@ -50,9 +51,9 @@ def _not_as_written(files: Files, manifest: Manifest) -> Iterator[str]:
 
 
 def _disagreements(manifest: Manifest, values: dict[str, Any]) -> Iterator[str]:
-    """Where the experiment's words and the manifest differ, but for the problems' numbers."""
+    """Where the experiment's text and the manifest differ, except in the problems' numbers."""
     pairs = [(name, values[name], getattr(manifest, name)) for name in ("name", "seed", "blocks_per_shard")]
-    pairs = [one for one in pairs if one[:2] != ("blocks_per_shard", "auto")]  # the manifest alone knows
+    pairs = [one for one in pairs if one[:2] != ("blocks_per_shard", "auto")]  # only the manifest has the number
     pairs += [(name, values[name], getattr(manifest, name)) for name in ("visits_every", "rows")]
     pairs.append(("number of cases", len(values["case"]), len(manifest.cases)))
     for table, case in zip(values["case"], manifest.cases, strict=False):
@@ -81,10 +82,10 @@ def _disagreements(manifest: Manifest, values: dict[str, Any]) -> Iterator[str]:
 
 
 def check_cases(files: Files, manifest: Manifest, same_writer: bool) -> list[Finding]:
-    """What is wrong with cases.parquet. same_writer: the bytes too must be those written here.
+    """Problems with cases.parquet. same_writer: whether its bytes must equal those written here.
 
-    A table that is itself as it was written and yet has other numbers speaks against the manifest: those of the
-    problems, which experiment.toml only says how to compute, are nowhere else.
+    An intact table whose numbers differ from the manifest's is evidence against the manifest: the problems' numbers are
+    stored nowhere else, since experiment.toml says only how to compute them.
     """
     wanted = cases_table(manifest)
     keys = {"schema": str(manifest.schema), "experiment": manifest.digest}
@@ -95,10 +96,10 @@ def check_cases(files: Files, manifest: Manifest, same_writer: bool) -> list[Fin
         intact = there == keys and (not same_writer or content == parquet.encode(rows, keys).to_pybytes())
     except FileNotFoundError:
         return [Finding(layout.CASES, "gone", Trouble.cases)]
-    except Exception as error:  # whatever a flipped bit makes a decoder do, it is this file's damage
+    except Exception as error:  # a flipped bit may make a decoder raise anything
         return [Finding(layout.CASES, f"damaged ({_reason(error)})", Trouble.cases)]
     if not intact:
-        return [Finding(layout.CASES, "not the bytes that its rows are written as", Trouble.cases)]
+        return [Finding(layout.CASES, "its rows, written again, give other bytes", Trouble.cases)]
     if rows.equals(wanted):
         return []
     differ = [name for name in wanted.schema.names if not rows[name].equals(wanted[name])]
@@ -112,27 +113,27 @@ def _reason(error: Exception) -> str:
 
 
 def check_layers(files: Files, layers: list[Layer]) -> list[Finding]:
-    """Layers whose layer.json is not as it was written: what their shards are compared with."""
+    """Layers whose layer.json, with which their shards are compared, was edited."""
     found = []
     for layer in layers:
         path = layout.layer(layer.number) + layout.LAYER
         if files.get(path) != layer.to_json():
-            found.append(Finding(path, "edited: it is not as it was written", Trouble.manifest))
+            found.append(Finding(path, "edited since it was written", Trouble.manifest))
     return found
 
 
-def foreign_files(place: Place) -> list[str]:
-    """Files among the shards' that are none by their names: they are named, and left alone."""
+def foreign_files(place: ShardSource) -> list[str]:
+    """Files in the shards' folders whose names are not a shard's. They are reported and left alone."""
     return [place.path(path) for path in _beside_shards(place) if layout.foreign(path)]
 
 
-def _beside_shards(place: Place) -> Iterator[str]:
+def _beside_shards(place: ShardSource) -> Iterator[str]:
     for kind in COMMIT_ORDER:
         yield from place.files.paths(f"{kind}/")
 
 
-def check_strays(place: Place) -> list[Finding]:
-    """Files among the shards' that are none: a reader of the whole folder would take their rows for the run's."""
+def check_strays(place: ShardSource) -> list[Finding]:
+    """Parquet files in the shards' folders that are not shards: a reader of the whole folder would count their rows."""
     shards = {case.key: set(place.contents.shards(case)) for case in place.contents.cases}
     found = []
     for path in _beside_shards(place):
@@ -141,10 +142,12 @@ def check_strays(place: Place) -> list[Finding]:
         try:
             case, shard = layout.case_of(path), layout.file_of(path)[1]
         except ValueError:
-            found.append(place.finding(path, "no file of a shard", Trouble.stray))
+            found.append(place.finding(path, "not a file of a shard", Trouble.stray))
             continue
         if case not in shards:
-            found.append(place.finding(path, "of a case that is not planned here", Trouble.stray))
+            found.append(place.finding(path, "belongs to a case that is not planned here", Trouble.stray))
         elif shard not in shards[case]:
-            found.append(place.finding(path, f"none of the {len(shards[case])} shards that are planned", Trouble.stray))
+            found.append(
+                place.finding(path, f"not among the {len(shards[case])} shards that are planned", Trouble.stray)
+            )
     return found

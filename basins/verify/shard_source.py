@@ -1,4 +1,4 @@
-"""Where shards lie in a run: its base, or one of its layers; each a folder of files, with what it is to hold."""
+"""The sources of shards in a run, its base and its layers: each is a folder of files with its planned contents."""
 
 from __future__ import annotations
 
@@ -20,8 +20,9 @@ Tables = Mapping[Kind, pa.Table]
 
 
 @dataclass(frozen=True)
-class Place:
-    """files: of this folder; layer: its number, 0 the base; wrong_rows: what contradicts what in a shard's tables."""
+class ShardSource:
+    """files: of this folder; contents: what it should hold; layer: its number, 0 for the base; wrong_rows: finds the
+    contradictions in a shard's tables."""
 
     files: Files
     contents: Contents
@@ -29,7 +30,7 @@ class Place:
     wrong_rows: Callable[[Case, int, Tables], Iterator[tuple[Kind, str]]]
 
     def path(self, inside: str) -> str:
-        """A path in this folder as one in the run."""
+        """The path in the run of a path in this folder."""
         return f"{layout.layer(self.layer)}{inside}" if self.layer else inside
 
     def finding(
@@ -39,13 +40,15 @@ class Place:
         return Finding(self.path(inside), what, trouble, case, shard, self.layer)
 
 
-def places(files: Files, manifest: Manifest, layers: list[Layer]) -> list[Place]:
-    """The base and the layers over it, the lowest first."""
-    base = Place(files, manifest, 0, partial(wrong_rows, manifest))
+def shard_sources(files: Files, manifest: Manifest, layers: list[Layer]) -> list[ShardSource]:
+    """The base and its layers, the lowest first."""
+    base = ShardSource(files, manifest, 0, partial(wrong_rows, manifest))
     return [
         base,
         *(
-            Place(layer.files(files), layer, layer.number, partial(wrong_layer_rows, layer, View(files, layers[:k])))
+            ShardSource(
+                layer.files(files), layer, layer.number, partial(wrong_layer_rows, layer, View(files, layers[:k]))
+            )
             for k, layer in enumerate(layers)
         ),
     ]

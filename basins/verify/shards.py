@@ -1,4 +1,4 @@
-"""The files of the shards, byte by byte: SHA-256, footers, page checksums, rows. One shard in memory a thread."""
+"""Checks the files of shards: SHA-256, footers, page checksums, rows. Each thread holds one shard in memory."""
 
 from __future__ import annotations
 
@@ -20,16 +20,17 @@ from basins.store.digests import batch_text, read_batch
 from basins.store.layout import COMMIT_ORDER, DIGEST_BATCH
 from basins.store.schemas import Tables
 from basins.verify.finding import Finding, Trouble
-from basins.verify.shard_source import Place
+from basins.verify.shard_source import ShardSource
 
 THREADS = 4
-"""Shards looked at side by side: reading waits, hashing and decoding do not hold the interpreter."""
+"""Shards that are checked in parallel threads: reading waits, and hashing and decoding release the interpreter lock."""
 
 AGREE = 32
-"""Hexadecimal digits, of 64, that say a digest is the file's, misspelt: another file's agrees in about 4."""
+"""A recorded digest that agrees with the file's in this many of 64 hexadecimal digits is the file's, misspelt: that of
+another file agrees in about 4."""
 
 Step = Callable[[str, int, int], None]
-"""Told what is being done, how many are done, and of how many."""
+"""Progress callback: what is being done, the number done, and the total."""
 
 Digests = Mapping[Kind, str]
 T = TypeVar("T")
@@ -38,8 +39,8 @@ R = TypeVar("R")
 
 @dataclass(frozen=True)
 class ShardCheck:
-    """What a look at one committed shard gave. counts: trajectories by verdict, as its blocks have them; None where
-    something is wrong with it; blocks: their numbers; layer: 0 the base; sha256: of its rows' file, "" if unread.
+    """The check of one committed shard. counts: trajectories by verdict, as its blocks count them, None if the shard is
+    damaged; blocks: their numbers; layer: 0 for the base; sha256: of its trajectory file, "" if unread.
     """
 
     case: str
@@ -52,18 +53,19 @@ class ShardCheck:
 
 
 def check_shards(
-    place: Place, case: Case, shards: list[int], digests: Mapping[int, Digests], same_writer: bool
+    place: ShardSource, case: Case, shards: list[int], digests: Mapping[int, Digests], same_writer: bool
 ) -> Iterator[ShardCheck]:
-    """Look at committed shards of a case, in order. same_writer: this pyarrow writes the bytes that the run's wrote."""
+    """Check committed shards of a case, in order. same_writer: whether this pyarrow has the version that wrote the run,
+    and so writes the same bytes."""
 
     def look(shard: int) -> ShardCheck:
         return check_shard(place, case, shard, digests.get(shard), same_writer)
 
-    yield from side_by_side(look, shards)
+    yield from in_threads(look, shards)
 
 
-def side_by_side(function: Callable[[T], R], items: Iterable[T]) -> Iterator[R]:
-    """The function of each item, in order, a few at a time: no more are under way than threads work on."""
+def in_threads(function: Callable[[T], R], items: Iterable[T]) -> Iterator[R]:
+    """Apply the function to each item in threads, a few at a time. Gives the results in order."""
     with ThreadPoolExecutor(THREADS) as pool:
         waiting: deque[Future[R]] = deque()
         for item in items:
@@ -74,8 +76,8 @@ def side_by_side(function: Callable[[T], R], items: Iterable[T]) -> Iterator[R]:
             yield waiting.popleft().result()
 
 
-def check_shard(place: Place, case: Case, shard: int, digests: Digests | None, same_writer: bool) -> ShardCheck:
-    """All that can be said of one shard's three files."""
+def check_shard(place: ShardSource, case: Case, shard: int, digests: Digests | None, same_writer: bool) -> ShardCheck:
+    """Check one shard's three files."""
     found: list[Finding] = []
 
     def say(kind: Kind, what: str, trouble: Trouble = Trouble.shard) -> None:
@@ -106,18 +108,18 @@ def check_shard(place: Place, case: Case, shard: int, digests: Digests | None, s
             wrong = _wrong_footer(keys, place.contents.footer(case, shard))
             if wrong:
                 say(kind, wrong)
-            elif not known and same_writer and not _written_so(case, kind, keys, tables[kind], data):
-                say(kind, "not the bytes that its rows are written as")
-        except Exception as error:  # whatever a flipped bit makes a decoder do, it is this file's damage
+            elif not known and same_writer and not _matches_rewrite(case, kind, keys, tables[kind], data):
+                say(kind, "its rows, written again, give other bytes")
+        except Exception as error:  # a flipped bit may make a decoder raise anything
             tables.pop(kind, None)
             say(kind, f"damaged ({' '.join(str(error).split())[:200]})")
     if len(tables) == len(COMMIT_ORDER):
         keys = parquet.own_keys(opened["blocks"].metadata)
         for kind in ("visits", "trajectories"):
             if keys.get(f"sha256.{kind}") != shas[kind]:
-                say(kind, "not the file that its block file says it was written as")
+                say(kind, "its SHA-256 is not the one that its block file records")
         if str(len(tables["trajectories"])) != keys.get("rows"):
-            say("trajectories", f"it has {len(tables['trajectories'])} rows of {keys.get('rows')}")
+            say("trajectories", f"it has {len(tables['trajectories'])} rows instead of {keys.get('rows')}")
     if all(one.trouble is Trouble.digests for one in found):
         for kind, what in place.wrong_rows(case, shard, tables):
             say(kind, what, Trouble.content)
@@ -132,13 +134,13 @@ def _wrong_footer(keys: Mapping[str, str], wanted: Mapping[str, str]) -> str | N
     differ = [
         f"{name} {keys.get(name)} instead of {value}" for name, value in wanted.items() if keys.get(name) != value
     ]
-    return f"of another shard or run: {'; '.join(differ)}" if differ else None
+    return f"belongs to another shard or run: {'; '.join(differ)}" if differ else None
 
 
-def _written_so(case: Case, kind: Kind, keys: Mapping[str, str], table: pa.Table, data: bytes) -> bool:
-    """Whether the rows and the footer's keys, written again, are these bytes: sees a flipped bit without a digest."""
+def _matches_rewrite(case: Case, kind: Kind, keys: Mapping[str, str], table: pa.Table, data: bytes) -> bool:
+    """Whether the rows and the footer's keys, written again, give these bytes. Finds a flipped bit without a digest."""
     form = Tables.of(case.landscape)
-    rows = table.combine_chunks().cast(form.schema(kind))  # without what a reader notes of each column
+    rows = table.combine_chunks().cast(form.schema(kind))  # drops the metadata that the reader adds to each column
     in_order = {name: keys[name] for name in FOOTER_ORDER if name in keys}
     again: pa.Buffer = encoded(rows, in_order)
     return bool(again.equals(pa.py_buffer(data)))
@@ -148,11 +150,11 @@ def _written_so(case: Case, kind: Kind, keys: Mapping[str, str], table: pa.Table
 
 
 def check_digests(
-    place: Place, case: Case, there: list[int], complete: bool
+    place: ShardSource, case: Case, there: list[int], complete: bool
 ) -> tuple[dict[int, dict[Kind, str]], list[Finding], int]:
-    """The digests of a case by shard, what is wrong with their files, and how many shards have none.
+    """The digests of a case by shard, the problems with their files, and the number of shards without digests.
 
-    complete: all that is planned is there, so that every shard should have its digests.
+    complete: whether all planned shards exist, so that every shard should have its digests.
     """
     digests: dict[int, dict[Kind, str]] = {}
     found: list[Finding] = []
@@ -162,7 +164,7 @@ def check_digests(
         try:
             batch = read_batch(place.files, case.key, number)
             if batch and place.files.get(path) != batch_text(case.key, batch).encode():
-                raise RunError("its lines are not those of its shards")
+                raise RunError("its lines do not match its shards")
         except RunError as error:
             what = error.what.removeprefix(f"{path} is ")
             found.append(place.finding(path, what, Trouble.digests, case.key))
@@ -171,6 +173,6 @@ def check_digests(
         lacking = [shard for shard in there if shard // DIGEST_BATCH == number and shard not in batch]
         without += len(lacking)
         if lacking and complete:
-            what = f"has no line of shard {lacking[0]}" if batch else "gone"
+            what = f"has no line for shard {lacking[0]}" if batch else "gone"
             found.append(place.finding(path, what, Trouble.digests, case.key))
     return digests, found, without

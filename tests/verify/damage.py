@@ -50,7 +50,7 @@ def paths(found: Verification) -> set[str]:
 
 
 def rewritten(run: Path, name: str, shard: int, change: Callable[[ShardTables], ShardTables]) -> None:
-    """A shard with changed rows, written as a worker would, digests and all."""
+    """A shard with changed rows, written as a worker would write it, including digests."""
     opened, case = open_run(run), open_run(run).case(name)
     files = files_at(run)
     tables = {

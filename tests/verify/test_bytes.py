@@ -1,4 +1,4 @@
-"""Damage of every kind is named; what is set aside is computed again to the same bytes, or refused."""
+"""Damage of every kind is found. Shards that are set aside are computed again to the same bytes, or refused."""
 
 from __future__ import annotations
 
@@ -25,7 +25,9 @@ from basins.verify import verify
 
 
 @pytest.mark.parametrize("rows", ["all", "exceptions"])
-def test_a_finished_run_has_no_fault_and_is_not_touched(copied: Callable[..., Path], rows: str, bytes_of: Any) -> None:
+def test_verify_finds_no_fault_in_a_finished_run_and_changes_nothing(
+    copied: Callable[..., Path], rows: str, bytes_of: Any
+) -> None:
     run = copied(rows)
     before = data(run)
     found = bytes_of(run)
@@ -38,14 +40,14 @@ def test_a_finished_run_has_no_fault_and_is_not_touched(copied: Callable[..., Pa
 
 
 @pytest.mark.parametrize("rows", ["all", "exceptions"])
-def test_blocks_computed_again_are_the_same_bit_for_bit(originals: dict[str, Path], rows: str) -> None:
+def test_recomputed_blocks_are_the_same_bit_for_bit(originals: dict[str, Path], rows: str) -> None:
     found = verify(originals[rows], sample=0, blocks=5)
     assert found.again is not None
     assert (found.again.blocks, found.again.findings, found.again.skipped) == (5, (), "")
 
 
-def test_a_run_in_progress_is_no_damage(copied: Callable[..., Path], bytes_of: Any) -> None:
-    """Shard 1 is not there and was never: no digests know of it."""
+def test_missing_shards_of_a_run_in_progress_are_not_damage(copied: Callable[..., Path], bytes_of: Any) -> None:
+    """Shard 1 was never written, so no digests mention it."""
     run = copied()
     case = key(run)
     for kind in COMMIT_ORDER:
@@ -81,12 +83,12 @@ FLIPPED = [
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("name", "count"), FLIPPED)
-def test_hundreds_of_flipped_bits_are_named(copied: Callable[..., Path], name: str, count: int, bytes_of: Any) -> None:
-    test_every_flipped_bit_is_named(copied, name, 60 * count, bytes_of)
+def test_hundreds_of_flipped_bits_are_found(copied: Callable[..., Path], name: str, count: int, bytes_of: Any) -> None:
+    test_every_flipped_bit_is_found(copied, name, 60 * count, bytes_of)
 
 
 @pytest.mark.parametrize(("name", "count"), FLIPPED)
-def test_every_flipped_bit_is_named(copied: Callable[..., Path], name: str, count: int, bytes_of: Any) -> None:
+def test_every_flipped_bit_is_found(copied: Callable[..., Path], name: str, count: int, bytes_of: Any) -> None:
     run = copied()
     name = name.format(key(run))
     path, content = run / name, (run / name).read_bytes()
@@ -97,8 +99,8 @@ def test_every_flipped_bit_is_named(copied: Callable[..., Path], name: str, coun
 
 
 @pytest.mark.parametrize("kind", COMMIT_ORDER)
-def test_a_flipped_bit_is_named_without_digests_too(copied: Callable[..., Path], kind: Any, bytes_of: Any) -> None:
-    """The driver was killed before it wrote any: the block file's record, and what rows are written as, still tell."""
+def test_a_flipped_bit_is_found_without_digests(copied: Callable[..., Path], kind: Any, bytes_of: Any) -> None:
+    """The driver was killed before it wrote digests. The block file's record and rewriting the rows find the bit."""
     run = copied()
     case = key(run)
     (run / f"digests/case={case}/batch-00000000.sha256").unlink()
@@ -111,7 +113,7 @@ def test_a_flipped_bit_is_named_without_digests_too(copied: Callable[..., Path],
 
 
 def test_page_checksums_alone_would_miss_some(originals: dict[str, Path], tmp_path: Path) -> None:
-    """The guard is needed: bits near the end of a file that its reader does not mind."""
+    """The digests are needed: a reader does not notice some flipped bits near the end of a file."""
     content = (originals["all"] / part("trajectories", key(originals["all"]), 1)).read_bytes()
     wanted = parquet.read(files_at(originals["all"]), part("trajectories", key(originals["all"]), 1))
     passed = 0
@@ -126,15 +128,15 @@ def test_page_checksums_alone_would_miss_some(originals: dict[str, Path], tmp_pa
 
 
 def said_of(run: Path) -> set[str]:
-    """The files that a look at a run finds damaged, or the one that it refuses to go on without."""
+    """The files that `verify` finds damaged, or the one file without which it refuses to continue."""
     try:
         return paths(verify(run, sample=0, blocks=0))
     except RunError as error:
         return {"manifest.json"} if re.search(r"manifest\.json is damaged|schema version", str(error)) else set()
 
 
-def test_every_flipped_bit_of_the_manifest_and_the_experiment_is_named(copied: Callable[..., Path]) -> None:
-    """But in words that nothing else holds: the packages' versions, and what a case's data is called."""
+def test_every_flipped_bit_of_the_manifest_and_the_experiment_is_found(copied: Callable[..., Path]) -> None:
+    """Except in text that is stored nowhere else: the packages' versions, and the name of a case's data."""
     run = copied()
     rng = np.random.default_rng(11)
     for name in ("manifest.json", "experiment.toml"):
@@ -231,7 +233,7 @@ DAMAGE = [
 
 
 @pytest.mark.parametrize("damage", DAMAGE)
-def test_damage_is_named_set_aside_and_computed_again(
+def test_damage_is_found_set_aside_and_computed_again(
     copied: Callable[..., Path], damage: Callable[[Path], set[str]], bytes_of: Any
 ) -> None:
     run = copied()
@@ -260,8 +262,8 @@ def test_a_second_repair_has_a_folder_of_its_own(copied: Callable[..., Path], by
         assert bytes_of(run, repair_damage=True).set_aside == f"set-aside/000{number}/"
 
 
-def test_of_a_wrong_digit_the_digests_are_at_fault(copied: Callable[..., Path], bytes_of: Any) -> None:
-    """The shard is right, and stays; another file's digest would agree in 4 digits of 64."""
+def test_a_misspelt_digest_is_blamed_on_the_digest_file(copied: Callable[..., Path], bytes_of: Any) -> None:
+    """The shard is right and stays. The digest of another file would agree in about 4 digits of 64."""
     run = copied()
     name = f"digests/case={key(run)}/batch-00000000.sha256"
     whole = (run / name).read_bytes()
@@ -275,8 +277,8 @@ def test_of_a_wrong_digit_the_digests_are_at_fault(copied: Callable[..., Path], 
 # --- digests after a repair ------------------------------------------------------------------------------------------
 
 
-def test_what_is_computed_again_is_held_to_the_digests(copied: Callable[..., Path], bytes_of: Any) -> None:
-    """A shard of other rows, its digests known, is damaged and set aside: the true rows are refused."""
+def test_a_recomputed_shard_must_match_its_old_digests(copied: Callable[..., Path], bytes_of: Any) -> None:
+    """A shard of other rows is damaged and set aside while its digests stay: the true rows are refused."""
     run = copied()
 
     def later(tables: ShardTables) -> ShardTables:
@@ -289,7 +291,7 @@ def test_what_is_computed_again_is_held_to_the_digests(copied: Callable[..., Pat
         again(run)
 
 
-def test_a_shard_without_digests_yet_is_held_to_its_block_file(copied: Callable[..., Path], bytes_of: Any) -> None:
+def test_a_shard_without_digests_must_match_its_block_file(copied: Callable[..., Path], bytes_of: Any) -> None:
     run = copied()
     case = key(run, "integrated")
     name = f"digests/case={case}/batch-00000000.sha256"
@@ -303,7 +305,7 @@ def test_a_shard_without_digests_yet_is_held_to_its_block_file(copied: Callable[
     assert (run / name).read_text() == lines
 
 
-# --- what the run is -------------------------------------------------------------------------------------------------
+# --- manifest and experiment -----------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -317,7 +319,7 @@ def test_a_shard_without_digests_yet_is_held_to_its_block_file(copied: Callable[
         ('"trajectories": 12', '"trajectories": 13', "case 'control': trajectories = 12 in experiment.toml, 13"),
     ],
 )
-def test_an_edited_manifest_is_named_and_nothing_is_judged_by_it(
+def test_an_edited_manifest_stops_the_check(
     copied: Callable[..., Path], old: str, new: str, words: str, bytes_of: Any
 ) -> None:
     run = copied()
@@ -331,7 +333,7 @@ def test_an_edited_manifest_is_named_and_nothing_is_judged_by_it(
     assert found.left == found.findings
 
 
-def test_an_edited_experiment_is_named(copied: Callable[..., Path], bytes_of: Any) -> None:
+def test_an_edited_experiment_is_found(copied: Callable[..., Path], bytes_of: Any) -> None:
     run = copied()
     text = (run / "experiment.toml").read_text()
     (run / "experiment.toml").write_text(text.replace("d_x = 2", "d_x = 2 # two"))
@@ -340,7 +342,7 @@ def test_an_edited_experiment_is_named(copied: Callable[..., Path], bytes_of: An
     assert bytes_of(run).findings[0].path == "experiment.toml"
 
 
-def test_another_pyarrow_s_table_of_cases_is_read_not_compared_by_bytes(
+def test_the_cases_table_of_another_pyarrow_is_compared_by_value(
     copied: Callable[..., Path], monkeypatch: pytest.MonkeyPatch, bytes_of: Any
 ) -> None:
     run = copied()
@@ -352,8 +354,8 @@ def test_another_pyarrow_s_table_of_cases_is_read_not_compared_by_bytes(
     assert "the run was made with other versions (pyarrow" in found.again.skipped
 
 
-def test_digests_are_those_of_sha256sum(originals: dict[str, Path]) -> None:
-    """What verify compares with is what any tool computes."""
+def test_digests_agree_with_sha256sum(originals: dict[str, Path]) -> None:
+    """`verify` compares with the digests that any other tool computes."""
     run = originals["all"]
     for line in (line for path in run.glob("digests/*/*") for line in path.read_text().splitlines()):
         sha, name = line.split("  ")

@@ -1,4 +1,4 @@
-"""`basins verify` as a user calls it: what it prints, its exit status, and the way from damage to a whole run."""
+"""The command `basins verify`: its output, its exit status, and the repair of a damaged run."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def test_a_run_without_fault(copied: Callable[..., Path]) -> None:
     assert "minima checked 0 disagree" in " ".join(estimated.split())
 
 
-def test_damage_is_exit_status_2_and_one_line(copied: Callable[..., Path]) -> None:
+def test_damage_gives_exit_status_2_and_one_line(copied: Callable[..., Path]) -> None:
     run = copied()
     name = part("trajectories", key(run), 1)
     flip(run / name, 900, 1)
@@ -60,7 +60,7 @@ def test_damage_is_exit_status_2_and_one_line(copied: Callable[..., Path]) -> No
     assert "5 shards of 5" in call("verify", run, "--sample", 0, "--blocks", 0).stdout
 
 
-def test_what_is_no_run_is_refused(tmp_path: Path) -> None:
+def test_verify_refuses_a_place_without_a_run(tmp_path: Path) -> None:
     said = call("verify", tmp_path)
     assert said.exit_code == 2
     assert "not a run: no manifest.json" in said.stderr

@@ -1,4 +1,4 @@
-"""Rows that are wrong although they are the bytes that were written are named, and computed again."""
+"""Wrong rows that match their digests, because they were wrong when written, are found and computed again."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ def block(**values: Any) -> Callable[[ShardTables], ShardTables]:
 
 
 CONTENT: dict[str, tuple[str, Callable[[ShardTables], ShardTables], str, str]] = {
-    "a doubled id": ("integrated", row(7, id=6), "trajectories", "id 6 is there 2 times"),
-    "another shard's id": ("integrated", row(19, id=20), "trajectories", "id 20 is none of its ids 0 to 19"),
+    "a doubled id": ("integrated", row(7, id=6), "trajectories", "id 6 occurs 2 times"),
+    "another shard's id": ("integrated", row(19, id=20), "trajectories", "id 20 is not among its ids 0 to 19"),
     "a lost id": (
         "integrated",
         lambda t: t._replace(trajectories=t.trajectories.slice(1)),
@@ -45,17 +45,17 @@ CONTENT: dict[str, tuple[str, Callable[[ShardTables], ShardTables], str, str]] =
     "a verdict": (
         "control", row(3, verdict="minimum"), "trajectories", "id 3 is a minimum that another certificate",
     ),
-    "a count": ("integrated", block(minimum=19, saddle=1), "blocks", "counts 19 minimum, 1 saddle, 0 censored, its"),
-    "counts that do not add up": ("integrated", block(minimum=19), "blocks", "counts 19 verdicts of 20 trajectories"),
-    "evaluations": ("integrated", block(evaluations=1), "blocks", "has 1 evaluations, its rows"),
-    "a histogram": ("integrated", block(log2_t=[20] + [0] * 65), "blocks", "another histogram of t"),
+    "a count": ("integrated", block(minimum=19, saddle=1), "blocks", "counts 19 minimum, 1 saddle, 0 censored; its"),
+    "counts that do not add up": ("integrated", block(minimum=19), "blocks", "counts 19 verdicts for 20 trajectories"),
+    "evaluations": ("integrated", block(evaluations=1), "blocks", "has 1 evaluations; its rows"),
+    "a histogram": ("integrated", block(log2_t=[20] + [0] * 65), "blocks", "a histogram of t that does not match"),
     "a stratum": (
-        "control", block(strata=[{"modes": 2, "verdict": "saddle", "count": 12}]), "blocks", "other strata than its",
+        "control", block(strata=[{"modes": 2, "verdict": "saddle", "count": 12}]), "blocks", "other strata than those",
     ),
     "a visit": (
         "integrated",
         lambda t: t._replace(visits=joined(t.visits, with_values(t.visits.slice(0, 1), 0, id=3))),
-        "visits", "id 3 is none of its watched ids",
+        "visits", "id 3 is not among its watched ids",
     ),
     "visits out of order": (
         "integrated", lambda t: t._replace(visits=t.visits.take([0, *range(len(t.visits))])), "visits", "not in order",
@@ -64,7 +64,7 @@ CONTENT: dict[str, tuple[str, Callable[[ShardTables], ShardTables], str, str]] =
 
 
 @pytest.mark.parametrize("wrong", CONTENT)
-def test_wrong_rows_are_named_and_computed_again(copied: Callable[..., Path], wrong: str, bytes_of: Any) -> None:
+def test_wrong_rows_are_found_and_computed_again(copied: Callable[..., Path], wrong: str, bytes_of: Any) -> None:
     run = copied()
     whole = data(run)
     name, change, kind, words = CONTENT[wrong]
@@ -85,7 +85,7 @@ def test_wrong_rows_are_named_and_computed_again(copied: Callable[..., Path], wr
         (row(1, verdict="minimum"), "is kept"),
     ],
 )
-def test_with_exceptions_what_must_be_kept_is_counted(
+def test_with_exceptions_the_rows_that_must_be_kept_are_checked(
     copied: Callable[..., Path], change: Callable[[ShardTables], ShardTables], words: str, bytes_of: Any
 ) -> None:
     run = copied("exceptions")
@@ -93,8 +93,8 @@ def test_with_exceptions_what_must_be_kept_is_counted(
     assert bytes_of(run).findings[0].what.endswith(words)
 
 
-def test_a_dropped_exception_is_seen_in_the_block(copied: Callable[..., Path], bytes_of: Any) -> None:
-    """A censored row that is not kept and not counted as one: its block no longer adds up."""
+def test_a_dropped_exception_is_found_by_its_block(copied: Callable[..., Path], bytes_of: Any) -> None:
+    """A censored row that is neither kept nor counted as censored: its block no longer adds up."""
     run = copied("exceptions")
     rewritten(
         run,
@@ -103,13 +103,13 @@ def test_a_dropped_exception_is_seen_in_the_block(copied: Callable[..., Path], b
         lambda t: t._replace(trajectories=joined(t.trajectories.slice(0, 1), t.trajectories.slice(2))),
     )
     assert (
-        "counts 3 minimum, 0 saddle, 1021 censored, its rows 0 minimum, 0 saddle, 1020 censored"
+        "counts 3 minimum, 0 saddle, 1021 censored; its rows are 0 minimum, 0 saddle, 1020 censored"
         in bytes_of(run).findings[0].what
     )
 
 
-def test_a_minimum_that_is_none_is_seen_by_computing_again(copied: Callable[..., Path], bytes_of: Any) -> None:
-    """rows = "exceptions": a censored row made a minimum, in rows, block and digests alike."""
+def test_a_false_minimum_is_found_by_recomputation(copied: Callable[..., Path], bytes_of: Any) -> None:
+    """rows = "exceptions": a censored row is changed to a minimum, consistently in rows, block and digests."""
     run = copied("exceptions")
     whole = data(run)
 
@@ -127,7 +127,7 @@ def test_a_minimum_that_is_none_is_seen_by_computing_again(copied: Callable[...,
     found = verify(run, sample=0, blocks=5, repair_damage=True)
     case = key(run)
     assert paths(found) == {part("trajectories", case, 0), part("blocks", case, 0)}
-    assert "id 1 computed again is another row (1 of its block)" in [one.what for one in found.findings]
+    assert "id 1 computed again gives another row (1 of its block differ)" in [one.what for one in found.findings]
     assert {one.trouble for one in found.findings} == {Trouble.computed}
     assert found.left == found.findings  # a repair leaves it to a person
     assert found.set_aside is None

@@ -1,4 +1,5 @@
-"""Labels: the sample is drawn as it is said, a wrong one is found, the intervals are exact, and `estimate` hears."""
+"""Checked labels: the sample is drawn as documented, a wrong label is found, the intervals are exact, and `estimate`
+uses the result."""
 
 from __future__ import annotations
 
@@ -30,7 +31,7 @@ CONTROLS = Group(NULL, "saddle")
 
 
 def good(run: Any) -> list[ShardCheck]:
-    """The shards of a run as a look at its bytes leaves them."""
+    """The shards of a run as the check of its bytes returns them."""
     checks = []
     for case in run.manifest.cases:
         blocks = run.blocks(case.key)
@@ -54,14 +55,15 @@ def good(run: Any) -> list[ShardCheck]:
         ({}, 20, {}),
     ],
 )
-def test_the_sample_is_given_out_by_weight(sizes: Mapping[Group, int], sample: int, parts: Mapping[Group, int]) -> None:
+def test_the_sample_is_divided_by_weight(sizes: Mapping[Group, int], sample: int, parts: Mapping[Group, int]) -> None:
     found = parts_of(sizes, sample)
     assert sum(found.values()) == sum(parts.values())
     assert all(abs(found[group] - part) <= 1 for group, part in parts.items())
 
 
 def test_each_row_of_a_group_has_the_same_chance_whatever_is_kept(tmp_path: Path) -> None:
-    """With exceptions minima have no rows: they are the ids that are nothing else, and the same ones are drawn."""
+    """With rows = "exceptions" minima have no rows: they are the ids without another verdict, and the same are
+    drawn."""
     odd: dict[int, Outcome] = {id: ("saddle", 1) for id in range(0, 1500, 3)}
     odd |= {id: ("censored", "settled", 2.5) for id in range(1, 1500, 3)}
     of = of_spectrum(GAUSSIAN + CONTROL, trajectories=1500)
@@ -83,7 +85,7 @@ def test_each_row_of_a_group_has_the_same_chance_whatever_is_kept(tmp_path: Path
     assert ((drawn - expected) ** 2 / expected).sum() < 500 + 5 * np.sqrt(2 * 500)
 
 
-def test_the_same_seed_draws_the_same_rows_from_either_way_to_keep_them(originals: dict[str, Path]) -> None:
+def test_the_same_seed_draws_the_same_rows_whichever_rows_are_kept(originals: dict[str, Path]) -> None:
     drawn = {}
     for rows, path in originals.items():
         run = open_run(path)
@@ -131,7 +133,7 @@ def test_right_labels_agree_and_are_kept(copied: Callable[..., Path]) -> None:
 
 
 def test_a_wrong_label_is_found(copied: Callable[..., Path]) -> None:
-    """A minimum that goes by the name of a saddle, in rows, block and digests alike: no byte contradicts another."""
+    """A minimum is relabelled a saddle, consistently in rows, block and digests, so no byte contradicts another."""
     run = copied()
 
     def lie(tables: ShardTables) -> ShardTables:
@@ -177,7 +179,7 @@ def test_a_wrong_label_is_found(copied: Callable[..., Path]) -> None:
         (("censored", None), (Verdict.saddle, 1), "saddle"),
     ],
 )
-def test_what_agrees(
+def test_outcomes_by_label_and_reintegration(
     originals: dict[str, Path],
     monkeypatch: pytest.MonkeyPatch,
     label: tuple[str, int | None],
@@ -210,7 +212,7 @@ def test_the_check_has_its_own_solver_and_the_run_s_problem(originals: dict[str,
         assert (settings.at_start, settings.t_end) == (False, np.inf)
 
 
-def test_tolerances_that_cannot_be_tightened_are_said(tmp_path: Path) -> None:
+def test_tolerances_that_cannot_be_tightened_are_reported(tmp_path: Path) -> None:
     run = made(tmp_path, of_spectrum(GAUSSIAN + "engine = { rtol = 1e-13 }\n", trajectories=30))
     found = verify(tmp_path, sample=5, blocks=0).labels
     assert found is not None

@@ -1,4 +1,4 @@
-"""A run that was extended: its layers are looked at like its base, and labels are checked as the layers leave them."""
+"""An extended run: its layers are checked like its base, and labels are checked with the layers applied."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ BUDGETS = (150, 5_000)
 
 
 class Extended(dict[str, Path]):
-    """An extended run for each way to keep rows, made when it is first asked for."""
+    """An extended run for each value of `rows`, made on first use."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -84,7 +84,7 @@ def test_every_layer_is_without_fault_and_computed_again(extended: dict[str, Pat
     assert estimated.minimum.checked == 30
 
 
-def test_a_check_made_before_an_extension_counts_for_the_labels_of_then(tmp_path: Path) -> None:
+def test_a_check_made_before_an_extension_counts_for_the_labels_of_that_time(tmp_path: Path) -> None:
     run = tmp_path / "run"
     run_module.run(Experiment.from_toml(TEXT.format(rows="all"), Path()), run, on="inline")
     verify(run, sample=9, blocks=0)
@@ -119,7 +119,7 @@ def censored_in_base(run: Path) -> set[int]:
 
 
 @pytest.mark.parametrize("kind", ["trajectories", *(pytest.param(k, marks=pytest.mark.slow) for k in COMMIT_ORDER[:2])])
-def test_damage_in_a_layer_is_named_set_aside_and_computed_again(run: Path, kind: Any, bytes_of: Any) -> None:
+def test_damage_in_a_layer_is_found_set_aside_and_computed_again(run: Path, kind: Any, bytes_of: Any) -> None:
     whole = data(run)
     name = f"layer-0002/{part(kind, case_of(run), 0)}"
     flip(run / name, 500, 3)
@@ -133,14 +133,14 @@ def test_damage_in_a_layer_is_named_set_aside_and_computed_again(run: Path, kind
     assert data(run) == whole
 
 
-def test_damage_below_a_layer_is_named_where_it_is(run: Path, bytes_of: Any) -> None:
+def test_damage_below_a_layer_is_reported_at_its_own_path(run: Path, bytes_of: Any) -> None:
     name = part("trajectories", case_of(run), 0)
     flip(run / name, 500, 3)
     assert paths(bytes_of(run)) == {name}
 
 
 def in_layer(run: Path, number: int, change: Callable[[Any], Any]) -> None:
-    """A layer's shard with changed rows, written as a worker would, digests and all."""
+    """A layer's shard with changed rows, written as a worker would write it, including digests."""
     from basins.store import commit_shard, parquet
     from basins.store.rows import ShardTables
 
@@ -161,10 +161,10 @@ def in_layer(run: Path, number: int, change: Callable[[Any], Any]) -> None:
             "trajectories",
             "by level",
         ),
-        (row(0, evaluations=1), "blocks", "its blocks do not count"),
+        (row(0, evaluations=1), "blocks", "its blocks are not those below it"),
     ],
 )
-def test_wrong_rows_of_a_layer_are_named(
+def test_wrong_rows_of_a_layer_are_found(
     run: Path, change: Callable[[Any], Any], kind: Any, words: str, bytes_of: Any
 ) -> None:
     whole = data(run)
@@ -177,7 +177,7 @@ def test_wrong_rows_of_a_layer_are_named(
     assert data(run) == whole
 
 
-def test_a_row_of_a_layer_that_only_computing_again_can_judge(run: Path, bytes_of: Any) -> None:
+def test_a_false_row_of_a_layer_is_found_by_recomputation(run: Path, bytes_of: Any) -> None:
     in_layer(run, 2, row(0, gradient_norm=9.0))
     assert bytes_of(run).findings == ()
     found = verify(run, sample=0, blocks=3)
@@ -185,7 +185,7 @@ def test_a_row_of_a_layer_that_only_computing_again_can_judge(run: Path, bytes_o
     assert found.findings[0].path.startswith("layer-0002/trajectories/")
 
 
-def test_an_edited_layer_json_is_named_and_nothing_is_judged_by_it(run: Path, bytes_of: Any) -> None:
+def test_an_edited_layer_json_stops_the_check(run: Path, bytes_of: Any) -> None:
     path = run / "layer-0002/layer.json"
     path.write_text(path.read_text().replace('"over": 1', '"over": 0'))
     found = bytes_of(run, repair_damage=True)

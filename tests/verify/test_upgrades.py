@@ -1,4 +1,5 @@
-"""A small run of every schema version there was, as its basins wrote it: each must open, be estimated, shown, verified.
+"""Small runs of every schema version, as the basins of that version wrote them. Each must be estimated, shown,
+verified.
 
 tests/runs/schema-N/ROWS was made by the last basins of that version. A new version adds a folder, and changes none.
 """
@@ -29,7 +30,7 @@ def run(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
     return tmp_path / "run"
 
 
-def test_it_is_estimated(run: Path) -> None:
+def test_every_version_is_estimated(run: Path) -> None:
     case = open_run(run).estimate().cases[0]
     wanted = {60: (55, 0, 5), 1100: (962, 0, 138)}[case.planned]
     assert (case.minimum, case.saddle, case.censored) == wanted
@@ -37,14 +38,14 @@ def test_it_is_estimated(run: Path) -> None:
     assert case.reasons == {"evaluation budget": case.censored}
 
 
-def test_a_row_is_shown(run: Path) -> None:
+def test_show_works_on_every_version(run: Path) -> None:
     shown = show(open_run(run), 10, open_run(run).manifest.cases[0].key)
     assert shown.row["id"] == 10
     assert shown.row["verdict"] == "minimum"
     assert shown.visits is not None
 
 
-def test_it_verifies_without_fault(run: Path) -> None:
+def test_every_version_verifies_without_fault(run: Path) -> None:
     found = verify(run, sample=12, blocks=0)
     assert found.findings == ()
     assert found.shards == found.good == 2
