@@ -1,15 +1,15 @@
-"""Counts -> the measure of the saddle basins, with exact intervals. Knows the store and no engine.
+"""Estimates the measure of the saddle basins from counts, with exact intervals. Reads the store and knows no engine.
 
 Of N trajectories drawn from a law, k_s end on a saddle and k_c are censored. The estimate of the saddle-basin
-measure is k_s / N; its lower bound takes k = k_s, its upper bound k = k_s + k_c, for a censored row may be one. Each
-stratum has a two-sided interval at 0.05 / (number of strata), so all hold together; a censored row counts in the
-upper end of every stratum it may still reach: those with (1 - delta) 1/2 sum_{S^c} sigma^2 <= L at its stop, with
-the margin delta of the verdict `minimum` (theory.md 3a).
+measure is k_s / N. Its lower bound uses k = k_s and its upper bound k = k_s + k_c, because a censored row may end on a
+saddle. Each stratum has a two-sided interval at 0.05 / (number of strata), so all of them hold together. A censored row
+counts in the upper end of every stratum it may still reach: those with (1 - delta) 1/2 sum_{S^c} sigma^2 <= L at its
+stop, with the margin delta of the verdict `minimum` (theory.md 3a).
 
-A run in progress is counted over a contiguous prefix of ids: fast shards finish first, so what is finished is biased.
-All of it speaks of computed trajectories. Where starts were proved (`basins verify --prove`), proved.py says what is
-so without any label. Where `basins verify` has checked labels, labels.py says what the bounds are
-with the label error counted in; over random data, pairs.py bounds the share of bad pairs (X, Y).
+A run in progress is counted over a contiguous prefix of ids, because fast shards finish first and counting all finished
+shards would be biased. These bounds are about computed trajectories. proved.py bounds the measure by starts that were
+proved (`basins verify --prove`), without labels. labels.py includes the label error in the bounds where `basins verify`
+has checked labels. For random data, pairs.py bounds the share of bad pairs (X, Y).
 """
 
 from basins.estimate.case import CaseEstimate, case_estimate, law_text

@@ -1,4 +1,4 @@
-"""The measures of one case."""
+"""The estimate of one case."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ if TYPE_CHECKING:
 class CaseEstimate(Measured):
     """The measures of one case.
 
-    case: its key; law: in words; null: whether the law has no density; planted: the modes it was planted to fit, None
-    for other laws; widths; planned: trajectories of the whole run; trajectories: those counted; reasons: why rows were
-    censored; can_test, shape: whether this shape can test the conjecture, and why; doubtful: ids worth a look, the
-    first few that are not what the case should show; settled: rows that settled beside a saddle, by the modes of the
-    one stratum that has their loss; beside: the modes of the stratum that a law lies beside, None for other laws. The
-    rest is `Measured`'s.
+    case: its key; law: as text; null: whether the law has no density; planted: the modes that a planted law fits, None
+    for other laws; widths; planned: trajectories of the whole run; trajectories: those counted; reasons: number of
+    censored rows by reason; can_test, shape: whether this shape can test the conjecture, and why; doubtful: the first
+    few ids that are not what the case should show; settled: number of rows that settled beside a saddle, by the modes
+    of the only stratum with their loss; beside: the modes of the stratum that the law's starts lie beside, None for
+    other laws. The other fields are those of `Measured`.
     """
 
     case: str
@@ -54,7 +54,7 @@ class CaseEstimate(Measured):
         return len(self.widths) - 2
 
     def to_dict(self) -> dict[str, Any]:
-        """What `basins estimate --json` prints of the case."""
+        """The values that `basins estimate --json` prints for the case."""
         return {
             "case": self.case,
             "name": self.name,
@@ -77,9 +77,10 @@ def case_estimate(
     outcomes: Outcomes | Frames | None = None,
     proved: Proved | None = None,
 ) -> CaseEstimate:
-    """The measures of one case from its counts; outcomes: of its labels that were checked, drawn at random from all of
-    its own, or frames (labels.py); proved: what was proved of its starts (proved.py).
-    Raises ArgumentError for more checks than labels.
+    """The measures of one case from its counts.
+
+    outcomes: of label checks drawn at random from all of the case's labels, or frames (labels.py); proved: its proved
+    starts (proved.py). Raises ArgumentError for more checks than labels.
     """
     landscape = case.landscape
     tests, shape = case.question()
@@ -117,9 +118,9 @@ def planted_modes(law: Law) -> tuple[int, ...] | None:
 
 
 def law_text(law: Law) -> str:
-    """A law in words: "gaussian, scale 0.5"; a full draw goes without saying."""
-    said = [f"{name} {_value(value)}" for name, value in law.parameters().items() if (name, value) != ("draw", "full")]
-    return ", ".join([law.name, *said])
+    """A law as text, such as "gaussian, scale 0.5". The default draw = "full" is omitted."""
+    parts = [f"{name} {_value(value)}" for name, value in law.parameters().items() if (name, value) != ("draw", "full")]
+    return ", ".join([law.name, *parts])
 
 
 def _value(value: Any) -> str:

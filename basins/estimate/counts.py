@@ -1,4 +1,4 @@
-"""Trajectories by where they go, and the measures that such counts bound."""
+"""Counts of trajectories by their limits, and the measures that such counts bound."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ from basins.statistics.binomial import ALPHA, CONFIDENCE, one_sided_lower, one_s
 Array = NDArray[np.float64]
 
 LISTED = 32
-"""Up to this many strata all are listed; beyond it those that were met."""
+"""Up to this many strata, all are listed; of more, only those that were reached."""
 
 
 @dataclass(frozen=True)
 class Counts:
-    """Trajectories by where they go.
+    """Numbers of trajectories by their limits.
 
-    minimum: those at a global minimum; saddles: code of a critical set (of a deep linear network the bitmask of S) ->
-    those on that saddle; minima: code -> those at that minimum, where there are several, else empty; censored_losses:
-    the loss at the stop of each censored one, units of L, nan where it was not finite or its rounding is too large to
-    exclude a set by it; settled: code -> those of the censored ones that rest beside that saddle, where their loss says
-    which: they enter no bound as such.
+    minimum: at a global minimum; saddles: code of a critical set (for a deep linear network the bitmask of S) -> number
+    on that saddle; minima: code -> number at that minimum if there are several, else empty; censored_losses: the loss
+    of each censored trajectory at its stop, units of L, nan if it was not finite or its rounding is too large to
+    exclude a set by it; settled: code -> number of censored trajectories at rest beside that saddle, where their loss
+    identifies it (no bound uses this).
     """
 
     minimum: int = 0
@@ -58,14 +58,14 @@ class Counts:
         )
 
     def may_reach(self, critical_value: float, delta: float) -> int:
-        """Censored trajectories that may still end at this critical value; one that is not finite may end anywhere."""
+        """The number of censored trajectories that may still end at this critical value. Non-finite ones always may."""
         excluded = self.censored_losses < (1 - delta) * critical_value
         return self.censored - int(np.count_nonzero(excluded))
 
 
 @dataclass(frozen=True)
 class Measure:
-    """A probability: its estimate, None where nothing was counted, and the interval [lower, upper]."""
+    """A probability: its estimate, None if nothing was counted, and the interval [lower, upper]."""
 
     estimate: float | None
     lower: float
@@ -77,7 +77,7 @@ class Measure:
 
 @dataclass(frozen=True)
 class StratumMeasure:
-    """A critical set, how many trajectories end on it, and the interval of its basin's measure."""
+    """A critical set, the number of trajectories that end on it, and the interval for its basin's measure."""
 
     of: CriticalSet
     count: int
@@ -91,7 +91,7 @@ class StratumMeasure:
 
     @property
     def modes(self) -> tuple[int, ...]:
-        """S of a deep linear network: the bits of the code."""
+        """S for a deep linear network: the bits of the code."""
         return tuple(i for i in range(self.of.code.bit_length()) if self.of.code >> i & 1)
 
     @property
@@ -107,7 +107,7 @@ class StratumMeasure:
         return self.of.kind == "global minimum"
 
     def to_dict(self) -> dict[str, Any]:
-        """The keys of a deep linear network's sets have `modes`, others the code and its name."""
+        """JSON values. Sets of deep linear networks have `modes`; others have the code and its name."""
         deep_linear = self.column == "modes"
         name = {"modes": list(self.modes)} if deep_linear else {self.column: self.of.code, "name": self.of.name}
         return {
@@ -134,7 +134,8 @@ def saddle_measure(counts: Counts, level: float = CONFIDENCE) -> Measure:
 
 
 def strata_measures(critical: CriticalSets, counts: Counts, delta: float) -> tuple[StratumMeasure, ...]:
-    """Every critical set, or those met where there are more than 32, with intervals that hold together at 95 %."""
+    """The measures of all critical sets, or of those reached if there are more than 32, with intervals that hold
+    together at 95 %."""
     N, sets = counts.trajectories, critical.count()
     alpha = ALPHA / sets
     only = critical.global_minimum

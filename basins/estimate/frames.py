@@ -1,15 +1,15 @@
-"""What the labels of a run were drawn from when they were checked: the frames that its label error is bounded over.
+"""The sampling frames of checked labels: the populations over which a run's label error is bounded.
 
-A sample of `basins verify` is drawn within each verdict from the shards that were there (store/verified.py), and counts
-for the labels that these had: not for shards that came later or were computed again to other bytes, nor for rows that a
-later layer decided. Shards from which the same samples were drawn are one frame: the rows that any of these drew, each
-counted once, are drawn from it at random, given how many they are.
+A sample of `basins verify` is drawn within each verdict from the shards that existed (store/verified.py). It counts for
+the labels that these shards had, not for shards that came later or were computed again to different bytes, nor for rows
+that a later layer decided. Shards from which the same samples were drawn form one frame: given their number, the rows
+that any of these samples drew, each counted once, are a random draw from the frame.
 
-More frames take more of alpha each, so the samples of one population may serve better alone. The rows of the others
-then count for themselves, as do those of samples of which it is not known what they were drawn from, and those drawn
-before a layer from shards that were drawn from after it: they are taken out of the frame that they lie in, and are one
-that is checked all over. Which samples serve is decided by how many rows were drawn from how many, never by what was
-found.
+Each frame takes a share of alpha, so using the samples of one population only may give a better bound. The rows of the
+other samples then count only for themselves. So do rows of samples whose population is unknown, and rows drawn before a
+layer from shards that were sampled again after it. Such rows are removed from the frame that they lie in and form one
+frame that is checked completely. The choice of samples depends on how many rows were drawn from how many, never on the
+outcomes.
 """
 
 from __future__ import annotations
@@ -36,12 +36,13 @@ if TYPE_CHECKING:
 Mask = NDArray[np.bool_]
 
 ONE_BY_ONE = "one by one"
-"""The key of the frame of rows that count for themselves. Those of samples are the numbers of these, () for none."""
+"""The key of the frame of rows that count only for themselves. The other keys are tuples of sample numbers, () for the
+shards that no sample was drawn from."""
 
 
 @dataclass(frozen=True)
 class Tally:
-    """Labels of the counted shards of a case, in order: those labelled minimum, and those labelled saddle."""
+    """The numbers of rows labelled minimum and saddle in each counted shard of a case, in order."""
 
     minimum: NDArray[np.int64]
     saddle: NDArray[np.int64]
@@ -51,8 +52,8 @@ class Tally:
 
 
 def frames_of_run(run: Run, samples: Sequence[Sample], tallies: Mapping[str, Tally]) -> dict[str, Frames]:
-    """The frames of each case, by key; empty where no sample was drawn. tallies: of the counted shards of each case.
-    Raises RunError where a sample and the run's rows contradict each other.
+    """The frames of each case, by key; empty if no sample was drawn from it. tallies: of the counted shards of each
+    case. Raises RunError if a sample and the run's rows contradict each other.
     """
     if not samples:
         return {}
@@ -71,19 +72,22 @@ class _Case:
 
     @cached_property
     def now(self) -> NDArray[np.int64]:
-        """How many layers lie over each shard."""
+        """The number of layers over each shard."""
         over = self.run.view.over
         return np.array([len(over(self.case, shard)) for shard in range(self.shards)], dtype=np.int64)
 
     @cached_property
     def then(self) -> NDArray[np.int64]:
-        """How many lay over each when each sample was drawn, (samples, shards); -1 where its labels are not kept.
+        """The number of layers over each shard when each sample was drawn, (samples, shards); -1 where the labels of
+        that time no longer exist.
 
-        Layers are laid in order, so those of then are the first ones of now.
+        Layers are added in order, so the layers of that time are the first ones of today.
         """
         found = np.full((len(self.samples), self.shards), -1, dtype=np.int64)
         for k, sample in enumerate(self.samples):
-            if sample.drawn_from is None:  # of an earlier version, which says how many shards all layers had
+            if (
+                sample.drawn_from is None
+            ):  # written by an earlier version: it has only the number of shards in all layers
                 if sample.layers == self.run.view.committed:
                     found[k] = self.now
                 continue
@@ -100,13 +104,13 @@ class _Case:
 
     @cached_property
     def latest(self) -> NDArray[np.int64]:
-        """The most layers under which any sample was drawn from each shard, -1 where none was."""
+        """The largest number of layers over each shard when any sample was drawn from it, -1 if none was."""
         known = [k for k, sample in enumerate(self.samples) if sample.drawn_from is not None]
         found: NDArray[np.int64] = np.max(self.then[known], axis=0, initial=-1)
         return found
 
     def cells(self, serving: Collection[int]) -> Iterator[tuple[tuple[int, ...], Mask]]:
-        """The samples from which the same shards were drawn last, and those shards."""
+        """Sets of shards that were last drawn from by the same samples: those samples, and the shards."""
         if not serving or not self.shards:
             yield (), np.ones(self.shards, dtype=bool)
             return
@@ -128,9 +132,9 @@ class _Case:
             drawn = Counter(verdict for verdict, _ in outcomes.elements())
             if any(rows[verdict] < drawn[verdict] for verdict in rows):
                 raise RunError(
-                    f"the labels that were checked of case {self.case.name} are not those of its rows",
+                    f"the checked labels of case {self.case.name} are not those of its rows",
                     where=self.run.path,
-                    remedy="move the files of RUN/verified away, and `basins verify` again",
+                    remedy="move the files of RUN/verified away, and run `basins verify` again",
                 )
             frames[drawn_by] = Frame(rows, outcomes, drawn=bool(drawn_by))
         if later:
@@ -143,7 +147,7 @@ class _Case:
         return frames
 
     def _rows(self, serving: Collection[int]) -> tuple[dict[int, Outcome], set[int]]:
-        """What was found of each row that was checked, the worst of it, and the ids that count for themselves."""
+        """The worst outcome of each checked row, and the ids of the rows that count only for themselves."""
         from basins.store.verified import worse
 
         found: dict[int, Outcome] = {}
@@ -154,9 +158,9 @@ class _Case:
                 if shard >= self.shards or id >= self.case.trajectories or self.then[k, shard] < 0:
                     continue
                 if outcome[0] == "censored" and self.then[k, shard] < self.now[shard]:
-                    continue  # it may have been decided since
+                    continue  # a layer may have decided the row since
                 if self.then[k, shard] > self.latest[shard] >= 0:
-                    continue  # of an earlier version, and perhaps decided after the others were drawn
+                    continue  # from an earlier version, and perhaps decided after the others were drawn
                 found[id] = worse(found.get(id, outcome), outcome)
                 if k not in serving or self.then[k, shard] < self.latest[shard]:
                     alone.add(id)
@@ -166,7 +170,7 @@ class _Case:
         return id // (BLOCK * self.run.manifest.blocks_per_shard)
 
     def _labels(self, where: Mask) -> Counter[str]:
-        """Labels of these shards when they were drawn from last."""
+        """The labels of these shards when they were last drawn from."""
         from basins.store.layered_view import View
 
         same = where & (self.latest == self.now)
@@ -179,8 +183,8 @@ class _Case:
 
 
 def _serving(samples: Sequence[Sample], cases: Sequence[_Case]) -> tuple[int, ...]:
-    """The samples over whose frames the bound is least if no label is wrong: all, or those of one population. cases:
-    those whose law has a density.
+    """The choice of samples that gives the least bound if no label is wrong: all of them, or those of one population.
+    cases: those whose law has a density.
     """
     known = [k for k, sample in enumerate(samples) if sample.drawn_from is not None]
     populations: dict[str, list[int]] = {}

@@ -1,23 +1,22 @@
-"""The label error that `basins verify` measured, and the bounds on the saddle basins with it counted in.
+"""The label error that `basins verify` measured, and the bounds on the saddle basins that include it.
 
-A label is right or wrong of the true flow; a count knows labels alone. Of N trajectories, N_m are labelled minimum, N_s
-saddle, N_c censored. If at most W_m of the minima and W_s of the saddles are wrong, then at most N_s + N_c + W_m of the
-N truly end on a saddle, and at least N_s - W_s:
+A label is right or wrong about the true flow, but a count contains only labels. Of N trajectories, N_m are labelled
+minimum, N_s saddle and N_c censored. If at most W_m of the minima and W_s of the saddles are wrong, then at most
+N_s + N_c + W_m of the N truly end on a saddle, and at least N_s - W_s:
 
     upper = u(N_s + N_c + W_m of N),        lower = l(N_s - W_s of N).
 
-W_m and W_s are exact for drawing without replacement (hypergeometric.py): of n labels, drawn at random and integrated
-again 100 times tighter, k came out otherwise or undecided. A bound and its W are held to half of alpha each, so that
-both hold with the bound's own level, whatever they have to do with each other. Where every label is checked, W = k is a
-fact, and the count has all of alpha.
+W_m and W_s are exact bounds for drawing without replacement (hypergeometric.py): of n labels, drawn at random and
+integrated again at 100 times tighter tolerances, k gave another verdict or were undecided. A bound and its W get half
+of alpha each, so both hold with the bound's own confidence, whatever their dependence. If every label is checked, W = k
+is known exactly, and the count gets all of alpha.
 
-A sample is counted for what it was drawn from (`Frame`). A frame is labels of which each had the same chance to be
-drawn: W is summed over frames, whose half of alpha is shared out evenly. Labels that no check could draw count as wrong
-all of them. Over several cases the frames are those of the sampling again (pool.py), for cases drawn from alike are one
-frame.
+A sample counts for what it was drawn from (`Frame`). In a frame each label had the same chance to be drawn. W is summed
+over frames, which share their half of alpha evenly. Labels that no check could draw all count as wrong. Over several
+cases the frames are again those of the sampling (pool.py): cases that were sampled together are one frame.
 
-What comes out of the tighter re-integration is taken for the truth. A censored row counts against the bound as it
-stands, so one that the re-integration decides is no error of the estimate; such rows are told apart.
+The result of the tighter re-integration is taken as the truth. A censored row counts against the bound anyway, so one
+that the re-integration decides is no error of the estimate; such rows are reported separately.
 """
 
 from __future__ import annotations
@@ -33,13 +32,13 @@ from basins.statistics import hypergeometric
 from basins.statistics.binomial import CONFIDENCE, one_sided_lower, one_sided_upper
 
 Outcomes = Mapping[tuple[str, str], int]
-"""(verdict, what its re-integration found) -> rows: see basins.store.verified."""
+"""(verdict, outcome of the re-integration) -> number of rows; see basins.store.verified."""
 
 
 @dataclass(frozen=True)
 class Frame:
-    """Labels of which each had the same chance to be drawn: how many of each verdict, minimum and saddle; what was
-    found of those that were drawn, each row once; drawn: False for labels that no check could draw.
+    """Labels that each had the same chance to be drawn: their number by verdict (minimum and saddle), the outcomes of
+    those that were drawn, each row once, and `drawn`, which is False for labels that no check could draw.
     """
 
     rows: Mapping[str, int]
@@ -55,11 +54,11 @@ class Frame:
 
 
 Frames = Mapping[Hashable, Frame]
-"""The frames of a case; what has the same key in two cases was drawn from alike, and is one frame of both."""
+"""The frames of a case. Frames with the same key in two cases were sampled together and are one frame of both."""
 
 
 def frames_of(case: str, counts: Counts, checks: Outcomes | Frames | None) -> Frames:
-    """Frames as they are; outcomes as those of rows drawn from all of the case's, and from this case alone. Raises
+    """`checks` as frames. Outcomes are taken as those of rows drawn from all rows of this case and of no other. Raises
     ArgumentError for more checks than labels.
     """
     if checks and all(isinstance(one, Frame) for one in checks.values()):
@@ -71,13 +70,13 @@ def frames_of(case: str, counts: Counts, checks: Outcomes | Frames | None) -> Fr
     for verdict, there in rows.items():
         found = sum(many for (labelled, _), many in outcomes.items() if labelled == verdict)
         if found > there:
-            what = f"{found} labels {verdict} were checked of {there}"
-            raise ArgumentError(what, where="outcomes", remedy="count each row once, of those that are counted")
+            what = f"{found} labels {verdict} were checked, but only {there} exist"
+            raise ArgumentError(what, where="outcomes", remedy="count each row once, and only rows that are counted")
     return {case: Frame(rows, outcomes)}
 
 
 def together(of_cases: Iterable[Frames]) -> dict[Hashable, Frame]:
-    """The frames of several cases, those drawn from alike as one."""
+    """The frames of several cases, with those that were sampled together merged."""
     found: dict[Hashable, Frame] = {}
     for frames in of_cases:
         for key, frame in frames.items():
@@ -86,7 +85,7 @@ def together(of_cases: Iterable[Frames]) -> dict[Hashable, Frame]:
 
 
 def unchecked(frames: Frames) -> bool:
-    """Whether there are labels, of which no check could draw any."""
+    """Whether there are labels and no check could draw any of them."""
     return any(sum(one.rows.values()) for one in frames.values()) and not any(
         one.drawn and sum(one.rows.values()) for one in frames.values()
     )
@@ -94,12 +93,12 @@ def unchecked(frames: Frames) -> bool:
 
 @dataclass(frozen=True)
 class Checked:
-    """Labels of one verdict that were integrated again.
+    """The checks of labels of one verdict.
 
-    checked: how many; disagreed: those that came out otherwise; undecided: those that came out censored, which agree
-    with nothing; rows: labels of this verdict in all; uncovered: of these, those of frames none of which was drawn;
-    wrong: at most so many of the rows, an undecided one counted as wrong; surely: at least so many, of those that
-    disagreed alone; each at this level, 1 where it is a fact.
+    checked: number integrated again; disagreed: number with another verdict; undecided: number whose re-integration was
+    censored; rows: number of labels of this verdict; uncovered: number of these in frames from which none was drawn;
+    wrong: upper bound on the number of wrong rows, counting undecided ones as wrong; surely: lower bound, from those
+    that disagreed alone; each at this level of confidence, 1 if it is known exactly.
     """
 
     checked: int
@@ -113,12 +112,12 @@ class Checked:
 
     @property
     def lower(self) -> float:
-        """The exact lower bound on the share of wrong labels; 0 where there is no label."""
+        """The exact lower bound on the share of wrong labels; 0 if there is no label."""
         return self.surely / self.rows if self.rows else 0.0
 
     @property
     def upper(self) -> float:
-        """The exact upper bound on the share of wrong labels; 1 where there is no label."""
+        """The exact upper bound on the share of wrong labels; 1 if there is no label."""
         return self.wrong / self.rows if self.rows else 1.0
 
     def to_dict(self) -> dict[str, Any]:
@@ -136,9 +135,10 @@ class Checked:
 
 
 def checked(frames: Sequence[Frame], verdict: str, level: float) -> Checked:
-    """The labels of one verdict over these frames; level: of the bound on the wrong ones, where it is one."""
-    found: list[tuple[int, int, int, int]] = []  # of each frame: labels, those drawn, those of them that do not agree,
-    of: Counter[str] = Counter()  # and those that disagree
+    """The checks of labels of one verdict over these frames. level: confidence of the bounds on the wrong ones, unless
+    they are known exactly."""
+    found: list[tuple[int, int, int, int]] = []  # per frame: labels, drawn, not agreeing, disagreeing
+    of: Counter[str] = Counter()
     for frame in frames:
         outcomes = Counter({one: many for (labelled, one), many in frame.outcomes.items() if labelled == verdict})
         of += outcomes
@@ -160,11 +160,11 @@ def checked(frames: Sequence[Frame], verdict: str, level: float) -> Checked:
 
 @dataclass(frozen=True)
 class LabelError:
-    """What was found of the labels, and what it makes of the bounds; see this module's docstring.
+    """The label error, and the bounds that include it; see the module's docstring.
 
-    censored: rows by what a re-integration made of them; saddle_measure: the interval with label error counted in;
-    needed: so many checked minima, none of them wrong, make the bound on the share of wrong ones as small as that of
-    the labels as computed.
+    censored: censored rows by outcome of the re-integration; saddle_measure: the interval that includes the label
+    error; needed: the number of checked minima, none of them wrong, that makes the bound on the share of wrong ones as
+    small as the bound of the labels as computed.
     """
 
     minimum: Checked
@@ -174,7 +174,7 @@ class LabelError:
     needed: int
 
     def to_dict(self) -> dict[str, Any]:
-        """The minima's error, on which the upper bound rests, then the rest."""
+        """JSON values: the error of the minima, on which the upper bound rests, then the others."""
         return {
             **self.minimum.to_dict(),
             "saddle": self.saddle.to_dict(),
@@ -185,8 +185,8 @@ class LabelError:
 
 
 def label_error(counts: Counts, checks: Outcomes | Frames, level: float = CONFIDENCE) -> LabelError | None:
-    """The label error of the trajectories counted, checks: outcomes of rows drawn from all of them, or frames that are
-    all of them; None where none was checked, or nothing is counted. Raises ArgumentError for more checks than labels.
+    """The label error of the counted trajectories, None if none was checked or nothing is counted. checks: outcomes of
+    rows drawn from all of them, or frames that cover all of them. Raises ArgumentError for more checks than labels.
     """
     N = counts.trajectories
     frames = list(frames_of("", counts, checks).values()) if N else []

@@ -1,4 +1,4 @@
-"""What the estimate of a case and that of a pool share."""
+"""The fields that the estimate of a case and that of a pool have in common."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from basins.estimate.proved import Proved
 
 @dataclass(frozen=True, kw_only=True)
 class Measured:
-    """What a case's estimate and a pool's share: counts and the measures they bound.
+    """Counts, and the measures they bound.
 
-    level: confidence of the one-sided bounds of saddle_measure, which speaks of the labels as computed; strata: by
-    falling loss; label_error: what `basins verify` found of the labels, and the bounds with that counted in; None
-    where none of these labels was checked; proved: what was proved of the starts, and the bound on that alone; None
-    where nothing was, of a pool also where some of its trajectories were not tried.
+    level: confidence of the one-sided bounds of saddle_measure, which takes the labels as computed; strata: by falling
+    loss; label_error: the result of `basins verify` and the bounds that include it, None if no label was checked;
+    proved: the proved starts and the bound that rests on them alone, None if there are none, and for a pool also if
+    some of its trajectories were not tried.
     """
 
     trajectories: int
@@ -31,7 +31,7 @@ class Measured:
     proved: Proved | None = None
 
     def measures(self) -> dict[str, Any]:
-        """These fields, as `basins estimate --json` prints them."""
+        """The JSON values of these fields, as `basins estimate --json` prints them."""
         return {
             "trajectories": self.trajectories,
             "minimum": self.minimum,

@@ -1,4 +1,4 @@
-"""A run -> counts -> its estimate."""
+"""Counts the trajectories of a run and estimates its measures."""
 
 from __future__ import annotations
 
@@ -26,15 +26,16 @@ if TYPE_CHECKING:
     from basins.run_tables import Run
 
 DOUBTFUL = 3
-"""So many ids worth a look are kept of each case."""
+"""The number of doubtful ids kept per case."""
 
 ALIKE = 1e-6
-"""A settled row's loss is its saddle's critical value to within this, relative: a gradient at rest leaves 1e-12."""
+"""The relative tolerance within which a settled row's loss is its saddle's critical value. A gradient at rest leaves
+1e-12."""
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """What a run says so far: case by case, and pooled."""
+    """The estimate of a run so far: case by case, and pooled."""
 
     experiment: str
     cases: tuple[CaseEstimate, ...]
@@ -49,7 +50,7 @@ class Estimate:
 
 
 def estimate_run(run: Run) -> Estimate:
-    """The estimate of a run, whole or in progress. Raises RunError for a damaged file."""
+    """The estimate of a finished run, or of one in progress. Raises RunError for a damaged file."""
     from basins.store.commit import check_shards, damaged_experiment, experiment_text
     from basins.store.verified import read_checks
 
@@ -82,8 +83,8 @@ BLOCKS = ["first_id", "count", "minimum", "censored", "strata"]
 
 
 class _Counted(NamedTuple):
-    """A case over the contiguous prefix of ids: counts, censored rows by reason, the first ids worth a look, and labels
-    by shard."""
+    """The counts of a case over the contiguous prefix of ids: counts by limit, censored rows by reason, the first
+    doubtful ids, and labels by shard."""
 
     case: Case
     counts: Counts
@@ -94,7 +95,7 @@ class _Counted(NamedTuple):
 
 def _count(run: Run, case: Case) -> _Counted:
     """Count shard by shard, so that a case of any size fits in memory."""
-    shards = range(run.contiguous_prefix(case.key))  # what others commit meanwhile is not looked at
+    shards = range(run.contiguous_prefix(case.key))  # shards committed from now on are not counted
     N = censored = 0
     saddles, at_minima = Counter[int](), Counter[int]()
     critical = case.landscape.critical
@@ -122,7 +123,7 @@ def _count(run: Run, case: Case) -> _Counted:
         found = []
         for rows in run.stream("trajectories", case.key, ["loss", "reason"], shards=shards, verdict="censored"):
             loss = rows["loss"].to_numpy(dtype=np.float64, na_value=np.nan, copy=True)
-            loss[(rows["reason"] == REASONS[Reason.rounding]).to_numpy()] = np.nan  # a loss that excludes nothing
+            loss[(rows["reason"] == REASONS[Reason.rounding]).to_numpy()] = np.nan  # this loss excludes no stratum
             found.append(loss)
             reasons.update(map(str, rows["reason"]))
             rest = (rows["reason"] == REASONS[Reason.settled]).to_numpy()
@@ -132,7 +133,7 @@ def _count(run: Run, case: Case) -> _Counted:
     counts = Counts(int(minima.sum()), dict(saddles), losses, dict(settled), dict(at_minima))
     if counts.trajectories != N:
         raise RunError(
-            f"verdicts of {counts.trajectories:,} trajectories are counted, of {N:,} that are there",
+            f"the counts of verdicts add up to {counts.trajectories:,} trajectories instead of {N:,}",
             where=f"{run.path}, case {case.key}",
             remedy="a file was changed: move the case's shards away and run again",
         )
@@ -141,7 +142,7 @@ def _count(run: Run, case: Case) -> _Counted:
 
 
 def _beside(critical: CriticalSets, losses: NDArray[np.float64]) -> Counter[int]:
-    """Settled rows by the code of the saddle whose value is their loss, where one alone is that near."""
+    """Settled rows by the code of the saddle whose critical value is their loss, if only one saddle's is that near."""
     found: Counter[int] = Counter()
     saddles = [one for one in critical.listed() or () if one.kind != "global minimum"]
     saddles.sort(key=lambda one: (one.value, one.code))
@@ -154,7 +155,8 @@ def _beside(critical: CriticalSets, losses: NDArray[np.float64]) -> Counter[int]
 
 
 def _doubtful(run: Run, case: Case, counts: Counts, shards: range) -> list[int]:
-    """The first few ids that are not what the case should show: saddles, or in a control what is not as planted."""
+    """The first few ids that are not what the case should show: saddles, or in a control, rows not on the planted
+    one."""
     planted, verdict = planted_modes(case.law), None
     if planted is None:
         if case.law.null or not counts.saddle:

@@ -1,14 +1,14 @@
-"""For almost every (X, Y): random pairs, each with trajectories of its own, and the share of pairs that are bad.
+"""The claim "for almost every (X, Y)": random pairs, each with its own trajectories, and the share of bad pairs.
 
 Hits cluster by pair: a pair whose saddle basins have a positive measure shows it in many of its trajectories, the
-others in none. So N trajectories on each of M pairs are N M trials of the mixture, but M trials of the pair: 50
+others in none. So N trajectories on each of M pairs are N M trials of the mixture, but only M trials of the pair: 50
 clean pairs bound the share of bad ones by 5.8 % at 95 % confidence, whatever N is.
 
-A pair is bad if its saddle basins hold at least eps of the law, eps being what N trajectories show with probability
-beta = 0.999: eps = 1 - (1 - beta)^(1/N), about 6.9 / N. Of bad pairs a share of at least beta is seen, so with q
-the share of bad pairs and F the exact upper bound on the share of pairs with a saddle or a censored trajectory,
+A pair is bad if its saddle basins hold at least eps of the law, where N trajectories detect eps with probability
+beta = 0.999: eps = 1 - (1 - beta)^(1/N), about 6.9 / N. At least a share beta of the bad pairs is detected. So with q
+the share of bad pairs, and F the exact upper bound on the share of pairs with a saddle or a censored trajectory,
 
-    q beta <= P(seen),    q <= F / beta.
+    q beta <= P(detected),    q <= F / beta.
 """
 
 from __future__ import annotations
@@ -27,11 +27,11 @@ if TYPE_CHECKING:
     from basins.experiment import Case
 
 SEEN = 0.999
-"""beta: the probability with which N trajectories show a bad pair."""
+"""beta: the least probability with which N trajectories detect a bad pair."""
 
 
 class Draw(NamedTuple):
-    """Random data: what it is drawn from, in words, and the seed of this draw."""
+    """Random data: the law that it is drawn from, as text, and the seed of the draw."""
 
     law: str
     seed: int
@@ -41,10 +41,10 @@ class Draw(NamedTuple):
 class PairsEstimate:
     """M pairs drawn from one law of data.
 
-    data: that law in words; pairs: M; with_saddle: those with a saddle among their trajectories; with_censored: those
-    without, but with a censored one; trajectories: N, of the pair that has the least; eps: the least measure of saddle
-    basins that makes a pair bad; share: of the bad pairs, the upper bound with censored pairs counted as bad, the
-    lower one of pairs with any saddle; each one-sided at `level`.
+    data: that law as text; pairs: M; with_saddle: pairs with a saddle among their trajectories; with_censored: other
+    pairs with a censored trajectory; trajectories: N, the least number in any pair; eps: the least measure of saddle
+    basins that makes a pair bad; share: the share of bad pairs, with an upper bound that counts censored pairs as bad
+    and a lower bound from pairs with a saddle, each one-sided at confidence `level`.
     """
 
     data: str
@@ -71,17 +71,17 @@ class PairsEstimate:
 
 
 def smallest_seen(N: int) -> float:
-    """eps: the least saddle-basin measure that N trajectories show with probability `SEEN`."""
+    """eps: the least saddle-basin measure that N trajectories detect with probability `SEEN`."""
     return one_sided_upper(0, N, SEEN)
 
 
 def pairs_estimates(counted: Iterable[tuple[Case, Counts]], drawn: Mapping[str, Draw]) -> tuple[PairsEstimate, ...]:
     """One estimate for each law of data with two pairs or more.
 
-    counted: cases whose shape can test the conjecture, whose law has a density and whose starts are their own; drawn:
-    the data of each, by case key, where it is random. A pair's trajectories are those of all its cases. Of a run in
-    progress the pairs are counted up to the first that has a case without trajectories: which pairs are done first may
-    have to do with what they show.
+    counted: cases whose shape can test the conjecture, whose law has a density and whose starts no other case has;
+    drawn: the random data of each, by case key. A pair's trajectories are those of all its cases. In a run in progress,
+    pairs are counted up to the first that has a case without trajectories, because the order in which pairs finish may
+    depend on their outcomes.
     """
     found: dict[str, dict[int, list[Counts]]] = {}
     for case, counts in counted:
@@ -114,7 +114,7 @@ def _estimate(law: str, pairs: list[Counts]) -> PairsEstimate:
 
 
 def drawn_data(text: str) -> dict[str, Draw]:
-    """By name of the case, the random data of a run's experiment.toml (`text`); cases of other data are left out."""
+    """The random data in a run's experiment.toml (`text`), by name of the case. Cases with other data are left out."""
     drawn = {}
     for case in tomllib.loads(text)["case"]:
         data = case["data"] if "landscape" not in case else {}

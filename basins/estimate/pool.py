@@ -1,4 +1,4 @@
-"""The pool of the cases whose law has a density."""
+"""The pooled estimate over the cases whose law has a density."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class PooledEstimate(Measured):
-    """Cases whose law has a density, pooled: counts are added, and the measure is that of the mixture of the cases,
-    each with the weight of its trajectories. The bounds hold for it whether or not the cases agree (intervals.py).
+    """The pooled cases. Counts are added, and the measure is that of the mixture of the cases, each weighted by its
+    number of trajectories. The bounds hold for it whether or not the cases agree (statistics/binomial.py).
 
-    cases: keys; twins: keys left out because their starts are those of a pooled case (same problem, law and
-    seed, another engine), so that they are no further evidence; untestable: pooled cases whose shape cannot test
-    the conjecture; strata: only where all have the same singular values, else empty; pairs: of random data, the share
-    of bad pairs (pairs.py); unchecked: names, by key, of pooled cases with labels of which no check could draw any,
-    where others were checked: the pool's label error is then not known (None). The rest is `Measured`'s.
+    cases: keys; twins: keys left out because their starts are those of a pooled case (same problem, law and seed,
+    another engine), so that they add no evidence; untestable: number of pooled cases whose shape cannot test the
+    conjecture; strata: empty unless all cases have the same singular values; pairs: for random data, the share of bad
+    pairs (pairs.py); unchecked: names, by key, of pooled cases whose labels no check could draw although others were
+    checked, which makes the pool's label error unknown (None). The other fields are those of `Measured`.
     """
 
     cases: tuple[str, ...]
@@ -56,16 +56,16 @@ def pool(
     drawn: Mapping[str, Draw] | None = None,
     proved: Mapping[str, Proved] | None = None,
 ) -> PooledEstimate:
-    """The pool; a null law never enters it. By case key, outcomes: of the labels that were checked, drawn at random
-    from that case's alone, or frames, of which those that cases share were drawn from all of these alike (labels.py);
-    drawn: the random data; proved: what was proved of each case. Raises ArgumentError for more checks than labels.
+    """Pool the cases; null laws are left out. By case key, outcomes: of label checks drawn at random from that case
+    alone, or frames, which cases may share (labels.py); drawn: the random data; proved: the proved starts. Raises
+    ArgumentError for more checks than labels.
     """
     kept: dict[int, tuple[Case, Counts]] = {}
     twins = []
     for case, counts in of_one_dynamics(counted):
         if case.law.null:
             continue
-        # A case of another engine has the same starts: it must not count twice.
+        # A case with another engine has the same starts, which must not count twice.
         points = stream_key(case.landscape, case.law)
         if points not in kept:
             kept[points] = case, counts
@@ -111,5 +111,5 @@ def of_one_dynamics(counted: Sequence[tuple[Case, Counts]]) -> Sequence[tuple[Ca
 
 
 def _same_sets(one: CriticalSets, other: CriticalSets) -> bool:
-    """Whether two landscapes have the same critical sets with the same values, so that counts of them can be added."""
+    """Whether two landscapes have the same critical sets with the same values, so that their counts can be added."""
     return one.fingerprint == other.fingerprint

@@ -1,18 +1,18 @@
-"""What was proved of a case's starts (store/proved.py), and the bound on the saddle basins that rests on that alone.
+"""The proved starts of a case (store/proved.py), and the bound on the saddle basins that rests on them alone.
 
-A start is proved where every exact flow from it goes to a global minimum: no label, no tolerance and no integration
-enters. Of n starts drawn from the law, of which all but k are proved, at most k lie in a saddle's basin, so
+A start is proved if every exact flow from it goes to a global minimum. The proof uses no label, tolerance or
+integration. Of n starts drawn from the law, of which all but k are proved, at most k lie in a saddle's basin, so
 
     upper = u(k of n),
 
-the exact one-sided bound (Clopper and Pearson), in which each start that is not proved counts as a saddle. Which n
-starts is decided before it is known what becomes of them: the ids of `all` up to the first shard without proofs, and
-those of every sample that is finished. A sample's ids are drawn whatever becomes of them, so its starts are n
-independent draws from the law themselves: it bounds the law's measure with its own n, and no inference to the starts
-that were not tried comes in between.
+the exact one-sided bound (Clopper and Pearson), in which each start that is not proved counts as a saddle. The n starts
+are chosen before their outcomes are known: the ids of `all` up to the first shard without proofs, and those of every
+finished sample. A sample's ids are drawn independently of their outcomes, so its starts are themselves n independent
+draws from the law: the sample bounds the law's measure with its own n, without an inference to the starts that were not
+tried.
 
-Cases are pooled where in each of them every trajectory that is counted was tried: then the pool has the weights that it
-has without proofs.
+Cases are pooled only if every counted trajectory in each of them was tried. The pool then has the same weights as
+without proofs.
 """
 
 from __future__ import annotations
@@ -36,14 +36,14 @@ if TYPE_CHECKING:
     from basins.store.proved import Proving
 
 CONTRADICTIONS = 3
-"""So many ids that are labelled saddle and proved a minimum are kept of each case."""
+"""The number of ids kept per case that are labelled saddle and proved to go to a minimum."""
 
 
 @dataclass(frozen=True)
 class Proved:
-    """What was tried of a case, or of a pool. tried, proved: starts; every: whether these are all the trajectories that
-    are counted; saddles: of the starts tried, those labelled saddle that are proved, whose labels are wrong, and the
-    first few of them; level: of the bound."""
+    """The proofs of a case or of a pool. tried, proved: numbers of starts; every: whether all counted trajectories were
+    tried; saddles: number of proved starts that are labelled saddle, whose labels are therefore wrong; contradicted:
+    the first few of them; level: confidence of the bound."""
 
     tried: int
     proved: int
@@ -69,7 +69,7 @@ class Proved:
 
 
 def together_proved(of_cases: Sequence[Proved | None]) -> Proved | None:
-    """What was proved of a pool; None where some case has trajectories that were not tried."""
+    """The proofs of a pool, None if some case has trajectories that were not tried."""
     found = [one for one in of_cases if one is not None and one.every]
     if not found or len(found) < len(of_cases):
         return None
@@ -82,14 +82,14 @@ def together_proved(of_cases: Sequence[Proved | None]) -> Proved | None:
 
 
 def proved_of_run(run: Run, counted: Mapping[str, NDArray[np.int64]]) -> dict[str, Proved]:
-    """What was proved of each case, by key, as far as shards are counted; counted: of each case how many rows of each
-    of these shards are labelled saddle. Raises RunError for a damaged file of proofs."""
+    """The proofs of each case, by key, within its counted shards. counted: for each case, the number of rows labelled
+    saddle in each of these shards. Raises RunError for a damaged file of proofs."""
     from basins.store.proved import folders, missing
 
     there = [
         (proving, folder)
         for proving, folder in folders(run.files, run.manifest)
-        # Of a sample in progress the fast shards are done first: counted so far, it would be biased.
+        # In a sample in progress the fast shards are done first, so counting it would be biased.
         if proving.sample is None or not any(missing(folder, proving, case) for case in proving.cases)
     ]
     found = {key: _proved(run, run.case(key), saddles, there) for key, saddles in counted.items()} if there else {}
@@ -122,7 +122,7 @@ def _proved(run: Run, case: Case, saddles: NDArray[np.int64], there: Sequence[tu
         for shard in shards:
             if saddles[shard]:
                 contradicted.update(saddles_proved(run.view, case, folder, shard))
-    ids, first = np.unique(np.concatenate(beyond), return_index=True)  # an id of two samples is one start
+    ids, first = np.unique(np.concatenate(beyond), return_index=True)  # an id in two samples is one start
     tried += len(ids)
     of_these += int(np.concatenate(proved_beyond)[first].sum())
     if not tried:
@@ -133,7 +133,7 @@ def _proved(run: Run, case: Case, saddles: NDArray[np.int64], there: Sequence[tu
 
 
 def saddles_proved(view: View, case: Case, folder: Folder, shard: int) -> list[int]:
-    """The ids of a shard that the run, as its layers leave it, labels saddle, and that are proved a minimum."""
+    """The ids of a shard that are labelled saddle (with layers applied) and proved to go to a minimum."""
     from basins.store import proved
 
     if not pc.sum(view.part("blocks", case, shard, ["saddle"])["saddle"]).as_py():

@@ -1,8 +1,8 @@
-"""What an estimate says of the conjecture, in a sentence: one form for each thing a run can show.
+"""The sentence that states what an estimate means for the conjecture. There is one form for each possible result.
 
-Every bound is followed by what it does not cover: it is of computed trajectories, of which some may carry a wrong
-label. Where `basins verify` measured that, the bound with it counted in follows; where starts were proved, the bound
-that rests on these alone, which no label enters.
+Every bound is followed by what it does not cover: it is about computed trajectories, some of which may have a wrong
+label. If `basins verify` measured the label error, the bound that includes it follows. If starts were proved, the bound
+that rests on them alone follows, which uses no label.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ if TYPE_CHECKING:
     from basins.estimate.proved import Proved
 
 LABELS = "label error: not measured"
-"""Said wherever a bound is and no label was checked."""
+"""Printed with every bound if no label was checked."""
 
 PROVED = "label error: none"
-"""Said where a bound rests on proved starts alone (docs/proofs.md)."""
+"""Printed with a bound that rests on proved starts alone (docs/proofs.md)."""
 
 _REMEDIES = {
     Reason.evaluation_budget: "basins extend RUN --budget B, or raise engine.budget",
@@ -35,14 +35,14 @@ _REMEDIES = {
     Reason.rounding: "lower the law's scale",
 }
 REMEDIES = {REASONS[reason]: remedy for reason, remedy in _REMEDIES.items()}
-"""What to do about censored rows, by reason."""
+"""The remedy for censored rows, by reason."""
 
 WAITED = "basins extend RUN --budget B, or tighten engine.rtol and engine.atol"
-"""What to do about the settled rows of a null law, which are waited for within their budget."""
+"""The remedy for settled rows of a null law, which are waited for within their budget."""
 
 
 def sentence(case: CaseEstimate) -> str:
-    """What the case says of the conjecture. The bounds in it are those of `saddle_measure`, and of what was proved."""
+    """What the case means for the conjecture. Its bounds are those of `saddle_measure` and of the proved starts."""
     if case.proved is None:
         return _as_computed(case)
     if case.proved.every and case.proved.proved == case.proved.tried and not case.saddle:
@@ -51,7 +51,7 @@ def sentence(case: CaseEstimate) -> str:
 
 
 def _all_proved(case: CaseEstimate, proved: Proved) -> str:
-    """Every start that is counted: what the labels say is no longer of interest."""
+    """The sentence when every counted start is proved, so that the labels no longer matter."""
     said = proofs(proved, "this law", case.trajectories)
     if case.censored:
         verb = "row is censored; its start is" if case.censored == 1 else "rows are censored; their starts are"
@@ -60,7 +60,8 @@ def _all_proved(case: CaseEstimate, proved: Proved) -> str:
 
 
 def proofs(proved: Proved, laws: str, trajectories: int) -> str:
-    """The bound that rests on what was proved alone. trajectories: those counted, of which they are all or some."""
+    """The bound that rests on proved starts alone. trajectories: the number counted, of which all or some were
+    tried."""
     left = proved.tried - proved.proved
     some = "" if proved.every else f" tried (of {trajectories:,})"
     if not proved.proved:
@@ -134,7 +135,7 @@ def _counts_alone(case: CaseEstimate) -> str:
 
 
 def pooled_sentence(pooled: PooledEstimate) -> str:
-    """What the pool says, and how it was made."""
+    """What the pool means, and how it was made."""
     if pooled.trajectories == 0:
         return "Nothing to pool: no trajectory of a law with a density is counted, or each case has its own dynamics."
     m = len(pooled.cases)
@@ -160,7 +161,7 @@ def pooled_sentence(pooled: PooledEstimate) -> str:
 
 
 def pairs_sentence(pairs: PairsEstimate) -> str:
-    """What random pairs (X, Y) say of almost every pair."""
+    """What random pairs (X, Y) mean for almost every pair."""
     N, share = pairs.trajectories, pairs.share
     censored = f", {pairs.with_censored:,} more a censored one, which counts as a saddle" * (pairs.with_censored > 0)
     above = f"more than {at_least(share.lower)} and " if share.lower > 0 else ""
@@ -174,22 +175,22 @@ def pairs_sentence(pairs: PairsEstimate) -> str:
 
 
 def labels(measured: Measured, unchecked: Mapping[str, str] | None = None) -> str:
-    """What is known of the labels that a bound rests on, and the bound with their error counted in (labels.py);
-    unchecked: names of a pool's cases that make it unknown, by key.
+    """The label error of the labels that a bound rests on, and the bound that includes it (labels.py). unchecked:
+    names, by key, of the cases that make a pool's label error unknown.
     """
     error = measured.label_error
     if error is None and unchecked:
         names = [f"'{name}'" for name in unchecked.values()]
         which = f"case {names[0]}" if len(names) == 1 else f"{len(names):,} cases ({', '.join(names[:4])}"
         more = "" if len(names) == 1 else ", ...)" if len(names) > 4 else ")"
-        return f"label error: unknown, for no label of {which}{more} could be drawn to be checked"
+        return f"label error: unknown, because no label of {which}{more} could be drawn for a check"
     if error is None:
         return LABELS
     rows = [_checked("minima", error.minimum)] + [_checked("saddles", error.saddle)] * (measured.saddle > 0)
     within = error.saddle_measure
     above = f"more than {at_least(within.lower)} and " if within.lower > 0 else ""
     return (
-        f"label error: {', '.join(rows)}, which counted in leaves {above}less than {at_most(within.upper)}, at the "
+        f"label error: {', '.join(rows)}; with it included, {above}less than {at_most(within.upper)} at the "
         f"same confidence{_more(error)}"
     )
 
@@ -201,11 +202,11 @@ def _checked(what: str, rows: Checked) -> str:
 
 
 def _more(error: LabelError) -> str:
-    """What would make the label error smaller."""
+    """What would reduce the label error."""
     rows = error.minimum
     if rows.uncovered:
         return (
-            f" ({rows.uncovered:,} minima count as wrong, for no check that is kept was drawn from them: basins verify "
+            f" ({rows.uncovered:,} minima count as wrong, because no kept check was drawn from them: run basins verify "
             "RUN again)"
         )
     if rows.checked >= error.needed:
@@ -221,7 +222,7 @@ def _control(case: CaseEstimate) -> str:
     if found == case.trajectories:
         return (
             f"Control, planted on {name}: it should read 100 % saddle there, and does ({found:,} of {found:,}): the "
-            "detector sees."
+            "detector works."
         )
     censored = f"; {_censored(case)}" if case.censored else ""
     return (
@@ -234,8 +235,8 @@ def _control(case: CaseEstimate) -> str:
 def _cannot_test(case: CaseEstimate) -> str:
     if case.saddle:
         return (
-            f"{case.shape} Yet {_of(case.saddle, case)} read saddle ({_strata_met(case)}): suspect the labels before "
-            f"the theorem. {_between(case)}; {labels(case)}. {_check(case)}"
+            f"{case.shape} Yet {_of(case.saddle, case)} are labelled saddle ({_strata_met(case)}): suspect the labels "
+            f"before the theorem. {_between(case)}; {labels(case)}. {_check(case)}"
         )
     censored = f", but {_censored(case)}" if case.censored else ", none censored"
     agree = settled_alike(case)
@@ -269,26 +270,26 @@ def _censored(case: CaseEstimate) -> str:
 
 
 def remedy_of(reason: str, null: bool) -> str:
-    """What to do about rows that are censored for this reason, of a null law or of one with a density."""
+    """The remedy for rows censored for this reason, under a null law or under one with a density."""
     return WAITED if null and reason == REASONS[Reason.settled] else REMEDIES[reason]
 
 
 def settled_alike(case: CaseEstimate) -> str:
-    """What is to be said where several rows of a law with a density have settled, and all beside one stratum."""
+    """A remark if several rows of a law with a density have settled, all of them beside one stratum."""
     if case.null or len(case.settled) != 1:
         return ""
     [(modes, count)] = case.settled.items()
     if count < 2:
         return ""
     index = next((s.index for s in case.strata if s.modes == modes), None)
-    said = f"All {count:,} settled rows whose loss tells a stratum are beside one, {stratum_text(index, modes)}"
+    said = f"All {count:,} settled rows whose loss identifies a stratum are beside one, {stratum_text(index, modes)}"
     if modes == case.beside:
-        return f"{said}: this law lies beside it, so that is no evidence."
+        return f"{said}: the starts of this law lie beside it, so this is no evidence."
     if case.H == 1 or modes != tuple(range(len(modes))):
-        return f"{said}: all its saddles are strict, and the basins of those are null by theorem (docs/verdicts.md)."
+        return f"{said}: all its saddles are strict, and their basins are null by theorem (docs/verdicts.md)."
     return (
-        f"{said}: so would evidence against the conjecture look, if survival stops falling too (basins plot survival "
-        "RUN, docs/verdicts.md)."
+        f"{said}: evidence against the conjecture would look like this, if survival also stops falling (basins plot "
+        "survival RUN, docs/verdicts.md)."
     )
 
 
@@ -304,25 +305,25 @@ def _of(count: int, case: CaseEstimate) -> str:
 
 
 def set_text(measured: StratumMeasure) -> str:
-    """A critical set by its name: I(3), S = {0,2} of a deep linear network, else what its landscape calls it."""
+    """The name of a critical set: I(3), S = {0,2} for a deep linear network, else the landscape's own name."""
     if measured.column == "modes":
         return stratum_text(measured.index, measured.modes)
     return measured.of.name
 
 
 def stratum_text(index: int | None, modes: Sequence[int]) -> str:
-    """A stratum by its name: I(3), S = {0,2}."""
+    """The name of a stratum: I(3), S = {0,2}."""
     S = modes_text(modes)
     return f"S = {S}" if index is None else f"I({index}), S = {S}"
 
 
 def modes_text(modes: Sequence[int]) -> str:
-    """S as a set of positions in sigma: {0,2}; {} for the empty one."""
+    """S as a set of positions in sigma: {0,2}, or {} if empty."""
     return "{" + ",".join(map(str, modes)) + "}"
 
 
 def size_of(case: CaseEstimate) -> str:
-    """How large the case's landscape is: widths from d_x to d_y, or what it says of itself."""
+    """The size of the case's landscape: widths from d_x to d_y, or the landscape's own description."""
     return widths_text(case.widths) if case.conjecture else case.size_text
 
 
@@ -332,10 +333,10 @@ def widths_text(widths: Iterable[int]) -> str:
 
 
 def number(value: float, rounding: str = ROUND_HALF_EVEN) -> str:
-    """A measure in four figures: 0, 1.498e-4, 0.1234, 1. A bound is rounded outward: see at_most, at_least."""
+    """A measure in four figures: 0, 1.498e-4, 0.1234, 1. Bounds are rounded outward, see at_most and at_least."""
     if value in (0.0, 1.0):
         return str(int(value))
-    # Near 1 it is the distance to 1 that has the figures.
+    # Near 1 the distance to 1 has four figures.
     small = min(value, 1 - value) if value > 0.9 else value
     exponent = Decimal(small).adjusted() - 3
     rounded = Decimal(value).quantize(Decimal(1).scaleb(exponent), rounding)

@@ -91,7 +91,7 @@ def test_a_run_ends_with_its_estimate(home: Path) -> None:
     flat = " ".join(said.split())
     assert "No saddle among 40 trajectories, none censored" in flat
     assert "label error: not measured" in flat
-    assert "does (20 of 20): the detector sees" in flat
+    assert "does (20 of 20): the detector works" in flat
     assert "are censored (evaluation budget: " in flat
     assert said.endswith(f"complete: {home / 'runs' / 'tiny'}\n")
 

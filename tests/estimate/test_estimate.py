@@ -1,4 +1,4 @@
-"""Counts become measures; the bounds cover; a run in progress is counted without a gap; each sentence says its case.
+"""Measures from counts; coverage of the bounds; a run in progress is counted over a contiguous prefix of ids.
 
 Runs are made of shards with chosen verdicts, written as a worker writes them: nothing is integrated here.
 """
@@ -28,14 +28,14 @@ from basins.store.layout import part
 # --- the measure ----------------------------------------------------------------------------------------------------
 
 
-def test_none_of_20000() -> None:
+def test_no_saddle_among_20000() -> None:
     measure = saddle_measure(counts(20_000))
     assert measure.estimate == 0.0
     assert measure.lower == 0.0
     assert measure.upper == pytest.approx(1.498e-4, rel=2e-4)
 
 
-def test_censored_rows_count_in_the_upper_end_alone() -> None:
+def test_censored_rows_count_only_in_the_upper_bound() -> None:
     measure = saddle_measure(counts(990, {1: 3}, [1.0] * 7))
     assert measure.estimate == 3 / 1000
     assert measure.lower == one_sided_lower(3, 1000)
@@ -57,7 +57,7 @@ def strata(*sigma: float) -> Strata:
     return Strata(np.array(sigma), (len(sigma), len(sigma), len(sigma)))
 
 
-def test_strata_share_the_level() -> None:
+def test_strata_share_alpha() -> None:
     measured = strata_measures(sets(2.0, 1.0), counts(97, {0: 2, 1: 1}), 1e-6)
     assert [(s.index, s.modes, s.rank, s.loss, s.count) for s in measured] == [
         (1, (), 0, 2.5, 2),
@@ -113,12 +113,12 @@ def test_strata_are_covered_jointly() -> None:
     assert joint_misses(1.0) <= 0.05 + 3 * np.sqrt(0.05 * 0.95 / 300)
 
 
-def test_intervals_at_5_percent_each_are_caught(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The guard guards: without the division by the number of strata the same check fails."""
+def test_the_joint_coverage_check_catches_intervals_at_5_percent_each(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The check detects a fault: without the division by the number of strata it fails."""
     assert joint_misses(8.0, monkeypatch) > 0.05 + 3 * np.sqrt(0.05 * 0.95 / 300)
 
 
-def test_beyond_32_strata_those_met_are_listed() -> None:
+def test_beyond_32_strata_only_those_reached_are_listed() -> None:
     many = strata(*2.0 ** np.arange(6, 0, -1))
     measured = strata_measures(sets(*2.0 ** np.arange(6, 0, -1)), counts(90, {0b1: 4, 0b11: 6}), 1e-6)
     assert [(s.modes, s.count) for s in measured] == [((0,), 4), ((0, 1), 6), ((0, 1, 2, 3, 4, 5), 90)]
@@ -126,7 +126,7 @@ def test_beyond_32_strata_those_met_are_listed() -> None:
     assert (measured[0].lower, measured[0].upper) == two_sided(4, 100, 0.05 / 64)
 
 
-def test_where_strata_cannot_be_ordered_they_have_no_index() -> None:
+def test_strata_that_cannot_be_ordered_have_no_index() -> None:
     measured = strata_measures(sets(*np.arange(21, 0, -1.0)), counts(9, {0b1: 1}), 1e-6)
     assert [s.index for s in measured] == [None, None]
     assert measured[0].upper == pytest.approx(two_sided(1, 10, 0.05 / 2**21)[1])
@@ -154,7 +154,7 @@ def test_the_pool_adds_counts_and_leaves_null_laws_out() -> None:
     assert pooled.untestable == 0
 
 
-def test_another_engine_on_the_same_starts_is_no_further_evidence() -> None:
+def test_another_engine_on_the_same_starts_adds_no_evidence() -> None:
     of = experiment(GAUSSIAN + TWIN)
     pooled = pool([(of.cases[0], counts(1000)), (of.cases[1], counts(2000))])
     assert pooled.cases == (of.cases[1].key,)  # the longer prefix holds the shorter one's ids
@@ -204,7 +204,7 @@ def test_a_loss_lost_in_rounding_excludes_no_stratum(tmp_path: Path) -> None:
         assert [s.upper for s in found.strata[:3]] == [two_sided(reached, 50, 0.05 / 4)[1]] * 3
 
 
-def test_what_json_has(tmp_path: Path) -> None:
+def test_the_keys_of_json(tmp_path: Path) -> None:
     odd: dict[int, Outcome] = {5: ("saddle", 1), 6: ("censored", REASONS[Reason.non_finite], np.nan)}
     found = estimate_run(made(tmp_path, experiment(trajectories=50), {"gaussian": odd}))
     read = json.loads(json.dumps(found.to_dict(), allow_nan=False))
@@ -223,8 +223,8 @@ def test_what_json_has(tmp_path: Path) -> None:
     assert set(read["pooled"]) > {"cases", "trajectories", "minimum", "saddle", "censored", "level", "saddle_measure"}
 
 
-def test_a_run_in_progress_is_counted_without_a_gap(tmp_path: Path) -> None:
-    """Fast shards finish first: shard 2 is there, shard 1 is not, so shard 0 alone is counted."""
+def test_a_run_in_progress_is_counted_over_a_contiguous_prefix(tmp_path: Path) -> None:
+    """Fast shards finish first: shard 2 exists and shard 1 does not, so only shard 0 is counted."""
     odd: dict[int, Outcome] = {1: ("saddle", 1), 2500: ("saddle", 1)}
     run = made(tmp_path, experiment(), {"gaussian": odd}, {"gaussian": [0, 2]})
     case = estimate_run(run).cases[0]
@@ -244,7 +244,7 @@ def test_a_run_without_its_first_shard_has_nothing_to_count(tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize("kind", ["trajectories", "blocks", "visits"])
-def test_a_truncated_file_is_named(tmp_path: Path, kind: Any) -> None:
+def test_a_truncated_file_is_reported_by_name(tmp_path: Path, kind: Any) -> None:
     run = made(tmp_path, experiment())
     path = tmp_path / part(kind, run.manifest.cases[0].key, 1)
     path.write_bytes(path.read_bytes()[:-100])
@@ -253,7 +253,7 @@ def test_a_truncated_file_is_named(tmp_path: Path, kind: Any) -> None:
 
 
 def test_a_lost_row_is_caught(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The guard guards: a block that counts one trajectory less than it has ids."""
+    """The guard works: a block that counts one trajectory less than it has ids is refused."""
     run = made(tmp_path, experiment(), {"gaussian": {7: ("censored", "t_end", 1.0)}})
     stream = run.stream
 
@@ -273,11 +273,11 @@ def test_a_lost_row_is_caught(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     with pytest.raises(RunError, match="ids are missing"):
         estimate_run(run)
     monkeypatch.setattr(run, "stream", changed("minimum", 1))
-    with pytest.raises(RunError, match="verdicts of 2,999 trajectories are counted, of 3,000"):
+    with pytest.raises(RunError, match="counts of verdicts add up to 2,999 trajectories instead of 3,000"):
         estimate_run(run)
 
 
-def test_the_run_has_it_too(tmp_path: Path) -> None:
+def test_run_estimate_gives_the_same(tmp_path: Path) -> None:
     found = made(tmp_path, experiment(trajectories=20)).estimate()
     assert isinstance(found, Estimate)
     assert found.cases[0].minimum == 20

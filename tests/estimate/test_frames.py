@@ -1,4 +1,4 @@
-"""A check counts for what it was drawn from: runs in progress, samples together, layers, recomputed shards, the pool.
+"""A check counts for what it was drawn from: runs in progress, several samples, layers, recomputed shards, the pool.
 
 Labels are as chosen, and what a tighter integration finds of them is, too: nothing is integrated here.
 """
@@ -36,7 +36,7 @@ TIGHT = OTHER + "engine = { rtol = 1e-13 }\n"  # which no check can make 100 tim
 
 
 class Ended:
-    """What every tighter integration ends as."""
+    """Replace the result of every tighter integration."""
 
     verdict, modes = np.array([Verdict.minimum]), np.array([3], dtype=np.uint64)
     rank, reason = np.array([2]), np.array([-1])
@@ -65,7 +65,7 @@ def error_of(run: Run, number: int = 0) -> LabelError:
 
 
 def old(run: Run, path: str) -> None:
-    """Make a file one of an earlier version: it does not say what its sample was drawn from."""
+    """Turn a file into one of an earlier version, which does not say what its sample was drawn from."""
     content = json.loads(run.files.get(path))
     del content["drawn_from"], content["sizes"]
     run.files.put(path, json.dumps(content).encode())
@@ -75,7 +75,8 @@ def old(run: Run, path: str) -> None:
 
 
 def test_a_case_that_no_check_could_draw_makes_the_pool_s_label_error_unknown(tmp_path: Path) -> None:
-    """60 of 2,048 are checked, 20,480 more had no chance: 0.0598 would be said of all, and 0.9 is what is known."""
+    """60 of 2,048 labels are checked, and 20,480 more could not be drawn: 0.0598 must not be claimed for all of them,
+    since only 0.9 is known."""
     of = experiment(
         GAUSSIAN.replace("law", "trajectories = 2048\nlaw", 1) + TIGHT.replace("law", "trajectories = 20480\nlaw", 1)
     )
@@ -88,7 +89,7 @@ def test_a_case_that_no_check_could_draw_makes_the_pool_s_label_error_unknown(tm
     assert found.pooled.trajectories == 22_528
     assert found.pooled.label_error is None
     assert found.pooled.unchecked == {of.cases[1].key: "other"}
-    said = "label error: unknown, for no label of case 'other' could be drawn to be checked"
+    said = "label error: unknown, because no label of case 'other' could be drawn for a check"
     assert said in pooled_sentence(found.pooled)
     doubt = next(one for one in doubts(found, []) if one.startswith("Label error"))
     assert "of 60 minima integrated again, 0 came out otherwise" in doubt
@@ -109,7 +110,7 @@ def test_a_case_that_no_check_could_draw_makes_the_pool_s_label_error_unknown(tm
     assert everything.saddle_measure.upper > 0.9
 
 
-def test_cases_drawn_from_alike_are_one_frame(tmp_path: Path) -> None:
+def test_cases_sampled_together_are_one_frame(tmp_path: Path) -> None:
     run = made(tmp_path, experiment(GAUSSIAN + OTHER, trajectories=2_000))
     check(run, 200)
     found = estimate_run(run)
@@ -122,7 +123,7 @@ def test_cases_drawn_from_alike_are_one_frame(tmp_path: Path) -> None:
     assert all(one.wrong == hypergeometric.upper(0, one.checked, 2_000, 0.975) for one in each)
 
 
-def test_cases_drawn_from_each_alone_share_alpha() -> None:
+def test_cases_sampled_separately_share_alpha() -> None:
     of = experiment(GAUSSIAN + OTHER + CONTROL)
     one, other, control = of.cases
     checks = {
@@ -136,7 +137,7 @@ def test_cases_drawn_from_each_alone_share_alpha() -> None:
     assert found.saddle_measure.upper == one_sided_upper(found.minimum.wrong, 5_000, 0.975)
 
 
-def test_a_case_without_labels_makes_nothing_unknown() -> None:
+def test_a_case_without_labels_does_not_make_the_label_error_unknown() -> None:
     of = experiment(GAUSSIAN + OTHER)
     counted = [(of.cases[0], counts(1_000)), (of.cases[1], counts(0, {}, [1.0] * 5))]
     found = pool(counted, {of.cases[0].key: {("minimum", "agreed"): 100}})
@@ -146,7 +147,7 @@ def test_a_case_without_labels_makes_nothing_unknown() -> None:
     assert LABELS in pooled_sentence(pool(counted))
 
 
-def test_many_cases_are_named_by_the_first() -> None:
+def test_the_first_of_many_unchecked_cases_are_named() -> None:
     cases = [GAUSSIAN.replace("0.5", f"0.{k}").replace('"gaussian"\nlaw', f'"case {k}"\nlaw') for k in range(1, 8)]
     of = experiment("".join(cases))
     found = pool([(case, counts(10)) for case in of.cases], {of.cases[0].key: {("minimum", "agreed"): 3}})
@@ -170,7 +171,7 @@ def test_checks_of_a_part_count_for_that_part(tmp_path: Path) -> None:
     assert whole.saddle_measure.upper == one_sided_upper(whole.minimum.wrong, 4_096, 0.975) > 0.5
     said = sentence(case_of(run))
     assert (
-        "(2,048 minima count as wrong, for no check that is kept was drawn from them: basins verify RUN again)" in said
+        "(2,048 minima count as wrong, because no kept check was drawn from them: run basins verify RUN again)" in said
     )
 
 
@@ -186,7 +187,7 @@ def drawn(frame: Frame) -> int:
     return sum(frame.outcomes.values())
 
 
-def test_verify_says_of_a_run_in_progress_what_its_sample_counts_for(tmp_path: Path) -> None:
+def test_verify_says_what_a_sample_of_a_run_in_progress_counts_for(tmp_path: Path) -> None:
     of = experiment(trajectories=4_096)
     for shards, says in (([0, 1], True), ([2, 3], False)):
         made(tmp_path, of, shards={"gaussian": shards})
@@ -195,8 +196,8 @@ def test_verify_says_of_a_run_in_progress_what_its_sample_counts_for(tmp_path: P
         assert ("It counts for the shards that are there, not for those to come" in said.output) == says
 
 
-def test_samples_of_different_parts_cover_them_together(tmp_path: Path) -> None:
-    """One of shards 0 and 1, another while 1 was away and 2 and 3 had come: three frames, each with its own checks."""
+def test_samples_of_different_parts_are_combined(tmp_path: Path) -> None:
+    """One sample of shards 0 and 1, another of shards 0, 2 and 3: three frames, each with its own checks."""
     of = experiment(trajectories=4_096)
     run = made(tmp_path, of, shards={"gaussian": [0, 1]})
     check(run, 1_000)
@@ -221,7 +222,7 @@ def away(run: Run, shard: int) -> None:
         run.files.delete(f"{kind}/case={run.manifest.cases[0].key}/part-{shard:08d}.parquet")
 
 
-def test_drawing_on_covers_what_came_later(tmp_path: Path) -> None:
+def test_a_second_sample_covers_later_shards(tmp_path: Path) -> None:
     of = experiment(trajectories=4_096)
     run = made(tmp_path, of, shards={"gaussian": [0, 1]})
     first = check(run, 1_000)
@@ -233,7 +234,7 @@ def test_drawing_on_covers_what_came_later(tmp_path: Path) -> None:
     assert found.wrong <= hypergeometric.upper(0, 400, 4_096, 0.975)
 
 
-def test_a_later_sample_of_the_whole_may_serve_alone(tmp_path: Path) -> None:
+def test_a_later_sample_of_the_whole_run_may_be_used_alone(tmp_path: Path) -> None:
     """Of many small samples on the way each frame takes its part of alpha: what is drawn from all serves better, and
     the others' rows, wrong ones among them, still count."""
     of = experiment(trajectories=8_192)
@@ -264,7 +265,7 @@ def test_two_seeds_of_one_population_are_one_sample(tmp_path: Path) -> None:
 
 
 def test_samples_do_not_depend_on_each_other(tmp_path: Path) -> None:
-    """The same seed, of a run that grew and for another size: drawn anew, so that samples may be taken together."""
+    """The same seed on a run that grew, or for another size, draws independently, so that samples can be combined."""
     of = experiment(trajectories=4_096)
     run = made(tmp_path, of, shards={"gaussian": [0, 1]})
     check(run, 500)
@@ -277,7 +278,7 @@ def test_samples_do_not_depend_on_each_other(tmp_path: Path) -> None:
         assert abs(len(one & other) - expected) < 40
 
 
-def test_a_census_of_a_run_leaves_its_bound(tmp_path: Path) -> None:
+def test_a_census_of_a_run_does_not_change_its_bound(tmp_path: Path) -> None:
     outcomes: dict[int, Outcome] = {3: ("censored", "settled", 2.5)}
     run = made(tmp_path, experiment(GAUSSIAN + CONTROL, trajectories=1_100), {"gaussian": outcomes})
     check(run, 10_000)
@@ -298,7 +299,7 @@ def test_a_sample_that_does_not_say_what_it_was_drawn_from_counts_for_its_rows(t
     found = error_of(run)
     assert (found.minimum.checked, found.minimum.uncovered, found.minimum.wrong) == (200, 1_800, 1_800)
     assert (found.minimum.level, found.saddle_measure.upper) == (1.0, one_sided_upper(1_800, 2_000))
-    assert "1,800 minima count as wrong, for no check that is kept was drawn from them" in sentence(case_of(run))
+    assert "1,800 minima count as wrong, because no kept check was drawn from them" in sentence(case_of(run))
     check(run, 100, seed=1)  # a sample that says it, and the old rows are known one by one
     again = error_of(run)
     rows, other = (set(one.rows[case_of(run).case]) for one in read_checks(run.files, run.manifest))
@@ -307,7 +308,7 @@ def test_a_sample_that_does_not_say_what_it_was_drawn_from_counts_for_its_rows(t
     assert again.minimum.wrong == hypergeometric.upper(0, new, 1_800, 0.975)
 
 
-def test_checks_are_kept_and_taken_together(tmp_path: Path) -> None:
+def test_checks_are_kept_and_combined(tmp_path: Path) -> None:
     run = made(tmp_path, experiment(trajectories=50))
     key = run.manifest.cases[0].key
     for seed, rows, layers in (
@@ -331,7 +332,7 @@ def test_checks_are_kept_and_taken_together(tmp_path: Path) -> None:
 # --- rows that are others now ----------------------------------------------------------------------------------------
 
 
-def test_a_shard_computed_again_to_other_bytes_had_no_chance(tmp_path: Path) -> None:
+def test_a_shard_recomputed_to_other_bytes_could_not_be_drawn(tmp_path: Path) -> None:
     of = experiment(trajectories=3_000)
     run = made(tmp_path, of)
     check(run, 200)
@@ -346,8 +347,8 @@ def test_a_shard_computed_again_to_other_bytes_had_no_chance(tmp_path: Path) -> 
     assert error_of(run).minimum.uncovered == 0
 
 
-def test_a_shard_that_was_set_aside_had_no_chance(tmp_path: Path) -> None:
-    """Verified while it was away: the rest counts, and what is computed again is not covered by that."""
+def test_a_shard_that_was_set_aside_could_not_be_drawn(tmp_path: Path) -> None:
+    """A check made while the shard was set aside counts for the rest, and does not cover the recomputed shard."""
     of = experiment(trajectories=3_000)
     run = made(tmp_path, of, shards={"gaussian": [0, 2]})
     check(run, 500)
@@ -362,5 +363,5 @@ def test_checks_that_contradict_the_rows_are_refused(tmp_path: Path) -> None:
     key = run.manifest.cases[0].key
     rows = {id: ("saddle", "agreed") for id in range(3)}  # where all are minima
     write_checks(run.files, run.manifest, 0, {key: rows}, {"layers": 0})
-    with pytest.raises(RunError, match="the labels that were checked of case gaussian are not those of its rows"):
+    with pytest.raises(RunError, match="the checked labels of case gaussian are not those of its rows"):
         estimate_run(run)

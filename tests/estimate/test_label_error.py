@@ -1,4 +1,4 @@
-"""The bounds with label error counted in: the formula by hand, coverage by simulation, and what is said."""
+"""The bounds that include the label error: the formula by hand, coverage by simulation, and the sentence."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from basins.store.verified import read_checks, write_checks
 AGREED = {("minimum", "agreed"): 200}
 
 
-def test_the_bounds_are_those_of_the_formula() -> None:
+def test_the_bounds_follow_the_formula() -> None:
     found = label_error(
         counts(9_990, {1: 4}, [1.0] * 6),
         {
@@ -47,7 +47,7 @@ def test_the_bounds_are_those_of_the_formula() -> None:
     assert found.censored == {"minimum": 5}
 
 
-def test_200_rows_bound_far_less_than_the_count() -> None:
+def test_200_checked_rows_give_a_far_weaker_bound_than_the_count() -> None:
     found = label_error(counts(400_000), AGREED)
     assert found is not None
     assert found.minimum.upper == pytest.approx(0.01827, rel=1e-3)  # 0 of 200: 1.8 % at 1 - alpha/2
@@ -59,15 +59,16 @@ def test_200_rows_bound_far_less_than_the_count() -> None:
     assert found.needed == pytest.approx(400_000 * (1 - 0.025 ** (1 / 3)), rel=1e-4)  # 71 % of them, not 123 %
 
 
-def test_a_census_leaves_the_bound_as_it_was() -> None:
-    """Of 4,000 rows, all checked and none wrong: 7.5e-4, as of the labels as computed, and no more are asked for."""
+def test_a_census_does_not_change_the_bound() -> None:
+    """Of 4,000 rows, all checked and none wrong: 7.5e-4, the bound of the labels as computed, and no more checks are
+    asked for."""
     found = label_error(counts(4_000), {("minimum", "agreed"): 4_000})
     assert found is not None
     assert found.saddle_measure.upper == one_sided_upper(0, 4_000) == pytest.approx(7.486e-4, rel=1e-3)
     assert (found.minimum.wrong, found.minimum.level) == (0, 1.0)
     assert found.needed <= 4_000
     said = sentence(one(experiment(), counts(4_000), outcomes={("minimum", "agreed"): 4_000}))
-    assert "of all 4,000 minima checked 0 disagree, which counted in leaves less than 7.487e-4, at the same" in said
+    assert "of all 4,000 minima checked 0 disagree; with it included, less than 7.487e-4 at the same" in said
     assert "would make" not in said
     for wrong in (1, 7):  # known exactly, so counted like saddles
         known = label_error(counts(4_000), {("minimum", "agreed"): 4_000 - wrong, ("minimum", "undecided"): wrong})
@@ -88,11 +89,11 @@ def test_the_bound_falls_with_every_check_to_that_of_a_census() -> None:
 
 @pytest.mark.parametrize("outcomes", [{("minimum", "agreed"): 11}, {("saddle", "disagreed"): 1}])
 def test_more_checks_than_labels_are_refused(outcomes: dict[tuple[str, str], int]) -> None:
-    with pytest.raises(ArgumentError, match="were checked of"):
+    with pytest.raises(ArgumentError, match="were checked, but only"):
         label_error(counts(10), outcomes)
 
 
-def test_without_checked_rows_nothing_is_said_of_labels() -> None:
+def test_without_checked_rows_there_is_no_label_error() -> None:
     assert label_error(counts(10), {}) is None
     assert label_error(Counts(), AGREED) is None
     unchecked = label_error(counts(10, {1: 5}), {("saddle", "agreed"): 5})
@@ -150,8 +151,8 @@ def test_the_truth_is_covered_with_labels_wrong_at_a_known_rate(mean: float, uns
     assert below <= 0.05 + SLACK
 
 
-def test_bounds_of_the_labels_alone_would_miss() -> None:
-    """The guard guards: at these rates the bounds that take labels for right miss nearly always."""
+def test_bounds_without_label_error_would_miss() -> None:
+    """The test can fail: at these rates, bounds that take all labels as right miss nearly always."""
     assert misses(100.0, 0.6, 0.0, counted_in=False)[0] > 0.9
     assert misses(0.1, 0.0, 0.01, counted_in=False)[1] > 0.9
 
@@ -197,7 +198,7 @@ def test_the_measure_of_right_labels_is_covered(mean: float, censoring: float) -
 
 
 @pytest.mark.parametrize(("bound", "k", "level"), [(1e-6, 0, 0.95), (0.058, 0, 0.95), (1e-3, 7, 0.99), (0.5, 3, 0.9)])
-def test_trials_are_the_least_that_do(bound: float, k: int, level: float) -> None:
+def test_trials_is_the_least_sufficient_number(bound: float, k: int, level: float) -> None:
     n = trials(bound, k, level)
     assert one_sided_upper(k, n, level) <= bound < one_sided_upper(k, n - 1, level)
 
@@ -208,7 +209,7 @@ def test_trials_are_the_least_that_do(bound: float, k: int, level: float) -> Non
 @pytest.mark.parametrize(
     "content", ["{", '{"experiment": "another", "cases": {}}', '{"cases": {}}', '{"experiment": "", "cases": 3}']
 )
-def test_a_damaged_record_of_checks_is_named(tmp_path: Path, content: str) -> None:
+def test_a_damaged_record_of_checks_is_reported(tmp_path: Path, content: str) -> None:
     run = made(tmp_path, experiment(trajectories=5))
     run.files.put("verified/seed-0-abc.json", content.encode())
     with pytest.raises(RunError, match=r"verified/seed-0-abc\.json is damaged"):
@@ -224,10 +225,10 @@ def test_an_unknown_word_in_a_record_is_damage(tmp_path: Path) -> None:
         run.files.delete(path)
 
 
-def test_the_sentence_says_both_bounds() -> None:
+def test_the_sentence_has_both_bounds() -> None:
     clean = sentence(one(experiment(), counts(3_000), outcomes=AGREED))
     assert "hold less than 9.981e-4" in clean
-    assert "label error: of 200 minima checked 0 disagree, which counted in leaves less than 0.02267" in clean
+    assert "label error: of 200 minima checked 0 disagree; with it included, less than 0.02267" in clean
     assert "2,123 minima checked and none wrong" in clean
     assert LABELS not in clean
     found = sentence(one(experiment(), counts(2_999, {1: 1}), outcomes={**AGREED, ("saddle", "undecided"): 1}))
@@ -235,7 +236,7 @@ def test_the_sentence_says_both_bounds() -> None:
     assert LABELS in sentence(one(experiment(), counts(3_000)))
 
 
-def test_the_pool_takes_the_checks_of_its_own_cases() -> None:
+def test_the_pool_uses_the_checks_of_its_own_cases() -> None:
     of = experiment(GAUSSIAN + CONTROL)
     gaussian, control = of.cases
     pooled = pool(

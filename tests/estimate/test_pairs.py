@@ -1,4 +1,4 @@
-"""Random pairs (X, Y): the sweep that draws them, the share of bad ones, and what clusters."""
+"""Random pairs (X, Y): the sweep that draws them, the share of bad ones, and the clustering of hits."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ law = { name = "gaussian", scale = 0.5 }
 
 
 def experiment(sweep: str = '"data.seed" = { count = 5 }') -> Experiment:
-    """The sweep's; what it sweeps stands nowhere else."""
+    """The experiment with this sweep; the swept key appears nowhere else."""
     above = PAIRS.replace(", scale = 0.5", "") if "law.scale" in sweep else PAIRS
     above = above.replace("network = { hidden = [2, 2] }", "") if "network.hidden" in sweep else above
     return Experiment.from_toml(above + sweep, Path(), "t.toml")
@@ -35,7 +35,7 @@ def experiment(sweep: str = '"data.seed" = { count = 5 }') -> Experiment:
 # --- the sweep -------------------------------------------------------------------------------------------------------
 
 
-def test_a_count_stands_for_so_many_seeds() -> None:
+def test_a_count_gives_that_many_seeds() -> None:
     listed = experiment('"data.seed" = [3, 4, 5]')
     for form in ('"data.seed" = { count = 3, first = 3 }', "data.seed = { count = 3, first = 3 }"):
         assert experiment(form).text == listed.text
@@ -54,7 +54,7 @@ def test_a_count_stands_for_so_many_seeds() -> None:
         ('"data.seed" = { first = 5 }', r"sweep\.data\.seed\.first: data\.seed\.first = 5; give a key a list"),
     ],
 )
-def test_a_count_that_is_none_is_refused(sweep: str, words: str) -> None:
+def test_an_invalid_count_is_refused(sweep: str, words: str) -> None:
     with pytest.raises(ExperimentError, match=words):
         experiment(sweep)
 
@@ -136,13 +136,13 @@ def test_cases_of_one_pair_are_one_pair_and_other_data_is_another_law() -> None:
     assert pairs_estimates(counted[:1], by_pair) == ()  # one pair says nothing of others
 
 
-def test_of_a_run_in_progress_pairs_are_counted_without_a_gap() -> None:
+def test_pairs_of_a_run_in_progress_are_counted_over_a_contiguous_prefix() -> None:
     counted = of_pairs(counts(100), counts(100), Counts(), counts(50, {1: 50}))
     (found,) = pairs_estimates(counted, drawn(counted))
     assert (found.pairs, found.with_saddle) == (2, 0)
 
 
-def test_shapes_that_cannot_test_say_nothing_of_pairs() -> None:
+def test_shapes_that_cannot_test_give_no_pairs_estimate() -> None:
     of = experiment('"data.seed" = { count = 3 }\n"network.hidden" = [[2]]')
     counted = [(case, counts(10)) for case in of.cases]
     assert pool(counted, {}, {case.key: Draw("normal", k) for k, case in enumerate(of.cases)}).pairs == ()

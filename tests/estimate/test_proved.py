@@ -1,4 +1,4 @@
-"""Bounds and sentences that rest on proved starts: their numbers, and what they are of."""
+"""Bounds and sentences that rest on proved starts: their numbers, and what they refer to."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def run(original: Path, tmp_path: Path) -> Path:
     return tmp_path / "run"
 
 
-def test_400_000_of_400_000() -> None:
+def test_the_bound_when_400_000_of_400_000_are_proved() -> None:
     found = Proved(400_000, 400_000, every=True)
     assert at_most(found.upper) == "7.490e-6"
     assert found.upper == pytest.approx(1 - 0.05 ** (1 / 400_000), rel=1e-12)
@@ -130,20 +130,20 @@ def test_an_id_of_two_samples_counts_once(run: Path) -> None:
 
 
 def test_a_sample_in_progress_counts_for_nothing(run: Path) -> None:
-    """What of it is done first is what is fast."""
+    """The shards that finish first are the fast ones."""
     prove_run(run, 300, case="wide", on="inline")
     path = next(run.glob("proved/*/seed-*/rows/*/part-00000001.parquet"))
     path.unlink()
     assert open_run(run).estimate().cases[0].proved is None
 
 
-def test_of_all_the_shards_up_to_the_first_that_is_missing_count(run: Path) -> None:
+def test_proofs_of_all_ids_count_up_to_the_first_missing_shard(run: Path) -> None:
     prove_run(run, case="wide", on="inline")
     next(run.glob("proved/*/all/rows/*/part-00000001.parquet")).unlink()
     assert open_run(run).estimate().cases[0].proved == Proved(1024, 1024, every=False)
 
 
-def test_of_many_cases_it_is_said_of_how_many_every_start_is_proved() -> None:
+def test_the_number_of_fully_proved_cases_is_printed_for_many_cases() -> None:
     of = experiment()
     case = one(of, counts(1000), proved=Proved(1000, 1000, every=True))
     other = one(of, counts(1000), proved=Proved(1000, 999, every=True))
@@ -169,7 +169,7 @@ def test_the_report_has_the_bound_by_proofs(run: Path) -> None:
     assert any(said in doubt for doubt in doubts(estimate, read))
 
 
-def test_a_pool_is_proved_where_all_its_cases_are() -> None:
+def test_a_pool_is_proved_if_all_its_cases_are() -> None:
     first, other = Proved(100, 99, every=True), Proved(50, 50, every=True, saddles=1)
     assert together_proved([first, other]) == Proved(150, 149, every=True, saddles=1)
     assert together_proved([first, None]) is None

@@ -1,4 +1,4 @@
-"""Each form of the sentence says its case; numbers are rounded away from the claim."""
+"""Each form of the sentence for its case; bounds are rounded outward."""
 
 from __future__ import annotations
 
@@ -69,9 +69,9 @@ def test_each_form_of_the_sentence(form: str) -> None:
     assert LABELS in said  # wherever a bound is
 
 
-def test_the_control_says_whether_the_detector_sees() -> None:
+def test_the_control_says_whether_the_detector_works() -> None:
     of = experiment(CONTROL)
-    assert "does (500 of 500): the detector sees" in sentence(one(of, counts(0, {1: 500})))
+    assert "does (500 of 500): the detector works" in sentence(one(of, counts(0, {1: 500})))
     for wrong in (counts(1, {1: 499}), counts(0, {1: 499, 0: 1}), counts(0, {1: 499}, [1.0])):
         said = sentence(one(of, wrong, reasons={"settled": wrong.censored}, doubtful=[3]))
         assert said.startswith("CONTROL FAILED: planted on I(3), S = {0}")
