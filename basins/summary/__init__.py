@@ -1,5 +1,5 @@
-"""What a run says as a whole: each case in one pass over its shards (case.py), and what is read off that: survival,
-tails, transitions."""
+"""Summaries of a run. case.py reads each case in one pass over its shards; survival, tails and transitions use the
+result."""
 
 from basins.summary.case import CaseSummary, summaries, summarise
 

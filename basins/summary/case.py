@@ -1,13 +1,13 @@
-"""A case in one pass: what figures, survival and tails need of its rows, in a few kilobytes whatever their number.
+"""Summarises a case in one pass: everything that figures, survival and tails need of its rows, in a few kilobytes
+whatever their number.
 
-Shards are read one after the other through `Run.stream`, the columns that are needed and no others: a pass holds one
-shard at a time, works wherever the store does (a folder or an object store, page checksums verified), and sees of a
-run in progress the contiguous prefix that an estimate counts. pyarrow.dataset would keep readahead of many files in
-memory and needs a file system of its own; DuckDB would be one dependency more. Numbers are counted in bins of 1/16
-octave (histogram.py).
+`Run.stream` reads one shard after the other, and only the needed columns. A pass holds one shard at a time, works with
+any store (a folder or an object store, page checksums verified), and covers, in a run in progress, the contiguous
+prefix that an estimate counts. pyarrow.dataset would keep readahead of many files in memory and needs its own file
+system; DuckDB would be one more dependency. Numbers are counted in bins of 1/16 octave (histogram.py).
 
-With rows = "exceptions" the minima of most ids have no row. Their times are then counted by octave, in the blocks:
-the block's histogram of all times less that of the rows that are no minima, which are all kept.
+With rows = "exceptions" the minima of most ids have no row. Their times are then counted by octave, from the blocks:
+the block's histogram of all times minus that of the rows that are not minima, which are all kept.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 Array = NDArray[np.float64]
 
 PER_OCTAVE = 16
-"""Bins an octave where every row is there: edges 4.4 % apart."""
+"""Bins per octave if every row is kept: edges 4.4 % apart."""
 
 SMALLEST, LARGEST = -60, 20
 """Octaves of relative drifts: from 1e-18 to 1e6."""
@@ -43,11 +43,11 @@ ROWS = ["verdict", "t", "evaluations", "drift"]
 class CaseSummary:
     """Counts and histograms of a case's contiguous prefix of ids.
 
-    trajectories, minimum, saddle, censored: counts; certified: histogram of t of the minima, at the stop, where each
-    got its certificate; at_start: minima certified at t = 0, None where rows are not kept; first_censored: the
-    earliest stop of a censored row, inf without any; evaluations: histogram over `evaluations_of` ("a trajectory", or
-    "a block's mean" where rows are not kept); total_evaluations; drift: histogram over `drift_of` ("a trajectory", or
-    "a block's worst"); worst_drift: nan where none is known.
+    trajectories, minimum, saddle, censored: counts; certified: histogram of the minima's t at the stop, when each was
+    certified; at_start: number of minima certified at t = 0, None if rows are not kept; first_censored: the earliest
+    stop of a censored row, inf without any; evaluations: histogram over `evaluations_of` ("a trajectory", or "a block's
+    mean" if rows are not kept); total_evaluations; drift: histogram over `drift_of` ("a trajectory", or "a block's
+    worst"); worst_drift: nan if unknown.
     """
 
     case: Case
@@ -67,17 +67,17 @@ class CaseSummary:
 
 
 def summarise(run: Run, case: str) -> CaseSummary:
-    """One pass over the blocks and the trajectories of a case, by key or name. Raises RunError for a damaged run."""
+    """Summarise a case, given by key or name, in one pass over its shards. Raises RunError for a damaged run."""
     return _Pass(run, case).summary()
 
 
 def summaries(run: Run) -> list[CaseSummary]:
-    """Every case of the run, in the experiment's order."""
+    """The summaries of all cases of the run, in the experiment's order."""
     return [summarise(run, case.key) for case in run.manifest.cases]
 
 
 class _Pass:
-    """The shards of a case that are there when it begins; those that others commit meanwhile are not looked at."""
+    """One pass over the shards of a case that exist when it begins. Shards committed later are ignored."""
 
     def __init__(self, run: Run, case: str) -> None:
         self.run, self.case = run, run.case(case)
@@ -135,7 +135,7 @@ class _Pass:
             self.drift.add(_floats(blocks["worst_drift"]))
 
     def rows(self, rows: pd.DataFrame) -> None:
-        """A shard with a row for every id."""
+        """Add a shard that has a row for every id."""
         t, verdict = rows["t"].to_numpy(), rows["verdict"]
         minimum = (verdict == "minimum").to_numpy()
         self.kept += len(rows)
@@ -146,7 +146,8 @@ class _Pass:
         self.drift.add(_floats(rows["drift"]))
 
     def exceptions(self, rows: pd.DataFrame) -> None:
-        """A shard with a row for every id that is no minimum: these are taken out of the histogram of all times."""
+        """Add a shard that has a row for every id that is not a minimum: subtract these from the histogram of all
+        times."""
         t, verdict = rows["t"].to_numpy(), rows["verdict"]
         no_minimum = (verdict != "minimum").to_numpy()
         out = LogHistogram(self.certified.edges)
@@ -158,11 +159,11 @@ class _Pass:
         self.first_censored = min(self.first_censored, float(t.min(initial=np.inf)))
 
     def check(self) -> None:
-        """The counts of blocks and rows agree, or a file was changed."""
+        """Check that the counts of blocks and rows agree. If not, a file was changed."""
         if self.certified.total != self.verdicts["minimum"] or (self.certified.counts < 0).any():
-            raise self.damaged("rows and blocks count other minima")
+            raise self.damaged("rows and blocks disagree on the number of minima")
         if self.all_rows and self.kept != self.trajectories:
-            raise self.damaged(f"{self.kept:,} rows are there of {self.trajectories:,} trajectories")
+            raise self.damaged(f"only {self.kept:,} rows exist of {self.trajectories:,} trajectories")
 
     def damaged(self, what: str) -> RunError:
         return RunError(
@@ -171,6 +172,6 @@ class _Pass:
 
 
 def _floats(column: Any) -> Array:
-    """A column of floats; null is nan."""
+    """A column as floats, null as nan."""
     values: Array = column.to_numpy(dtype=np.float64, na_value=np.nan)
     return values

@@ -1,7 +1,7 @@
-"""Histograms of the logarithm, in fixed bins: what of 10^9 numbers can be kept, shard after shard, in a few kilobytes.
+"""Histograms of the logarithm in fixed bins: they hold 10^9 numbers, added shard by shard, in a few kilobytes.
 
-Edges are 2^(i/per), and powers of two among them exact in floating point, so that counts in bins of an octave
-(store/schemas.py) and in these agree at every octave's edge.
+Edges are 2^(i/per). The powers of two among them are exact in floating point, so counts in these bins and in bins of an
+octave (store/schemas.py) agree at every octave's edge.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ Counts = NDArray[np.int64]
 
 
 def log_edges(low: int, high: int, per: int) -> Array:
-    """2^low, 2^(low + 1/per), ..., 2^high: ((high - low) per + 1,), powers of two exact."""
+    """2^low, 2^(low + 1/per), ..., 2^high: shape ((high - low) per + 1,). Powers of two are exact."""
     octave, part = np.divmod(np.arange((high - low) * per + 1), per)
     edges: Array = np.ldexp(np.exp2(part / per), octave + low)
     return edges
@@ -27,7 +27,7 @@ def log_edges(low: int, high: int, per: int) -> Array:
 @dataclass
 class LogHistogram:
     """Counts of numbers x >= 0 by size. edges (M,), ascending; counts (M + 1,): entry 0 counts x < edges[0] (zeros
-    are there), entry k those with edges[k-1] <= x < edges[k], entry M those with x >= edges[M-1].
+    included), entry k counts edges[k-1] <= x < edges[k], entry M counts x >= edges[M-1].
     """
 
     edges: Array
@@ -50,11 +50,11 @@ class LogHistogram:
         self.counts += np.bincount(entries, minlength=len(self.counts))
 
     def below(self) -> Counts:
-        """How many are < each edge, (M,)."""
+        """The number of values < each edge, (M,)."""
         return np.cumsum(self.counts)[:-1]
 
     def quantile(self, q: float) -> float:
-        """The q-quantile, to the upper edge of its bin; nan where nothing was counted, inf beyond the last edge."""
+        """The q-quantile, rounded up to the edge of its bin; nan if nothing was counted, inf beyond the last edge."""
         if not self.total:
             return np.nan
         entry = int(np.searchsorted(np.cumsum(self.counts), max(1, np.ceil(q * self.total))))

@@ -1,4 +1,4 @@
-"""What tables, figures and the page read of a run: each thing once, when it is first asked for."""
+"""Reads what tables, figures and the report need of a run. Each part is read once, on first use."""
 
 from __future__ import annotations
 
@@ -15,7 +15,8 @@ if TYPE_CHECKING:
 
 
 class Reading:
-    """A run as it is read; of one in progress, what was there at the first look. Raises RunError for a damaged run."""
+    """The parts of a run that have been read. A run in progress keeps the state of the first read. Raises RunError for
+    a damaged run."""
 
     def __init__(self, run: Run) -> None:
         self.run = run
@@ -23,7 +24,7 @@ class Reading:
         self._transitions: dict[str, Transitions] = {}
 
     def cases(self, case: str | None = None) -> tuple[Case, ...]:
-        """A case by key or name; without one, all, in the experiment's order."""
+        """The case with this key or name, or all cases in the experiment's order."""
         return self.run.manifest.cases if case is None else (self.run.case(case),)
 
     @cached_property
@@ -32,7 +33,7 @@ class Reading:
         return self.run.estimate()
 
     def summaries(self, case: str | None = None) -> list[CaseSummary]:
-        """Of a case by key or name; without one, of all."""
+        """The summary of the case with this key or name, or of all cases."""
         return [self._summary(one.key) for one in self.cases(case)]
 
     def transitions(self, case: str) -> Transitions:

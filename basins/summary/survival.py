@@ -1,14 +1,14 @@
-"""Survival: S(t) = P(T >= t), T the time at which a trajectory is certified to end at a global minimum.
+"""Survival: S(t) = P(T >= t), where T is the time at which a trajectory is certified to end at a global minimum.
 
 Every saddle basin lies inside {not certified by t}, for every t, so S bounds the measure of the saddle basins from
-above, and its least value is (saddle + censored) / N: the number behind the bound that `estimate` prints.
+above. Its least value is (saddle + censored) / N, the number behind the bound that `estimate` prints.
 
-T is the time at which the engine saw it: the end of the step that passed the loss level. The flow passed it up to a
-step earlier, so S lies above the flow's own P(T > t), and what it bounds stays bounded.
+T is the end of the step that passed the loss level. The flow passed it up to a step earlier, so S lies above the flow's
+own P(T > t) and is still an upper bound.
 
-A saddle is never certified, and a censored row counts as not certified, now and for ever. That is no estimator of
-Kaplan and Meier, who would drop a row from those at risk when it is censored: it assumes that censoring knows nothing
-of what would have come, while a budget censors exactly the slow ones, so the tail would come out too thin.
+A saddle is never certified, and a censored row counts as not certified at all times. This is not the Kaplan-Meier
+estimator, which would drop a row from those at risk when it is censored. That estimator assumes that censoring is
+independent of the future, but a budget censors exactly the slow rows, so the tail would come out too thin.
 """
 
 from __future__ import annotations
@@ -37,9 +37,9 @@ BANDS: tuple[Band, ...] = ("binomial", "dkw")
 class Survival:
     """S at the edges of bins.
 
-    t (M,): times, ascending, units of time of the flow; alive (M,): of N trajectories, those not certified before
-    each; never: saddle + censored; at_start: those certified at t = 0, None where it is not known; first_censored:
-    the earliest stop of a censored row, from which on S is an upper end, inf without any.
+    t (M,): times, ascending, units of time of the flow; alive (M,): the number of the N trajectories not certified
+    before each; never: saddle + censored; at_start: number certified at t = 0, None if unknown; first_censored: the
+    earliest stop of a censored row, from which on S is only an upper bound, inf without any.
     """
 
     t: Array
@@ -51,17 +51,18 @@ class Survival:
 
     @property
     def S(self) -> Array:
-        """P(not certified before t), (M,); nan where nothing is counted."""
+        """P(not certified before t), (M,); nan if nothing is counted."""
         return self.alive / self.N if self.N else np.full(len(self.t), np.nan)
 
     @property
     def least(self) -> float | None:
-        """(saddle + censored) / N, the least value of S; None where nothing is counted."""
+        """(saddle + censored) / N, the least value of S; None if nothing is counted."""
         return self.never / self.N if self.N else None
 
     def band(self, kind: Band = "binomial", level: float = CONFIDENCE) -> tuple[Array, Array]:
-        """(lower, upper), each (M,). binomial: exact (Clopper and Pearson), each t for itself; dkw: all t together, by
+        """(lower, upper), each (M,). binomial: exact (Clopper and Pearson), pointwise in t; dkw: simultaneous in t, by
         the inequality of Dvoretzky, Kiefer and Wolfowitz with Massart's constant, S +- sqrt(log(2/alpha) / 2N).
+        Raises ArgumentError for another kind, and for a level outside (0, 1).
         """
         if kind not in BANDS:
             raise ArgumentError(f"no band {kind!r}", where="band", remedy=f"choose one of {', '.join(BANDS)}")
@@ -75,15 +76,17 @@ class Survival:
         return _clopper_pearson(self.alive, self.N, 1 - level)
 
     def shown(self) -> slice:
-        """The edges between which S changes, and one beyond either side."""
+        """The edges between which S changes, and one more on either side."""
         changes = np.flatnonzero((self.alive < self.N) & (self.alive > self.never))
         if not len(changes):
-            first = int(np.searchsorted(-self.alive, -self.never))  # all at once: the edge where they are gone
+            first = int(
+                np.searchsorted(-self.alive, -self.never)
+            )  # all certified at once: include the edge where they are gone
             return slice(max(first - 1, 0), first + 1)
         return slice(max(int(changes[0]) - 1, 0), int(changes[-1]) + 2)
 
     def table(self, kind: Band = "binomial", level: float = CONFIDENCE) -> pd.DataFrame:
-        """A row an edge where S changes: t, not_certified, S, lower, upper. Empty where nothing is counted."""
+        """One row per edge where S changes: t, not_certified, S, lower, upper. Empty if nothing is counted."""
         import pandas as pd
 
         lower, upper = self.band(kind, level)
@@ -93,7 +96,7 @@ class Survival:
 
 
 def survival(summary: CaseSummary) -> Survival:
-    """The survival of a case: by 1/16 octave where all rows are there, else by octave."""
+    """The survival of a case: by 1/16 octave if all rows are kept, else by octave."""
     certified = summary.certified
     return Survival(
         t=certified.edges,
@@ -106,10 +109,10 @@ def survival(summary: CaseSummary) -> Survival:
 
 
 def exact_survival(case: Case, t: Array) -> Array | None:
-    """P(T > t) of the case's law, (len(t),), where it is known (rare/truth.py): Gaussian starts, all widths 1 with
-    H <= 2, or one input, one output and H = 1; else None. nan before the time from which on it is known.
+    """P(T > t) of the case's law, (len(t),), if it is known (rare/truth.py): for Gaussian starts with all widths 1 and
+    H <= 2, or with one input, one output and H = 1; otherwise None. nan before the time from which on it is known.
 
-    A row's time is the end of the step that passed the level, later than T by part of a step.
+    A row's time is the end of the step that passed the loss level, which is later than T by part of a step.
     """
     known = _known(case)
     if known is None:
@@ -123,7 +126,8 @@ def exact_survival(case: Case, t: Array) -> Array | None:
 
 
 def exact_points(case: Case, curve: Survival, count: int = 12) -> tuple[Array, Array] | None:
-    """(t, P(T > t)) at up to `count` of the curve's edges where it changes and the exact law is known; None without."""
+    """(t, P(T > t)) at up to `count` of the curve's edges where it changes and the exact law is known; None if there
+    are none."""
     known = _known(case)
     if known is None or not curve.N:
         return None
@@ -138,7 +142,7 @@ def exact_points(case: Case, curve: Survival, count: int = 12) -> tuple[Array, A
 
 
 def _known(case: Case) -> tuple[float, float, float | tuple[float, ...]] | None:
-    """From which time on the exact law is known, the level at which rows stop, and the law's scale."""
+    """The time from which on the exact law is known, the loss level at which rows stop, and the law's scale."""
     from basins.landscapes.deep_linear.certificates import level
     from basins.laws import Gaussian
     from basins.rare import truth
@@ -155,7 +159,7 @@ def _known(case: Case) -> tuple[float, float, float | tuple[float, ...]] | None:
 
 
 def _clopper_pearson(k: NDArray[np.int64], n: int, alpha: float) -> tuple[Array, Array]:
-    """intervals.two_sided for an array of counts."""
+    """`binomial.two_sided` for an array of counts."""
     from scipy.special import betainccinv, betaincinv
 
     lower, upper = np.zeros(len(k)), np.ones(len(k))

@@ -1,4 +1,4 @@
-"""What a run shows as tables: the scripts of analysis/ write these, and figures beside them."""
+"""The results of a run as tables, which the scripts of analysis/ write beside figures."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ if TYPE_CHECKING:
 
 FORMS = ("csv", "parquet")
 POOLED = "pooled"
-"""The pool's row stands below those of the cases, under this name."""
+"""The name of the pool's row, which follows those of the cases."""
 
 
 def measures(estimate: Estimate) -> pd.DataFrame:
-    """A row a case, and one for the pool: counts, the saddle-basin measure with its bounds, the same with label error
-    counted in (null where it was not measured or, of the pool, is not known), and the sentence."""
+    """One row per case, and one for the pool: counts, the saddle-basin measure with its bounds, the bounds that include
+    the label error (null if it was not measured or, for the pool, is unknown), and the sentence."""
     import pandas as pd
 
     rows: list[dict[str, Any]] = [
@@ -70,7 +70,7 @@ def _measured(one: CaseEstimate | PooledEstimate) -> dict[str, Any]:
 
 
 def strata(estimate: Estimate) -> pd.DataFrame:
-    """A row a stratum of each case: index, modes, rank, loss, count, measure and its interval (jointly at 95 %)."""
+    """One row per case and stratum: index, modes, rank, loss, count, measure and its interval (jointly at 95 %)."""
     import pandas as pd
 
     columns = ["case", "name", "index", "modes", "rank", "loss", "count", "measure", "lower", "upper"]
@@ -96,7 +96,8 @@ def survivals(read: Sequence[CaseSummary], band: Band = "binomial") -> pd.DataFr
 def tail_fits(
     read: Sequence[CaseSummary], start: float | None = None, end: float | None = None, samples: int = SAMPLES
 ) -> pd.DataFrame:
-    """A row a case and law: range, counts, rate with its interval, goodness of fit, the better law, the prediction."""
+    """One row per case and law of the tail: range, counts, rate with its interval, goodness of fit, the better law, the
+    prediction."""
     import pandas as pd
 
     rows = []
@@ -127,23 +128,23 @@ def tail_fits(
 
 
 def tail_exponents(read: Sequence[CaseSummary], samples: int = SAMPLES) -> pd.DataFrame:
-    """The power law's exponent of each case, fitted from ever later starts."""
+    """The power law's exponent in each case, fitted to ranges with later and later starts."""
     return _stacked((one, exponents(one, samples=samples)) for one in read if one.minimum)
 
 
 def transitions(read: Reading) -> pd.DataFrame:
-    """Steps from stratum to stratum of each case: source, target, count, share, lower, upper."""
+    """The transitions of each case: source, target, count, share, lower, upper."""
     return _stacked((case, read.transitions(case.key).table()) for case in read.cases())
 
 
 def visited(read: Reading) -> pd.DataFrame:
-    """Saddles passed of each case: trajectories, stays, dwell times, closest approaches (passage.py)."""
+    """The saddles passed in each case: trajectories, stays, dwell times, closest approaches (passage.py)."""
     return _stacked((case, read.transitions(case.key).strata_table()) for case in read.cases())
 
 
 def _stacked(tables: Any) -> pd.DataFrame:
-    """Tables of cases one below the other, with the columns case and name before theirs; those of no rows count for
-    their columns alone."""
+    """The tables of all cases, concatenated, with the columns case and name in front. Empty tables contribute only
+    their columns."""
     import pandas as pd
 
     parts = []
@@ -159,10 +160,10 @@ def _stacked(tables: Any) -> pd.DataFrame:
 
 
 def write(tables: Mapping[str, pd.DataFrame], out: str | Path, form: str) -> list[str]:
-    """Write each table to OUT/NAME.csv or .parquet, whole or not at all; the paths. Raises ArgumentError for another
-    form, RunError where OUT cannot be written."""
+    """Write each table to OUT/NAME.csv or .parquet, atomically. Returns the paths. Raises ArgumentError for another
+    form, RunError if OUT cannot be written."""
     if form not in FORMS:
-        raise ArgumentError(f"no form {form!r} of a table", where="form", remedy=f"choose one of {', '.join(FORMS)}")
+        raise ArgumentError(f"no table format {form!r}", where="form", remedy=f"choose one of {', '.join(FORMS)}")
     place = LocalFiles(str(out))
     written = []
     for name, table in tables.items():

@@ -1,18 +1,18 @@
-"""The tail of the certification times T over a stated range [a, b): exponential or power law, by maximum likelihood.
+"""Fits the tail of the certification times T over a range [a, b) by an exponential law and a power law, by maximum
+likelihood.
 
-What is fitted is the law of T given T >= a: P(T >= t) / P(T >= a) = exp(-theta x(t)), with x = t - a for the
-exponential law and x = log(t / a) for the power law, whose exponent is theta. The data are counts in bins
-(case.py), and every trajectory not certified by b (saddles and censored rows among them) counts as "later than b",
-whatever became of it. So nothing is lost by censoring as long as b is before the first censored stop, and there the
-range ends.
+The fitted law is that of T given T >= a: P(T >= t) / P(T >= a) = exp(-theta x(t)), with x = t - a for the exponential
+law and x = log(t / a) for the power law, whose exponent is theta. The data are counts in bins (case.py). Every
+trajectory not certified by b (including saddles and censored rows) counts as "later than b", whatever its limit. So
+censoring loses nothing as long as b is not after the first censored stop, and the default range ends there.
 
 Interval: where the log-likelihood is within 1.92 of its maximum (Wilks; 95 %). Goodness of fit: the largest distance
-between the two distribution functions at the edges, against that of samples of the fitted law of the same size, each
-fitted again (Clauset, Shalizi and Newman 2009, section 4). The two laws are compared by the ratio of their
-likelihoods, normalised (Vuong 1989; there section 5).
+between the two distribution functions at the edges, compared with that of samples of the fitted law of the same size,
+each fitted again (Clauset, Shalizi and Newman 2009, section 4). The two laws are compared by their normalised
+likelihood ratio (Vuong 1989; section 5 of Clauset et al.).
 
-A predicted exponent is that of t -> infinity, and slow to be reached: `exponents` fits ever later ranges, and the trend
-says more than one interval. Predictions: theory.md 2 (H = 1) and 5.
+A predicted exponent is a limit for t -> infinity, which is reached slowly: `exponents` fits later and later ranges, and
+the trend is more informative than one interval. Predictions: theory.md 2 (H = 1) and 5.
 """
 
 from __future__ import annotations
@@ -40,23 +40,25 @@ Kind = Literal["exponential", "power law"]
 KINDS: tuple[Kind, ...] = ("exponential", "power law")
 
 LEAST, BINS = 50, 3
-"""Certified times in the range, and bins that they are in, without which nothing is fitted."""
+"""The least numbers of certified times in the range, and of bins that contain them, for a fit."""
 
 SHARE = 0.01
-"""By default the range begins where so much of the law is left, or earlier, where that is fewer than 2 LEAST."""
+"""The share of the law that is left where the default range begins. It begins earlier if fewer than 2 LEAST times are
+left there."""
 
 SAMPLES, SEED = 100, 20220110
-"""Samples of the fitted law for the goodness of fit, in tables, figures and report alike, and the seed they are drawn
-with. No p-value is below 1 / (SAMPLES + 1): where none of the samples is as far, it is said to be less than that."""
+"""The number of samples of the fitted law for the goodness of fit, and the seed they are drawn with. Tables, figures
+and the report use the same. No p-value is below 1 / (SAMPLES + 1); if no sample is as far, it is reported as less than
+that."""
 
 
-# --- what is fitted --------------------------------------------------------------------------------------------------
+# --- the data -------------------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
 class Tail:
-    """Counts of a range. edges (m + 1,): a = edges[0] to b = edges[m]; counts (m,): certified in each bin; later:
-    not certified by b; N: of so many trajectories."""
+    """Counts in a range. edges (m + 1,): a = edges[0] to b = edges[m]; counts (m,): certified in each bin; later:
+    number not certified by b; N: number of all trajectories of the case."""
 
     edges: Array
     counts: Counts
@@ -69,16 +71,17 @@ class Tail:
 
     @property
     def share(self) -> float:
-        """P(T >= a), of those counted."""
+        """P(T >= a), estimated from the counts."""
         return (self.certified + self.later) / self.N
 
 
 def tail(summary: CaseSummary, start: float | None = None, end: float | None = None) -> Tail:
-    """The range [start, end) of a case, widened to the edges of bins; by default from where 1 % is left to the first
-    censored stop or the slowest certified one. Raises ArgumentError for a range without a bin."""
+    """The counts of a case in the range [start, end), widened to the edges of bins. By default it extends from where
+    1 % is left to the first censored stop or the slowest certified one. Raises ArgumentError for a range without a
+    bin."""
     edges, below = summary.certified.edges, summary.certified.below()
     alive = summary.trajectories - below
-    last = int(np.searchsorted(below, summary.minimum))  # the first edge that no certified time is beyond
+    last = int(np.searchsorted(below, summary.minimum))  # the first edge beyond all certified times
     if end is None:
         last = min(last, int(np.searchsorted(edges, summary.first_censored, side="right")) - 1)
     else:
@@ -104,9 +107,9 @@ def tail(summary: CaseSummary, start: float | None = None, end: float | None = N
 class Fit:
     """A law fitted to a range.
 
-    kind; rate: theta, an exponent for the power law, 1/time for the exponential law; lower, upper: 95 %; distance:
-    the largest between the distribution functions; p_value: (1 + samples of the fitted law that are as far) / (1 +
-    samples); p_at_floor: whether none is, so that the p-value is less than this, and how much is not known;
+    kind; rate: theta, an exponent for the power law, 1/time for the exponential law; lower, upper: its 95 % interval;
+    distance: the largest distance between the distribution functions; p_value: (1 + number of samples of the fitted law
+    that are as far) / (1 + samples); p_at_floor: whether no sample is, so that p_value is only an upper bound;
     log_likelihood: of the range's counts.
     """
 
@@ -126,10 +129,10 @@ class Fit:
 
 
 def fit(tail: Tail, kind: Kind, samples: int = SAMPLES) -> Fit | None:
-    """The law of this kind that fits the range best; None where fewer than 50 certified times are in it, or in fewer
-    than 3 bins.
+    """The law of this kind that fits the range best. None if the range has fewer than 50 certified times, or if they
+    are in fewer than 3 bins.
 
-    samples: how many for the goodness of fit; 0 leaves p_value nan.
+    samples: number for the goodness of fit; 0 leaves p_value nan. Raises ArgumentError for another kind.
     """
     if kind not in KINDS:
         raise ArgumentError(f"no law {kind!r}", where="kind", remedy=f"choose one of {', '.join(KINDS)}")
@@ -138,7 +141,7 @@ def fit(tail: Tail, kind: Kind, samples: int = SAMPLES) -> Fit | None:
     x = _x(kind, tail.edges, tail.edges[0])
     rate = _rate(x, tail.counts, tail.later)
     peak = _log_likelihood(rate, x, tail.counts, tail.later)
-    lower, upper = _within(x, tail.counts, tail.later, rate, peak - 1.920729)
+    lower, upper = _crossings(x, tail.counts, tail.later, rate, peak - 1.920729)
     distance = _distance(rate, x, tail.counts, tail.later)
     p_value, at_floor = np.nan, False
     if samples:
@@ -156,7 +159,7 @@ def fit(tail: Tail, kind: Kind, samples: int = SAMPLES) -> Fit | None:
 
 
 def p_text(p_value: float, at_floor: bool = False) -> str:
-    """A p-value in two figures; at the floor of its samples, or of what a double can be, what it is less than."""
+    """A p-value in two figures. At the floor of its samples, or of doubles, the number that it is less than."""
     from decimal import ROUND_CEILING, Decimal
 
     if not at_floor and p_value != 0:
@@ -165,8 +168,8 @@ def p_text(p_value: float, at_floor: bool = False) -> str:
     return f"< {float(least.quantize(Decimal(1).scaleb(least.adjusted()), ROUND_CEILING)):g}"
 
 
-def p_said(p_value: float, at_floor: bool = False) -> str:
-    """The same in a sentence: p = 0.32, p < 0.01."""
+def p_sentence(p_value: float, at_floor: bool = False) -> str:
+    """A p-value for use in a sentence: p = 0.32, p < 0.01."""
     text = p_text(p_value, at_floor)
     return f"p {text}" if text.startswith("<") else f"p = {text}"
 
@@ -176,7 +179,7 @@ def _x(kind: Kind, t: Array, a: float) -> Array:
 
 
 def _log_likelihood(rate: float, x: Array, counts: Counts, later: int) -> float:
-    """sum_i c_i log(e^{-theta x_i} - e^{-theta x_{i+1}}) - later theta x_m; bins without a count say nothing."""
+    """sum_i c_i log(e^{-theta x_i} - e^{-theta x_{i+1}}) - later theta x_m; bins without a count contribute nothing."""
     some = counts > 0
     width = np.diff(x)[some]
     inside = counts[some] @ (np.log(-np.expm1(-rate * width)) - rate * x[:-1][some])
@@ -184,7 +187,7 @@ def _log_likelihood(rate: float, x: Array, counts: Counts, later: int) -> float:
 
 
 def _slope(rate: float, x: Array, counts: Counts, later: int) -> float:
-    """The derivative in theta, which falls: sum_i c_i (d_i / (e^{theta d_i} - 1) - x_i) - later x_m."""
+    """The derivative in theta, which is decreasing: sum_i c_i (d_i / (e^{theta d_i} - 1) - x_i) - later x_m."""
     some = counts > 0
     width = np.diff(x)[some]
     with np.errstate(over="ignore"):
@@ -196,7 +199,7 @@ def _rate(x: Array, counts: Counts, later: int) -> float:
 
     some = np.flatnonzero(counts)
     if not later and len(some) == 1 and some[0] == 0:
-        return np.inf  # all in the first bin: no rate is too large
+        return np.inf  # all in the first bin, so any large rate fits
     at = 1 / float(x[-1])
     low, high = at, at
     while _slope(low, x, counts, later) < 0:
@@ -206,12 +209,12 @@ def _rate(x: Array, counts: Counts, later: int) -> float:
     return float(brentq(_slope, low, high, args=(x, counts, later), xtol=1e-300, rtol=1e-12)) if low < high else at
 
 
-def _within(x: Array, counts: Counts, later: int, rate: float, level: float) -> tuple[float, float]:
-    """Where the log-likelihood crosses `level` on either side of its maximum."""
+def _crossings(x: Array, counts: Counts, later: int, rate: float, bound: float) -> tuple[float, float]:
+    """The two rates at which the log-likelihood crosses `bound`, on either side of its maximum."""
     from scipy.optimize import brentq
 
     def above(theta: float) -> float:
-        return _log_likelihood(theta, x, counts, later) - level
+        return _log_likelihood(theta, x, counts, later) - bound
 
     low, high = rate / 2, 2 * rate
     while above(low) > 0:
@@ -227,13 +230,13 @@ def _distance(rate: float, x: Array, counts: Counts, later: int) -> float:
     return float(np.abs(seen + np.expm1(-rate * x[1:])).max())
 
 
-# --- the two side by side --------------------------------------------------------------------------------------------
+# --- comparison of the two --------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
 class Tails:
-    """Both laws on one range. better: the one that Vuong's test prefers at 5 %, None where it cannot tell; vuong: its
-    p-value; prediction: what theory.md says of the shape."""
+    """Both laws on one range. better: the one that Vuong's test prefers at 5 %, None if it does not decide; vuong: its
+    p-value; prediction: what theory.md predicts for the shape."""
 
     tail: Tail
     exponential: Fit | None
@@ -248,7 +251,7 @@ class Tails:
 
 
 def tails(summary: CaseSummary, start: float | None = None, end: float | None = None, samples: int = SAMPLES) -> Tails:
-    """Both laws fitted to a range of a case; see `tail` for the range."""
+    """Fit both laws to a range of a case; see `tail` for the range."""
     of_case = tail(summary, start, end)
     exponential, power_law = (fit(of_case, kind, samples) for kind in KINDS)
     better, p_value = None, np.nan
@@ -275,7 +278,7 @@ def _vuong(tail: Tail, one: Fit, other: Fit) -> tuple[Kind | None, float]:
 
 
 def _cell_logs(tail: Tail, fitted: Fit) -> Array:
-    """Log-probability of each bin, and of "later than b", (m + 1,)."""
+    """The log-probabilities of each bin and of "later than b", (m + 1,)."""
     x = _x(fitted.kind, tail.edges, tail.edges[0])
     with np.errstate(divide="ignore"):
         inside = np.log(-np.expm1(-fitted.rate * np.diff(x))) - fitted.rate * x[:-1]
@@ -286,8 +289,8 @@ SHARES = (0.1, 0.01, 1e-3, 1e-4, 1e-5)
 
 
 def exponents(summary: CaseSummary, shares: Sequence[float] = SHARES, samples: int = SAMPLES) -> pd.DataFrame:
-    """The power law fitted from ever later starts, where these shares of the law are left: share, start, end,
-    certified, exponent, lower, upper, p_value, p_at_floor. Shares with too few certified times are left out."""
+    """The power law fitted to ranges that start later and later, where these shares of the law are left: share, start,
+    end, certified, exponent, lower, upper, p_value, p_at_floor. Shares with too few certified times are left out."""
     import pandas as pd
 
     rows = []
@@ -298,7 +301,7 @@ def exponents(summary: CaseSummary, shares: Sequence[float] = SHARES, samples: i
             continue
         try:
             later = tail(summary, float(summary.certified.edges[first]))
-        except ArgumentError:  # the censored rows come first
+        except ArgumentError:  # the range ends at the first censored stop, before its start
             continue
         found = fit(later, "power law", samples)
         if found is not None:
@@ -311,13 +314,13 @@ def _numbers(found: Fit) -> tuple[float, float, float, float, bool]:
     return found.rate, found.lower, found.upper, found.p_value, found.p_at_floor
 
 
-# --- what is predicted -----------------------------------------------------------------------------------------------
+# --- predictions ------------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
 class Prediction:
-    """What theory.md says of the tail. kind; exponent: of a power law, else None; proved: False for a heuristic; text:
-    in words, with the section."""
+    """What theory.md predicts for the tail. kind; exponent: of a power law, else None; proved: False for a heuristic;
+    text: a description with the section."""
 
     kind: Kind
     exponent: float | None
@@ -326,7 +329,7 @@ class Prediction:
 
 
 def prediction(problem: Problem) -> Prediction:
-    """theory.md 2 for H = 1, 5 for scalar chains and for matrices."""
+    """The prediction of theory.md: section 2 for H = 1, section 5 for scalar chains and for matrices."""
     if problem.H == 1:
         return Prediction(
             "exponential",

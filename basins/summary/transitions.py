@@ -1,20 +1,21 @@
-"""Saddle to saddle, from the visits: which saddles trajectories pass on their way, how close, how long, in which order.
+"""Transitions from saddle to saddle, from the visits: which saddles trajectories pass, how closely, for how long and in
+which order.
 
-A visit is a local minimum of the gradient norm. It passes the saddle nearest by D_W where its distance is at most NEAR
-(passage.py); the others are slow-downs, which are counted and take no part in what follows. Visits that pass the same
-saddle one after the other are one stay. Between two stays is a transition, and the last one leads to the limit: a
-minimum's stratum, a saddle's, or "censored". A visit has no duration, so the dwell time of a stay is the time from its
-first visit to the first of the next stay, or to the stop: what lies between a trajectory's arrivals. A start near a
-saddle that the flow leaves at once is a visit at t = 0.
+A visit is a local minimum of the gradient norm. It passes the nearest saddle (by D_W) if its distance is at most NEAR
+(passage.py). The other visits are slow-downs, which are counted and then ignored. Consecutive visits that pass the same
+saddle are one stay. A transition leads from one stay to the next, and the last one leads to the limit: a minimum's
+stratum, a saddle's, or "censored". A visit has no duration, so the dwell time of a stay is the time from its first
+visit to the first visit of the next stay, or to the stop. A start near a saddle that the flow leaves at once is a visit
+at t = 0.
 
-A trajectory is stopped where its limit is proved, most often when its loss falls below 1/2 sigma_min^2. What it passes
-later is not seen: neither the slow end at the minimum itself, nor the approach to the saddles whose critical value is
-that level (S all modes but the least), where it comes after the crossing.
+A trajectory is stopped when its limit is proved, most often when its loss falls below 1/2 sigma_min^2. What it passes
+later is not recorded: neither the slow end at the minimum itself, nor the approach to the saddles whose critical value
+is that loss level (S all modes but the least), if it comes after the crossing.
 
-Only watched ids have visits (every `visits_every`-th); shares are of these. Of them
-- one that passes no saddle went from its start to its limit by itself: a transition from "start";
+Only watched ids (every `visits_every`-th) have visits, and shares refer to them. Among them
+- one that passes no saddle has a single transition from "start" to its limit;
 - one that is censored ends in the node "censored": its transitions so far count, what would have followed is unknown,
-  and its last dwell time, cut by the budget, is a lower end: such stays are counted apart.
+  and its last dwell time, cut off by the budget, is only a lower bound. Such stays are counted separately.
 """
 
 from __future__ import annotations
@@ -45,14 +46,15 @@ START, CENSORED, UNKNOWN = -1, -2, -3
 WORDS = {START: "start", CENSORED: "censored", UNKNOWN: "not known"}
 
 MODES = 62
-"""Bitmasks of more modes do not fit beside the other nodes in 64 bits."""
+"""The largest number of modes: with more, bitmasks and the other nodes do not fit in 64 bits."""
 
 
 @dataclass
 class Stays:
-    """The stays of all watched trajectories at one stratum. trajectories: that have one; stays; cut: those that ended
-    by censoring; dwell: of the others, units of time; distance: closest approach of each stay, relative (passage.py);
-    closest: the least of them; least_norm: the least |grad L|, units of L over those of weights."""
+    """The stays of all watched trajectories at one stratum. trajectories: number with a stay here; stays: number of
+    stays; cut: number that ended by censoring; dwell: dwell times of the others, units of time; distance: closest
+    approach of each stay, relative (passage.py); closest: the least of them; least_norm: the least |grad L|, units of L
+    over units of weights."""
 
     trajectories: int
     stays: int
@@ -72,9 +74,10 @@ class Stays:
 class Transitions:
     """The transition graph of a case.
 
-    case; visits_every; watched: trajectories that were watched; visits: of all of them; slow_downs: those of the visits
-    that pass no saddle; without: watched trajectories that pass no saddle; censored: watched ones; counts: (from, to)
-    -> count; rank_increments: rank(to) - rank(from) -> count, over transitions between strata; stays: bitmask -> Stays.
+    case; visits_every; watched: number of watched trajectories; visits: number of their visits; slow_downs: number of
+    visits that pass no saddle; without: watched trajectories that pass no saddle; censored: censored watched ones;
+    counts: (from, to) -> count; rank_increments: rank(to) - rank(from) -> count, over transitions between strata;
+    stays: bitmask -> Stays.
     """
 
     case: Case
@@ -90,12 +93,12 @@ class Transitions:
 
     @property
     def passed(self) -> int:
-        """Saddles passed by all watched trajectories: stays that were left, for all that is known."""
+        """The number of saddles passed by all watched trajectories: stays that were left, as far as is known."""
         return sum(count for (source, target), count in self.counts.items() if source >= 0 and target != CENSORED)
 
     @property
     def never_met(self) -> tuple[int, ...]:
-        """Saddle strata that no watched trajectory passed or ended on, by falling loss; for d_y <= 20."""
+        """The saddle strata that no watched trajectory passed or ended on, by falling loss; for d_y <= 20."""
         strata = self.case.problem.strata()
         if not strata.listable or not self.watched:
             return ()
@@ -104,11 +107,12 @@ class Transitions:
 
     @property
     def bound(self) -> float | None:
-        """Upper bound, one-sided at 95 %, on the share of the law that passes a given stratum which none did."""
+        """The upper bound, one-sided at 95 %, on the share of the law that passes a stratum that no trajectory
+        passed."""
         return one_sided_upper(0, self.watched, CONFIDENCE) if self.watched else None
 
     def sentence(self) -> str:
-        """What was looked at, and what could not be."""
+        """A description of what was watched, and of what is unknown."""
         if not self.visits_every:
             return "No id is watched (visits_every = 0), so nothing is known of the saddles passed on the way."
         if not self.watched:
@@ -121,8 +125,8 @@ class Transitions:
         return f"{said}."
 
     def table(self) -> pd.DataFrame:
-        """A row an edge, by falling count: source, target (in words), count, share of those that leave the source,
-        lower, upper: 95 %, each edge for itself."""
+        """One row per edge, by falling count: source and target (names), count, share of those that leave the source,
+        and its 95 % interval lower, upper, for each edge separately."""
         import pandas as pd
 
         left: Counter[Node] = Counter()
@@ -135,9 +139,9 @@ class Transitions:
         return pd.DataFrame(rows, columns=["source", "target", "count", "share", "lower", "upper"])
 
     def strata_table(self) -> pd.DataFrame:
-        """A row a saddle stratum that was passed, by falling loss: stratum, rank, loss, trajectories, share of those
-        watched, stays, cut, dwell times at three quantiles, closest approach (relative) and its median, and the least
-        gradient norm."""
+        """One row per saddle stratum that was passed, by falling loss: stratum, rank, loss, trajectories, their share
+        of those watched, stays, cut, three quantiles of the dwell times, closest approach (relative) and its median,
+        and the least gradient norm."""
         import pandas as pd
 
         strata = self.case.problem.strata()
@@ -166,7 +170,7 @@ class Transitions:
         return pd.DataFrame(rows, columns=names)
 
     def name(self, node: Node) -> str:
-        """A node in words: I(3), S = {0,2}; start; censored."""
+        """The name of a node: I(3), S = {0,2}; start; censored."""
         if node in WORDS:
             return WORDS[node]
         stratum = self.case.problem.strata().of(node)
@@ -174,21 +178,23 @@ class Transitions:
 
 
 def transitions(run: Run, case: str) -> Transitions:
-    """The transition graph of a case's contiguous prefix, by key or name; one shard is held at a time.
+    """The transition graph of a case's contiguous prefix; the case is given by key or name. Holds one shard at a time.
 
-    Raises RunError for a damaged run, ArgumentError where d_y > 62.
+    Raises RunError for a damaged run, ArgumentError if d_y > 62.
     """
     return _Graph(run, case).transitions()
 
 
 class _Graph:
-    """The graph as it grows, shard by shard."""
+    """Builds the graph shard by shard."""
 
     def __init__(self, run: Run, case: str) -> None:
         self.run, self.case, self.every = run, run.case(case), run.manifest.visits_every
         if self.case.problem.d_y > MODES:
             raise ArgumentError(
-                f"{self.case.problem.d_y} modes", where="transitions", remedy=f"it is made for d_y <= {MODES}"
+                f"{self.case.problem.d_y} modes",
+                where="transitions",
+                remedy=f"transitions are available for d_y <= {MODES}",
             )
         self.watched = self.visits = self.slow_downs = self.without = self.censored = 0
         self.counts: Counter[tuple[Node, Node]] = Counter()
@@ -211,11 +217,12 @@ class _Graph:
         )  # fmt: skip
 
     def shard(self, rows: pd.DataFrame, visits: pd.DataFrame) -> None:
-        """Add the watched trajectories of a shard: for each its start, the saddles it passed by time, its limit."""
+        """Add the watched trajectories of a shard: each one's start, the saddles it passed in order of time, its
+        limit."""
         ids, of_visit = rows["id"].to_numpy(), visits["id"].to_numpy()
         if not np.isin(of_visit, ids).all():
             raise RunError(
-                f"visits of id {of_visit[~np.isin(of_visit, ids)][0]}, which has no row or was not watched",
+                f"there are visits of id {of_visit[~np.isin(of_visit, ids)][0]}, which has no row or was not watched",
                 where=f"{self.run.path}, case {self.case.key}",
                 remedy="move the shard's files away and run again",
             )
@@ -241,7 +248,7 @@ class _Graph:
         self.add({name: values[order] for name, values in way.items()})
 
     def add(self, way: Mapping[str, NDArray[np.float64]]) -> None:
-        """Steps in the order of id and time. A step at the node of the one before it is the same stay."""
+        """Add steps, in the order of id and time. A step at the same node as the one before it is the same stay."""
         if not len(way["id"]):
             return
         id, node = way["id"], way["node"]
@@ -274,7 +281,7 @@ class _Graph:
 
 
 def _nodes(modes: pd.Series[int]) -> NDArray[np.int64]:
-    """Bitmasks; UNKNOWN for null."""
+    """Bitmasks, with UNKNOWN for null."""
     known = modes.notna().to_numpy()
     found: NDArray[np.int64] = np.full(len(modes), UNKNOWN, dtype=np.int64)
     found[known] = modes[modes.notna()].to_numpy(dtype=np.uint64).astype(np.int64)

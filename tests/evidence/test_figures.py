@@ -1,4 +1,5 @@
-"""Figures: each says what it is of, draws what the tables hold, and says why where there is nothing to draw."""
+"""Figures: each states its number of trajectories, draws the values of the tables, and says why if it has nothing to
+draw."""
 
 from __future__ import annotations
 
@@ -58,7 +59,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
     return made(tmp_path_factory.mktemp("figures"), of, {"gaussian": free, "control": held})
 
 
-def test_what_figures_and_tables_share_is_read_once(run: Run) -> None:
+def test_data_shared_by_figures_and_tables_is_read_once(run: Run) -> None:
     read = reading.Reading(run)
     with (
         patch.object(Run, "estimate", autospec=True, side_effect=Run.estimate) as estimated,
@@ -74,7 +75,7 @@ def test_what_figures_and_tables_share_is_read_once(run: Run) -> None:
     assert (estimated.call_count, summarised.call_count, passed.call_count) == (1, cases, cases)
 
 
-def test_every_figure_says_how_many_it_is_of(run: Run) -> None:
+def test_every_figure_states_its_number_of_trajectories(run: Run) -> None:
     for name, wanted in {
         "occupancy": "gaussian (2,000)",
         "survival": "gaussian (N = 2,000)",
@@ -92,13 +93,13 @@ def test_every_figure_says_how_many_it_is_of(run: Run) -> None:
         assert wanted in words(of_run.figure_of(run, name, "gaussian")), name
 
 
-def test_the_command_line_knows_them_all() -> None:
+def test_the_command_line_knows_all_figures() -> None:
     assert (*of_run.FIGURES, "trajectory") == PLOTS
     with pytest.raises(ArgumentError, match="choose one of loss, occupancy"):
         of_run.figure_of(None, "pie")  # type: ignore[arg-type]
 
 
-def test_looks_differ_without_colour() -> None:
+def test_line_styles_differ_without_colour() -> None:
     assert len(set(COLOURS)) == len(set(map(str, STYLES))) == len(set(MARKERS)) == 7
 
 
@@ -118,7 +119,7 @@ def test_the_callers_settings_are_left_alone(run: Run) -> None:
     assert dict(mpl.rcParams) == before
 
 
-def test_what_is_drawn_is_what_is_counted(run: Run) -> None:
+def test_the_drawn_values_are_the_counted_values(run: Run) -> None:
     case = run.estimate().cases[0]
     figure = occupancy(case)
     written = set(words(figure).split("\n"))
@@ -146,7 +147,7 @@ def test_powers_of_ten_are_plain_text() -> None:
     assert {x: power_of_ten(x) for x in named} == named
 
 
-def test_names_of_a_sweep_stay_apart_and_on_the_page() -> None:
+def test_names_of_a_sweep_stay_distinct_and_fit_on_the_page() -> None:
     swept = [f"digits, network.hidden = {[10] * H}, law.scale = {s}" for H in (1, 4) for s in (0.1, 0.5, 1.0)]
     names = [shortened(name) for name in swept]
     assert names[0] == "digits, hidden [10], scale 0.1"
@@ -163,14 +164,14 @@ def test_names_of_a_sweep_stay_apart_and_on_the_page() -> None:
     assert axes.get_window_extent().height > 0.3 * of_page.height
 
 
-def test_names_of_near_levels_keep_apart() -> None:
+def test_names_of_near_critical_values_do_not_overlap() -> None:
     places = spread([10.0, 9.9, 9.8, 1.0, 0.1, 0.0], gap=0.5, low=-0.4)
     assert all(a - b >= 0.5 - 1e-12 for a, b in pairwise(places))
     assert min(places) >= -0.4
     assert spread([3.0, 2.0], 0.5, 0.0) == [3.0, 2.0]
 
 
-def test_many_strata_have_few_lines() -> None:
+def test_with_many_strata_few_have_lines() -> None:
     wide = Problem.from_spectrum(2.0 ** np.arange(3.5, -0.5, -0.5), d_x=8, hidden=(8,))
     assert [stratum.modes for stratum in lined(wide)] == [tuple(range(r)) for r in range(9)]
     flows = Flows("some", np.array([0.0, 1.0, 2.0]), np.array([[120.0, 60.0, 0.0]]))
@@ -252,7 +253,7 @@ def test_a_sweep_over_scales_makes_lines_whatever_the_cases_are_called(tmp_path:
     assert "10,000 draws a point" in words(certified(shares))
 
 
-def test_nothing_to_draw_is_said(tmp_path: Path) -> None:
+def test_a_figure_with_nothing_to_draw_says_why(tmp_path: Path) -> None:
     empty = made(tmp_path / "empty", experiment(N, GAUSSIAN + CONTROL, visits_every=0), {})
     for name in ("occupancy", "survival", "visits", "drift", "cost"):
         said = words(of_run.figure_of(empty, name, "gaussian"))
@@ -285,7 +286,7 @@ def test_a_budget_of_one_evaluation_and_no_drift_at_all_are_drawn(tmp_path: Path
     assert "rtol 1e-08" in words(of_run.figure_of(still, "drift"))
 
 
-def test_plot_writes_a_file_and_says_where(run: Run, tmp_path: Path) -> None:
+def test_plot_writes_a_file_and_prints_its_path(run: Run, tmp_path: Path) -> None:
     target = tmp_path / "new" / "survival.svg"
     done = call("plot", "survival", run.path, "--case", "gaussian", "-o", str(target))
     assert (done.returncode, done.stdout.strip()) == (0, str(target))
@@ -343,6 +344,6 @@ def test_without_matplotlib_it_says_what_to_install(run: Run) -> None:
     assert done.stderr.count("\n") == 1
 
 
-def test_a_run_in_progress_is_drawn_as_far_as_it_is(tmp_path: Path) -> None:
+def test_the_counted_part_of_a_run_in_progress_is_drawn(tmp_path: Path) -> None:
     run = made(tmp_path, experiment(5000), {"gaussian": Fates(1.0)}, shards=[0, 1, 3])
     assert "(N = 2,048)" in words(of_run.figure_of(open_run(run.path), "survival"))

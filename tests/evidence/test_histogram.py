@@ -16,7 +16,7 @@ def test_powers_of_two_are_exact_edges() -> None:
     assert (np.diff(edges) > 0).all()
 
 
-def test_an_octave_is_what_the_blocks_count(rng: np.random.Generator) -> None:
+def test_octaves_agree_with_the_blocks(rng: np.random.Generator) -> None:
     """One bin an octave counts as store/schemas.py does, times on an edge and zeros included."""
     t = np.concatenate([[0.0, 2.0**-21, 2.0**-20, 1.0, 2.0**44, 1e300], 2 ** rng.uniform(-25, 50, 10_000)])
     counted = LogHistogram(log_edges(LOG2_T_LOW, LOG2_T_HIGH, 1))
@@ -43,6 +43,6 @@ def test_quantiles_are_upper_edges() -> None:
     assert counted.quantile(1.0) == np.inf
 
 
-def test_counts_of_other_edges_are_refused() -> None:
+def test_counts_that_do_not_match_the_edges_are_refused() -> None:
     with pytest.raises(ArgumentError, match="3 counts for 5 edges"):
         LogHistogram(log_edges(0, 4, 1), np.zeros(3, dtype=np.int64))

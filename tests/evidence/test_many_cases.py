@@ -1,4 +1,4 @@
-"""A run of many cases on the command line: what is as it should be in a line, the rest in full."""
+"""A run of many cases on the command line: unremarkable cases are summarised in a line, the others printed in full."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def said(*arguments: str) -> str:
     return done.output
 
 
-def test_cases_that_are_as_they_should_be_have_a_line_together(run: Run) -> None:
+def test_unremarkable_cases_share_a_line(run: Run) -> None:
     output = said(run.path)
     headings = [line.split("  ")[0] for line in output.splitlines() if line and not line.startswith(" ")]
     assert headings == ["c9", "c11", "c13", "22 cases", "pooled"]
@@ -46,7 +46,7 @@ def test_one_case_in_full(run: Run) -> None:
     assert json.loads(said(run.path, "--case", "c9", "--json"))["saddle"] == 1
 
 
-def test_a_name_that_is_not_there_is_refused_without_all_of_them(run: Run) -> None:
+def test_an_unknown_name_is_refused_without_listing_all_cases(run: Run) -> None:
     done = CliRunner().invoke(cli.main, ["estimate", run.path, "--case", "nowhere at all"])
     assert done.exit_code == 2
     assert "c0, c1" in done.stderr

@@ -1,4 +1,4 @@
-"""10^8 rows within 2 GiB: the estimate, and everything that is made of the rows, on a run of that size."""
+"""The estimate and all summaries of a run of 10^8 rows fit in 2 GiB of memory."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ def moved(tables: ShardTables, ids: range) -> ShardTables:
 
 
 @pytest.mark.slow
-def test_what_is_read_of_10_8_rows_fits_in_2_gib(tmp_path: Path) -> None:
+def test_summaries_of_10_8_rows_fit_in_2_gib(tmp_path: Path) -> None:
     made_large(tmp_path, ROWS)
     out = subprocess.run([sys.executable, "-c", READ, str(tmp_path)], check=True, capture_output=True, text=True).stdout
     found = json.loads(out)

@@ -1,4 +1,4 @@
-"""The report: what it says, that nothing on it can be anything but text, and how a real browser shows it."""
+"""The report: its content, the escaping of names, and how a real browser shows it."""
 
 from __future__ import annotations
 
@@ -95,7 +95,7 @@ def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
 # --- what it says ---------------------------------------------------------------------------------------------------
 
 
-def test_it_has_the_verdict_with_its_bound_and_everything_else(run: Run, page: str) -> None:
+def test_the_report_has_the_verdict_its_bound_and_all_sections(run: Run, page: str) -> None:
     said = Text(page).text
     case = run.estimate().cases[0]
     for wanted in (
@@ -125,7 +125,7 @@ def test_report_figure_and_tables_have_one_p_value(run: Run, page: str) -> None:
     """One number of samples everywhere, and at its floor the same words."""
     from basins.output.figures.of_run import figure_of
     from basins.summary import summaries, tabulated
-    from basins.summary.tails import SAMPLES, p_said, p_text
+    from basins.summary.tails import SAMPLES, p_sentence, p_text
 
     fits = tabulated.tail_fits(summaries(run))
     assert len(fits)
@@ -136,17 +136,17 @@ def test_report_figure_and_tables_have_one_p_value(run: Run, page: str) -> None:
     figure = figure_of(run, "survival", fits["case"].iloc[0])
     legend = " ".join(text.get_text() for text in figure.findobj(mpl.text.Text))
     for row in fits.itertuples():
-        assert p_said(row.p_value, row.p_at_floor) in legend
+        assert p_sentence(row.p_value, row.p_at_floor) in legend
         assert round(row.p_value * (SAMPLES + 1), 6) % 1 == 0
         assert row.p_at_floor == (row.p_value == 1 / (SAMPLES + 1))
 
 
-def test_the_bound_behind_survival_is_printed_once(page: str) -> None:
+def test_the_bound_of_survival_is_printed_once(page: str) -> None:
     case_text = Text(page.split("<section>")[1]).text
     assert case_text.count("2 / 1,500") == 1
 
 
-def test_it_asks_for_nothing(run: Run, page: str) -> None:
+def test_the_report_requests_nothing(run: Run, page: str) -> None:
     found = Text(page)
     assert found.sources
     assert all(source.startswith("data:image/svg+xml;base64,") for source in found.sources)
@@ -156,7 +156,7 @@ def test_it_asks_for_nothing(run: Run, page: str) -> None:
     assert run.path not in page
 
 
-def test_names_are_text(page: str) -> None:
+def test_names_are_escaped(page: str) -> None:
     """A name that is a script shows as it was written, in the title, headings, tables and pictures' texts."""
     found = Text(page)
     assert "script" not in found.tags
@@ -165,7 +165,7 @@ def test_names_are_text(page: str) -> None:
 
 
 @pytest.mark.usefixtures("undrawn")
-def test_a_control_that_failed_is_said_first(tmp_path: Path, rng: np.random.Generator) -> None:
+def test_a_failed_control_comes_first(tmp_path: Path, rng: np.random.Generator) -> None:
     almost = Fates(1.0, dict.fromkeys(range(1, N), 1))
     run = made(tmp_path, experiment(N, GAUSSIAN + CONTROL), {"gaussian": fates(rng), "control": almost})
     said = Text(report(run)).text
@@ -178,7 +178,7 @@ def test_a_control_that_failed_is_said_first(tmp_path: Path, rng: np.random.Gene
 
 
 @pytest.mark.usefixtures("undrawn")
-def test_saddles_are_said_first(tmp_path: Path, rng: np.random.Generator) -> None:
+def test_saddles_come_first(tmp_path: Path, rng: np.random.Generator) -> None:
     run = made(tmp_path, experiment(N), {"gaussian": fates(rng, {5: 1, 6: 0})})
     said = Text(report(run)).text
     assert said.index("Saddles were met.") < said.index("2 of 1,500 trajectories end on a saddle")
@@ -213,13 +213,13 @@ def test_only_censored_rows_bound_nothing(tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("undrawn")
-def test_without_visits_it_says_that_nobody_was_watched(tmp_path: Path) -> None:
+def test_without_visits_the_report_says_that_no_id_was_watched(tmp_path: Path) -> None:
     said = Text(report(made(tmp_path, experiment(N, visits_every=0), {"gaussian": Fates(1.0)}))).text
     assert "No id is watched (visits_every = 0), so nothing is known of the saddles passed on the way." in said
 
 
 @pytest.mark.usefixtures("undrawn")
-def test_a_run_in_progress_is_reported_as_far_as_it_is(tmp_path: Path) -> None:
+def test_the_counted_part_of_a_run_in_progress_is_reported(tmp_path: Path) -> None:
     run = made(tmp_path, experiment(5000), {"gaussian": Fates(1.0)}, shards=[0, 1, 3])
     said = Text(report(open_run(run.path))).text
     assert "2 of 5 shards are missing; each case is counted up to its first gap" in said
@@ -227,7 +227,7 @@ def test_a_run_in_progress_is_reported_as_far_as_it_is(tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("undrawn")
-def test_many_cases_have_a_row_each_and_sections_for_the_odd_ones(tmp_path: Path, rng: np.random.Generator) -> None:
+def test_many_cases_have_rows_and_remarkable_ones_have_sections(tmp_path: Path, rng: np.random.Generator) -> None:
     cases = "".join(
         f'[[case]]\nname = "c{k}"\nlaw = {{ name = "gaussian", scale = {0.1 + k / 10:.1f} }}\n' for k in range(12)
     )
@@ -304,7 +304,7 @@ def address() -> Iterator[str]:
 
 
 @pytest.mark.parametrize("width", [400, 1400])
-def test_a_browser_shows_it(address: str, page: str, width: int, tmp_path: Path) -> None:
+def test_a_browser_shows_the_report(address: str, page: str, width: int, tmp_path: Path) -> None:
     target = tmp_path / "page.html"
     target.write_text(page, "utf-8")
     seen = look(address, target, width)
@@ -325,8 +325,8 @@ def test_a_browser_shows_it(address: str, page: str, width: int, tmp_path: Path)
     assert '<script>alert("1")</script>' in seen["text"]
 
 
-def test_the_browser_would_complain(address: str, tmp_path: Path) -> None:
-    """The same look at a page with an error, a request, a wide block and small print."""
+def test_the_browser_check_finds_faults(address: str, tmp_path: Path) -> None:
+    """The same check on a page with an error, a request, a wide block and small print finds all of them."""
     bad = tmp_path / "bad.html"
     bad.write_text(
         "<main><p style='font-size:9px'>small</p><div style='width:2000px'>wide</div>"

@@ -88,8 +88,8 @@ def test_help_and_refusals(name: str, tmp_path: Path) -> None:
     assert "--out" in refused.stderr
 
 
-def test_tables_of_runs_that_have_little(tmp_path: Path) -> None:
-    """No row, but the columns, so that a reader's script goes on."""
+def test_tables_of_nearly_empty_runs(tmp_path: Path) -> None:
+    """A table without rows still has its columns, so that scripts that read it work."""
     empty = made(tmp_path / "empty", experiment(N, visits_every=0), {})
     read = summaries(empty)
     assert list(tabulated.survivals(read)) == ["case", "name", "t", "not_certified", "S", "lower", "upper"]
@@ -101,5 +101,5 @@ def test_tables_of_runs_that_have_little(tmp_path: Path) -> None:
     measured = tabulated.measures(empty.estimate())
     assert measured["estimate"].isna().all()
     assert (measured["upper"] == 1.0).all()
-    with pytest.raises(ArgumentError, match="no form 'xlsx'"):
+    with pytest.raises(ArgumentError, match="no table format 'xlsx'"):
         tabulated.write({}, tmp_path, "xlsx")

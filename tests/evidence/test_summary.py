@@ -1,4 +1,4 @@
-"""One pass over a case: the same from rows and from the blocks, for a part of a run, and never of a damaged one."""
+"""One pass over a case: rows and blocks give the same, a run in progress works, and a damaged one is refused."""
 
 from __future__ import annotations
 
@@ -90,11 +90,11 @@ def test_a_file_of_another_shard_is_refused(tmp_path: Path) -> None:
         summarise(run, "gaussian")
 
 
-def test_rows_that_are_gone_are_noticed(tmp_path: Path) -> None:
+def test_missing_rows_are_detected(tmp_path: Path) -> None:
     run = made(tmp_path, experiment(N), {"gaussian": Fates(1.0)})
     short = made(tmp_path / "short", experiment(N - 500), {"gaussian": Fates(1.0)})
     key = run.case("gaussian").key
     last = layout.part("trajectories", key, 2)
     run.files.put(last, short.files.get(last))
-    with pytest.raises(RunError, match="rows and blocks count other minima"):
+    with pytest.raises(RunError, match="rows and blocks disagree on the number of minima"):
         summarise(run, "gaussian")

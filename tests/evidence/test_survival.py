@@ -1,4 +1,4 @@
-"""Survival: exact at the edges, never thinner for being censored, and its least value is the estimate's."""
+"""Survival: exact at the edges, never lowered by censoring, and its least value is the estimate's."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def fates(rng: np.random.Generator) -> Fates:
     return Fates(rng.exponential(2.0, N), {7: 1, 1100: 0, 2001: 1}, tuple(range(40, 60)))
 
 
-def test_it_is_the_share_not_certified_at_every_edge(tmp_path: Path, fates: Fates) -> None:
+def test_survival_is_the_share_not_certified_at_every_edge(tmp_path: Path, fates: Fates) -> None:
     found = survival(summarise(made(tmp_path, experiment(N), {"gaussian": fates}), "gaussian"))
     t = np.array(fates.t)
     t[[7, 1100, 2001, *range(40, 60)]] = np.inf
@@ -44,7 +44,7 @@ def test_rows_and_histogram_agree_at_the_edges(tmp_path: Path, fates: Fates) -> 
     assert fine.alive[at].tolist() == coarse.alive.tolist()
 
 
-def test_the_least_value_is_the_number_behind_the_estimates_bound(tmp_path: Path, fates: Fates) -> None:
+def test_the_least_value_is_that_of_the_estimate(tmp_path: Path, fates: Fates) -> None:
     run = made(tmp_path, experiment(N), {"gaussian": fates})
     case, found = run.estimate().cases[0], survival(summarise(run, "gaussian"))
     assert found.never == case.saddle + case.censored
@@ -85,7 +85,7 @@ def test_the_bands(tmp_path: Path, fates: Fates) -> None:
         found.band(level=1.0)
 
 
-def test_the_joint_band_covers_jointly_and_the_pointwise_one_does_not(rng: np.random.Generator) -> None:
+def test_only_the_joint_band_covers_jointly(rng: np.random.Generator) -> None:
     """400 samples of 200 from a known law: DKW misses somewhere in at most 5 %; pointwise intervals more often."""
     edges = np.arange(1, 64) / 64
     missed = {"binomial": 0, "dkw": 0}
@@ -99,7 +99,7 @@ def test_the_joint_band_covers_jointly_and_the_pointwise_one_does_not(rng: np.ra
     assert missed["binomial"] / 400 > 0.15
 
 
-def test_its_table_has_the_edges_where_it_changes(tmp_path: Path, fates: Fates) -> None:
+def test_the_table_has_the_edges_where_survival_changes(tmp_path: Path, fates: Fates) -> None:
     table = survival(summarise(made(tmp_path, experiment(N), {"gaussian": fates}), "gaussian")).table()
     assert list(table) == ["t", "not_certified", "S", "lower", "upper"]
     assert table["S"].iloc[0] == 1.0
@@ -154,7 +154,7 @@ def chains(tmp_path_factory: pytest.TempPathFactory) -> Run:
 
 
 @pytest.mark.parametrize("name", ["chain", "wide"])
-def test_rows_are_later_than_the_exact_law_by_less_than_half(chains: Run, name: str) -> None:
+def test_rows_are_later_than_the_exact_law_by_less_than_half_their_time(chains: Run, name: str) -> None:
     """A row's time is the end of a step that began above the level, later than T, and here by less than half of
     itself: P(T > t) <= S(t) <= P(T > t/2), to the joint band."""
     curve = survival(summarise(chains, name))
@@ -173,7 +173,7 @@ def test_rows_are_later_than_the_exact_law_by_less_than_half(chains: Run, name: 
     assert S[0] > 20 * S[-1]
 
 
-def test_where_the_law_is_not_known(chains: Run, tmp_path: Path) -> None:
+def test_exact_survival_is_none_for_other_laws(chains: Run, tmp_path: Path) -> None:
     planted = chains.case("planted")
     assert exact_points(planted, survival(summarise(chains, "planted"))) is None
     matrices = made(tmp_path, experiment(N), {"gaussian": Fates(1.0)})

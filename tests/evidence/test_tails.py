@@ -1,4 +1,4 @@
-"""Tails: exponents of known laws are covered, a wrong law is seen to be wrong, and censoring loses nothing."""
+"""Tails: exponents of known laws are covered, a wrong law is rejected, and censoring loses nothing."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from basins import Problem
 from basins.errors import ArgumentError
 from basins.summary import CaseSummary, summarise
 from basins.summary.histogram import log_edges
-from basins.summary.tails import SAMPLES, Tail, exponents, fit, p_said, p_text, prediction, tail, tails
+from basins.summary.tails import SAMPLES, Tail, exponents, fit, p_sentence, p_text, prediction, tail, tails
 
 EDGES = log_edges(0, 20, 16)
 
@@ -45,7 +45,7 @@ def test_the_interval_of_a_rate_covers() -> None:
     assert covered > 0.95 - 3.5 * np.sqrt(0.05 * 0.95 / 250)
 
 
-def test_what_is_later_than_the_range_is_not_lost() -> None:
+def test_times_beyond_the_range_are_counted() -> None:
     """The range ends at t = 4, and half the law is beyond: the exponent is that of the whole law."""
     rng = np.random.default_rng(7)
     t = pareto(rng, 0.5, 20_000)
@@ -57,7 +57,7 @@ def test_what_is_later_than_the_range_is_not_lost() -> None:
     assert found.rate == pytest.approx(0.5, rel=0.03)
 
 
-def test_the_fit_is_clausets_where_bins_are_fine() -> None:
+def test_with_fine_bins_the_fit_agrees_with_clauset() -> None:
     """With bins of 1/16 octave the estimate is that of the exact times, n / sum log t."""
     t = pareto(np.random.default_rng(8), 2.0, 5000)
     found = fit(binned(t), "power law", 0)
@@ -73,7 +73,7 @@ def test_p_values_of_the_right_law_are_uniform() -> None:
 
 
 @pytest.mark.parametrize("law", ["exponential", "power law"])
-def test_the_wrong_law_is_seen(law: str) -> None:
+def test_the_wrong_law_is_rejected(law: str) -> None:
     rng = np.random.default_rng(10)
     t = 1 + rng.exponential(1.0, 3000) if law == "exponential" else pareto(rng, 3.0, 3000)
     of = binned(t)
@@ -83,16 +83,16 @@ def test_the_wrong_law_is_seen(law: str) -> None:
         assert (found.p_value > 0.05) == (kind == law)
 
 
-def test_at_the_floor_of_its_samples_a_p_value_is_said_to_be_less() -> None:
+def test_a_p_value_at_the_floor_of_its_samples_is_printed_as_less_than_it() -> None:
     """100 samples and none as far: 1/101, of which no more is known than that it is below 0.01."""
     wrong = fit(binned(pareto(np.random.default_rng(10), 3.0, 3000)), "exponential")
     assert wrong is not None
     assert (wrong.p_value, wrong.p_at_floor) == (1 / (SAMPLES + 1), True)
-    assert p_said(wrong.p_value, wrong.p_at_floor) == "p < 0.01"
+    assert p_sentence(wrong.p_value, wrong.p_at_floor) == "p < 0.01"
     right = fit(binned(pareto(np.random.default_rng(10), 3.0, 3000)), "power law")
     assert right is not None
     assert not right.p_at_floor
-    assert p_said(right.p_value) == f"p = {right.p_value:.2g}"
+    assert p_sentence(right.p_value) == f"p = {right.p_value:.2g}"
     untested = fit(binned(pareto(np.random.default_rng(10), 3.0, 3000)), "power law", 0)
     assert untested is not None
     assert (np.isnan(untested.p_value), untested.p_at_floor) == (True, False)
@@ -105,16 +105,16 @@ def test_at_the_floor_of_its_samples_a_p_value_is_said_to_be_less() -> None:
         (1.0, False, "1"), (float("nan"), False, "nan"), (0.0, False, "< 3e-308"), (3e-40, False, "3e-40"),
     ],
 )  # fmt: skip
-def test_what_is_said_of_a_p_value_is_true(p_value: float, at_floor: bool, text: str) -> None:
+def test_the_text_of_a_p_value_is_true(p_value: float, at_floor: bool, text: str) -> None:
     assert p_text(p_value, at_floor) == text
-    assert p_said(p_value, at_floor) in (f"p = {text}", f"p {text}")
+    assert p_sentence(p_value, at_floor) in (f"p = {text}", f"p {text}")
 
 
 def summary_of(path: Path, t: np.ndarray, censored: tuple[int, ...] = ()) -> CaseSummary:
     return summarise(made(path, experiment(len(t)), {"gaussian": Fates(t, {}, censored)}), "gaussian")
 
 
-def test_both_laws_side_by_side(tmp_path: Path) -> None:
+def test_both_laws_are_compared(tmp_path: Path) -> None:
     rng = np.random.default_rng(11)
     heavy = tails(summary_of(tmp_path / "a", 0.01 * pareto(rng, 2.0, 20_000)), start=0.02, samples=20)
     light = tails(summary_of(tmp_path / "b", 0.5 + rng.exponential(1.0, 20_000)), start=1.0, samples=20)
@@ -155,7 +155,7 @@ def test_a_range_by_default_and_by_hand(tmp_path: Path) -> None:
         tail(summary, 8.0, 2.0)
 
 
-def test_exponents_by_ever_later_starts(tmp_path: Path) -> None:
+def test_exponents_for_later_and_later_starts(tmp_path: Path) -> None:
     """A law whose local exponent falls to 1: each later range sees more of it."""
     q = np.random.default_rng(14).uniform(size=50_000)
     t = 1 / q + 3 / np.sqrt(q)
@@ -165,7 +165,7 @@ def test_exponents_by_ever_later_starts(tmp_path: Path) -> None:
     assert table["exponent"].iloc[-1] < 1.2 < table["exponent"].iloc[0]
 
 
-def test_too_few_are_not_fitted(tmp_path: Path) -> None:
+def test_too_few_times_are_not_fitted(tmp_path: Path) -> None:
     few = tails(summary_of(tmp_path / "few", np.arange(1.0, 21.0)))
     assert (few.exponential, few.power_law, few.better, few.fits) == (None, None, None, ())
     together = tails(summary_of(tmp_path / "one", np.ones(1000)))

@@ -1,4 +1,4 @@
-"""Transitions: stays, transitions, dwell times and what is not known, on chosen visits."""
+"""Transitions: stays, transitions, dwell times and unknown steps, on chosen visits."""
 
 from __future__ import annotations
 
@@ -74,15 +74,15 @@ def test_tables(tmp_path: Path) -> None:
     assert strata["least_norm"].tolist() == pytest.approx([2.0**-10, 0.01, 0.005])
 
 
-def test_strata_never_met_are_bounded(tmp_path: Path) -> None:
+def test_strata_that_are_never_passed_are_bounded(tmp_path: Path) -> None:
     fates = Fates(8.0, visits={7: [(1.0, 0, 0.05), (2.0, 2, 0.5)]})
     found = transitions(made(tmp_path, experiment(500), {"gaussian": fates}), "gaussian")
     assert found.never_met == (2, 1)  # what only a slow-down was nearest to is not passed
     assert found.bound == one_sided_upper(0, 500)
 
 
-def test_only_watched_ids_are_looked_at(tmp_path: Path) -> None:
-    """In a run that keeps exceptions, a saddle that was not watched has a row and no visits: it is not counted."""
+def test_only_watched_ids_are_counted(tmp_path: Path) -> None:
+    """In a run that keeps only exceptions, an unwatched saddle has a row but no visits, and is not counted."""
     of = experiment(1100, rows="exceptions", visits_every=10)
     found = transitions(made(tmp_path, of, {"gaussian": Fates(8.0, saddles={4: 1, 20: 2}, visits=VISITS)}), "gaussian")
     assert found.watched == 110
@@ -97,7 +97,7 @@ def test_only_watched_ids_are_looked_at(tmp_path: Path) -> None:
     assert "every 10-th id" in found.sentence()
 
 
-def test_nothing_watched_is_said(tmp_path: Path) -> None:
+def test_a_case_without_watched_ids_says_so(tmp_path: Path) -> None:
     found = transitions(made(tmp_path, experiment(100, visits_every=0), {"gaussian": FATES}), "gaussian")
     assert "No id is watched" in found.sentence()
     assert found.never_met == ()
@@ -108,7 +108,7 @@ def test_nothing_watched_is_said(tmp_path: Path) -> None:
     assert nobody.sentence() == "No watched id is counted yet."
 
 
-def test_visits_that_belong_to_nobody_are_refused(tmp_path: Path) -> None:
+def test_visits_without_a_row_are_refused(tmp_path: Path) -> None:
     run = made(tmp_path, experiment(2048), {"gaussian": FATES})
     key = run.case("gaussian").key
     run.files.put(layout.part("visits", key, 1), run.files.get(layout.part("visits", key, 0)))
@@ -116,7 +116,7 @@ def test_visits_that_belong_to_nobody_are_refused(tmp_path: Path) -> None:
         transitions(run, "gaussian")
 
 
-def test_a_visits_file_that_is_gone_is_named(tmp_path: Path) -> None:
+def test_a_missing_visits_file_is_reported_by_name(tmp_path: Path) -> None:
     run = made(tmp_path, experiment(2048), {"gaussian": FATES})
     run.files.delete(layout.part("visits", run.case("gaussian").key, 1))
     with pytest.raises(RunError, match=r"part-00000001.parquet is gone"):

@@ -24,7 +24,7 @@ from basins.output.figures.style import (
     styled,
 )
 from basins.summary.survival import Survival
-from basins.summary.tails import Tails, p_said
+from basins.summary.tails import Tails, p_sentence
 
 Array = NDArray[np.float64]
 
@@ -99,7 +99,7 @@ def _tails(axes: Axes, tails: Tails) -> None:
         if fit is None:
             continue
         value = f"rate {fit.rate:.3g}" if fit.kind == "exponential" else f"exponent {fit.rate:.3g}"
-        said = f"{fit.kind}, {value} [{fit.lower:.3g}, {fit.upper:.3g}], {p_said(fit.p_value, fit.p_at_floor)}"
+        said = f"{fit.kind}, {value} [{fit.lower:.3g}, {fit.upper:.3g}], {p_sentence(fit.p_value, fit.p_at_floor)}"
         axes.plot(t, fit.survival(t, tail), color=COLOURS[k], linestyle=STYLES[k], label=said)
     exponent = tails.prediction.exponent
     if exponent is not None:

@@ -14,7 +14,7 @@ from basins.estimate.sentences import at_least, at_most, modes_text, number, siz
 from basins.landscapes.base import NEAR
 from basins.summary import CaseSummary
 from basins.summary.survival import Survival
-from basins.summary.tails import Fit, Tails, p_said, p_text
+from basins.summary.tails import Fit, Tails, p_sentence, p_text
 from basins.summary.transitions import Transitions
 
 if TYPE_CHECKING:
@@ -154,9 +154,9 @@ def tail_sentences(fitted: Tails) -> list[str]:
         f"left) to {tail.edges[-1]:.4g}: {tail.certified:,} certified, {tail.later:,} later or never. "
     )
     if fitted.better is None:
-        said += f"Neither law fits better (Vuong's test, {p_said(fitted.vuong)}). "
+        said += f"Neither law fits better (Vuong's test, {p_sentence(fitted.vuong)}). "
     else:
-        said += f"Of the two laws the {fitted.better} fits better (Vuong's test, {p_said(fitted.vuong)}). "
+        said += f"Of the two laws the {fitted.better} fits better (Vuong's test, {p_sentence(fitted.vuong)}). "
     said += f"Predicted, {fitted.prediction.text}"
     exponent, law = fitted.prediction.exponent, fitted.power_law
     if exponent is not None and law is not None:
