@@ -46,7 +46,7 @@ class CertificationTime:
         N = len(state)
         begin, end = np.broadcast_to(np.asarray(t_from, float), (N,)), np.broadcast_to(np.asarray(t, float), (N,))
         if not (end >= begin).all():
-            raise ArgumentError("a time before the states'", where="carry: t", remedy="give t >= t_from")
+            raise ArgumentError("t is before t_from", where="carry: t", remedy="give t >= t_from")
         ends = self.carrier.carry(state, begin, end, self.loss_level)
         certified, carried = ends.stop == Stop.LEVEL, ends.stop == Stop.T_END
         T = np.full(N, np.inf)

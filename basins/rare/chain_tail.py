@@ -52,7 +52,7 @@ def passage(v: float, b: Array, sigma: float, p_end: float) -> tuple[float, floa
     half = 0.5 * (high - low) / panels
     time, change = 0.0, 0.0
     for panel in range(panels):
-        for node, weight in zip(NODES, WEIGHTS):  # noqa: B905 - numba knows no strict
+        for node, weight in zip(NODES, WEIGHTS):  # noqa: B905 - numba does not support strict
             at = b[0] * np.sinh(low + half * (2 * panel + 1 + node))
             first = at * at + b[0] * b[0]
             rest, share = 1.0, b[0] * b[0] / first
@@ -110,7 +110,7 @@ def mass(v: float, ratios: Array, top: float, halves: Array) -> float:
     for panel in range(len(DEPTHS) - 1):
         centre = top - 0.5 * (DEPTHS[panel] + DEPTHS[panel + 1])
         half = 0.5 * (DEPTHS[panel + 1] - DEPTHS[panel])
-        for node, weight in zip(NODES, WEIGHTS):  # noqa: B905 - numba knows no strict
+        for node, weight in zip(NODES, WEIGHTS):  # noqa: B905 - numba does not support strict
             R = np.exp(centre + half * node)
             density = weight * half
             for ratio in ratios:

@@ -47,8 +47,8 @@ class Next(NamedTuple):
 
 
 class Carrier:
-    """Integrates starts with a case's engine, compressed where that pays. settings: give engine, tolerances and budget;
-    there is no end time and no certificate other than the loss level that is passed to `carry`."""
+    """Integrates starts with a case's engine, in compressed coordinates where that pays. settings: engine, tolerances
+    and budget. Only the loss level and the end time that are passed to `carry` stop an integration."""
 
     def __init__(self, problem: Problem, settings: Settings) -> None:
         self.original, self.settings = problem, replace(settings, t_end=np.inf, certify=True)
@@ -78,7 +78,7 @@ class Carrier:
         return self.engine.integrate(self.problem, leg, self.settings)
 
     def tighter(self, factor: float) -> Settings | None:
-        """Settings with tolerances tighter by this factor, or as tight as double precision allows; None if the present
+        """Settings with tolerances tighter by this factor, or as tight as double precision allows; None if the current
         ones are that tight already."""
         room = self.settings.rtol / SMALLEST_TOLERANCE * (1 - 1e-12)
         return self.settings.tighter(min(factor, room)) if room > 1 else None
@@ -102,5 +102,5 @@ class Coordinate(Protocol):
 
     def tighter(self, factor: float) -> Coordinate | None:
         """The same coordinate with tolerances tighter by this factor, or as tight as double precision allows; None if
-        the present ones are that tight already."""
+        the current ones are that tight already."""
         ...

@@ -42,7 +42,7 @@ def exponent(counts: NDArray[np.int64], trials: int, offsets: Array, x: Array, *
     telling = (counts > 0) & (counts < trials)
     if telling.sum() < 2 or np.ptp(x[telling]) == 0:
         raise ArgumentError(
-            f"counts {counts.tolist()} of {trials:,} determine no exponent",
+            f"counts {counts.tolist()} of {trials:,} do not determine an exponent",
             where="ladder",
             remedy="give more samples",
         )

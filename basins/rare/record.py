@@ -80,10 +80,10 @@ def folder(kind: Kind, case: str, replicate: int) -> str:
 
 @dataclass(frozen=True)
 class TailManifest:
-    """What a tail's run is: the experiment's name and digest, the plan, its cases, the versions it was made with.
+    """The definition of a tail: the experiment's name and digest, the plan, its cases, the versions it was made with.
 
-    linearised: the share of moves of a kind that is gone (docs/tail.md), 0 in all that are made now. A tail made with
-    some of them can be read and reported, but not continued.
+    linearised: the share of moves of a kind that was removed (docs/tail.md); 0 in all new tails. A tail made with such
+    moves can be read and reported, but not continued.
     """
 
     name: str
@@ -122,7 +122,7 @@ class TailManifest:
 
     @classmethod
     def from_json(cls, data: bytes, where: str) -> TailManifest:
-        """Raises RunError for what `to_json` did not write."""
+        """The manifest that `to_json` wrote. Raises RunError for anything else."""
         try:
             content = json.loads(data)
             if content["schema"] != SCHEMA:
@@ -148,7 +148,7 @@ def create_or_resume(files: Files, experiment: Experiment, wanted: TailManifest)
     """The manifest of this tail. It is written if there is none, and compared if there is one.
 
     Raises RunError if the place holds something else, or a tail of another experiment, plan or versions, or one made
-    with moves that are gone.
+    with moves that were removed.
     """
     if not files.exists(TAIL):
         foreign = [name for name in files.paths("") if not (name in (EXPERIMENT, TAIL) or layout.is_system_file(name))]
@@ -163,7 +163,7 @@ def create_or_resume(files: Files, experiment: Experiment, wanted: TailManifest)
     there = read_manifest(files)
     if there.linearised:
         raise RunError(
-            f"made with linearised = {there.linearised:g}, moves that are gone: it can be read, but not continued",
+            f"made with linearised = {there.linearised:g}, moves that were removed: it can be read, but not continued",
             where=files.uri,
             remedy="give another --out; basins.rare.tail.read_tail reports this one",
         )
@@ -236,7 +236,7 @@ def read_levels(files: Files, case: str, replicate: int) -> list[SplittingLevel]
     for number, name in enumerate(found, start=1):
         if name != path("levels", case, replicate, number):
             raise RunError(
-                f"{path('levels', case, replicate, number)} is gone, later ones are there",
+                f"{path('levels', case, replicate, number)} is gone, although later levels exist",
                 where=files.uri,
                 remedy=f"remove {folder('levels', case, replicate)} and run again",
             )

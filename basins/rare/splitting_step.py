@@ -35,7 +35,7 @@ MOVES: dict[str, Move] = {
     "population": proposals.population,
     "difference": proposals.difference,
 }
-"""In equal shares."""
+"""The kinds of moves, used in equal shares."""
 LARGEST = {"pcn": 1.0, "population": 3.0, "difference": 2.0}
 FIRST_SIZE = 0.5
 ACCEPT = 0.25
@@ -124,7 +124,7 @@ def advance(
     stream: Stream,
     learned: Learned | None,
 ) -> tuple[Population, LevelResult]:
-    """From the population of a level to that of the next, whose threshold is t; empty where nobody is inside.
+    """From the population of a level to that of the next, whose threshold is t; empty if no chain is inside.
 
     learned: what another run learned at this level; None: learn from this one.
     """

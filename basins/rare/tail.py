@@ -87,7 +87,7 @@ def tail(
     if not isinstance(experiment, Experiment):
         experiment = load(os.fspath(experiment))
     plan = _plan(target, population, keep, sweeps, experiment.seed, stratum)
-    _whole("replicates", replicates, FEWEST, ": fewer give no interval, and so no bound")
+    _check_whole("replicates", replicates, FEWEST, ": fewer give no interval, and so no bound")
     cases = experiment.cases if case is None else (experiment.case(case),)
     for one in cases:
         _check_case(one, stratum, alone=case is not None or len(cases) == 1)
@@ -120,7 +120,7 @@ def read_tail(run: str | os.PathLike[str], replicates: int | None = None) -> lis
     ArgumentError for `replicates` below two.
     """
     if replicates is not None:
-        _whole("replicates", replicates, 2)
+        _check_whole("replicates", replicates, 2)
     files = files_at(run)
     manifest = read_manifest(files)
     return [_case_tail(files, manifest, case, replicates) for case in manifest.cases]
@@ -208,8 +208,8 @@ def _plan(target: float, population: int, keep: float, sweeps: int, seed: int, s
     for name, value in (("target", target), ("keep", keep)):
         if not (isinstance(value, (int, float)) and 0 < value < 1):
             raise ArgumentError(f"{name} = {value!r}", where=name, remedy="give a number between 0 and 1")
-    _whole("population", population, 20)
-    _whole("sweeps", sweeps, 1)
+    _check_whole("population", population, 20)
+    _check_whole("sweeps", sweeps, 1)
     if keep * population < 4:
         raise ArgumentError(
             f"a population of {population} of which a level keeps {keep:g}",
@@ -219,6 +219,6 @@ def _plan(target: float, population: int, keep: float, sweeps: int, seed: int, s
     return Plan(float(target), int(population), float(keep), int(sweeps), seed, stratum)
 
 
-def _whole(name: str, value: int, least: int, why: str = "") -> None:
+def _check_whole(name: str, value: int, least: int, why: str = "") -> None:
     if isinstance(value, bool) or not isinstance(value, int) or value < least:
         raise ArgumentError(f"{name} = {value!r}", where=name, remedy=f"give a whole number of at least {least}{why}")

@@ -125,7 +125,7 @@ def _checked(
 
 def _chain(sigma: float, scales: tuple[float, ...], t: float, low: float, order: int = ORDER) -> float:
     """The integral of chain_tail.py: v over both sides of 0, ratios of the b_j, and the radius inside."""
-    from basins.rare.chain_tail import slow_mass  # brings numba
+    from basins.rare.chain_tail import slow_mass  # imports numba
 
     N, inverse = len(scales), np.array([0.5 / s**2 for s in scales])
     # Beyond these the density has negligible mass: |v| is below every weight, b_j below its own.

@@ -43,5 +43,5 @@ def test_a_smaller_alpha_widens_the_interval() -> None:
 
 @pytest.mark.parametrize("counts", [(0, 0, 0, 0), (5, 0, 0, 0), (100, 100, 100, 3)])
 def test_uninformative_counts_are_refused(counts: tuple[int, ...]) -> None:
-    with pytest.raises(ArgumentError, match="determine no exponent"):
+    with pytest.raises(ArgumentError, match="do not determine an exponent"):
         exponent(np.array(counts), 100, X, X)

@@ -118,7 +118,7 @@ def test_a_tail_of_linearised_moves_is_read_but_not_continued(tmp_path: Path) ->
     result = CliRunner().invoke(main, ["tail", str(experiment), "--out", str(run), *arguments])
     assert result.exit_code == 2
     assert result.output == (
-        f"error: {run}: made with linearised = 0.5, moves that are gone: it can be read, but not continued; "
+        f"error: {run}: made with linearised = 0.5, moves that were removed: it can be read, but not continued; "
         "give another --out; basins.rare.tail.read_tail reports this one\n"
     )
     assert digests(run) == before
