@@ -130,7 +130,7 @@ def test_a_reported_shard_that_is_gone_is_not_counted(copy: Path) -> None:
     found = look(copy)
     check_counts(found, copy)
     assert found.activity.state == "stopped"
-    assert "goes on" in activity(found)[0]
+    assert "resumes it" in activity(found)[0]
 
 
 class Stops(Exception):
@@ -191,7 +191,7 @@ def test_each_layer_has_a_line(copy: Path, capsys: pytest.CaptureFixture[str]) -
     print_status(console(), found)
     said = capsys.readouterr().out
     assert "layer 1, budget 40" in said
-    assert "with the layers:" in said
+    assert "with the layers applied:" in said
 
 
 def test_full_files_are_read_once(copy: Path, monkeypatch: pytest.MonkeyPatch) -> None:

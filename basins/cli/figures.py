@@ -54,9 +54,9 @@ def plot(name: str, run: str, case: str | None, number: int | None, out: str | N
     if (name == "trajectory") != (number is not None):
         raise click.UsageError("--id is needed for trajectory, and for nothing else")
     target = _target(out or f"{name}.png")
-    from basins.output.figures import encoded, form_of, of_run
+    from basins.output.figures import encoded, format_of, of_run
 
-    form = form_of(target.name)
+    form = format_of(target.name)
     opened = open_run(run)
     figure = of_run.figure_of(opened, name, case) if number is None else of_run.of_trajectory(opened, number, case)
     _put(target, encoded(figure, form))

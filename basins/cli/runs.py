@@ -118,7 +118,7 @@ def extend(run: str, budget: int, on: str, workers: int | None, address: str | N
     resumes the layer.
     """
     from basins.execution.run import extend as extend_run
-    from basins.output.console.estimate import print_estimate, print_left
+    from basins.output.console.estimate import print_estimate, print_undecided
     from basins.output.console.screen import console
     from basins.progress import progress
 
@@ -140,7 +140,7 @@ def extend(run: str, budget: int, on: str, workers: int | None, address: str | N
     found = done.estimate()
     screen = console()
     print_estimate(screen, found)
-    print_left(screen, found, budget)
+    print_undecided(screen, found, budget)
 
 
 BASE = click.option("--base", is_flag=True, help="Read the run as it was before `basins extend`.")

@@ -126,7 +126,7 @@ def _as_computed(case: CaseEstimate) -> str:
 
 def _counts_alone(case: CaseEstimate) -> str:
     """What is counted, without a word on a conjecture that is made for the gradient flow of deep linear networks."""
-    censored = f"; {_censored(case)}, and counts as a saddle in the bound" if case.censored else ", none censored"
+    censored = f"; {_censored(case)}; each counts as a saddle in the bound" if case.censored else ", none censored"
     where = f" ({_strata_met(case)})" if case.saddle else ""
     return (
         f"{case.minimum:,} of {case.trajectories:,} trajectories end at a global minimum, {case.saddle:,} on a "

@@ -1,1 +1,1 @@
-"""What people see: console, figures, report."""
+"""Output for people: the console, figures and the report."""

@@ -92,7 +92,7 @@ def test_a_case_that_no_check_could_draw_makes_the_pool_s_label_error_unknown(tm
     said = "label error: unknown, because no label of case 'other' could be drawn for a check"
     assert said in pooled_sentence(found.pooled)
     doubt = next(one for one in doubts(found, []) if one.startswith("Label error"))
-    assert "of 60 minima integrated again, 0 came out otherwise" in doubt
+    assert "of 60 minima integrated again, 0 disagreed" in doubt
     assert "No label was checked of: other." in doubt
     pooled = measures(found).set_index("case").loc["pooled"]
     assert np.isnan(pooled["upper_with_label_error"])

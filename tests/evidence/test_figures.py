@@ -24,10 +24,10 @@ from basins.errors import ArgumentError
 from basins.execution.run import run as run_experiment
 from basins.experiment import Experiment
 from basins.integrators.base import Settings
-from basins.output.figures import encoded, form_of, of_run, svg
+from basins.output.figures import encoded, format_of, of_run, svg
 from basins.output.figures.certified import ARGUMENTS, certified
 from basins.output.figures.occupancy import bounds, occupancy
-from basins.output.figures.staircase import Flows, lined, spread, staircase
+from basins.output.figures.staircase import Flows, spread, staircase, strata_with_lines
 from basins.output.figures.style import COLOURS, MARKERS, STYLES, legend_below, page, power_of_ten, shortened
 from basins.output.figures.survival import Line, survival
 from basins.output.figures.transitions import transitions
@@ -109,8 +109,8 @@ def test_the_same_figure_is_the_same_bytes(run: Run) -> None:
     ElementTree.fromstring(first)
     assert encoded(of_run.figure_of(run, "drift"), "png").startswith(b"\x89PNG")
     assert encoded(of_run.figure_of(run, "drift"), "pdf").startswith(b"%PDF")
-    with pytest.raises(ArgumentError, match="no form 'gif'"):
-        form_of("some.gif")
+    with pytest.raises(ArgumentError, match="no figure format 'gif'"):
+        format_of("some.gif")
 
 
 def test_the_callers_settings_are_left_alone(run: Run) -> None:
@@ -173,7 +173,7 @@ def test_names_of_near_critical_values_do_not_overlap() -> None:
 
 def test_with_many_strata_few_have_lines() -> None:
     wide = Problem.from_spectrum(2.0 ** np.arange(3.5, -0.5, -0.5), d_x=8, hidden=(8,))
-    assert [stratum.modes for stratum in lined(wide)] == [tuple(range(r)) for r in range(9)]
+    assert [stratum.modes for stratum in strata_with_lines(wide)] == [tuple(range(r)) for r in range(9)]
     flows = Flows("some", np.array([0.0, 1.0, 2.0]), np.array([[120.0, 60.0, 0.0]]))
     assert "S = {0,1,2}" in words(staircase(wide, [flows]))
 
@@ -308,8 +308,8 @@ def test_one_trajectory_is_integrated_again(run: Run, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["survival", "RUN", "-o", "x.gif"], "no form 'gif'"),
-        (["survival", "RUN", "-o", "plain"], "no form ''"),
+        (["survival", "RUN", "-o", "x.gif"], "no figure format 'gif'"),
+        (["survival", "RUN", "-o", "plain"], "no figure format ''"),
         (["trajectory", "RUN"], "--id is needed"),
         (["cost", "RUN", "--id", "3"], "--id is needed for trajectory"),
         (["loss", "RUN"], "2 cases"),

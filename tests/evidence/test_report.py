@@ -173,7 +173,7 @@ def test_a_failed_control_comes_first(tmp_path: Path, rng: np.random.Generator) 
     assert (
         "CONTROL FAILED: planted on I(3), S = {0}, it should read 100 % saddle there and reads 1,499 of 1,500" in said
     )
-    assert "With the control failed, not to be relied on: No saddle among" in said
+    assert "Not to be relied on, because the control failed: No saddle among" in said
     assert "until that is explained, no count of this run can be trusted" in said
 
 
@@ -181,7 +181,7 @@ def test_a_failed_control_comes_first(tmp_path: Path, rng: np.random.Generator) 
 def test_saddles_come_first(tmp_path: Path, rng: np.random.Generator) -> None:
     run = made(tmp_path, experiment(N), {"gaussian": fates(rng, {5: 1, 6: 0})})
     said = Text(report(run)).text
-    assert said.index("Saddles were met.") < said.index("2 of 1,500 trajectories end on a saddle")
+    assert said.index("Saddles were found.") < said.index("2 of 1,500 trajectories end on a saddle")
     assert "No control: no case of this run starts on a saddle's stable manifold" in said
 
 
@@ -235,7 +235,7 @@ def test_many_cases_have_rows_and_remarkable_ones_have_sections(tmp_path: Path, 
     page = report(made(tmp_path, experiment(20, cases), by_name))
     headings = re.findall(r"<h2>(.*?)</h2>", page)
     assert headings[:8] == ["c0", "c1", "c2", "c3", "c4", "c5", "c9", "c11"]
-    assert "4 more cases are in the table alone." in page
+    assert "4 more cases are only in the table." in page
 
 
 # --- the command ----------------------------------------------------------------------------------------------------

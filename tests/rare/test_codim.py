@@ -114,7 +114,7 @@ def test_the_codim_command(tmp_path: Path) -> None:
     told = CliRunner().invoke(main, ["codim", path, "--stratum", "2", "--samples", "500"])
     assert told.exit_code == 0, told.output
     assert "2 (theory.md 2)" in told.output
-    assert "Every interval holds what is expected" in " ".join(told.output.split())
+    assert "Every interval contains the expected value" in " ".join(told.output.split())
     asked = ["codim", path, "--stratum", "2", "--samples", "500", "--json"]
     found = json.loads(CliRunner().invoke(main, asked).output)
     assert (found["case"], found["theory"], found["negative_eigenvalues"]) == ("one", 2, 2)

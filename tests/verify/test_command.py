@@ -28,7 +28,7 @@ def test_a_run_without_fault(copied: Callable[..., Path]) -> None:
     assert "for `basins estimate`" in said.stdout
     assert all(len(line) <= 100 and line == line.rstrip() for line in said.stdout.splitlines())
     estimated = call("estimate", run).stdout
-    assert "with label error counted in: below" in estimated
+    assert "with label error included: below" in estimated
     assert "minima checked 0 disagree" in " ".join(estimated.split())
 
 
@@ -54,7 +54,7 @@ def test_damage_gives_exit_status_2_and_one_line(copied: Callable[..., Path]) ->
     assert "moved to set-aside/0001/ in the run, nothing was deleted; give the run's command again" in flat
     after = call("verify", run, "--sample", 0, "--blocks", 0)
     assert after.exit_code == 0
-    assert "1 shard not there (yet)" in after.stdout
+    assert "1 shard missing (so far)" in after.stdout
     (run.parent / "to.toml").write_text(experiment().text)
     assert call("run", run.parent / "to.toml", "--out", run, "--on", "inline").exit_code == 0
     assert "5 shards of 5" in call("verify", run, "--sample", 0, "--blocks", 0).stdout

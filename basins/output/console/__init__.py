@@ -1,1 +1,1 @@
-"""What the commands print: a file a page, on what screen.py lays out."""
+"""The output of the commands, one file per command. screen.py has the layout."""

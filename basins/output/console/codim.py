@@ -1,4 +1,4 @@
-"""What `basins codim` prints."""
+"""The output of `basins codim`."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from basins.rare.ladder import Exponent
 
 
 def print_codimension(out: Console, name: str, found: Codimension) -> None:
-    """The exponents beside what is expected, the counts they come from, and a sentence."""
+    """Print the exponents beside the expected values, the counts they come from, and a sentence."""
     stratum = found.stratum
     modes = "{" + ",".join(map(str, stratum.modes)) + "}"
     widths = widths_text(found.widths)
@@ -38,9 +38,9 @@ def print_codimension(out: Console, name: str, found: Codimension) -> None:
     if found.kappa is not None:
         paragraph(
             out,
-            "The planted point is strict. Non-strict points of this stratum are not left at a rate: theory.md 5 expects"
-            f" (heuristic) that beside them a share like t^-{found.kappa:g} of all starts is left at t; `basins tail`"
-            " measures that exponent.",
+            "The planted point is strict. Non-strict points of this stratum are not left exponentially: theory.md 5"
+            f" expects (heuristic) that a share like t^-{found.kappa:g} of all starts is still beside them at t;"
+            " `basins tail` measures that exponent.",
         )
 
 
@@ -49,7 +49,11 @@ def _sentence(found: Codimension) -> str:
     source = "the Hessian" if found.theory is None else "the formula"
     rates = ", ".join(f"{rate:.4g}" for rate in found.rates)
     head = f"The share of an eps-ball that stays scales like eps^-{_whole(found.counted)}; {source} says {expected}. "
-    verdict = "Every interval holds what is expected" if found.holds else "NOT every interval holds what is expected"
+    verdict = (
+        "Every interval contains the expected value"
+        if found.holds
+        else "NOT every interval contains the expected value"
+    )
     return f"{head}{verdict} (95 %, jointly). Unstable rates at the saddle: {rates}."
 
 

@@ -1,4 +1,4 @@
-"""What an experiment is before it is run: its plan and cost, its problems and cases."""
+"""The output of `basins describe` and of `--dry-run`: an experiment's plan and cost, its problems and cases."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from basins.output.console.screen import columns, counted, duration, heading, in
 
 
 def print_plan(out: Console, experiment: Experiment, plan: Sequence[PlannedCase], workers: int, where: str) -> None:
-    """What `basins run` would do, and what it would cost."""
+    """Print what `basins run` would do, and its cost."""
     heading(out, experiment.name, f"{counted(len(plan), 'case')}, seed {experiment.seed}")
     table = columns("case", "law", "trajectories", "blocks", "shards", "each", "one worker", "disk", text=(0, 1), gap=2)
     for planned in plan:
@@ -43,18 +43,18 @@ def print_plan(out: Console, experiment: Experiment, plan: Sequence[PlannedCase]
 def _pilot(out: Console, experiment: Experiment) -> None:
     if experiment.auto:
         blocks = experiment.blocks_per_shard
-        said = f"blocks_per_shard = {blocks} by a pilot on this machine; a run keeps that of its own, at its creation."
+        said = f"blocks_per_shard = {blocks} by a pilot on this machine; a run keeps the number from its creation."
         paragraph(out, said)
 
 
 def wall(plan: Sequence[PlannedCase], workers: int) -> float:
-    """Seconds on so many workers: the work shared evenly, but no less than one shard takes."""
+    """Seconds on this number of workers: the work divided evenly, but at least the time of one shard."""
     longest = max(planned.seconds / planned.shards for planned in plan)
     return max(sum(planned.seconds for planned in plan) / workers, longest)
 
 
 def print_description(out: Console, experiment: Experiment, described: Sequence[Description], workers: int) -> None:
-    """Each problem once, then the cases that are made of it."""
+    """Print each problem once, followed by its cases."""
     _pilot(out, experiment)
     for digest in dict.fromkeys(one.case.problem.digest for one in described):
         group = [one for one in described if one.case.problem.digest == digest]
@@ -124,7 +124,7 @@ def _case(out: Console, experiment: Experiment, one: Description, workers: int) 
     paragraph(
         out,
         f"certified global at t = 0: {_of(found.certified, found)}; by the rate (theory.md 3b) {found.rate:,}, by the "
-        f"ranks (3c, 3d) {found.rank:,}, by the loss level (3a) {found.level:,}, each whatever the others say",
+        f"ranks (3c, 3d) {found.rank:,}, by the loss level (3a) {found.level:,}, each counted separately",
     )
     if one.shape.can_test and not case.law.null:
         paragraph(

@@ -1,4 +1,4 @@
-"""What a run shows: every case with its strata, the bound and the sentence, then the pool."""
+"""The output of `basins estimate`: every case with its strata, the bound and the sentence, then the pool."""
 
 from __future__ import annotations
 
@@ -11,14 +11,15 @@ from basins.classification.verdict import REASONS, Reason
 from basins.estimate import CaseEstimate, Estimate, Measure, PooledEstimate
 from basins.estimate.sentences import at_least, at_most, number, pairs_sentence, pooled_sentence, sentence, size_of
 from basins.output.console.screen import columns, counted, heading, indented, paragraph, shortened
+from basins.output.strata import strata_cells, strata_headings
 
 FEW = 20
-"""Up to so many cases are each printed in full."""
+"""The largest number of cases that are all printed in full."""
 
 
 def print_estimate(out: Console, estimate: Estimate) -> None:
-    """Every case, then the pool where it adds something. Of more than FEW cases those that are as the conjecture has
-    them, and controls that read as they should, are said in a line each."""
+    """Print every case, then the pool if it has more than one case. With more than FEW cases, those that agree with the
+    conjecture, and controls that are as they should be, are summarised in one line each."""
     plain = [case for case in estimate.cases if case.planned == case.trajectories and _plain(case)]
     right = [case for case in estimate.cases if case.planted is not None and not _alarm(case) and case.trajectories]
     folded = {case.case for case in (*plain, *right)} if len(estimate.cases) > FEW else set()
@@ -60,19 +61,19 @@ def _folded(out: Console, plain: Sequence[CaseEstimate], right: Sequence[CaseEst
     out.print()
 
 
-def print_left(out: Console, estimate: Estimate, budget: int) -> None:
-    """What an extension to this budget left undecided, and how to go on."""
+def print_undecided(out: Console, estimate: Estimate, budget: int) -> None:
+    """Print how many trajectories an extension to this budget left undecided, and the remedy."""
     spent = sum(case.reasons.get(REASONS[Reason.evaluation_budget], 0) for case in estimate.cases)
     if spent:
         rows = counted(spent, "trajectory", "trajectories")
-        said = f"{rows} spent all of them: give more, or leave them censored."
+        said = f"{rows} used up this budget: give more, or leave them censored."
     else:
-        said = "No trajectory that ended at its budget is left."
+        said = "No trajectory is left that ended at its budget."
     out.print(f"extended to {budget:,} evaluations. {said}", soft_wrap=True)
 
 
 def print_case(out: Console, case: CaseEstimate) -> None:
-    """Heading, strata, the bound, and the sentence."""
+    """Print a case: heading, strata, the bound, and the sentence."""
     part = "" if case.trajectories == case.planned else f" of {case.planned:,}"
     null = ", null" if case.null else ""
     heading(out, case.name, f"{size_of(case)}, {case.law}{null}, {case.trajectories:,}{part} trajectories")
@@ -83,7 +84,7 @@ def print_case(out: Console, case: CaseEstimate) -> None:
         said = f"saddle share {share}" if case.null else f"saddle-basin measure {share}, {bounds}"
         paragraph(out, f"{case.minimum:,} minimum, {case.saddle:,} saddle, {case.censored:,} censored; {said}")
         if case.label_error is not None and not case.null:
-            paragraph(out, f"with label error counted in: {_one_sided(case, case.label_error.saddle_measure)}")
+            paragraph(out, f"with label error included: {_one_sided(case, case.label_error.saddle_measure)}")
         if case.proved is not None:
             left = case.proved.tried - case.proved.proved
             said = f"{case.proved.tried:,} starts tried, {case.proved.proved:,} proved, {left:,} not"
@@ -101,23 +102,13 @@ def print_pool(out: Console, pooled: PooledEstimate) -> None:
 
 
 def _strata(case: CaseEstimate) -> Table:
-    named = "modes S" if case.conjecture else "set"
-    table = columns("j", named, "rank", "loss", "count", "measure", "95 % interval, jointly")
+    table = columns(*strata_headings(case))
     for stratum in case.strata:
         is_minimum = stratum.is_minimum
         style = "" if not stratum.count else "green" if is_minimum or case.planned is not None else ""
         if stratum.count and not is_minimum:
             style = "green" if stratum.modes == case.planted else "bold red"
-        table.add_row(
-            "" if stratum.index is None else str(stratum.index),
-            shortened(stratum.modes) if case.conjecture else stratum.of.name,
-            str(stratum.rank),
-            f"{stratum.loss:.6g}",
-            f"{stratum.count:,}",
-            number(stratum.count / case.trajectories),
-            f"[{at_least(stratum.lower)}, {at_most(stratum.upper)}]",
-            style=style,
-        )
+        table.add_row(*strata_cells(case, stratum, shortened), style=style)
     return table
 
 

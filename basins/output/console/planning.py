@@ -1,4 +1,4 @@
-"""What `basins plan` prints."""
+"""The output of `basins plan`."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from basins.planning import CaseCost, Needed, mean_seconds
 
 
 def print_needed(out: Console, needed: Needed, costs: Sequence[CaseCost], workers: int) -> None:
-    """What the bound takes, a line each, with its cost where an experiment was given."""
+    """Print the numbers that a bound requires, one line each, with their cost if an experiment was given."""
     expected = [f"{needed.saddles:,} saddles expected"] * (needed.saddles > 0)
     expected += [f"a share of {needed.censored_share:g} censored"] * (needed.censored_share > 0)
     heading(
@@ -22,11 +22,11 @@ def print_needed(out: Console, needed: Needed, costs: Sequence[CaseCost], worker
         f"{' and '.join(expected) or 'no saddle and none censored'}",
     )
     each, check = mean_seconds(costs) if costs else (None, None)
-    table = columns("what it takes", "how many", *["time"] * bool(costs), text=(0,))
+    table = columns("required", "number", *["time"] * bool(costs), text=(0,))
     on = f" on {counted(workers, 'worker')}"
     lines = [
         ("trajectories, for the labels as computed", needed.trajectories, each, workers),
-        ("or, with label error counted in: trajectories", needed.labelled, each, workers),
+        ("or, with label error included: trajectories", needed.labelled, each, workers),
         ("    and minima whose label is checked, none wrong", needed.checked, check, 1),
     ]
     if needed.pairs is not None:
@@ -39,7 +39,7 @@ def print_needed(out: Console, needed: Needed, costs: Sequence[CaseCost], worker
     if needed.pairs is not None and needed.eps is not None:
         paragraph(
             out,
-            f"The trajectories shared out among {needed.pairs:,} pairs, a pair is bad if its saddle basins hold at "
+            f"With the trajectories divided among {needed.pairs:,} pairs, a pair is bad if its saddle basins hold at "
             f'least {at_least(needed.eps)} of the law: [sweep] "data.seed" = {{ count = {needed.pairs} }}',
         )
     for cost in costs:

@@ -1,4 +1,5 @@
-"""One row: why it got its verdict, its numbers and visits, and what it is when it is integrated again."""
+"""The output of `basins show`: one row with the reasons for its verdict, its numbers and visits, and its
+re-integration."""
 
 from __future__ import annotations
 
@@ -16,14 +17,14 @@ from basins.show import Reintegration, Row, Shown, compared, proof_text, why
 
 
 def print_row(out: Console, shown: Shown) -> None:
-    """One row: why, every number, and its visits."""
+    """Print one row: the reasons for its verdict, all numbers, and its visits."""
     case, row = shown.case, shown.row
     heading(out, f"id {row['id']}", f"case {case.name}, {widths_text(case.problem.widths)}, {law_text(case.law)}")
     if not shown.kept:
-        paragraph(out, 'This row was not kept (rows = "exceptions"): the trajectory was integrated again just now.')
+        paragraph(out, 'This row was not kept (rows = "exceptions"), so the trajectory was integrated again just now.')
     if shown.layer:
         paragraph(
-            out, f"Of layer {shown.layer}: integrated again with a budget of {case.settings.budget:,} evaluations."
+            out, f"From layer {shown.layer}: integrated again with a budget of {case.settings.budget:,} evaluations."
         )
     paragraph(out, why(case, row), style="bold")
     if shown.proof is not None:
@@ -43,8 +44,8 @@ def print_row(out: Console, shown: Shown) -> None:
         out.print()
         paragraph(
             out,
-            "visits: closest approaches, where the gradient norm has a local minimum. One passes a saddle where its "
-            f"distance, relative to the weights about to be grown, is at most {NEAR:g}; the others are slow-downs",
+            "visits: closest approaches, where the gradient norm has a local minimum. A visit passes a saddle if its "
+            f"distance, relative to the weights about to grow, is at most {NEAR:g}; the others are slow-downs",
         )
         table = columns("number", "t", "loss", "gradient norm", "nearest stratum", "distance", "", text=(4, 6))
         for visit in shown.visits:
@@ -62,7 +63,7 @@ def print_row(out: Console, shown: Shown) -> None:
 
 
 def print_again(out: Console, shown: Shown, first: Reintegration, second: Reintegration | None) -> None:
-    """The re-integrations, side by side with the stored row, and what they say."""
+    """Print the re-integrations beside the stored row, and their result."""
     table = columns(
         "", "stored" if shown.kept else "just now", "again", *(["tighter"] if second else []), text=(0, 1, 2, 3)
     )

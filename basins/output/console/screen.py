@@ -1,5 +1,5 @@
-"""Where results go: a console of at most 100 columns, and what every page of output is made of. A terminal that is too
-narrow for a line or a table folds it by itself: no number is cut short."""
+"""The console for results, at most 100 columns wide, and the parts that all output is made of. A terminal that is too
+narrow for a line or a table folds it; no number is truncated."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ from basins.estimate.sentences import modes_text
 WIDTH, NARROWEST = 100, 40
 
 MOST = 1000
-"""Columns that a table may take before what is in it is cut."""
+"""The width from which a table's cells are cut, in columns."""
 
 MODES_LISTED = 12
-"""Modes of one stratum that a table has room for."""
+"""The largest number of modes of a stratum that a table lists."""
 
 
 def console(stream: TextIO | None = None) -> Console:
-    """Where results go: standard output, 100 columns wide or the terminal's own if that is less, at least 40."""
+    """The console for results on standard output: 100 columns wide, or the terminal's width if less, at least 40."""
     stream = stream or sys.stdout
     found = Console(file=stream, highlight=False, markup=False, emoji=False, soft_wrap=False)
     return Console(
@@ -59,30 +59,30 @@ def _two(value: float) -> str:
 
 
 def counted(count: int, what: str, plural: str = "") -> str:
-    """A number of things in words: 1 case, 2,000 cases."""
+    """A number of things as text: 1 case, 2,000 cases."""
     return f"{count:,} {what if count == 1 else plural or f'{what}s'}"
 
 
 def heading(out: Console, name: str, rest: str) -> None:
-    """What the lines below are of."""
-    # Folded here, not by rich, so that what is folded is indented and no line ends in blanks.
+    """Print the heading of the lines below it."""
+    # Folded here and not by rich, so that continuation lines are indented and no line ends in blanks.
     first, *more = textwrap.wrap(f"{name}  {rest}", out.width, subsequent_indent="  ", break_on_hyphens=False)
     out.print(Text.assemble((name, "bold cyan"), "\n".join([first.removeprefix(name), *more])), soft_wrap=True)
 
 
 def paragraph(out: Console, text: str, style: str = "") -> None:
-    """A text, indented."""
-    # A command or a path in it stays whole: nothing is broken but at spaces.
+    """Print a text, indented."""
+    # Lines break only at spaces, so that commands and paths are not broken.
     lines = textwrap.wrap(text, out.width - 2, break_long_words=False, break_on_hyphens=False)
     out.print(Text("\n".join(f"  {line}" for line in lines), style=style), soft_wrap=True)
 
 
 def indented(out: Console, renderable: RenderableType, by: int = 2) -> None:
-    """Print indented by so many columns, and without the blanks that a table ends its lines with."""
+    """Print indented by `by` columns, without the trailing blanks of a table's lines."""
     wide = out.options.update(max_width=MOST)
     if isinstance(renderable, Table):
         for column in renderable.columns:
-            if column.no_wrap:  # rich would cut it short where the table is too wide
+            if column.no_wrap:  # rich would truncate it if the table is too wide
                 cells = [column.header, *column.cells]
                 column.min_width = max(Measurement.get(out, wide, cell).maximum for cell in cells)
     padded = Padding(renderable, (0, 0, 0, by), expand=False)
@@ -94,7 +94,7 @@ def indented(out: Console, renderable: RenderableType, by: int = 2) -> None:
 
 
 def columns(*names: str, text: Sequence[int] = (1,), hide: bool = False, gap: int = 3) -> Table:
-    """A table without lines; columns in `text` are flush left and may fold. hide: leave out the last two."""
+    """A table without lines. Columns in `text` are left-aligned and may fold. hide: leave out the last two columns."""
     table = Table(box=None, padding=(0, gap, 0, 0), header_style="dim", pad_edge=False)
     for position, name in enumerate(names[:-2] if hide else names):
         justify: JustifyMethod = "left" if position in text else "right"
@@ -103,7 +103,7 @@ def columns(*names: str, text: Sequence[int] = (1,), hide: bool = False, gap: in
 
 
 def shortened(modes: Sequence[int]) -> str:
-    """S, cut short where it is long: {0,1,...} (15), its number of modes."""
+    """S as text; a long one is abbreviated to {0,1,...} (15), with its number of modes."""
     if len(modes) <= MODES_LISTED:
         return modes_text(modes)
     return modes_text(modes[:MODES_LISTED])[:-1] + f",...}} ({len(modes)})"

@@ -1,4 +1,4 @@
-"""What `basins status` prints."""
+"""The output of `basins status`."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from basins.output.console.screen import duration, indented
 from basins.status import VERDICTS, LayerStatus, Part, Status
 
 FEW = 20
-"""Up to so many cases have a row each."""
+"""The largest number of cases that all have a row."""
 
 MOST = {"under way": 8, "done, with saddles or censored": 8, "done, minima alone": 0, "not begun": 0}
-"""Of more, so many of each kind."""
+"""With more cases, the number of rows for each kind."""
 
 
 def print_status(out: Console, status: Status) -> None:
-    """Shards by case for the base and each layer, verdicts, and what drivers do."""
+    """Print shards by case for the base and each layer, verdicts, and the drivers' activity."""
     out.print(f"{status.experiment}  {status.path}", style="bold cyan", soft_wrap=True)
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim", pad_edge=False)
     layered = len(status.levels) > 1
@@ -41,14 +41,14 @@ def print_status(out: Console, status: Status) -> None:
     indented(out, table, by=0)
     if layered:
         counts = ", ".join(f"{count:,} {name}" for name, count in status.counts().items())
-        out.print(f"  with the layers: {counts}", soft_wrap=True)
+        out.print(f"  with the layers applied: {counts}", soft_wrap=True)
     for line in activity(status):
         out.print(f"  {line}", soft_wrap=True)
 
 
 def shown(parts: Sequence[Part]) -> list[Part]:
-    """The rows of a level: a row a case where there are few; of many, the sum, the cases under way, and of the others
-    the first of each kind with the sum of the rest. `--json` has all."""
+    """The rows for the base or for a layer: one row per case if there are few; otherwise the sum, the cases under way,
+    and for each other kind its first cases and the sum of the rest. `--json` has all."""
     if len(parts) <= FEW:
         return list(parts)
     kinds: dict[str, list[Part]] = {}
@@ -75,19 +75,19 @@ def _sum(name: str, parts: Sequence[Part]) -> Part:
 
 
 def activity(status: Status) -> list[str]:
-    """What drivers do, a sentence each."""
+    """The drivers' activity, one sentence each."""
     now = status.activity
     silent = "" if now.silent is None else f"last word {duration(now.silent)} ago"
     said = {
         "complete": "complete",
-        "not begun": "not begun: no driver has written a word",
+        "not begun": "not begun: no driver has written anything",
         "running": f"running: {now.rate:,.0f} trajectories/s, {_left(now.seconds_left)}; {silent}",
-        "stopped": f"stopped, {silent}: the command that made it goes on",
-        "stalled": f"stalled? {silent}: if no driver is at work, the command that made it goes on",
+        "stopped": f"stopped, {silent}: the command that made the run resumes it",
+        "stalled": f"stalled? {silent}: if no driver is at work, the command that made the run resumes it",
     }[now.state]
     lines = [said]
     if now.losses:
-        lines.append(f"{now.losses:,} attempts lost, each tried again; the last:")
+        lines.append(f"{now.losses:,} attempts lost and repeated; the last:")
         lines += [_loss(loss) for loss in now.last_losses]
     return lines
 

@@ -1,4 +1,4 @@
-"""What `basins tail` prints."""
+"""The output of `basins tail`."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from basins.rare.tail import CaseTail
 
 
 def print_tail(out: Console, tail: CaseTail) -> None:
-    """Level by level, the sentence, and what to be wary of."""
+    """Print the splitting levels, the sentences and the warnings."""
     case = tail.case
     widths = widths_text(case.problem.widths)
     chains = f"{tail.replicates} replicates of {tail.plan.population:,} chains"

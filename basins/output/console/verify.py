@@ -1,4 +1,4 @@
-"""What `basins verify` prints."""
+"""The output of `basins verify`."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ from basins.verify import ProvedCheck, Trouble, Verification
 from basins.verify.labels import CheckedRow, LabelCheck
 
 LISTED = 20
-"""Lines of damage, and of rows, that are printed; --json has all."""
+"""The largest numbers of lines printed about damage and about rows; --json has all."""
 
 
 def print_verification(out: Console, manifest: Manifest, found: Verification) -> None:
-    """What was looked at, what is damaged, and what became of the labels."""
+    """Print what was checked, what is damaged, and the result of the label checks."""
     heading(out, "verify", found.run)
     if not any(one.trouble is Trouble.manifest for one in found.findings):
         _bytes(out, found)
         if found.labels is not None:
             _labels(out, manifest, found.labels)
             if found.missing and found.labels.rows:
-                paragraph(out, "It counts for the shards that are there, not for those to come: verify again then")
+                paragraph(out, "This counts only for the shards that exist now; verify again when there are more")
         if found.proofs is not None:
             _proofs(out, manifest, found.proofs)
     for one in found.findings[:LISTED]:
@@ -36,17 +36,17 @@ def print_verification(out: Console, manifest: Manifest, found: Verification) ->
     if len(found.findings) > LISTED:
         paragraph(out, f"... and {counted(len(found.findings) - LISTED, 'more line')}")
     for path in found.foreign[:LISTED]:
-        # pandas, pyarrow and others that read a whole folder pass over names that begin so.
+        # pandas, pyarrow and other readers of a whole folder ignore names that begin with these.
         taken = not path.rpartition("/")[2].startswith((".", "_"))
-        harm = "; who reads the whole folder with another program should move it away first" * taken
+        harm = "; move it away before another program reads the whole folder" * taken
         paragraph(out, f"foreign, and left alone: {path}{harm}")
     if len(found.foreign) > LISTED:
         paragraph(out, f"... and {counted(len(found.foreign) - LISTED, 'more foreign file')}")
     if found.set_aside is not None:
         paragraph(
             out,
-            f"What is damaged was moved to {found.set_aside} in the run, nothing was deleted; give the run's command "
-            "again, and what is missing is computed again.",
+            f"Damaged files were moved to {found.set_aside} in the run; nothing was deleted. Give the run's command "
+            "again to compute the missing shards.",
         )
     out.print()
 
@@ -58,15 +58,17 @@ def _bytes(out: Console, found: Verification) -> None:
         "digests, footers, pages, rows, blocks",
     )
     if found.missing:
-        paragraph(out, f"{counted(found.missing, 'shard')} not there (yet): give the run's command to go on")
+        paragraph(out, f"{counted(found.missing, 'shard')} missing (so far): give the run's command to continue")
     if found.without_digests:
-        paragraph(out, f"{counted(found.without_digests, 'shard')} without digests (yet): checked by their own footers")
+        paragraph(
+            out, f"{counted(found.without_digests, 'shard')} without digests so far: checked by their own footers"
+        )
     again = found.again
     if again is not None and again.skipped:
         paragraph(out, f"no block was computed again: {again.skipped}")
     elif again is not None:
         same = "bit for bit the same" if not again.findings else "NOT ALL THE SAME"
-        may = f", but for {counted(again.outside, 'row')} outside the promise of bytes" * (again.outside > 0)
+        may = f", except {counted(again.outside, 'row')} outside the promise about bytes" * (again.outside > 0)
         paragraph(out, f"{counted(again.blocks, 'block')} computed again: {same}{may}")
 
 
@@ -101,15 +103,15 @@ def _proofs(out: Console, manifest: Manifest, proofs: ProvedCheck) -> None:
         f"minimum: digests, footers, rows{again}",
     )
     if proofs.missing:
-        paragraph(out, f"{counted(proofs.missing, 'shard')} of a sample not proved (yet): give its command to go on")
+        paragraph(out, f"{counted(proofs.missing, 'shard')} of a sample not proved yet: give its command to continue")
     for folder in proofs.others:
-        paragraph(out, f"of another version of the proof, and not read: {folder}")
+        paragraph(out, f"not read, from another version of the proof: {folder}")
     for line in contradictions(manifest, proofs)[:LISTED]:
         paragraph(out, line, style="bold red")
 
 
 def contradictions(manifest: Manifest, proofs: ProvedCheck) -> list[str]:
-    """A line for each row whose label a proof contradicts."""
+    """One line for each row whose label contradicts a proof."""
     return [
         f"WRONG LABEL: id {one.id} of case {manifest.case(one.case).name} is labelled saddle, and its start is proved "
         f"to flow to a global minimum (basins show RUN --case {one.case} --id {one.id} --reintegrate)"
@@ -118,7 +120,7 @@ def contradictions(manifest: Manifest, proofs: ProvedCheck) -> list[str]:
 
 
 def _others(manifest: Manifest, labels: LabelCheck) -> Iterator[str]:
-    """The rows that do not agree, those that disagree first."""
+    """The rows that do not agree: first those that disagree, then the undecided ones."""
     order = {"disagreed": 0, "undecided": 1}
     rows = [one for one in labels.rows if one.found in order and one.row.verdict != "censored"]
     for one in sorted(rows, key=lambda one: order[one.found]):
@@ -139,13 +141,13 @@ def _limit(verdict: str, modes: int | None) -> str:
 
 
 def refusal(found: Verification) -> RunError | None:
-    """The line with which a damaged run is refused, if it still is."""
+    """The error for a run that is still damaged, None if it is not."""
     if not found.left:
         return None
     first, more = found.left[0], len(found.left) - 1
     troubles = {one.trouble for one in found.left}
     if Trouble.manifest in troubles:
-        remedy = "put back a copy of it, or run the experiment into another --out: no shard can be judged before"
+        remedy = "put back a copy of it, or run the experiment into another --out: no shard can be checked without it"
     elif troubles == {Trouble.computed}:
         remedy = "keep this run and report it: the same run must give the same bytes"
     else:

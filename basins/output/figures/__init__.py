@@ -1,9 +1,9 @@
-"""Figures, one a file: a run's tables in, a matplotlib Figure out. Needs the extra `report`.
+"""Figures, one per file: each takes a run's tables and returns a matplotlib Figure. Needs the extra `report`.
 
-`style.py` says how all of them look: colours, line styles and markers are told apart in grey and by the colour-blind,
-and each says how many trajectories it is of. `of_run.py` draws them of a run, as `basins plot` and the report do.
+`style.py` has their common line_style: colours, line styles and markers are distinguishable in grey and with colour
+blindness. Each figure states its number of trajectories. `of_run.py` draws them for `basins plot` and the report.
 """
 
-from basins.output.figures.style import encoded, form_of, svg
+from basins.output.figures.style import encoded, format_of, svg
 
-__all__ = ["encoded", "form_of", "svg"]
+__all__ = ["encoded", "format_of", "svg"]

@@ -1,4 +1,4 @@
-"""The share of starts whose limit is proved at t = 0, by shape and scale, and each argument for itself."""
+"""The share of starts whose limit is proved at t = 0, by shape and scale, in total and by each argument separately."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from basins.output.figures.style import COLOURS, MARKERS, look, nothing, page, shortened, styled
+from basins.output.figures.style import COLOURS, MARKERS, line_style, nothing, page, shortened, styled
 
 MOST, ROWS = 7, 24
-"""Lines, or rows, that fit on a figure."""
+"""The largest numbers of lines and of rows on a figure."""
 
 ARGUMENTS = {
     "share": "by any argument",
@@ -18,14 +18,14 @@ ARGUMENTS = {
     "rank": "by the ranks (3c, 3d)",
     "level": "by the loss level (3a)",
 }
-"""Columns of shares, and what each is certified by, whatever the others say."""
+"""The columns of shares, and the argument that each counts separately."""
 
 
 @styled
 def certified(shares: pd.DataFrame, left_out: int = 0) -> Figure:
-    """Columns shape (text), scale, those of ARGUMENTS, draws: a panel an argument and a line a shape over the scales,
-    with 95 % intervals; or, where scales are words (other laws) or every shape has one, a row a case. At most seven
-    lines, or 24 rows; left_out: so many cases more are not in the table."""
+    """Draw a table with the columns shape (text), scale, those of ARGUMENTS, and draws, with 95 % intervals: one panel
+    per argument with one line per shape over the scales; or, if scales are text (other laws) or every shape has only
+    one, one row per case. At most seven lines, or 24 rows. left_out: number of cases that are not in the table."""
     if shares.empty:
         return nothing("no shape to show", "certified at t = 0")
     numbers = pd.api.types.is_numeric_dtype(shares["scale"])
@@ -42,7 +42,7 @@ def _lines(shares: pd.DataFrame) -> Figure:
         for k, shape in enumerate(shapes[:MOST]):
             one = shares[shares["shape"] == shape].sort_values("scale")
             error = _errors(one[column], one["draws"])
-            axes.errorbar(one["scale"], one[column], error, capsize=2, markersize=4.5, label=shape, **look(k))
+            axes.errorbar(one["scale"], one[column], error, capsize=2, markersize=4.5, label=shape, **line_style(k))
         axes.set(xscale="log", ylim=(-0.03, 1.03), title=name)
         axes.set_xticks(scales, [f"{scale:g}" for scale in scales])
         axes.minorticks_off()
@@ -82,7 +82,7 @@ def _row(axes: Axes, share: pd.Series[float], draws: pd.Series[int], y: np.ndarr
 
 
 def _errors(share: pd.Series[float], draws: pd.Series[int]) -> np.ndarray:
-    """How far the 95 % interval reaches below and above each share, (2, N)."""
+    """The lengths of the 95 % intervals below and above each share, (2, N)."""
     from basins.statistics.binomial import two_sided
 
     ends = [two_sided(round(s * n), int(n), 0.05) for s, n in zip(share, draws, strict=True)]

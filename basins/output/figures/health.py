@@ -1,4 +1,4 @@
-"""Is the integration sound, and what does it cost: drift of the invariants against the tolerance; evaluations."""
+"""The quality and the cost of the integration: drift of the invariants against the tolerance, and evaluations."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ MOST = 7
 
 @styled
 def drift(cases: Sequence[CaseSummary]) -> Figure:
-    """How far the invariants C_j drift, relative to the layers they are made of: the share of trajectories with more.
-    The flow keeps them exactly, so drift is error of the integration; the tolerances rtol are the vertical lines."""
+    """The drift of the invariants C_j, relative to the layers they are made of: the share of trajectories with more.
+    The flow keeps the C_j exactly, so drift is integration error. The vertical lines are the tolerances rtol."""
     shown = [case for case in cases if case.drift.total][:MOST]
     if not shown:
         return nothing("no trajectory is counted yet", "drift of the invariants")
@@ -55,7 +55,7 @@ def drift(cases: Sequence[CaseSummary]) -> Figure:
 
 @styled
 def cost(cases: Sequence[CaseSummary]) -> Figure:
-    """Evaluations of the vector field: the share of trajectories that take more, and the mean of each case."""
+    """Evaluations of the vector field: the share of trajectories that take more, and each case's mean."""
     shown = [case for case in cases if case.evaluations.total][:MOST]
     if not shown:
         return nothing("no trajectory is counted yet", "cost")

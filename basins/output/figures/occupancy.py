@@ -1,4 +1,4 @@
-"""How much of a law flows to each stratum, with intervals; and the bound on the saddle basins, case by case."""
+"""The measure of each stratum's basin, with intervals; and the bound on the saddle basins, case by case."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from basins.estimate.sentences import modes_text
 from basins.output.figures.style import BLACK, BLUE, GREY, ORANGE, logarithmic, nothing, page, shortened, styled
 
 MOST = 32
-"""Bars or rows that fit on a figure."""
+"""The largest number of bars or rows on a figure."""
 
 
 @styled
 def occupancy(case: CaseEstimate) -> Figure:
     """A case's strata from left to right by falling loss: measure and 95 % intervals (jointly), on a logarithmic scale.
 
-    A stratum that no trajectory ends on has no point, and an interval down to zero: an arrow.
+    A stratum on which no trajectory ends has no point; its interval reaches down to zero and is drawn as an arrow.
     """
     title = f"{shortened(case.name)}: where {case.trajectories:,} trajectories end"
     if not case.trajectories:
@@ -67,7 +67,7 @@ def occupancy(case: CaseEstimate) -> Figure:
 
 
 def _lengths(error: list[list[float]]) -> list[list[float]]:
-    """Lengths of error bars, none below zero by rounding."""
+    """Lengths of error bars, with negative rounding errors set to zero."""
     return [[max(one, 0.0) for one in side] for side in error]
 
 

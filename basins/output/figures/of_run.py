@@ -1,4 +1,4 @@
-"""The figures of a run: what each needs is read, integrated again or drawn here."""
+"""The figures of a run: reads or integrates what each needs, and draws it."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from basins.run_tables import Run
 
 SAMPLE = 12
-"""Trajectories of a case that are integrated again for the staircase: its first."""
+"""The number of trajectories of a case, the first ones, that are integrated again for the staircase."""
 
 
 def of_loss(read: Reading, case: str | None = None) -> Figure:
@@ -60,7 +60,7 @@ def sampled(run: Run, case: Case, count: int = SAMPLE) -> Flows:
 
 
 def of_occupancy(read: Reading, case: str | None = None) -> Figure:
-    """Where a case's trajectories end; without a case, the bound on the saddle basins of each."""
+    """The limits of a case's trajectories; without a case, the bound on the saddle basins of each case."""
     cases = read.estimate.cases
     if case is None and len(cases) > 1:
         return bounds(cases)
@@ -69,7 +69,7 @@ def of_occupancy(read: Reading, case: str | None = None) -> Figure:
 
 
 def of_survival(read: Reading, case: str | None = None) -> Figure:
-    """S(t) of a case with its tail, or of all cases side by side."""
+    """S(t) of a case with its tail, or of all cases together."""
     chosen = read.summaries(case)
     alone = len(chosen) == 1
     lines = []
@@ -92,11 +92,11 @@ def of_certified(read: Reading, case: str | None = None) -> Figure:
 
 
 def certified_shares(run: Run, case: str | None = None) -> tuple[pd.DataFrame, int]:
-    """By case whose law has a density: shape, scale, the shares certified by any argument and by each, and draws, of
-    its first starts; and how many cases are left out of that, beyond those that a figure has room for.
+    """A row per case whose law has a density: shape, scale, the shares of its first starts that are certified by any
+    argument and by each, and draws. Also the number of cases left out because a figure has no room for them.
 
-    Where the cases are Gaussian and told apart by widths and scale, shape is the widths and scale a number, so that a
-    sweep over scales makes lines; else shape is the case's name with them, and scale the law in words.
+    If the cases are Gaussian and differ by widths and scale, shape is the widths and scale a number, so that a sweep
+    over scales makes lines. Otherwise shape is the case's name with its widths, and scale the law as text.
     """
     cases = [one for one in Reading(run).cases(case) if not one.law.null and one.of_the_paper]
     widths = [widths_text(one.problem.widths) for one in cases]
@@ -115,12 +115,12 @@ def certified_shares(run: Run, case: str | None = None) -> tuple[pd.DataFrame, i
 
 
 def of_drift(read: Reading, case: str | None = None) -> Figure:
-    """Drift of the invariants, of a case or of all."""
+    """Drift of the invariants, for a case or for all."""
     return drift(read.summaries(case))
 
 
 def of_cost(read: Reading, case: str | None = None) -> Figure:
-    """Evaluations of the vector field, of a case or of all."""
+    """Evaluations of the vector field, for a case or for all."""
     return cost(read.summaries(case))
 
 
@@ -133,11 +133,11 @@ FIGURES: dict[str, Callable[[Reading, str | None], Figure]] = {
     "drift": of_drift,
     "cost": of_cost,
 }
-"""What `basins plot NAME RUN` draws."""
+"""The figures of `basins plot NAME RUN`, by name."""
 
 
 def figure_of(run: Run, name: str, case: str | None = None) -> Figure:
-    """One of `FIGURES`. Raises ArgumentError for another name, or where a case has to be named."""
+    """One of `FIGURES`. Raises ArgumentError for another name, or if a case has to be named."""
     if name not in FIGURES:
         raise ArgumentError(f"no figure {name!r}", where="name", remedy=f"choose one of {', '.join(FIGURES)}")
     return FIGURES[name](Reading(run), case)

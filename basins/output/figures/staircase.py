@@ -18,12 +18,12 @@ from basins.output.figures.style import COLOURS, GREY, STYLES, decades, nothing,
 Array = NDArray[np.float64]
 
 LINES = 16
-"""Up to this many strata all have their line; of more, S = {}, {0}, {0,1}, ...: those that small starts pass."""
+"""Up to this many strata, each has a line; of more, only S = {}, {0}, {0,1}, ..., which small starts pass."""
 
 
 @dataclass(frozen=True)
 class Flows:
-    """Curves of one kind: t (T,), loss (k, T), and what they are; nan where a curve has ended."""
+    """Curves of one kind: t (T,), loss (k, T), nan where a curve has ended, and their label."""
 
     label: str
     t: Array
@@ -37,7 +37,7 @@ def staircase(problem: Problem, flows: Sequence[Flows]) -> Figure:
         return nothing("no curve gets beyond t = 0: one evaluation is all its budget", "loss")
     figure, axes = page(5.0, 3.3)
     top = max(float(np.nanmax(one.loss)) for one in flows)
-    levels = lined(problem)
+    levels = strata_with_lines(problem)
     draw_levels(axes, levels, max(top, levels[0].loss))
     for k, one in enumerate(flows):
         many = len(one.loss)
@@ -54,11 +54,11 @@ def staircase(problem: Problem, flows: Sequence[Flows]) -> Figure:
     last = max(float(one.t[-1]) for one in flows)
     axes.set(xlabel="time t of the gradient flow", ylabel="loss L")
     decades(axes, _first_change(flows), last)
-    figure.legend(loc="outside upper left")  # within the axes it would lie on the lowest lines
+    figure.legend(loc="outside upper left")  # inside the axes it would cover the lowest lines
     return figure
 
 
-def lined(problem: Problem) -> list[Stratum]:
+def strata_with_lines(problem: Problem) -> list[Stratum]:
     """The strata that get a line, by falling loss."""
     strata = problem.strata()
     if 1 << problem.d_y <= LINES:
@@ -67,7 +67,7 @@ def lined(problem: Problem) -> list[Stratum]:
 
 
 def draw_levels(axes: Axes, levels: Sequence[Stratum], top: float) -> None:
-    """The critical values as lines, named at the right, names of near values side by side."""
+    """Draw the critical values as lines, with names at the right; names of near values are moved apart."""
     high, low = 1.04 * top, -0.04 * top
     axes.set_ylim(low, high)
     gap = (high - low) * 0.047
@@ -85,7 +85,8 @@ def draw_levels(axes: Axes, levels: Sequence[Stratum], top: float) -> None:
 
 
 def spread(values: Sequence[float], gap: float, low: float) -> list[float]:
-    """Falling values moved apart to at least `gap`, none below `low`, each as little as that takes."""
+    """Falling values, moved apart as little as possible so that they differ by at least `gap` and none is below
+    `low`."""
     places: list[float] = []
     for value in values:
         places.append(min(value, places[-1] - gap) if places else value)
@@ -97,7 +98,7 @@ def spread(values: Sequence[float], gap: float, low: float) -> list[float]:
 
 
 def _first_change(flows: Sequence[Flows]) -> float:
-    """Where the first curve has fallen by a hundredth: what is before is flat."""
+    """The time at which the first curve has fallen by a hundredth. Before it all curves are flat."""
     first = np.inf
     for one in flows:
         for loss in one.loss:

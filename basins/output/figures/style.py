@@ -1,7 +1,7 @@
-"""How figures look: the same page for print and for screens, told apart without colour too.
+"""The line_style of figures: for print and for screens, distinguishable without colour.
 
-Okabe and Ito's colours, each with a line style and a marker of its own. No pyplot: a Figure is made, handed back, and
-belongs to the caller; nothing global is touched.
+Uses Okabe and Ito's colours, each with its own line style and marker. Does not use pyplot: each function returns a
+Figure that belongs to the caller, and no global state changes.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ COLOURS = (BLUE, ORANGE, GREEN, PINK, SKY, YELLOW, BLACK)
 STYLES = ("-", (0, (5, 2)), (0, (1, 1.5)), (0, (5, 1.5, 1, 1.5)), (0, (8, 2)), (0, (3, 1, 1, 1, 1, 1)), (0, (2, 2)))
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 WIDTH, HEIGHT = 4.5, 3.2
-"""Inches: a column of a page; on a screen of 400 pixels letters are still 9 pixels high."""
+"""Width in inches: a column of a page. On a screen of 400 pixels, letters are still 9 pixels high."""
 
 SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
@@ -45,7 +45,7 @@ SWEPT = re.compile(r"\b(?:\w+\.)+(\w+) = ")
 
 FORMS = ("png", "svg", "pdf")
 
-RC: Any = {  # its type would be a list of all names matplotlib has
+RC: Any = {  # the exact type would list all of matplotlib's settings
     "font.size": 9.5,
     "axes.titlesize": 10,
     "axes.labelsize": 9.5,
@@ -58,7 +58,7 @@ RC: Any = {  # its type would be a list of all names matplotlib has
     "axes.titlelocation": "left",
     "lines.linewidth": 1.3,
     "svg.fonttype": "path",
-    "text.parse_math": False,  # a "$" in a name is a "$"
+    "text.parse_math": False,  # a "$" in a name is printed as such
     "svg.hashsalt": "basins",
     "figure.dpi": 110,
     "savefig.dpi": 160,
@@ -66,7 +66,7 @@ RC: Any = {  # its type would be a list of all names matplotlib has
 
 
 def styled(draw: Callable[P, Figure]) -> Callable[P, Figure]:
-    """Draw with this page's settings, whatever the caller's are."""
+    """Decorator: draw with the settings of this module, whatever the caller's settings are."""
 
     @wraps(draw)
     def drawn(*args: P.args, **kwargs: P.kwargs) -> Figure:
@@ -83,8 +83,7 @@ def page(width: float = WIDTH, height: float = HEIGHT) -> tuple[Figure, Axes]:
 
 
 def legend_below(figure: Figure, axes: Axes) -> None:
-    """The legend under the axes: in two columns where its labels are short, else one below the other on a higher
-    page."""
+    """Put the legend under the axes, in two columns if its labels are short, else in one column on a higher page."""
     handles, labels = axes.get_legend_handles_labels()
     columns = 1 if max(map(len, labels), default=0) > 30 else 2
     rows = -(-len(labels) // columns)
@@ -93,7 +92,7 @@ def legend_below(figure: Figure, axes: Axes) -> None:
 
 
 def decades(axes: Axes, low: float, high: float) -> None:
-    """A logarithmic t axis from low to high, a decade at least, with names at the decades alone: in between they would
+    """A logarithmic t axis from low to high, at least a decade, with labels only at the decades, where they do not
     overlap."""
     if high < 100 * low:
         low, high = 10 ** np.floor(np.log10(low)), 10 ** np.ceil(np.log10(high))
@@ -104,7 +103,7 @@ def decades(axes: Axes, low: float, high: float) -> None:
 
 
 def logarithmic(axes: Axes, which: str) -> None:
-    """Logarithmic axes, "x", "y" or "xy", with names at powers of ten as plain text: matplotlib would typeset each."""
+    """Logarithmic axes, "x", "y" or "xy", with plain-text labels at powers of ten, which matplotlib would typeset."""
     for name in which:
         axes.set(**{f"{name}scale": "log"})
         axis = axes.xaxis if name == "x" else axes.yaxis
@@ -113,8 +112,8 @@ def logarithmic(axes: Axes, which: str) -> None:
 
 
 def shortened(name: str, most: int = 40) -> str:
-    """A name that fits in a legend. A swept case's, "iris, network.hidden = [4, 4], law.scale = 0.5", says its keys
-    without their tables; what is cut is the middle, for names of a sweep differ at their ends."""
+    """A name that fits in a legend. In the name of a swept case, such as "iris, network.hidden = [4, 4], law.scale =
+    0.5", keys lose their tables. Long names are cut in the middle, because names of a sweep differ at their ends."""
     name = SWEPT.sub(r"\1 ", name)
     if len(name) <= most:
         return name
@@ -123,46 +122,47 @@ def shortened(name: str, most: int = 40) -> str:
 
 
 def power_of_ten(x: float) -> str:
-    """10⁻³ for 0.001; nothing for what is no power of ten."""
+    """10⁻³ for 0.001; "" for a number that is not a power of ten."""
     exponent = round(float(np.log10(x))) if x > 0 else 0
     if not np.isclose(x, 10.0**exponent):
         return ""
     return "1" if exponent == 0 else "10" + str(exponent).translate(SUPERSCRIPTS) if exponent != 1 else "10"
 
 
-def look(k: int) -> dict[str, Any]:
+def line_style(k: int) -> dict[str, Any]:
     """Colour, line style and marker of the k-th line."""
     return {"color": COLOURS[k % 7], "linestyle": STYLES[(k + k // 7) % 7], "marker": MARKERS[k % 7]}
 
 
-def nothing(said: str, title: str = "") -> Figure:
-    """A figure that says why there is nothing on it."""
+def nothing(message: str, title: str = "") -> Figure:
+    """A figure with a message why there is nothing to draw."""
     figure, axes = page(height=1.2)
     axes.set_axis_off()
-    axes.text(0.5, 0.5, said, ha="center", va="center", wrap=True, color=GREY, transform=axes.transAxes)
+    axes.text(0.5, 0.5, message, ha="center", va="center", wrap=True, color=GREY, transform=axes.transAxes)
     if title:
         axes.set_title(title)
     return figure
 
 
 def svg(figure: Figure) -> bytes:
-    """The figure as SVG, the same bytes each time: letters are paths, so that no font is asked for, and no date."""
+    """The figure as SVG, the same bytes each time: letters are paths, so that no font is needed, and there is no
+    date."""
     out = io.BytesIO()
     with matplotlib.rc_context(RC):
         figure.savefig(out, format="svg", metadata={"Date": None, "Creator": None})
     return out.getvalue()
 
 
-def form_of(file: str) -> str:
-    """The form that a file's name asks for: png, svg or pdf. Raises ArgumentError for another."""
+def format_of(file: str) -> str:
+    """The format that a file name asks for: png, svg or pdf. Raises ArgumentError for any other."""
     form = file.rpartition(".")[2].lower() if "." in file else ""
     if form not in FORMS:
-        raise ArgumentError(f"no form {form!r} of a figure", where=file, remedy=f"end it in .{', .'.join(FORMS)}")
+        raise ArgumentError(f"no figure format {form!r}", where=file, remedy=f"end it in .{', .'.join(FORMS)}")
     return form
 
 
 def encoded(figure: Figure, form: str) -> bytes:
-    """The figure as a file of this form, png, svg or pdf, the same bytes each time."""
+    """The figure as the content of a png, svg or pdf file, the same bytes each time."""
     if form == "svg":
         return svg(figure)
     out = io.BytesIO()

@@ -1,4 +1,4 @@
-"""Survival S(t): the share not certified by t, with its band, the fitted tail and what is predicted of it."""
+"""Survival S(t): the share not certified by t, with its band, the fitted tail and its prediction."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ from basins.summary.tails import Tails, p_sentence
 Array = NDArray[np.float64]
 
 MOST = 7
-"""Lines that are told apart."""
+"""The largest number of lines, which must be distinguishable."""
 
 
 @dataclass(frozen=True)
 class Line:
-    """One case: its name, S, the tail where one was fitted, exact values of S where they are known (t, S), and what its
+    """One case: its name, S, the fitted tail if there is one, exact values (t, S) where they are known, and what its
     time counts."""
 
     name: str
@@ -46,7 +46,8 @@ class Line:
 
 @styled
 def survival(lines: Sequence[Line]) -> Figure:
-    """S(t) of up to seven cases. One alone has its band (pointwise, 95 %), its fits and its prediction beside it."""
+    """S(t) of up to seven cases. A single case is drawn with its band (pointwise, 95 %), its fits and its
+    prediction."""
     shown = [line for line in lines if line.survival.N][:MOST]
     if not shown:
         return nothing("no trajectory is counted yet", "survival")
@@ -83,7 +84,7 @@ def _line(axes: Axes, line: Line, k: int, alone: bool) -> None:
             said = f"(saddle + censored) / N = {curve.never:,} / {curve.N:,}"
             axes.axhline(curve.least, color=GREY, linewidth=0.9, linestyle=(0, (1, 1.5)), label=said)
         if np.isfinite(curve.first_censored):
-            said = "first censored stop: S is an upper end from here on"
+            said = "first censored stop: S is an upper bound from here on"
             axes.axvline(curve.first_censored, color=GREY, linewidth=0.9, linestyle=(0, (4, 2, 1, 2)), label=said)
         if line.tails is not None and line.tails.fits:
             _tails(axes, line.tails)
@@ -92,7 +93,7 @@ def _line(axes: Axes, line: Line, k: int, alone: bool) -> None:
 
 
 def _tails(axes: Axes, tails: Tails) -> None:
-    """Fits, dashed over their range; the predicted exponent as a line beside the data."""
+    """Draw the fits, dashed over their range, and the predicted exponent as a line beside the data."""
     tail = tails.tail
     t = np.geomspace(max(tail.edges[0], 1e-300), tail.edges[-1], 100)
     for fit, k in ((tails.exponential, 1), (tails.power_law, 2)):
@@ -109,7 +110,8 @@ def _tails(axes: Axes, tails: Tails) -> None:
 
 
 def _span(lines: Sequence[Line]) -> tuple[float, float]:
-    """From half the time at which the fastest thousandth of those not certified at the start are gone, to the end."""
+    """The range of t: from half the time at which a thousandth of those not certified at the start is certified, to the
+    end."""
     first, last = np.inf, 0.0
     for curve in (line.survival for line in lines):
         gone = np.flatnonzero(curve.alive < 0.999 * curve.alive[0])

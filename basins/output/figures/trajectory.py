@@ -1,4 +1,4 @@
-"""One trajectory: its loss between the critical values, and the network's singular values as modes are fitted."""
+"""One trajectory: its loss between the critical values, and the network's singular values as they grow."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from basins.landscapes.deep_linear.problem import Problem
-from basins.output.figures.staircase import draw_levels, lined
+from basins.output.figures.staircase import draw_levels, strata_with_lines
 from basins.output.figures.style import BLACK, BLUE, COLOURS, GREY, HEIGHT, ORANGE, STYLES, WIDTH, decades, styled
 from basins.trajectory import Trajectory
 
@@ -23,17 +23,19 @@ def trajectory(
     stop: float | None = None,
     visits: Sequence[tuple[float, float, bool]] = (),
 ) -> Figure:
-    """Two panels over the same times. stop: the time at which the run stopped it; visits: (t, loss, whether it passes a
-    saddle) of each."""
+    """Two panels over the same times. stop: the time at which the run stopped the trajectory; visits: (t, loss, whether
+    it passes a saddle) of each."""
     figure = Figure(figsize=(WIDTH + 1.0, 2 * HEIGHT - 0.6), layout="constrained")
     above, below = figure.subplots(2, 1, sharex=True, height_ratios=(3, 2))
     after = one.t > 0
     first = min([_begins(one), *(0.7 * t for t, _, _ in visits if t > 0)])
-    levels = lined(problem)
+    levels = strata_with_lines(problem)
     draw_levels(above, levels, max(float(one.loss.max()), levels[0].loss))
     above.plot(one.t[after], one.loss[after], color=BLUE, label=f"loss, {one.steps:,} steps")
     for passes, name, face in ((True, "passes a saddle", ORANGE), (False, "slow-down", "white")):
-        at = [(max(t, first), loss) for t, loss, passing in visits if passing == passes]  # one of t = 0 at the edge
+        at = [
+            (max(t, first), loss) for t, loss, passing in visits if passing == passes
+        ]  # a visit at t = 0 is drawn at the edge
         if at:
             above.plot(
                 *zip(*at, strict=True), color=ORANGE, marker="s", linestyle="", markersize=5, markerfacecolor=face,
@@ -63,7 +65,7 @@ def trajectory(
 
 
 def _begins(one: Trajectory) -> float:
-    """Where the loss has fallen by a hundredth, or a thousandth of the end."""
+    """The time at which the loss has fallen by a hundredth, but at least a thousandth of the last time."""
     fallen = np.flatnonzero(one.loss < 0.99 * one.loss[0])
     first = float(one.t[max(int(fallen[0]) - 1, 1)]) if len(fallen) else float(one.t[-1]) / 1000
     return max(min(first, float(one.t[-1]) / 10), float(one.t[1]))

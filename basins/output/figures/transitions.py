@@ -1,4 +1,4 @@
-"""From saddle to saddle: the saddles that trajectories pass, and the steps between them."""
+"""From saddle to saddle: the saddles that trajectories pass, and the transitions between them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from basins.output.figures.style import BLACK, BLUE, GREY, ORANGE, nothing, page
 from basins.summary.transitions import CENSORED, START, UNKNOWN, Node, Transitions
 
 MOST, EDGES = 14, 24
-"""Strata and steps that are drawn: those that most trajectories take."""
+"""The largest numbers of strata and of transitions drawn. The most frequent ones are chosen."""
 
 COLOURS = {START: BLACK, CENSORED: GREY, UNKNOWN: GREY}
 MARKERS = {START: ">", CENSORED: "X", UNKNOWN: "X"}
@@ -22,13 +22,13 @@ MARKERS = {START: ">", CENSORED: "X", UNKNOWN: "X"}
 
 @styled
 def transitions(graph: Transitions) -> Figure:
-    """The graph: ranks from left to right, critical values from top to bottom; an arrow is as wide as its share of the
-    watched trajectories, which stands beside it."""
+    """The graph: ranks from left to right, critical values from top to bottom. The width of an arrow is proportional to
+    its share of the watched trajectories, which is printed beside it."""
     title = f"{shortened(graph.case.name)}: {graph.watched:,} watched trajectories, {graph.passed:,} saddles passed"
     if not graph.watched:
         return nothing(graph.sentence(), shortened(graph.case.name))
-    nodes, edges, left_out = _chosen(graph)
-    places = _places(graph, nodes)
+    nodes, edges, left_out = _most_used(graph)
+    places = _positions(graph, nodes)
     figure, axes = page(5.0, 3.9)
     axes.set_axis_off()
     for (source, target), count in edges:
@@ -52,8 +52,8 @@ def transitions(graph: Transitions) -> Figure:
     return figure
 
 
-def _chosen(graph: Transitions) -> tuple[list[Node], list[tuple[tuple[Node, Node], int]], int]:
-    """The nodes most passed, the steps between them by rising count, and how many steps are left out."""
+def _most_used(graph: Transitions) -> tuple[list[Node], list[tuple[tuple[Node, Node], int]], int]:
+    """The most frequent nodes, the transitions between them by rising count, and the number of transitions left out."""
     traffic: Counter[Node] = Counter()
     for (source, target), count in graph.counts.items():
         traffic[source] += count
@@ -65,8 +65,9 @@ def _chosen(graph: Transitions) -> tuple[list[Node], list[tuple[tuple[Node, Node
     return [node for node in nodes if node in kept], shown[::-1], len(edges) - len(shown)
 
 
-def _places(graph: Transitions, nodes: list[Node]) -> dict[Node, tuple[float, float]]:
-    """x: the rank; y: the critical value's place among those of the nodes, evenly spaced, so that near ones part."""
+def _positions(graph: Transitions, nodes: list[Node]) -> dict[Node, tuple[float, float]]:
+    """Positions of the nodes. x: the rank; y: the order of the critical value among those of the nodes, evenly spaced
+    so that near ones do not overlap."""
     strata = [node for node in nodes if node >= 0]
     loss = graph.case.problem.strata().loss
     order = sorted(strata, key=lambda mask: (loss(mask), -mask))
@@ -92,7 +93,7 @@ def _arrow(axes: Axes, source: tuple[float, float], target: tuple[float, float],
         )
     )  # fmt: skip
     start, end = np.array(source), np.array(target)
-    # arc3's curve at its middle: half the bend to the right of the chord, in display coordinates; near enough in data's
+    # The middle of arc3's curve is half the bend to the right of the chord, in display coordinates.
     at = start + 0.5 * (end - start)
     axes.annotate(
         _percent(share), at, fontsize=8, ha="center", va="center", zorder=4,
@@ -102,7 +103,7 @@ def _arrow(axes: Axes, source: tuple[float, float], target: tuple[float, float],
 
 
 def _beside(source: tuple[float, float], target: tuple[float, float], bend: float) -> tuple[float, float]:
-    """Points from the chord's middle to the curve's."""
+    """The offset in points from the chord's middle to the curve's."""
     dx, dy = 90.0 * (target[0] - source[0]), 220.0 * (target[1] - source[1])
     return 0.5 * bend * dy, -0.5 * bend * dx
 

@@ -1,4 +1,4 @@
-"""What is on the page: sentences, tables of text, figures. Everything is read once, case by case."""
+"""The content of the report: sentences, tables of text, figures. Everything is read once, case by case."""
 
 from __future__ import annotations
 
@@ -48,18 +48,17 @@ if TYPE_CHECKING:
     from basins.run_tables import Run
 
 DETAILED = 8
-"""Cases that have a section of their own: those with saddles or censored rows first."""
+"""The largest number of cases with their own section. Cases with saddles or censored rows have precedence."""
 
 QUESTION = (
     "A deep linear network trained by gradient flow converges to a critical point. The overfitting conjecture says "
-    "that from almost every start it is a global minimum. How much of the starts' law flows to a saddle instead?"
+    "that from almost every start this is a global minimum. How much of the law of starts flows to a saddle instead?"
 )
 
 
 @dataclass(frozen=True)
 class Picture:
-    """A figure in the page: a data URI, its size in pixels at 96 an inch, what it shows and what a reader who does not
-    see it is told."""
+    """A figure in the page: its data URI, its size in pixels at 96 per inch, its caption and its alternative text."""
 
     uri: str
     width: int
@@ -70,7 +69,7 @@ class Picture:
 
 @dataclass(frozen=True)
 class CaseSection:
-    """One case: what it is, what it says, its tables and figures."""
+    """The section of one case: its description, its sentences, its tables and figures."""
 
     name: str
     what: str
@@ -82,7 +81,7 @@ class CaseSection:
 
 @dataclass(frozen=True)
 class Page:
-    """Everything on the page, in the order in which it stands there."""
+    """Everything on the page, in order."""
 
     name: str
     question: str
@@ -104,7 +103,7 @@ class Page:
 def content(read: Reading) -> Page:
     """The content of a run's page. Raises RunError for a damaged run."""
     run, estimate, summaries = read.run, read.estimate, read.summaries()
-    detailed = chosen(estimate)
+    detailed = cases_with_sections(estimate)
     by_key = {one.case.key: one for one in summaries}
     left = len(estimate.cases) - len(detailed)
     return Page(
@@ -116,7 +115,7 @@ def content(read: Reading) -> Page:
         cases=case_table(estimate, summaries),
         overview=_overview(estimate, summaries),
         details=[_section(read, case, by_key[case.case]) for case in detailed],
-        left_out=f"{left:,} more cases are in the table alone." if left else "",
+        left_out=f"{left:,} more cases are only in the table." if left else "",
         doubts=doubts.doubts(estimate, summaries),
         assumptions=assumptions(run),
         health=_health(run, summaries),
@@ -125,8 +124,9 @@ def content(read: Reading) -> Page:
     )
 
 
-def chosen(estimate: Estimate) -> list[CaseEstimate]:
-    """The cases that have a section, in the experiment's order: those with something to look at are chosen first."""
+def cases_with_sections(estimate: Estimate) -> list[CaseEstimate]:
+    """The cases that have a section, in the experiment's order. Cases with saddles or censored rows are chosen
+    first."""
 
     def dull(case: CaseEstimate) -> tuple[bool, bool, int]:
         odd = case.saddle if case.planted is None else case.trajectories - case.saddle
@@ -137,7 +137,7 @@ def chosen(estimate: Estimate) -> list[CaseEstimate]:
 
 
 def verdict(estimate: Estimate) -> str:
-    """The run in a sentence with its bound: the pool's, or that of the one case with a density."""
+    """The sentence about the run, with its bound: that of the pool, or that of the only case with a density."""
     failed = doubts.failed_controls(estimate)
     free = [case for case in estimate.cases if not case.null]
     if len(free) == 1:
@@ -145,8 +145,8 @@ def verdict(estimate: Estimate) -> str:
     elif free:
         said = pooled_sentence(estimate.pooled)
     else:
-        said = "No case of this run has a law with a density, so it says nothing of the conjecture."
-    return f"With the control failed, not to be relied on: {said}" if failed else said
+        said = "No case of this run has a law with a density, so it says nothing about the conjecture."
+    return f"Not to be relied on, because the control failed: {said}" if failed else said
 
 
 # --- figures ---------------------------------------------------------------------------------------------------------
@@ -165,8 +165,8 @@ def _overview(estimate: Estimate, summaries: Sequence[CaseSummary]) -> list[Pict
         found.append(
             picture(
                 bounds(free),
-                "The bound of each case on the measure of its saddle basins, one-sided at 95 %: what the case's own "
-                "trajectories say, before label error.",
+                "The bound of each case on the measure of its saddle basins, one-sided at 95 %, from the case's own "
+                "trajectories, without label error.",
                 f"Upper bounds of {len(free)} cases on a logarithmic scale; the numbers are in the table above.",
             )
         )
@@ -208,7 +208,7 @@ def _section(read: Reading, case: CaseEstimate, summary: CaseSummary) -> CaseSec
 
 
 def _section_of_counts(case: CaseEstimate, summary: CaseSummary, what: str) -> CaseSection:
-    """Counts, their measures and the survival; tails and passages are known of the flow of linear networks alone."""
+    """Counts, measures and survival. Tails and passages exist only for the flow of deep linear networks."""
     curve = survival_of(summary)
     figures = [_occupancy(case), _survival(Line(case.name, curve, time=summary.case.dynamics.time))]
     return CaseSection(case.name, what, sentence(case), [strata_table(case)], [survival_sentence(curve)], figures)
@@ -240,7 +240,7 @@ def _case_figures(case: CaseEstimate, line: Line, graph: Transitions, flows: Flo
             picture(
                 transitions(graph),
                 "From saddle to saddle: which strata watched trajectories pass, at local minima of the gradient norm "
-                f"whose distance is at most {NEAR:g} of the weights about to be grown; the others are slow-downs.",
+                f"whose distance is at most {NEAR:g} of the weights about to grow; the others are slow-downs.",
                 "A graph of strata with arrows between them; the shares are in the table above.",
             )
         )
@@ -250,8 +250,8 @@ def _case_figures(case: CaseEstimate, line: Line, graph: Transitions, flows: Flo
 def _occupancy(case: CaseEstimate) -> Picture:
     return picture(
         occupancy(case),
-        "Where trajectories end: count and measure, with intervals that hold jointly at 95 %. A stratum that none "
-        "ends on has the upper end of its interval.",
+        "Where trajectories end: count and measure, with intervals that hold jointly at 95 %. A stratum on which none "
+        "ends shows the upper end of its interval.",
         "Measures of the strata's basins on a logarithmic scale; the numbers are in the table above.",
     )
 
@@ -259,7 +259,7 @@ def _occupancy(case: CaseEstimate) -> Picture:
 def _survival(line: Line) -> Picture:
     return picture(
         survival([line]),
-        "Survival S(t) with a pointwise 95 % band; every saddle basin lies inside what is not certified by t.",
+        "Survival S(t) with a pointwise 95 % band. Every saddle basin lies inside the set not certified by t.",
         "The share not certified by t, falling with time, and fits to its tail; numbers are in the table above.",
     )
 
@@ -271,12 +271,12 @@ def _health(run: Run, summaries: Sequence[CaseSummary]) -> list[Picture]:
     found = [
         picture(
             drift(counted),
-            "Drift of the invariants against the tolerance: the flow keeps them, so this is error of the integration.",
+            "Drift of the invariants against the tolerance. The flow keeps them, so the drift is integration error.",
             "Share of trajectories with more than a given drift, and rtol as a vertical line.",
         ),
         picture(
             cost(counted),
-            "What a trajectory costs, in evaluations of the vector field.",
+            "Cost of a trajectory, in evaluations of the vector field.",
             "Share of trajectories that take more than a given number of evaluations.",
         ),
     ]
@@ -286,14 +286,14 @@ def _health(run: Run, summaries: Sequence[CaseSummary]) -> list[Picture]:
             picture(
                 certified(shares, left_out),
                 "Share of starts whose limit is proved before any integration, from the invariants and the loss, and "
-                "the shares by each argument (theory.md 3), whatever the others say.",
+                "the share proved by each argument separately (theory.md 3).",
                 "Shares certified at t = 0, by case.",
             )
         )
     return found
 
 
-# --- where it is from ------------------------------------------------------------------------------------------------
+# --- provenance ------------------------------------------------------------------------------------------------------
 
 
 def _provenance(run: Run) -> Table:
@@ -316,7 +316,7 @@ def _provenance(run: Run) -> Table:
 
 
 def _digest_of_digests(run: Run) -> str:
-    """One number for the bytes of all shards, layers' included; "none yet" where no digest is written."""
+    """One digest for the bytes of all shards, including layers; "none yet" if no digest is written."""
     paths = [path for path in run.files.paths("") if layout.batch_of(path[path.find("digests/") :]) is not None]
     if not paths:
         return "none yet"

@@ -1,4 +1,4 @@
-"""What could be wrong with what a run says: alarms, which stand at the top of the page, and doubts, which end it."""
+"""What could be wrong with the result of a run: alarms at the top of the page, and doubts at its end."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ if TYPE_CHECKING:
     from basins.run_tables import Run
 
 DRIFT = 100.0
-"""A drift of so many times rtol is worth a word."""
+"""The ratio of drift to rtol from which the report comments on it."""
 
 
 class Alarm(NamedTuple):
-    """What a reader must know before anything else."""
+    """A fact that a reader must know first: its heading and its text."""
 
     title: str
     text: str
 
 
 def failed_controls(estimate: Estimate) -> list[CaseEstimate]:
-    """Planted cases that are counted and do not read 100 % saddle on the stratum they were planted on."""
+    """Planted cases that have trajectories but are not 100 % saddle on their planted stratum."""
     return [case for case in estimate.cases if case.planted is not None and case.trajectories and not _as_planted(case)]
 
 
@@ -34,14 +34,14 @@ def _as_planted(case: CaseEstimate) -> bool:
 
 
 def alarms(run: Run, estimate: Estimate) -> list[Alarm]:
-    """A control that failed; saddles where there should be none; a run that is not done, or has nothing yet."""
+    """The alarms: a failed control, saddles where there should be none, a run that is unfinished or empty."""
     found = [Alarm("A control failed.", f"{case.name}: {sentence(case)}") for case in failed_controls(estimate)]
     saddles = [case for case in estimate.cases if not case.null and case.saddle]
     if saddles:
         names = ", ".join(f"{case.name} ({case.saddle:,} of {case.trajectories:,})" for case in saddles[:6])
-        found.append(Alarm("Saddles were met.", f"{names}. Look at them one by one before anything is concluded."))
+        found.append(Alarm("Saddles were found.", f"{names}. Look at each of them before drawing conclusions."))
     if all(case.trajectories == 0 for case in estimate.cases):
-        found.append(Alarm("Nothing is counted yet.", "No case has its first shard; what follows is the plan alone."))
+        found.append(Alarm("Nothing is counted yet.", "No case has its first shard; the rest is only the plan."))
         return found
     missing = sum(len(shards) for shards in run.missing().values())
     if missing:
@@ -60,7 +60,7 @@ def alarms(run: Run, estimate: Estimate) -> list[Alarm]:
 
 
 def doubts(estimate: Estimate, summaries: Sequence[CaseSummary]) -> list[str]:
-    """One entry for each way in which the verdict could mislead, most serious first."""
+    """One entry for each way in which the result could mislead, most serious first."""
     return [
         *_control(estimate),
         *_contradictions(estimate),
@@ -69,15 +69,15 @@ def doubts(estimate: Estimate, summaries: Sequence[CaseSummary]) -> list[str]:
         *(f"{case.name}. {settled_alike(case)}" for case in estimate.cases if settled_alike(case)),
         *_shapes(estimate),
         *_drift(summaries),
-        "A certificate speaks of the state that was computed, not of the exact flow from the start: an integration "
-        "error may carry a trajectory across a basin's boundary. The label error, where it was measured, is what such "
-        "errors come to; a start that is proved has none (docs/proofs.md).",
-        "A bound is of the law that was drawn from. A set of starts of measure zero, or one that this law hardly ever "
-        "draws, is not seen, and a bound above zero never proves that a measure is zero.",
-        "Certification times are ends of steps: the flow passed the level up to a step earlier. Survival is late by "
-        "that much, exponents of tails hardly so.",
-        "A trajectory is stopped once its limit is proved. Which saddles it passed is known up to there alone, and of "
-        f"watched trajectories only; what counts as passing, a distance of at most {NEAR:g}, is a convention.",
+        "A certificate is about the computed state, not about the exact flow from the start: an integration error may "
+        "carry a trajectory across a basin's boundary. The label error, if it was measured, is the effect of such "
+        "errors; a proved start has none (docs/proofs.md).",
+        "A bound is about the law that was drawn from. The run cannot detect a set of starts of measure zero, or one "
+        "that this law hardly ever draws, and a bound above zero never proves that a measure is zero.",
+        "Certification times are ends of steps: the flow passed the loss level up to a step earlier. Survival is late "
+        "by that much; exponents of tails are hardly affected.",
+        "A trajectory is stopped once its limit is proved. The saddles it passed are known only up to there, and only "
+        f"for watched trajectories; what counts as passing, a distance of at most {NEAR:g}, is a convention.",
     ]
 
 
@@ -86,14 +86,14 @@ def _control(estimate: Estimate) -> list[str]:
     if not planted:
         return [
             "No control: no case of this run starts on a saddle's stable manifold, so nothing here shows that the "
-            "detector would see a saddle."
+            "detector would recognise a saddle."
         ]
     if failed_controls(estimate):
         return ["A control failed (see the top): until that is explained, no count of this run can be trusted."]
     n = sum(case.trajectories for case in planted)
     return [
-        f"The control: {n:,} planted starts all read saddle, so a saddle that is reached is seen. They are kept there "
-        "by exact zeros; saddles reached otherwise are harder to see (docs/verdicts.md)."
+        f"The control: {n:,} planted starts were all labelled saddle, so a saddle that is reached is detected. They "
+        "are kept there by exact zeros; saddles reached otherwise are harder to detect (docs/verdicts.md)."
     ]
 
 
@@ -119,23 +119,23 @@ def _labels(estimate: Estimate) -> list[str]:
     errors = [case.label_error.minimum for case in free if case.label_error is not None]
     if not errors:
         return [
-            "Label error: not measured. The bounds take every label for right; `basins verify` integrates a sample "
-            "again, 100 times tighter, and says what that leaves of them."
+            "Label error: not measured. The bounds take every label as right; `basins verify` integrates a sample "
+            "again at 100 times tighter tolerances, and gives the bounds that include the label error."
         ]
     rows, wrong, undecided, uncovered = (
         sum(getattr(one, name) for one in errors) for name in ("checked", "disagreed", "undecided", "uncovered")
     )
     said = (
-        f"Label error: of {rows:,} minima integrated again, {wrong:,} came out otherwise and {undecided:,} undecided, "
-        "which counts as wrong. The tighter integration is taken for the truth. Each case says what its bound is with "
-        "that counted in."
+        f"Label error: of {rows:,} minima integrated again, {wrong:,} disagreed and {undecided:,} were undecided, "
+        "which counts as wrong. The tighter integration is taken as the truth. Each case gives its bound with the "
+        "label error included."
     )
     if uncovered:
         said += f" {uncovered:,} minima that no check could draw count as wrong."
     without = [case.name for case in free if case.label_error is None]
     if without:
         names = ", ".join(without[:6]) + (", ..." if len(without) > 6 else "")
-        said += f" No label was checked of: {names}. There the bounds take every label for right."
+        said += f" No label was checked in: {names}. There the bounds take every label as right."
     return [said]
 
 
@@ -151,7 +151,7 @@ def _censored(estimate: Estimate) -> list[str]:
     return [
         f"Censored: {censored:,} of {N:,} trajectories ({share}), most in {worst.name} ({worst.censored:,} of "
         f"{worst.trajectories:,}). Each counts as a saddle in the bounds. A budget censors exactly the slow ones, "
-        "which are those that passed closest to a saddle: they must not be left out, nor taken for lost at random."
+        "which are those that passed closest to a saddle. They must neither be left out nor be taken as lost at random."
     ]
 
 
@@ -181,4 +181,4 @@ def _drift(summaries: Sequence[CaseSummary]) -> list[str]:
     )
     if beyond:
         return [f"{said}. That is more than {DRIFT:g} times: look at the slowest rows of that case."]
-    return [f"{said}: the integration keeps what it should."]
+    return [f"{said}: the integration keeps the invariants."]

@@ -1,4 +1,4 @@
-"""A run -> the page, as text."""
+"""Renders the report of a run as one HTML page."""
 
 from __future__ import annotations
 
@@ -14,12 +14,13 @@ if TYPE_CHECKING:
 
 
 def report(run: Run) -> str:
-    """The page of a run, whole or in progress. Raises RunError for a damaged run, ArgumentError without the extra."""
+    """The report of a run, finished or in progress, as HTML. Raises RunError for a damaged run, ArgumentError if the
+    extra `report` is not installed."""
     return page(Reading(run))
 
 
 def page(read: Reading) -> str:
-    """The page of a run that others read too."""
+    """The report of a run whose parts are read through `read`, so that they can be shared with other output."""
     try:
         from jinja2 import Environment, StrictUndefined
     except ImportError:  # pragma: no cover: an extra

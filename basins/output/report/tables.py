@@ -1,4 +1,4 @@
-"""The page's tables: cells are text, as they are read."""
+"""The tables of the report. All cells are text."""
 
 from __future__ import annotations
 
@@ -10,8 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from basins.estimate import CaseEstimate, Estimate
-from basins.estimate.sentences import at_least, at_most, modes_text, number, size_of
+from basins.estimate.sentences import at_most, modes_text, number, size_of
 from basins.landscapes.base import NEAR
+from basins.output.strata import strata_cells, strata_headings
 from basins.summary import CaseSummary
 from basins.summary.survival import Survival
 from basins.summary.tails import Fit, Tails, p_sentence, p_text
@@ -24,13 +25,13 @@ if TYPE_CHECKING:
     from basins.run_tables import Run
 
 LISTED = 24
-"""Rows of a table of transitions or strata."""
+"""The largest number of rows in a table of transitions or strata."""
 
 
 @dataclass(frozen=True)
 class Table:
-    """A caption, columns and rows of text. text: columns that are flush left; wrap: those that may break; marked:
-    column -> which of its cells are alarming."""
+    """A caption, columns and rows of text. text: indices of left-aligned columns; wrap: of columns that may wrap;
+    marked: column -> predicate of the cells that are highlighted."""
 
     caption: str
     columns: Sequence[str]
@@ -41,12 +42,12 @@ class Table:
 
 
 def some(cell: str) -> bool:
-    """A count that is not zero."""
+    """Whether a cell holds a count other than zero."""
     return cell != "0"
 
 
 def _with_error(case: CaseEstimate) -> str:
-    """The bound with label error counted in; where every start was tried, the one by proofs, which has none."""
+    """The bound that includes the label error; if every start was tried, the bound by proofs, which has none."""
     if case.null:
         return ""
     if case.proved is not None and case.proved.every:
@@ -55,7 +56,7 @@ def _with_error(case: CaseEstimate) -> str:
 
 
 def case_table(estimate: Estimate, read: Sequence[CaseSummary]) -> Table:
-    """A row a case: counts, bound, drift and cost."""
+    """One row per case: counts, bound, drift and cost."""
     rows = []
     for case, summary in zip(estimate.cases, read, strict=True):
         N = case.trajectories
@@ -80,72 +81,52 @@ def case_table(estimate: Estimate, read: Sequence[CaseSummary]) -> Table:
         "worst drift", "evaluations",
     )  # fmt: skip
     caption = (
-        "Cases. Bound: on the measure of the saddle basins, one-sided at 95 %, a censored row counted as a saddle; "
-        "evaluations: of the vector field, mean of a trajectory."
+        "Cases. Bound: on the measure of the saddle basins, one-sided at 95 %, counting a censored row as a saddle; "
+        "evaluations: of the vector field, mean per trajectory."
     )
     return Table(caption, columns, rows, text=(0, 1, 2), wrap=(0, 2))
 
 
 def strata_table(case: CaseEstimate) -> Table:
-    """Where a case's trajectories end."""
-    rows = [
-        (
-            "" if stratum.index is None else str(stratum.index),
-            modes_text(stratum.modes) if case.conjecture else stratum.of.name,
-            str(stratum.rank),
-            f"{stratum.loss:.6g}",
-            f"{stratum.count:,}",
-            number(stratum.count / case.trajectories),
-            f"[{at_least(stratum.lower)}, {at_most(stratum.upper)}]",
-        )
-        for stratum in case.strata
-    ]
-    columns = (
-        "j",
-        "modes S" if case.conjecture else "set",
-        "rank",
-        "loss",
-        "count",
-        "measure",
-        "95 % interval, jointly",
-    )
+    """The critical sets on which a case's trajectories end."""
+    rows = [strata_cells(case, stratum, modes_text) for stratum in case.strata]
     of = "Strata I(j)" if case.conjecture else "Critical sets"
-    return Table(f"{of}, by falling loss, and how many trajectories end there", columns, rows, text=(1,))
+    return Table(f"{of}, by falling loss, and how many trajectories end there", strata_headings(case), rows, text=(1,))
 
 
 def survival_sentence(curve: Survival) -> str:
-    """What survival adds, with its least value; the bound itself is the estimate's, and not said again."""
+    """What survival adds to the estimate, with its least value. The bound itself is not repeated."""
     if curve.never == 0:
         return f"Survival falls to 0: all {curve.N:,} trajectories are certified."
     said = (
         f"Survival falls to (saddle + censored) / N = {curve.never:,} / {curve.N:,}, the share behind the bound above: "
-        "every saddle basin lies inside what is not certified by t, for every t."
+        "every saddle basin lies inside the set not certified by t, for every t."
     )
     if np.isfinite(curve.first_censored):
         said += (
-            f" From t = {curve.first_censored:.4g} on, the first censored stop, S is an upper end: a censored row "
-            "counts as not certified. (An estimator that takes censoring for random, Kaplan and Meier's, would be too "
-            "low: a budget stops exactly the slow ones.)"
+            f" From the first censored stop, t = {curve.first_censored:.4g}, on S is an upper bound: a censored row "
+            "counts as not certified. (The Kaplan-Meier estimator, which assumes random censoring, would be too low: "
+            "a budget stops exactly the slow ones.)"
         )
     return said
 
 
 def exact_sentence(curve: Survival, t: NDArray[np.float64], S: NDArray[np.float64]) -> str:
-    """The exact law beside what was counted."""
+    """The comparison of the exact law with the counts."""
     lower, upper = curve.band("dkw")
     at = np.searchsorted(curve.t, t)
     below = int(np.count_nonzero(upper[at] >= S))
     inside = int(np.count_nonzero((upper[at] >= S) & (lower[at] <= S)))
     return (
-        f"The exact law of the times at which the level is passed is known (rare/truth.py). Of {len(t)} times looked "
-        f"at, it is below the upper end of the joint 95 % band (DKW) at {below} and inside the band at {inside}. It "
-        "should be below everywhere: a row's time is the end of the step that passed the level, so rows come late by "
-        "part of a step."
+        f"The exact law of the times at which the loss level is passed is known (rare/truth.py). At {len(t)} times "
+        f"compared, it is below the upper end of the joint 95 % band (DKW) at {below} and inside the band at {inside}. "
+        "It should be below everywhere: a row's time is the end of the step that passed the loss level, which is late "
+        "by part of a step."
     )
 
 
 def tail_sentences(fitted: Tails) -> list[str]:
-    """The tail in words: the range, which law it is, and what is predicted."""
+    """The tail as text: the range, the law that fits better, and the prediction."""
     tail = fitted.tail
     if not fitted.fits:
         return [f"The tail of the certification times: too few to fit. Predicted, {fitted.prediction.text}."]
@@ -164,13 +145,13 @@ def tail_sentences(fitted: Tails) -> list[str]:
         said += f"; that is {'inside' if inside else 'outside'} the interval of this range"
         if not inside:
             said += (
-                ". A prediction is of t to infinity and slow to be reached: see how the exponent moves with the range"
+                ". A prediction is a limit for t to infinity, reached slowly: see how the exponent moves with the range"
             )
     return [said + "."]
 
 
 def tail_table(fitted: Tails, exponents: pd.DataFrame) -> list[Table]:
-    """The two fits, and the exponent over ever later ranges."""
+    """The two fits, and the exponent over later and later ranges."""
     if not fitted.fits:
         return []
     rows = [_fit(one) for one in fitted.fits]
@@ -179,7 +160,7 @@ def tail_table(fitted: Tails, exponents: pd.DataFrame) -> list[Table]:
     if len(exponents) > 1:
         found.append(
             Table(
-                "Tail: the power law's exponent, from ever later starts",
+                "Tail: the power law's exponent, from later and later starts",
                 ("share left", "from t", "to t", "certified", "exponent", "95 % interval", "p"),
                 [
                     (
@@ -205,7 +186,7 @@ def _fit(one: Fit) -> tuple[str, ...]:
 
 
 def transition_tables(graph: Transitions) -> list[Table]:
-    """Strata on the way, and the steps between them; nothing where no id was watched."""
+    """The strata that trajectories pass, and the transitions between them; empty if no id was watched."""
     if not graph.watched:
         return []
     strata, edges = graph.strata_table(), graph.table()
@@ -229,7 +210,7 @@ def transition_tables(graph: Transitions) -> list[Table]:
             "stratum", "trajectories", "share", "stays", "cut by censoring", "dwell time: 5, 50, 95 %",
             "least distance", "median", "least |grad L|",
         )  # fmt: skip
-        caption = f"Saddles passed on the way: distances relative to the weights about to be grown, at most {NEAR:g}"
+        caption = f"Saddles passed on the way: distances relative to the weights about to grow, at most {NEAR:g}"
         found.append(Table(caption, columns, met))
     increments = ", ".join(f"{step:+d}: {count:,}" for step, count in graph.rank_increments.items())
     steps = [
@@ -241,7 +222,9 @@ def transition_tables(graph: Transitions) -> list[Table]:
         )
         for row in _records(edges.head(LISTED))
     ]
-    caption = f"Steps, by falling count. Rank rises from stratum to stratum by {increments or 'nothing: no such step'}"
+    caption = (
+        f"Transitions, by falling count. Rank increments between strata: {increments or 'none, no such transition'}"
+    )
     if len(edges) > LISTED:
         caption += f". The first {LISTED} of {len(edges)}"
     leaving = ("from", "to", "count", "share of those that leave, 95 %")
@@ -257,7 +240,7 @@ def _time(t: float) -> str:
 
 
 def assumptions(run: Run) -> list[Table]:
-    """The paper's assumptions for each problem of the run: number, statement, whether it holds, by what."""
+    """The paper's assumptions for each problem of the run: number, statement, whether it holds, and the evidence."""
     found: dict[str, tuple[Problem, list[str]]] = {}
     for case in (one for one in run.manifest.cases if one.of_the_paper):
         found.setdefault(case.problem.digest, (case.problem, []))[1].append(case.name)
