@@ -58,7 +58,7 @@ def run_missing(
         book.add(event.summary.task.case, event.summary.task.shard, event.summary.digests)
 
     started = RunStarted(files.uri, runner.name, workers, trajectories, done, shards, shards - len(tasks))
-    carry_on(
+    run_session(
         started,
         tasks.shards,
         run_path,
@@ -71,7 +71,7 @@ def run_missing(
     )
 
 
-def carry_on(
+def run_session(
     started: RunStarted,
     missing: Mapping[str, Sequence[int]],
     run_path: str,
@@ -82,10 +82,10 @@ def carry_on(
     close: Callable[[], None],
     end: Callable[[], None],
 ) -> None:
-    """A session: what is missing, shards by case key, is done by the runner, and listeners are told.
+    """Run a session: the runner computes the missing shards (by case key), and the listeners get its events.
 
-    keep: called with each shard that is done, before all listeners; close: at the end, also where something went
-    wrong; end: once all is done, raises RunError where it is not.
+    keep: called with each finished shard, before the listeners; close: called at the end, also after an error; end:
+    called if all went well, raises RunError if something is missing.
     """
 
     def emit(event: Event) -> None:
@@ -142,5 +142,5 @@ def _refuse_if_missing(files: Files, contents: Contents) -> None:
         raise RunError(
             f"ended with shards missing: {'; '.join(gaps)}",
             where=files.uri,
-            remedy="run again: only what is missing is computed",
+            remedy="run again: only missing shards are computed",
         )

@@ -180,7 +180,7 @@ def starts_of(case: Case, seed: int, ids: Ids) -> Array:
 
 
 def path_of(files: Files, layer: Layer) -> str:
-    """What `work` is given as the run's path: RUN#NUMBER."""
+    """The path of the run that `work` gets: RUN#NUMBER."""
     return f"{files.uri}#{layer.number}"
 
 

@@ -99,7 +99,7 @@ class Ledger:
             if self.blamed[task] >= ATTEMPTS or attempt >= MOST_ATTEMPTS:
                 raise RunError(
                     f"{task} lost its worker {attempt} times, the last time: {cause}",
-                    remedy="look for a lack of memory on the workers, then run again: the other shards are kept",
+                    remedy="check whether the workers run out of memory, then run again: the other shards are kept",
                 )
         self.again.extend(tasks)
 

@@ -17,7 +17,7 @@ import pyarrow as pa
 
 from basins.errors import ArgumentError, AssumptionError, RunError
 from basins.execution.base import Runner
-from basins.execution.driver import carry_on
+from basins.execution.driver import run_session
 from basins.execution.extension import starts_of
 from basins.execution.shard import Commit, ShardSummary, Task, open_manifest, timed
 from basins.execution.telemetry import TelemetryLog
@@ -211,6 +211,6 @@ def carry_out_proofs(
 
     missing = sum(map(len, of_case.values()))
     started = RunStarted(folder.uri, runner.name, workers, proving.rows, done, shards, shards - missing, "starts")
-    carry_on(
+    run_session(
         started, of_case, path_of(files, proving), runner, listeners, TelemetryLog(folder), keep, digests.close, end
     )

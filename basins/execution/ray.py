@@ -77,7 +77,7 @@ class Ray:
                 raise RunError(
                     f"lost the connection to Ray: {type(error).__name__}: {last_line(error)}",
                     where=self.address,
-                    remedy="look after the cluster, then run again: only what is missing is computed",
+                    remedy="check the cluster, then run again: only missing shards are computed",
                 ) from error
             finally:
                 with suppress(ray.exceptions.RayError, RunError):
@@ -127,7 +127,7 @@ def _imported() -> Any:
         return importlib.import_module("ray")
     except (ImportError, OSError) as error:
         raise RunError(
-            f"Ray cannot be imported: {last_line(error)}", remedy="install it anew, or use --on processes"
+            f"Ray cannot be imported: {last_line(error)}", remedy="reinstall it, or use --on processes"
         ) from error
 
 
@@ -191,7 +191,7 @@ def _probe_port(address: str) -> None:
         raise RunError(
             f"no Ray cluster answers ({error.strerror or error})",
             where=address,
-            remedy="start it, mend the address, or leave --address and RAY_ADDRESS out for an embedded Ray",
+            remedy="start it, correct the address, or leave --address and RAY_ADDRESS out for an embedded Ray",
         ) from None
 
 

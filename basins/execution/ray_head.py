@@ -19,7 +19,7 @@ HEAD_TIMEOUT = 30.0
 CONNECT = 2.0
 """Timeout in seconds of one connection to the head's port."""
 
-REMEDY = "start a cluster, then run the same command again: only what is missing is computed"
+REMEDY = "start a cluster, then run the same command again: only missing shards are computed"
 
 
 class Head:

@@ -119,7 +119,7 @@ class Actors(Pool):
             # ShardWorker returns its errors, so this one is Ray's own, for instance if basins cannot be imported there.
             raise RunError(
                 f"{task or 'a worker'}: Ray could not run it: {type(error).__name__}: {last_line(error)}",
-                remedy="see that every worker of the cluster has the same basins installed",
+                remedy="check that every worker of the cluster has the same basins installed",
             ) from error
         if isinstance(result, Exception):
             return Failed(task, result)

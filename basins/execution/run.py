@@ -107,13 +107,13 @@ def prove_run(
     listeners: Iterable[Listener] = (),
     on_message: Callable[[str], object] = str,
 ) -> Run:
-    """Prove, of the starts of a run, that the exact flow goes to a global minimum, or say why not (docs/proofs.md).
+    """Prove for starts of a run that the exact flow goes to a global minimum, or record why not (docs/proofs.md).
 
-    rows: so many ids, drawn at random by `seed` from the shards that are there without a gap from the first; None:
-    every id of the shards that are there. case: a key or a name; by default every case that can be proved.
-    on_message: called with a line of text for each case that cannot. What is found is kept in RUN/proved; what is there
-    already is not proved again. The rest as in `run`. Raises ArgumentError where nothing can be proved, for a null law,
-    t_end, or certify = false; RunError for a run of other versions.
+    rows: the number of ids, drawn at random by `seed` from the shards without a gap from the first; None: all ids of
+    the shards that exist. case: a key or a name; by default all cases that can be proved. on_message: called with a
+    line of text for each case that cannot. Results are kept in RUN/proved, and existing proofs are not repeated. The
+    other arguments are as in `run`. Raises ArgumentError if nothing can be proved (a null law, t_end, certify = false),
+    RunError for a run of other versions.
     """
     runner = _ready(on, workers, address, deadline, PROVE)
     refuse_senseless(rows, seed)

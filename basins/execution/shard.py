@@ -92,7 +92,7 @@ def timed() -> Callable[[bool], Telemetry]:
 class ShardSummary:
     """What a worker sends back: counts, digests (SHA-256 by kind of file) and telemetry, but never rows.
 
-    counts: of its trajectories, by what became of them, in the order in which they are printed: of a shard by verdict.
+    counts: numbers of its trajectories by outcome, in the order in which they are printed; for a shard, by verdict.
     """
 
     task: Task
