@@ -107,7 +107,7 @@ def needed(
     confidence: of the bound; saddles: the expected number of saddles; censored_share: the expected share of censored
     trajectories. Raises ArgumentError for numbers out of range, or a bound that no number of trajectories reaches.
     """
-    for name, value in (("bound", bound), ("level", confidence), ("share", share)):
+    for name, value in (("bound", bound), ("confidence", confidence), ("share", share)):
         if value is not None and not 0 < value < 1:
             raise ArgumentError(f"{name} = {value!r}", where=name, remedy="give a number between 0 and 1")
     if not 0 <= censored_share < 1:

@@ -79,11 +79,11 @@ def test_the_number_of_pairs_and_the_measure_that_makes_one_bad() -> None:
     assert needed(1e-6).pairs is None
 
 
-@pytest.mark.parametrize("name", ["bound", "level", "share"])
+@pytest.mark.parametrize("name", ["bound", "confidence", "share"])
 @pytest.mark.parametrize("value", [0.0, 1.0, -0.1, float("nan")])
 def test_numbers_out_of_range_are_refused(name: str, value: float) -> None:
     with pytest.raises(ArgumentError, match=f"{name} = {value}"):
-        needed(**{"bound": 0.1, {"level": "confidence"}.get(name, name): value})
+        needed(**{"bound": 0.1, name: value})
 
 
 def test_the_cost_is_measured_on_each_case_with_a_density() -> None:

@@ -98,7 +98,7 @@ def case_estimate(
         minimum=counts.minimum,
         saddle=counts.saddle,
         censored=counts.censored,
-        level=CONFIDENCE,
+        confidence=CONFIDENCE,
         saddle_measure=saddle_measure(counts),
         strata=strata_measures(landscape.critical, counts, case.settings.delta),
         label_error=label_error(counts, outcomes or {}),

@@ -121,15 +121,15 @@ class StratumMeasure:
         }
 
 
-def saddle_measure(counts: Counts, level: float = CONFIDENCE) -> Measure:
-    """The measure of the saddle basins: k_s / N, lower at k_s, upper at k_s + k_c, each one-sided at `level`."""
+def saddle_measure(counts: Counts, confidence: float = CONFIDENCE) -> Measure:
+    """The measure of the saddle basins: k_s / N, lower at k_s, upper at k_s + k_c, each one-sided at `confidence`."""
     N = counts.trajectories
     if N == 0:
         return Measure(None, 0.0, 1.0)
     return Measure(
         counts.saddle / N,
-        one_sided_lower(counts.saddle, N, level),
-        one_sided_upper(counts.saddle + counts.censored, N, level),
+        one_sided_lower(counts.saddle, N, confidence),
+        one_sided_upper(counts.saddle + counts.censored, N, confidence),
     )
 
 

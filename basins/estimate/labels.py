@@ -98,7 +98,7 @@ class Checked:
     checked: number integrated again; disagreed: number with another verdict; undecided: number whose re-integration was
     censored; rows: number of labels of this verdict; uncovered: number of these in frames from which none was drawn;
     wrong: upper bound on the number of wrong rows, counting undecided ones as wrong; surely: lower bound, from those
-    that disagreed alone; each at this level of confidence, 1 if it is known exactly.
+    that disagreed alone; each at this confidence, 1 if it is known exactly.
     """
 
     checked: int
@@ -108,7 +108,7 @@ class Checked:
     uncovered: int
     wrong: int
     surely: int
-    level: float
+    confidence: float
 
     @property
     def lower(self) -> float:
@@ -130,12 +130,12 @@ class Checked:
             "wrong": self.wrong,
             "lower": self.lower,
             "upper": self.upper,
-            "level": self.level,
+            "level": self.confidence,
         }
 
 
-def checked(frames: Sequence[Frame], verdict: str, level: float) -> Checked:
-    """The checks of labels of one verdict over these frames. level: confidence of the bounds on the wrong ones, unless
+def checked(frames: Sequence[Frame], verdict: str, confidence: float) -> Checked:
+    """The checks of labels of one verdict over these frames. confidence: of the bounds on the wrong ones, unless
     they are known exactly."""
     found: list[tuple[int, int, int, int]] = []  # per frame: labels, drawn, not agreeing, disagreeing
     of: Counter[str] = Counter()
@@ -145,7 +145,7 @@ def checked(frames: Sequence[Frame], verdict: str, level: float) -> Checked:
         wrong = outcomes["disagreed"] + outcomes["undecided"]
         found.append((frame.rows.get(verdict, 0), outcomes.total(), wrong, outcomes["disagreed"]))
     inferred = sum(0 < n < N for N, n, _, _ in found)
-    each = 1 - (1 - level) / max(inferred, 1)
+    each = 1 - (1 - confidence) / max(inferred, 1)
     return Checked(
         checked=of.total(),
         disagreed=of["disagreed"],
@@ -154,7 +154,7 @@ def checked(frames: Sequence[Frame], verdict: str, level: float) -> Checked:
         uncovered=sum(N for N, n, _, _ in found if not n),
         wrong=sum(hypergeometric.upper(k, n, N, each) if 0 < n < N else N - n + k for N, n, k, _ in found),
         surely=sum(hypergeometric.lower(k, n, N, each) for N, n, _, k in found),
-        level=level if inferred else 1.0,
+        confidence=confidence if inferred else 1.0,
     )
 
 
@@ -184,7 +184,7 @@ class LabelError:
         }
 
 
-def label_error(counts: Counts, checks: Outcomes | Frames, level: float = CONFIDENCE) -> LabelError | None:
+def label_error(counts: Counts, checks: Outcomes | Frames, confidence: float = CONFIDENCE) -> LabelError | None:
     """The label error of the counted trajectories, None if none was checked or nothing is counted. checks: outcomes of
     rows drawn from all of them, or frames that cover all of them. Raises ArgumentError for more checks than labels.
     """
@@ -193,17 +193,19 @@ def label_error(counts: Counts, checks: Outcomes | Frames, level: float = CONFID
     outcomes = sum((Counter(one.outcomes) for one in frames), Counter[tuple[str, str]]())
     if not outcomes:
         return None
-    half = 1 - (1 - level) / 2
+    half = 1 - (1 - confidence) / 2
     minimum, saddle = (checked(frames, verdict, half) for verdict in ("minimum", "saddle"))
-    headline = one_sided_upper(counts.saddle + counts.censored, N, level)
+    headline = one_sided_upper(counts.saddle + counts.censored, N, confidence)
     return LabelError(
         minimum=minimum,
         saddle=saddle,
         censored={found: rows for (verdict, found), rows in sorted(outcomes.items()) if verdict == "censored"},
         saddle_measure=Measure(
             counts.saddle / N,
-            one_sided_lower(counts.saddle - saddle.wrong, N, half if saddle.level < 1 else level),
-            one_sided_upper(counts.saddle + counts.censored + minimum.wrong, N, half if minimum.level < 1 else level),
+            one_sided_lower(counts.saddle - saddle.wrong, N, half if saddle.confidence < 1 else confidence),
+            one_sided_upper(
+                counts.saddle + counts.censored + minimum.wrong, N, half if minimum.confidence < 1 else confidence
+            ),
         ),
         needed=hypergeometric.draws(int(headline * minimum.rows), minimum.rows, half),
     )

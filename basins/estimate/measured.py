@@ -14,7 +14,7 @@ from basins.estimate.proved import Proved
 class Measured:
     """Counts, and the measures they bound.
 
-    level: confidence of the one-sided bounds of saddle_measure, which takes the labels as computed; strata: by falling
+    confidence: of the one-sided bounds of saddle_measure, which takes the labels as computed; strata: by falling
     loss; label_error: the result of `basins verify` and the bounds that include it, None if no label was checked;
     proved: the proved starts and the bound that rests on them alone, None if there are none, and for a pool also if
     some of its trajectories were not tried.
@@ -24,7 +24,7 @@ class Measured:
     minimum: int
     saddle: int
     censored: int
-    level: float
+    confidence: float
     saddle_measure: Measure
     strata: tuple[StratumMeasure, ...]
     label_error: LabelError | None = None
@@ -37,7 +37,7 @@ class Measured:
             "minimum": self.minimum,
             "saddle": self.saddle,
             "censored": self.censored,
-            "level": self.level,
+            "level": self.confidence,
             "saddle_measure": self.saddle_measure.to_dict(),
             "label_error": None if self.label_error is None else self.label_error.to_dict(),
             "proved": None if self.proved is None else self.proved.to_dict(),

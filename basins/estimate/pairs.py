@@ -44,7 +44,7 @@ class PairsEstimate:
     data: that law as text; pairs: M; with_saddle: pairs with a saddle among their trajectories; with_censored: other
     pairs with a censored trajectory; trajectories: N, the least number in any pair; eps: the least measure of saddle
     basins that makes a pair bad; share: the share of bad pairs, with an upper bound that counts censored pairs as bad
-    and a lower bound from pairs with a saddle, each one-sided at confidence `level`.
+    and a lower bound from pairs with a saddle, each one-sided at `confidence`.
     """
 
     data: str
@@ -53,7 +53,7 @@ class PairsEstimate:
     with_censored: int
     trajectories: int
     eps: float
-    level: float
+    confidence: float
     share: Measure
 
     def to_dict(self) -> dict[str, Any]:
@@ -64,7 +64,7 @@ class PairsEstimate:
             "with_censored": self.with_censored,
             "trajectories": self.trajectories,
             "eps": self.eps,
-            "level": self.level,
+            "level": self.confidence,
             "share": self.share.to_dict(),
             "sentence": pairs_sentence(self),
         }
@@ -108,7 +108,7 @@ def _estimate(law: str, pairs: list[Counts]) -> PairsEstimate:
         with_censored=censored,
         trajectories=N,
         eps=smallest_seen(N),
-        level=CONFIDENCE,
+        confidence=CONFIDENCE,
         share=Measure(bad / M, one_sided_lower(bad, M), min(1.0, one_sided_upper(bad + censored, M) / SEEN)),
     )
 

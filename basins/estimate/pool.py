@@ -91,7 +91,7 @@ def pool(
         minimum=counts.minimum,
         saddle=counts.saddle,
         censored=counts.censored,
-        level=CONFIDENCE,
+        confidence=CONFIDENCE,
         saddle_measure=saddle_measure(counts),
         strata=strata,
         label_error=None if out_of_reach else label_error(counts, together(frames.values())),

@@ -43,19 +43,19 @@ CONTRADICTIONS = 3
 class Proved:
     """The proofs of a case or of a pool. tried, proved: numbers of starts; every: whether all counted trajectories were
     tried; saddles: number of proved starts that are labelled saddle, whose labels are therefore wrong; contradicted:
-    the first few of them; level: confidence of the bound."""
+    the first few of them; confidence: of the bound."""
 
     tried: int
     proved: int
     every: bool
     saddles: int = 0
     contradicted: tuple[int, ...] = ()
-    level: float = CONFIDENCE
+    confidence: float = CONFIDENCE
 
     @property
     def upper(self) -> float:
         """The bound on the measure of the saddle basins."""
-        return one_sided_upper(self.tried - self.proved, self.tried, self.level)
+        return one_sided_upper(self.tried - self.proved, self.tried, self.confidence)
 
     def to_dict(self) -> dict[str, Any]:
         return {
@@ -63,7 +63,7 @@ class Proved:
             "proved": self.proved,
             "every": self.every,
             "upper": self.upper,
-            "level": self.level,
+            "level": self.confidence,
             "contradicted": {"saddles": self.saddles, "ids": list(self.contradicted)},
         }
 

@@ -75,8 +75,8 @@ def proofs(proved: Proved, laws: str, trajectories: int) -> str:
             f"flow to a global minimum, and {which}: so the"
         )
     said += (
-        f" saddle basins hold less than {at_most(proved.upper)} of {laws}, at {_percent(proved.level)} confidence; "
-        f"{PROVED}."
+        f" saddle basins hold less than {at_most(proved.upper)} of {laws}, at {_percent(proved.confidence)} "
+        f"confidence; {PROVED}."
     )
     if proved.saddles:
         ids = ", ".join(map(str, proved.contradicted))
@@ -112,8 +112,8 @@ def _as_computed(case: CaseEstimate) -> str:
             f"labels are right. {_between(case)}; {labels(case)}. {_check(case)}"
         )
     bound = (
-        f"the saddle basins hold less than {at_most(case.saddle_measure.upper)} of this law, at {_percent(case.level)} "
-        f"confidence; {labels(case)}."
+        f"the saddle basins hold less than {at_most(case.saddle_measure.upper)} of this law, at "
+        f"{_percent(case.confidence)} confidence; {labels(case)}."
     )
     if case.censored:
         agree = settled_alike(case)
@@ -143,7 +143,7 @@ def pooled_sentence(pooled: PooledEstimate) -> str:
     said = [
         f"Pooled, {m} case{'s' * (m > 1)}: {pooled.saddle:,} saddles and {pooled.censored:,} censored among "
         f"{pooled.trajectories:,} trajectories. The saddle basins hold less than "
-        f"{at_most(pooled.saddle_measure.upper)} of {laws}, at {_percent(pooled.level)} confidence; "
+        f"{at_most(pooled.saddle_measure.upper)} of {laws}, at {_percent(pooled.confidence)} confidence; "
         f"{labels(pooled, pooled.unchecked)}."
     ]
     if pooled.proved is not None:
@@ -168,7 +168,7 @@ def pairs_sentence(pairs: PairsEstimate) -> str:
     return (
         f"Of {pairs.pairs:,} random pairs (X, Y), {pairs.data}, each with at least {N:,} trajectories, "
         f"{pairs.with_saddle:,} {'has' if pairs.with_saddle == 1 else 'have'} a saddle{censored}. So {above}less than "
-        f"{at_most(share.upper)} of all pairs are bad, at {_percent(pairs.level)} confidence: bad is a pair whose "
+        f"{at_most(share.upper)} of all pairs are bad, at {_percent(pairs.confidence)} confidence: bad is a pair whose "
         f"saddle basins hold at least {at_least(pairs.eps)} of the law, what {N:,} trajectories show. Hits cluster by "
         "pair: more trajectories lower that figure, more pairs alone lower the share. This takes every label for right."
     )
@@ -251,7 +251,7 @@ def _between(case: CaseEstimate) -> str:
     censored = f" (with {case.censored:,} censored)" if case.censored else ""
     return (
         f"Saddle-basin measure {number(measure.estimate or 0.0)}, more than {at_least(measure.lower)} and less than "
-        f"{at_most(measure.upper)}{censored}, each at {_percent(case.level)} confidence"
+        f"{at_most(measure.upper)}{censored}, each at {_percent(case.confidence)} confidence"
     )
 
 
@@ -357,5 +357,5 @@ def at_least(value: float) -> str:
     return number(value, ROUND_FLOOR)
 
 
-def _percent(level: float) -> str:
-    return f"{100 * level:g} %"
+def _percent(confidence: float) -> str:
+    return f"{100 * confidence:g} %"

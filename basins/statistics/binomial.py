@@ -1,8 +1,8 @@
 """Exact intervals for a probability from a count: Clopper and Pearson (1934), in tails of the binomial law.
 
-k of n independent trials succeeded. The upper bound at level 1 - alpha is the largest p with
+k of n independent trials succeeded. The upper bound at confidence 1 - alpha is the largest p with
 P(Bin(n, p) <= k) >= alpha, the lower bound the smallest p with P(Bin(n, p) >= k) >= alpha, so either covers
-with at least its level for every p, zero included.
+with at least its confidence for every p, zero included.
 
 Trials of unequal probabilities (a pool of cases) are covered too, with p their mean: by Hoeffding (1956,
 Theorem 4) a sum of independent trials has, beyond its mean +- 1, no heavier tail than the binomial of that
@@ -17,14 +17,14 @@ CONFIDENCE, ALPHA = 0.95, 0.05
 """Confidence of the one-sided bounds on the saddle-basin measure, and jointly of the strata's intervals; 1 minus it."""
 
 
-def one_sided_upper(k: int, n: int, level: float = CONFIDENCE) -> float:
-    """The upper bound on p at this level: 1 for k = n, 1 - (1 - level)^(1/n) for k = 0 (20,000: 1.498e-4)."""
-    return _upper(*_counts(k, n), 1.0 - _probability(level, "level"))
+def one_sided_upper(k: int, n: int, confidence: float = CONFIDENCE) -> float:
+    """The upper bound on p at this confidence: 1 for k = n, 1 - (1 - confidence)^(1/n) for k = 0 (20,000: 1.498e-4)."""
+    return _upper(*_counts(k, n), 1.0 - _probability(confidence, "confidence"))
 
 
-def one_sided_lower(k: int, n: int, level: float = CONFIDENCE) -> float:
-    """The lower bound on p at this level: 0 for k = 0, (1 - level)^(1/n) for k = n."""
-    return _lower(*_counts(k, n), 1.0 - _probability(level, "level"))
+def one_sided_lower(k: int, n: int, confidence: float = CONFIDENCE) -> float:
+    """The lower bound on p at this confidence: 0 for k = 0, (1 - confidence)^(1/n) for k = n."""
+    return _lower(*_counts(k, n), 1.0 - _probability(confidence, "confidence"))
 
 
 def two_sided(k: int, n: int, alpha: float) -> tuple[float, float]:
@@ -34,9 +34,9 @@ def two_sided(k: int, n: int, alpha: float) -> tuple[float, float]:
     return _lower(k, n, tail), _upper(k, n, tail)
 
 
-def trials(bound: float, k: int = 0, level: float = CONFIDENCE) -> int:
+def trials(bound: float, k: int = 0, confidence: float = CONFIDENCE) -> int:
     """The smallest n for which k of n bound p by at most `bound`: the number of trials to plan if k should succeed."""
-    alpha, bound = 1.0 - _probability(level, "level"), _probability(bound, "bound")
+    alpha, bound = 1.0 - _probability(confidence, "confidence"), _probability(bound, "bound")
     low, high = k, k + 1  # the bound falls with n, from 1 at n = k
     while _upper(k, high, alpha) > bound:
         low, high = high, 2 * high

@@ -1,9 +1,9 @@
 """Exact bounds on how many of N are wrong, from a sample drawn without replacement: tails of the hypergeometric law.
 
 Of N labels, w are wrong; n are drawn at random and k of those are wrong: P(k | w) = C(w, k) C(N - w, n - k) / C(N, n).
-The upper bound at level 1 - alpha is the largest w with P(X <= k | w) >= alpha, the lower bound the smallest w with
-P(X >= k | w) >= alpha. Each covers with at least its level, whatever w is. This is binomial.py for a finite population.
-If the sample is the whole population, n = N, then w = k and nothing is inferred.
+The upper bound at confidence 1 - alpha is the largest w with P(X <= k | w) >= alpha, the lower bound the smallest w
+with P(X >= k | w) >= alpha. Each covers with at least its confidence, whatever w is. This is binomial.py for a finite
+population. If the sample is the whole population, n = N, then w = k and nothing is inferred.
 
 A tail is summed outward from its largest term by the ratios of neighbouring terms. The largest term is a quotient of
 three binomial ones with p = n / N (Loader 2000; R's dhyper). For N = 10^10 the tails have 12 correct digits and more;
@@ -25,21 +25,23 @@ TERMS = 1024
 """The number of terms of a tail that are summed at a time."""
 
 
-def upper(k: int, n: int, N: int, level: float) -> int:
-    """The upper bound on how many of N are wrong, at this level, if k of n drawn are: k for n = N, and N for n = 0."""
-    alpha = _alpha(k, n, N, level)
+def upper(k: int, n: int, N: int, confidence: float) -> int:
+    """The upper bound on how many of N are wrong, at this confidence, if k of n drawn are: k for n = N, and N for n =
+    0."""
+    alpha = _alpha(k, n, N, confidence)
     return _last(lambda w: at_most(k, w, n, N) >= alpha, k, N - n + k)
 
 
-def lower(k: int, n: int, N: int, level: float) -> int:
-    """The lower bound on how many of N are wrong, at this level, if k of n drawn are: k for n = N, and 0 for k = 0."""
-    alpha = _alpha(k, n, N, level)
+def lower(k: int, n: int, N: int, confidence: float) -> int:
+    """The lower bound on how many of N are wrong, at this confidence, if k of n drawn are: k for n = N, and 0 for k =
+    0."""
+    alpha = _alpha(k, n, N, confidence)
     return N - _last(lambda right: at_least(k, N - right, n, N) >= alpha, n - k, N - k)
 
 
-def draws(w: int, N: int, level: float) -> int:
+def draws(w: int, N: int, confidence: float) -> int:
     """The smallest n for which n drawn, none of them wrong, bound the number of wrong ones of N by w; at most N - w."""
-    alpha = _alpha(0, 0, N, level)
+    alpha = _alpha(0, 0, N, confidence)
     return 0 if w >= N else 1 + _last(lambda n: at_most(0, w + 1, n, N) >= alpha, 0, N - w - 1)
 
 
@@ -95,9 +97,9 @@ def _last(holds: Callable[[int], bool], low: int, high: int) -> int:
     return low
 
 
-def _alpha(k: int, n: int, N: int, level: float) -> float:
+def _alpha(k: int, n: int, N: int, confidence: float) -> float:
     if not 0 <= k <= n <= N:
         raise ArgumentError(f"{k} of {n} of {N}", where="hypergeometric", remedy="give 0 <= k <= n <= N")
-    if not 0 < level < 1:
-        raise ArgumentError(f"level = {level!r}", where="level", remedy="give a value between 0 and 1")
-    return (1.0 - level) * (1.0 - ROUNDING)
+    if not 0 < confidence < 1:
+        raise ArgumentError(f"confidence = {confidence!r}", where="confidence", remedy="give a value between 0 and 1")
+    return (1.0 - confidence) * (1.0 - ROUNDING)

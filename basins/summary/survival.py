@@ -59,21 +59,23 @@ class Survival:
         """(saddle + censored) / N, the least value of S; None if nothing is counted."""
         return self.never / self.N if self.N else None
 
-    def band(self, kind: Band = "binomial", level: float = CONFIDENCE) -> tuple[Array, Array]:
+    def band(self, kind: Band = "binomial", confidence: float = CONFIDENCE) -> tuple[Array, Array]:
         """(lower, upper), each (M,). binomial: exact (Clopper and Pearson), pointwise in t; dkw: simultaneous in t, by
         the inequality of Dvoretzky, Kiefer and Wolfowitz with Massart's constant, S +- sqrt(log(2/alpha) / 2N).
-        Raises ArgumentError for another kind, and for a level outside (0, 1).
+        Raises ArgumentError for another kind, and for a confidence outside (0, 1).
         """
         if kind not in BANDS:
             raise ArgumentError(f"no band {kind!r}", where="band", remedy=f"choose one of {', '.join(BANDS)}")
-        if not 0 < level < 1:
-            raise ArgumentError(f"level = {level!r}", where="level", remedy="give a value between 0 and 1")
+        if not 0 < confidence < 1:
+            raise ArgumentError(
+                f"confidence = {confidence!r}", where="confidence", remedy="give a value between 0 and 1"
+            )
         if not self.N:
             return np.zeros(len(self.t)), np.ones(len(self.t))
         if kind == "dkw":
-            reach = np.sqrt(np.log(2 / (1 - level)) / (2 * self.N))
+            reach = np.sqrt(np.log(2 / (1 - confidence)) / (2 * self.N))
             return np.maximum(self.S - reach, 0.0), np.minimum(self.S + reach, 1.0)
-        return _clopper_pearson(self.alive, self.N, 1 - level)
+        return _clopper_pearson(self.alive, self.N, 1 - confidence)
 
     def shown(self) -> slice:
         """The edges between which S changes, and one more on either side."""
@@ -85,11 +87,11 @@ class Survival:
             return slice(max(first - 1, 0), first + 1)
         return slice(max(int(changes[0]) - 1, 0), int(changes[-1]) + 2)
 
-    def table(self, kind: Band = "binomial", level: float = CONFIDENCE) -> pd.DataFrame:
+    def table(self, kind: Band = "binomial", confidence: float = CONFIDENCE) -> pd.DataFrame:
         """One row per edge where S changes: t, not_certified, S, lower, upper. Empty if nothing is counted."""
         import pandas as pd
 
-        lower, upper = self.band(kind, level)
+        lower, upper = self.band(kind, confidence)
         part = self.shown() if self.N else slice(0, 0)
         columns = {"t": self.t, "not_certified": self.alive, "S": self.S, "lower": lower, "upper": upper}
         return pd.DataFrame({name: values[part] for name, values in columns.items()})

@@ -60,7 +60,7 @@ def _measured(one: CaseEstimate | PooledEstimate) -> dict[str, Any]:
         "estimate": one.saddle_measure.estimate,
         "lower": one.saddle_measure.lower,
         "upper": one.saddle_measure.upper,
-        "level": one.level,
+        "level": one.confidence,
         "lower_with_label_error": None if with_error is None else with_error.lower,
         "upper_with_label_error": None if with_error is None else with_error.upper,
         "proved": None if one.proved is None else one.proved.proved,

@@ -298,7 +298,7 @@ def test_a_sample_that_does_not_say_what_it_was_drawn_from_counts_for_its_rows(t
     old(run, check(run, 200))
     found = error_of(run)
     assert (found.minimum.checked, found.minimum.uncovered, found.minimum.wrong) == (200, 1_800, 1_800)
-    assert (found.minimum.level, found.saddle_measure.upper) == (1.0, one_sided_upper(1_800, 2_000))
+    assert (found.minimum.confidence, found.saddle_measure.upper) == (1.0, one_sided_upper(1_800, 2_000))
     assert "1,800 minima count as wrong, because no kept check was drawn from them" in sentence(case_of(run))
     check(run, 100, seed=1)  # a sample that says it, and the old rows are known one by one
     again = error_of(run)

@@ -37,11 +37,11 @@ def test_the_bounds_follow_the_formula() -> None:
     assert found is not None
     W = hypergeometric.upper(3, 200, 9_990, 0.975)  # an undecided row agrees with nothing; half of alpha for each fact
     surely = hypergeometric.lower(1, 200, 9_990, 0.975)
-    assert found.minimum == Checked(200, 1, 2, rows=9_990, uncovered=0, wrong=W, surely=surely, level=0.975)
+    assert found.minimum == Checked(200, 1, 2, rows=9_990, uncovered=0, wrong=W, surely=surely, confidence=0.975)
     assert found.minimum.lower == surely / 9_990 > 0
     assert found.saddle_measure.upper == one_sided_upper(10 + W, 10_000, 0.975)
     assert found.saddle == Checked(
-        4, 1, 0, rows=4, uncovered=0, wrong=1, surely=1, level=1.0
+        4, 1, 0, rows=4, uncovered=0, wrong=1, surely=1, confidence=1.0
     )  # all are checked: a fact
     assert found.saddle_measure.lower == one_sided_lower(3, 10_000)
     assert found.censored == {"minimum": 5}
@@ -65,7 +65,7 @@ def test_a_census_does_not_change_the_bound() -> None:
     found = label_error(counts(4_000), {("minimum", "agreed"): 4_000})
     assert found is not None
     assert found.saddle_measure.upper == one_sided_upper(0, 4_000) == pytest.approx(7.486e-4, rel=1e-3)
-    assert (found.minimum.wrong, found.minimum.level) == (0, 1.0)
+    assert (found.minimum.wrong, found.minimum.confidence) == (0, 1.0)
     assert found.needed <= 4_000
     said = sentence(one(experiment(), counts(4_000), outcomes={("minimum", "agreed"): 4_000}))
     assert "of all 4,000 minima checked 0 disagree; with it included, less than 7.487e-4 at the same" in said
@@ -245,6 +245,8 @@ def test_the_pool_uses_the_checks_of_its_own_cases() -> None:
     )
     assert pooled.label_error is not None
     W = hypergeometric.upper(0, 200, 1_000, 0.975)
-    assert pooled.label_error.minimum == Checked(200, 0, 0, rows=1_000, uncovered=0, wrong=W, surely=0, level=0.975)
+    assert pooled.label_error.minimum == Checked(
+        200, 0, 0, rows=1_000, uncovered=0, wrong=W, surely=0, confidence=0.975
+    )
     assert pooled.label_error.saddle.rows == 0
     assert "of 200 minima checked 0 disagree" in pooled_sentence(pooled)

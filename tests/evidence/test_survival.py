@@ -81,8 +81,8 @@ def test_the_bands(tmp_path: Path, fates: Fates) -> None:
     assert (upper - lower).max() <= 2 * np.sqrt(np.log(40) / (2 * N)) + 1e-15
     with pytest.raises(ArgumentError, match="no band 'normal'"):
         found.band("normal")  # type: ignore[arg-type]
-    with pytest.raises(ArgumentError, match="level"):
-        found.band(level=1.0)
+    with pytest.raises(ArgumentError, match="confidence"):
+        found.band(confidence=1.0)
 
 
 def test_only_the_joint_band_covers_jointly(rng: np.random.Generator) -> None:

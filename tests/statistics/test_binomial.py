@@ -1,4 +1,4 @@
-"""The intervals cover: by exact binomial sums, not by draws. A narrower one is caught by the same test."""
+"""Coverage of the intervals, by exact binomial sums instead of draws. The same test detects a narrower interval."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from basins.statistics.binomial import one_sided_lower, one_sided_upper, two_sid
 Bounds = Callable[[int, int], tuple[float, float]]
 N = 400
 EXPECTED = (0.0, 0.1, 1.0, 10.0)
-"""N p, the expected count: what a run that sees no saddle, or hardly any, is about."""
+"""N p, the expected count, as in a run with no or few saddles."""
 
 
 def coverage(weights: NDArray[np.float64], p: float, bounds: Bounds) -> float:
@@ -45,13 +45,13 @@ def both(k: int, n: int) -> tuple[float, float]:
 
 @pytest.mark.parametrize("mean", EXPECTED)
 @pytest.mark.parametrize("bounds", [upper, lower, both])
-def test_covers(bounds: Bounds, mean: float) -> None:
+def test_the_interval_covers(bounds: Bounds, mean: float) -> None:
     for p in (mean / N, 1 - mean / N):
         assert coverage(binomial(N, p), p, bounds) >= 0.95 - 1e-12
 
 
 @pytest.mark.parametrize("mean", EXPECTED)
-def test_covers_by_simulation(mean: float) -> None:
+def test_the_interval_covers_by_simulation(mean: float) -> None:
     """The same by draws at the size of a run: the count of misses is itself binomial, with p at most 5 %."""
     n, draws = 20_000, 2_000
     counts = np.random.default_rng(20_000).binomial(n, mean / n, size=draws)
@@ -74,12 +74,13 @@ def one_count_short(k: int, n: int) -> tuple[float, float]:
 
 @pytest.mark.parametrize("bounds", [wald, a_tenth_narrower, one_count_short])
 def test_a_narrower_interval_is_caught(bounds: Bounds) -> None:
-    """The guard guards: what test_covers asserts fails for these. At 2.9957 / N a count of 0 just covers."""
+    """The check works: the assertion of test_the_interval_covers fails for these. At 2.9957 / N a count of 0 just
+    covers."""
     means = (*EXPECTED, 2.9)
     assert min(coverage(binomial(N, mean / N), mean / N, bounds) for mean in means) < 0.95 - 1e-3
 
 
-def test_the_bound_of_a_run_that_saw_none() -> None:
+def test_the_bound_of_a_run_without_saddles() -> None:
     assert one_sided_upper(0, 20_000) == pytest.approx(1.498e-4, rel=2e-4)
     assert one_sided_upper(0, 20_000) == pytest.approx(1 - 0.05 ** (1 / 20_000), rel=1e-11)
 
@@ -102,7 +103,7 @@ def test_the_bounds_are_the_tails_of_the_binomial(k: int, n: int, alpha: float) 
 
 
 @pytest.mark.parametrize("shares", [(0.0, 1.0), (0.2, 0.8), (0.0, 0.02), (0.001, 0.05)])
-def test_covers_the_mean_of_a_pool(shares: tuple[float, float]) -> None:
+def test_the_interval_covers_the_mean_of_a_pool(shares: tuple[float, float]) -> None:
     """Two cases of unequal probability, pooled: the interval covers their weighted mean (Hoeffding 1956)."""
     for sizes in ((100, 100), (30, 170)):
         weights = np.convolve(binomial(sizes[0], shares[0]), binomial(sizes[1], shares[1]))
@@ -112,13 +113,13 @@ def test_covers_the_mean_of_a_pool(shares: tuple[float, float]) -> None:
 
 
 @pytest.mark.parametrize(("k", "n"), [(-1, 5), (6, 5), (0, 0)])
-def test_refuses_counts_that_are_none(k: int, n: int) -> None:
+def test_invalid_counts_are_refused(k: int, n: int) -> None:
     with pytest.raises(ArgumentError, match="0 <= k <= n"):
         one_sided_upper(k, n)
 
 
 @pytest.mark.parametrize("level", [0.0, 1.0, -0.1, float("nan")])
-def test_refuses_levels_that_are_none(level: float) -> None:
+def test_invalid_confidences_are_refused(level: float) -> None:
     with pytest.raises(ArgumentError, match="between 0 and 1"):
         one_sided_lower(0, 5, level)
     with pytest.raises(ArgumentError, match="between 0 and 1"):

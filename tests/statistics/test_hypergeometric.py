@@ -22,7 +22,7 @@ def exactly(k: int, w: int, n: int, N: int) -> Fraction:
 
 
 @pytest.mark.parametrize("N", [1, 2, 7, 13])
-def test_bounds_are_those_of_exact_fractions(N: int) -> None:
+def test_bounds_agree_with_exact_fractions(N: int) -> None:
     for alpha in ALPHAS:
         least = Fraction(alpha) * (1 - Fraction(1, 10**6))
         for n in range(N + 1):
@@ -50,7 +50,7 @@ def test_every_w_of_a_small_population_is_covered(alpha: float) -> None:
                 assert sum(p for p, bound in zip(chances, least, strict=True) if bound > w) <= alpha
 
 
-def test_one_wrong_fewer_would_miss() -> None:
+def test_bounds_smaller_by_one_would_miss() -> None:
     """The guard guards: a bound less by one misses some w more often than it may."""
     N, n, alpha = 30, 20, 0.05
     worst = max(
@@ -102,7 +102,7 @@ def test_sizes_of_a_run_are_exact(n: int, N: int) -> None:
     assert none_drawn(most + 1, n, N) < 0.025
 
 
-def test_few_of_many_are_as_with_replacement() -> None:
+def test_few_draws_of_many_agree_with_the_binomial() -> None:
     """n << N: the binomial bound, which never knows that rows run out, is the limit and never the tighter one."""
     for k, n in ((0, 200), (3, 200), (40, 1_000)):
         share = upper(k, n, 10**9, 0.975) / 10**9
@@ -111,7 +111,7 @@ def test_few_of_many_are_as_with_replacement() -> None:
 
 
 @pytest.mark.parametrize(("w", "N"), [(0, 5), (2, 4_000), (2, 400_000), (29, 10**10), (7, 7), (9, 7)])
-def test_the_draws_that_a_bound_takes_are_the_least(w: int, N: int) -> None:
+def test_draws_is_the_least_sufficient_number(w: int, N: int) -> None:
     n = draws(w, N, 0.975)
     assert 0 <= n <= N
     assert upper(0, n, N, 0.975) <= w
@@ -119,7 +119,7 @@ def test_the_draws_that_a_bound_takes_are_the_least(w: int, N: int) -> None:
 
 
 @pytest.mark.parametrize(("k", "n", "N"), [(-1, 5, 9), (6, 5, 9), (0, 10, 9)])
-def test_counts_that_are_none_are_refused(k: int, n: int, N: int) -> None:
+def test_invalid_counts_are_refused(k: int, n: int, N: int) -> None:
     with pytest.raises(ArgumentError, match="0 <= k <= n <= N"):
         upper(k, n, N, 0.95)
     with pytest.raises(ArgumentError, match="between 0 and 1"):

@@ -45,8 +45,8 @@ def _folded(out: Console, plain: Sequence[CaseEstimate], right: Sequence[CaseEst
         paragraph(
             out,
             f"{counted(len(plain), 'case')}, {many:,} trajectories: no saddle, none censored. Each alone bounds its "
-            f"saddle basins at {100 * plain[0].level:g} %, one-sided: the tightest below {at_most(min(bounds))}, the "
-            f"loosest below {at_most(max(bounds))}.",
+            f"saddle basins at {100 * plain[0].confidence:g} %, one-sided: the tightest below {at_most(min(bounds))}, "
+            f"the loosest below {at_most(max(bounds))}.",
         )
     proofs = [case.proved for case in plain if case.proved is not None and case.proved.every]
     every = [proved for proved in proofs if proved.proved == proved.tried]
@@ -114,7 +114,7 @@ def _strata(case: CaseEstimate) -> Table:
 
 def _one_sided(case: CaseEstimate, measure: Measure) -> str:
     said = [f"above {at_least(measure.lower)}"] * (measure.lower > 0) + [f"below {at_most(measure.upper)}"]
-    return f"{' and '.join(said)}{', each' * (len(said) > 1)} at {100 * case.level:g} %, one-sided"
+    return f"{' and '.join(said)}{', each' * (len(said) > 1)} at {100 * case.confidence:g} %, one-sided"
 
 
 def _alarm(case: CaseEstimate) -> str:
