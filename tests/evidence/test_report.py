@@ -99,7 +99,7 @@ def test_the_report_has_the_verdict_its_bound_and_all_sections(run: Run, page: s
     said = Text(page).text
     case = run.estimate().cases[0]
     for wanted in (
-        "How much of the starts' law flows to a saddle instead?",
+        "How much of the law of starts flows to a saddle instead?",
         f"No saddle among 1,500 trajectories, but 2 are censored (evaluation budget: 2; "
         f"{REMEDIES['evaluation budget']}). Each counts as a saddle in the bound: the saddle basins hold less than "
         f"{at_most(case.saddle_measure.upper)}",
