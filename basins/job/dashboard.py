@@ -1,11 +1,12 @@
 """The dashboard of a Ray cluster: checks what answers at its address, and submits, follows and stops jobs.
 
-Ray's own client (ray.job_submission) submits and stops jobs and follows their logs. Who answers, and how a job stands,
-is asked here, by requests and with a timeout, since the client gives none of these a line of its own. Measured with
-Ray 2.60: it waits without end for a server that accepts a connection and says nothing; goes where RAY_ADDRESS points
-whatever address it is given; follows a redirect to another server; takes a cluster of Ray 2.9 for its own; says of a
-missing or another token four lines, of what is no Ray a JSON error, and of an address with ftp:// that there is no
-module ftp; and takes 0.6 to 1 s and 900 modules to import, which a refusal need not wait for.
+Ray's own client (ray.job_submission) submits and stops jobs and follows their logs. This module itself checks what
+answers at the address and the state of a job, with requests and a timeout, because the client does not report these
+problems in one clear line. Measured with Ray 2.60, the client waits without end for a server that accepts a connection
+and says nothing; goes where RAY_ADDRESS points, whatever address it is given; follows a redirect to another server;
+accepts a cluster of Ray 2.9; reports a missing or different token in four lines, a server that is not Ray by a JSON
+error, and an address with ftp:// as a missing module ftp; and takes 0.6 to 1 s and 900 modules to import, for which an
+error should not wait.
 """
 
 from __future__ import annotations
@@ -65,7 +66,7 @@ class Dashboard:
             os.environ.setdefault("RAY_AUTH_MODE", "token")  # without it Ray's client sends no token
         from ray.job_submission import JobSubmissionClient
 
-        for handler in logging.getLogger("ray").handlers:  # they report uploads and closed connections
+        for handler in logging.getLogger("ray").handlers:  # these handlers report uploads and closed connections
             handler.setLevel(logging.WARNING)
         with _without(*OVERRIDES), self._as_refusals():
             self.client: Any = JobSubmissionClient(self.address)
@@ -106,7 +107,7 @@ class Dashboard:
                 lost = lost or now
                 if now - lost > PATIENCE:
                     raise self._refusal(
-                        f"lost the cluster: {error.what}", f"job {job} may go on: basins follow {job}"
+                        f"lost the cluster: {error.what}", f"job {job} may still be running: basins follow {job}"
                     ) from None
             else:
                 if info["status"] in ("SUCCEEDED", "FAILED", "STOPPED"):
@@ -127,7 +128,7 @@ class Dashboard:
         job."""
         answer = self._get(f"/api/jobs/{job}")
         if answer.status_code == 404:
-            raise self._refusal(f"no job {job!r}", "`ray job list` names those that there are")
+            raise self._refusal(f"no job {job!r}", "`ray job list` lists the existing jobs")
         if answer.status_code != 200:
             raise _Gone(f"HTTP {answer.status_code} for job {job!r}", where=self.address, remedy="try again")
         known: dict[str, Any] = answer.json()
@@ -158,7 +159,7 @@ class Dashboard:
         if info["status"] == "STOPPED":
             return INTERRUPTED
         lines = [line.strip() for line in str(info["message"]).splitlines() if line.strip()] or ["no reason given"]
-        raise self._refusal(f"job {job} failed in Ray's hands: {lines[-1]}", "see the cluster's own log")
+        raise self._refusal(f"Ray could not run job {job}: {lines[-1]}", "see the cluster's own log")
 
     # --- what answers at the address --------------------------------------------------------------------------------
 
@@ -168,7 +169,7 @@ class Dashboard:
         guarded = answer.status_code in (401, 403)
         if guarded:
             if token is None:
-                raise self._refusal("the cluster there asks for a token, and there is none here", TOKEN)
+                raise self._refusal("the cluster there requires a token, and there is none here", TOKEN)
             self.headers["Authorization"] = f"Bearer {token}"
             answer = self._get("/api/version")
             if answer.status_code in (401, 403):
@@ -196,7 +197,7 @@ class Dashboard:
         except requests.exceptions.Timeout:
             what = f"what listens there does not answer within {ANSWER:g} s"
         except requests.exceptions.SSLError:
-            what = "no secure connection: http:// and https:// mixed up, or a certificate not known here"
+            what = "no secure connection: http:// and https:// are mixed up, or the certificate is not trusted here"
         except (requests.exceptions.RequestException, OSError) as error:
             what = _reason(error)
         raise _Gone(what, where=self.address, remedy=START) from None

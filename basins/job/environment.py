@@ -1,4 +1,4 @@
-"""The environment variables that `basins submit --env` sends along with a job, taken over on a cluster's machines."""
+"""Sets the environment variables that `basins submit --env` sent with a job, on the cluster's machines."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from pathlib import Path
 from basins.errors import RunError
 
 ENVIRONMENT = "BASINS_JOB_ENVIRONMENT"
-"""Names a JSON file in the working folder: variables for the job and its workers. A runtime environment's own
-`env_vars` will not do for credentials: Ray writes them into its logs."""
+"""The environment variable that names a JSON file in the working folder, with variables for the job and its workers. A
+runtime environment's own `env_vars` are unsuitable for credentials, because Ray writes them into its logs."""
 
 
 def adopt_environment() -> None:
-    """Take over the variables that the job brought along, if it did. Ray calls this in each worker as well."""
+    """Set the variables that were sent with the job, if any. Ray calls this in each worker as well."""
     if ENVIRONMENT in os.environ:
         file = Path(os.environ[ENVIRONMENT])
         try:
-            file.chmod(0o600)  # Ray unpacks what everyone on the machine may read
+            file.chmod(0o600)  # Ray unpacks it readable by everyone on the machine
             os.environ.update(json.loads(file.read_bytes()))
         except (OSError, ValueError, TypeError) as error:
-            what = f"the variables that were sent along cannot be read ({error})"
+            what = f"the variables that were sent with the job cannot be read ({error})"
             raise RunError(what, where=str(file), remedy="submit the job again") from None

@@ -28,7 +28,7 @@ from basins.job.dashboard import Dashboard
 from basins.store import files_at, s3_client
 
 GRACE = 30
-"""Seconds that a stopped job has to commit what is done; Ray's own default is 3."""
+"""Seconds that a stopped job has to commit finished shards; Ray's own default is 3."""
 
 JOB = "basins.job"
 """The module that runs there, as `python -m basins.job` (entry.py): above the command line, which sends it."""
@@ -96,7 +96,7 @@ def _values(names: Sequence[str]) -> dict[str, str]:
     for name in names:
         if name not in os.environ:
             what = "not set here" if name.isidentifier() else "not the name of an environment variable"
-            raise ArgumentError(f"{name!r}: {what}", where="env", remedy="export it, then give its name alone")
+            raise ArgumentError(f"{name!r}: {what}", where="env", remedy="export it, then give only its name")
     return {name: os.environ[name] for name in names}
 
 

@@ -182,7 +182,7 @@ def test_a_server_that_is_not_ray_is_refused(serve: Serve, status: int, body: by
 
 def test_a_missing_token_is_refused(serve: Serve) -> None:
     url = serve(TOKEN, 200, answers(version("ray")))
-    refused(submit("--address", url), "asks for a token, and there is none here", "RAY_AUTH_TOKEN_PATH")
+    refused(submit("--address", url), "requires a token, and there is none here", "RAY_AUTH_TOKEN_PATH")
 
 
 def test_a_wrong_token_is_refused(serve: Serve, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -224,4 +224,4 @@ def test_a_variable_that_is_not_set_is_refused(serve: Serve, monkeypatch: pytest
     warning, error = result.stderr.splitlines()
     assert (result.exit_code, result.stdout) == (2, "")
     assert re.match(r"warning: http://127\.0\.0\.1:\d+ accepts jobs from anyone: start Ray with RAY_AUTH_MODE", warning)
-    assert error == "error: env: 'NO_SUCH': not set here; export it, then give its name alone"
+    assert error == "error: env: 'NO_SUCH': not set here; export it, then give only its name"

@@ -109,9 +109,7 @@ def test_a_job_makes_the_bytes_of_a_local_run(cluster: Head, home: Path) -> None
     code, said, errors = call(cluster, home, *arguments, RAY_ADDRESS="127.0.0.1:9")
     assert code == 0, said + errors
     warning, submitted = errors.splitlines()
-    assert warning == (
-        f"warning: {home / 'on-ray'} is a path: every node of the cluster must see the same folder there"
-    )
+    assert warning == (f"warning: {home / 'on-ray'} is a path: it must be the same folder on every node of the cluster")
     assert re.fullmatch(r"submitted: job basins-two-kinds-small-[0-9a-f]{6}", submitted)
     assert "5,000 trajectories in 5 shards, 0 done; ray x 2, into" in said
     assert f"complete: {home / 'on-ray'}\n" in said
@@ -164,7 +162,7 @@ def test_ctrl_c_detaches_and_the_printed_commands_follow_and_stop(cluster: Head,
     assert process.returncode == 130
     detached = errors.splitlines()[-1]
     match = re.fullmatch(
-        r"detached: job (\S+) goes on; to watch it: (basins follow \S+ --address \S+); "
+        r"detached: job (\S+) continues; to watch it: (basins follow \S+ --address \S+); "
         r"to stop it: (basins stop \S+ --address \S+)",
         detached,
     )
@@ -254,7 +252,7 @@ def test_a_job_that_ray_cannot_start_is_refused_with_its_reason(
     code, _, errors = call(cluster, home, "follow", job, "--address", cluster.url)
     assert code == 2
     assert errors.count("\n") == 1, errors
-    assert f"job {job} failed in Ray's hands: " in errors
+    assert f"Ray could not run job {job}: " in errors
 
 
 def dashboard_of(cluster: Head, monkeypatch: pytest.MonkeyPatch) -> Dashboard:
@@ -269,4 +267,4 @@ def test_an_unknown_job_is_refused(cluster: Head, home: Path) -> None:
     for name in ("follow", "stop"):
         code, said, errors = call(cluster, home, name, "no-such-job", "--address", cluster.url)
         assert (code, said) == (2, "")
-        assert errors == f"error: {cluster.url}: no job 'no-such-job'; `ray job list` names those that there are\n"
+        assert errors == f"error: {cluster.url}: no job 'no-such-job'; `ray job list` lists the existing jobs\n"

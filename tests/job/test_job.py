@@ -75,7 +75,7 @@ def test_other_versions_are_refused_before_anything_else_is_imported(packed: Pat
     assert not (packed.parent / "run").exists()
 
 
-def test_a_package_that_the_cluster_lacks_is_named(packed: Path) -> None:
+def test_a_package_missing_on_the_cluster_is_reported(packed: Path) -> None:
     refused = start(packed, "sys.modules['pydantic'] = None")
     said, errors = refused.communicate(timeout=60)
     assert (refused.returncode, said) == (2, "")
