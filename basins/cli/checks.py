@@ -1,4 +1,4 @@
-"""Commands that judge a run and plan one: verify, plan."""
+"""The commands verify and plan."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from basins.cli.proving import PROVE_ON, prove_starts
 
 
 def _rows(context: click.Context, option: click.Parameter, value: str | None) -> int | str | None:
-    """So many rows, or "all"."""
+    """A number of rows, or "all"."""
     if value is None or value == "all":
         return value
     if not value.isdecimal():
-        raise click.BadParameter(f"{value!r} is neither a number of rows nor all")
+        raise click.BadParameter(f"{value!r} is neither a number of rows nor 'all'")
     return int(value)
 
 
@@ -43,14 +43,14 @@ def _rows(context: click.Context, option: click.Parameter, value: str | None) ->
     "--prove",
     callback=_rows,
     metavar="N|all",
-    help="First prove where so many random starts flow, or all that are there; the options below are for this.",
+    help="First prove where N random starts, or all existing ones, flow. The options below belong to --prove.",
 )
-@click.option("--case", metavar="KEY|NAME", help="Prove starts of this case alone.")
+@click.option("--case", metavar="KEY|NAME", help="Prove only starts of this case.")
 @PROVE_ON
 @WORKERS
 @ADDRESS
 @DEADLINE
-@click.option("--json", "as_json", is_flag=True, help="As JSON, every finding.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON with all findings.")
 def verify(
     run: str,
     sample: int,
@@ -65,27 +65,27 @@ def verify(
     deadline: float | None,
     as_json: bool,
 ) -> int:
-    """Whether a run is what it was written as, and its labels right.
+    """Check that a run is intact and that its labels are right.
 
-    Every byte is looked at, random blocks are computed again, and random rows of every verdict are integrated again,
-    at tolerances 100 times tighter, by another solver; what that says of the labels is kept in the run, for `basins
-    estimate`. With --prove the exact flow is followed, in rigorous arithmetic, to a proof that it goes to a global
-    minimum; what is proved is kept in the run, row by row, and the same command goes on where it was. Exit status 2 if
-    the run is damaged, 1 if a row labelled saddle is proved a minimum; a label that disagrees is no damage.
+    The command checks every byte, computes random blocks again, and integrates random rows of every verdict again by
+    another solver, at tolerances 100 times tighter. The outcomes are kept in the run, for `basins estimate`. With
+    --prove it follows the exact flow in rigorous arithmetic to a proof that it goes to a global minimum. Proofs are
+    kept in the run, row by row, and the same command resumes after an interruption. The exit status is 2 if the run is
+    damaged and 1 if a row labelled saddle is proved to go to a minimum. A label that disagrees is not damage.
     """
     from basins.output.console.screen import console
     from basins.output.console.verify import contradictions, print_verification, refusal
     from basins.progress import Steps
     from basins.store import files_at, read_manifest
-    from basins.verify import verify as look
+    from basins.verify import verify as check
 
     given = {"--case": case, "--on": on, "--workers": workers, "--address": address, "--deadline": deadline}
     if prove is None and (others := [name for name, value in given.items() if value is not None]):
-        raise click.UsageError(f"{others[0]} is of --prove")
+        raise click.UsageError(f"{others[0]} needs --prove")
     if prove is not None:
         prove_starts(run, prove, case, seed, on or "ray", workers, address, deadline)
     with Steps() as step:
-        found = look(run, sample=sample, blocks=blocks, seed=seed, repair_damage=repair, step=step)
+        found = check(run, sample=sample, blocks=blocks, seed=seed, repair_damage=repair, step=step)
     manifest = read_manifest(files_at(run))
     if as_json:
         print_json(found.to_dict())

@@ -1,4 +1,4 @@
-"""What the commands share: refusals, exit statuses and common arguments.
+"""The parts that commands share: errors, exit statuses and common arguments.
 
 Exit status: 0, done; 1, an internal error of basins; 2, refused, with one line on standard error that says what is
 wrong, where, and what to do; 130, interrupted; 141, standard output or error is a closed pipe (streams.py).

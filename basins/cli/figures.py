@@ -41,18 +41,18 @@ def plot(name: str, run: str, case: str | None, number: int | None, out: str | N
 
     \b
     loss        loss against time of the first trajectories, with the critical values
-    occupancy   where trajectories end, with intervals; of many cases the bound of each
+    occupancy   where trajectories end, with intervals; for many cases, the bound of each
     survival    the share not certified by time t, with its tail and the predicted exponent
-    visits      the saddles passed on the way, and the steps between them
+    visits      the saddles passed on the way, and the transitions between them
     certified   the share of starts whose limit is proved at t = 0
     drift       drift of the invariants against the tolerance
-    cost        evaluations a trajectory takes
+    cost        evaluations per trajectory
     trajectory  one trajectory, integrated again: loss, singular values, fitted modes; needs --id
     """
     from basins.run_tables import open_run
 
     if (name == "trajectory") != (number is not None):
-        raise click.UsageError("--id is needed for trajectory, and for nothing else")
+        raise click.UsageError("the figure trajectory needs --id, and no other figure takes it")
     target = _target(out or f"{name}.png")
     from basins.output.figures import encoded, format_of, of_run
 
@@ -65,12 +65,12 @@ def plot(name: str, run: str, case: str | None, number: int | None, out: str | N
 def _target(out: str) -> Path:
     """The file to write. Raises ArgumentError before any work if it is a folder."""
     if Path(out).is_dir():
-        raise ArgumentError("a folder", where=out, remedy="give a file's name")
+        raise ArgumentError("it is a folder", where=out, remedy="give the name of a file")
     return Path(out)
 
 
 def _put(target: Path, data: bytes) -> None:
-    """Write a file, whole or not at all, and print its path."""
+    """Write a file atomically and print its path."""
     from basins.store.local import LocalFiles
 
     LocalFiles(str(target.parent)).put(target.name, data)

@@ -74,7 +74,7 @@ def submit(
     if dashboard.open:
         line(f"warning: {address} accepts jobs from anyone: start Ray with RAY_AUTH_MODE=token and a token")
     if is_path:
-        line(f"warning: {place} is a path: every node of the cluster must see the same folder there")
+        line(f"warning: {place} is a path: it must be the same folder on every node of the cluster")
     options = _as_arguments(context, passed_on)
     job = jobs.submit(loaded, place, dashboard, options=options, environment=environment)
     line(f"submitted: job {job}")
@@ -95,11 +95,11 @@ def _as_argument(option: str, value: Any) -> list[str]:
 
 
 def _follow(dashboard: Any, job: str) -> int:
-    """The job's exit status. Ctrl-C stops following; the job goes on."""
+    """Follow the job and return its exit status. Ctrl-C stops following; the job continues."""
     try:
         status: int = dashboard.follow(job, lambda text: click.echo(text, nl=False))
     except KeyboardInterrupt:
-        line(f"detached: job {job} goes on; {_how_to_come_back(dashboard.address, job)}")
+        line(f"detached: job {job} continues; {_how_to_come_back(dashboard.address, job)}")
         return INTERRUPTED
     return status
 
@@ -115,7 +115,7 @@ def _how_to_come_back(address: str, job: str) -> str:
 def follow(job: str, address: str) -> None:
     """Show the log of a submitted job until it ends.
 
-    The exit status is that of the job. Ctrl-C stops following; the job goes on.
+    The exit status is that of the job. Ctrl-C stops following; the job continues.
     """
     from basins.job.dashboard import Dashboard
 

@@ -1,4 +1,4 @@
-"""What `verify --prove` and `run --prove` share."""
+"""The parts that `verify --prove` and `run --prove` have in common."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from basins.cli.common import INTERRUPTED, RUNNERS, line
 PROVE_ON = click.option(
     "--on",
     type=click.Choice(RUNNERS),
-    help="Who proves: Ray (the default), processes of this machine, or this process alone.",
+    help="Execution backend of --prove: Ray (the default), processes on this machine, or this process alone.",
 )
 
 
-def refuse_senseless(on: str, address: str | None, deadline: float | None) -> None:
-    """Raises UsageError for what a runner has no use for."""
+def refuse_inapplicable(on: str, address: str | None, deadline: float | None) -> None:
+    """Raises UsageError for an option that the runner does not use."""
     if address is not None and on != "ray":
-        raise click.UsageError(f"--address is of --on ray, not of --on {on}")
+        raise click.UsageError(f"--address needs --on ray, not --on {on}")
     if deadline is not None and on == "inline":
-        raise click.UsageError("--on inline has no --deadline")
+        raise click.UsageError("--deadline needs --on ray or --on processes, not --on inline")
 
 
 def prove_starts(
@@ -33,11 +33,11 @@ def prove_starts(
     address: str | None,
     deadline: float | None,
 ) -> None:
-    """Prove so many starts of a run, or "all", with a progress bar; Ctrl-C ends the command."""
+    """Prove `rows` random starts of a run, or "all", with a progress bar. Ctrl-C ends the command."""
     from basins.execution.run import prove_run
     from basins.progress import progress
 
-    refuse_senseless(on, address, deadline)
+    refuse_inapplicable(on, address, deadline)
     try:
         prove_run(
             run,
@@ -52,5 +52,5 @@ def prove_starts(
             on_message=line,
         )
     except KeyboardInterrupt:
-        line(f"interrupted: what is proved is kept in {run}, and the same command goes on from there")
+        line(f"interrupted: finished proofs are kept in {run}; the same command resumes")
         sys.exit(INTERRUPTED)

@@ -23,7 +23,7 @@ from basins.cli.common import (
     line,
     print_json,
 )
-from basins.cli.proving import prove_starts, refuse_senseless
+from basins.cli.proving import prove_starts, refuse_inapplicable
 
 
 @command
@@ -34,7 +34,7 @@ from basins.cli.proving import prove_starts, refuse_senseless
 @ADDRESS
 @DEADLINE
 @click.option("--dry-run", is_flag=True, help="Show the plan and what it would cost; write nothing.")
-@click.option("--prove", is_flag=True, help="Then prove where every start flows, as `basins verify RUN --prove all`.")
+@click.option("--prove", is_flag=True, help="Then prove where every start flows, like `basins verify RUN --prove all`.")
 def run(
     experiment: Path,
     out: str | None,
@@ -45,7 +45,7 @@ def run(
     dry_run: bool,
     prove: bool,
 ) -> int:
-    """Run EXPERIMENT, or what is missing of it.
+    """Run EXPERIMENT, or the part of it that is missing.
 
     EXPERIMENT is a TOML file, or the folder of a run, whose experiment is then used with the numbers stored there. At
     the end the estimate is printed, as by `basins estimate`.
@@ -56,7 +56,7 @@ def run(
     from basins.output.console.screen import console
     from basins.progress import progress
 
-    refuse_senseless(on, address, deadline)
+    refuse_inapplicable(on, address, deadline)
     loaded = opened(experiment)
     if prove:
         if dry_run:
@@ -91,13 +91,13 @@ def run(
     wrong = [case for case in found.cases if case.proved is not None and case.proved.saddles]
     if prove and wrong and wrong[0].proved is not None:
         ids = ", ".join(map(str, wrong[0].proved.contradicted))
-        line(f"error: rows of case {wrong[0].name} are labelled saddle, and their starts are proved minima: id {ids}")
+        line(f"error: case {wrong[0].name} has rows labelled saddle whose starts are proved to be minima: id {ids}")
         return UNEXPECTED
     return 0
 
 
 def _folder(name: str) -> str:
-    """An experiment's name as the name of a folder."""
+    """The folder name for an experiment's name."""
     return re.sub(r"[^\w.-]+", "-", name).strip("-.") or "run"
 
 
@@ -122,7 +122,7 @@ def extend(run: str, budget: int, on: str, workers: int | None, address: str | N
     from basins.output.console.screen import console
     from basins.progress import progress
 
-    refuse_senseless(on, address, deadline)
+    refuse_inapplicable(on, address, deadline)
     try:
         done = extend_run(
             run,
@@ -213,8 +213,8 @@ def show(run: str, number: int, case: str | None, reintegrate: bool, base: bool)
 def status(run: str, watch: bool, every: float, as_json: bool) -> None:
     """Show the progress of a run.
 
-    It shows shards done, verdicts, rate, time left, losses and layers. It reads the run's files alone, so it works from
-    any machine that can access them.
+    It shows finished shards, verdicts, rate, time left, losses and layers. It reads only the run's files, so it works
+    from any machine that can access them.
     """
     import time
 

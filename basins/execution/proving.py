@@ -103,8 +103,8 @@ def _nothing(files: Files) -> RunError:
     return RunError("no shard is there to be proved", where=files.uri, remedy="give the run's command first")
 
 
-def refuse_senseless(rows: int | None, seed: int) -> None:
-    """Raises ArgumentError for numbers without a meaning."""
+def check_numbers(rows: int | None, seed: int) -> None:
+    """Raises ArgumentError for invalid numbers."""
     if rows is not None and (isinstance(rows, bool) or not isinstance(rows, int) or not 1 <= rows <= MOST_ROWS):
         raise ArgumentError(f"prove = {rows!r}", where="prove", remedy=f"give rows, 1 to {MOST_ROWS:,}, or all")
     if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed < 1 << 63:
@@ -175,7 +175,7 @@ def _proving_of(name: str, manifest: Manifest, uri: str) -> Proving:
 # --- the driver ------------------------------------------------------------------------------------------------------
 
 
-def carry_out_proofs(
+def run_proofs(
     files: Files,
     manifest: Manifest,
     proving: Proving,

@@ -17,7 +17,7 @@ from basins.execution.extension import path_of
 from basins.execution.inline import Inline
 from basins.execution.processes import Processes
 from basins.execution.proving import WORK as PROVE
-from basins.execution.proving import carry_out_proofs, plan, provable, refuse_senseless
+from basins.execution.proving import check_numbers, plan, provable, run_proofs
 from basins.execution.ray import Ray
 from basins.experiment import Experiment, load
 from basins.progress import Listener
@@ -116,7 +116,7 @@ def prove_run(
     RunError for a run of other versions.
     """
     runner = _ready(on, workers, address, deadline, PROVE)
-    refuse_senseless(rows, seed)
+    check_numbers(rows, seed)
     files = files_at(path)
     manifest = read_manifest(files)
     refuse_other_versions(manifest, files.uri)
@@ -127,7 +127,7 @@ def prove_run(
         on_message(f"case {name!r} is not proved: {why}")
     files.sweep()
     proving = plan(files, manifest, rows, seed, cases)
-    carry_out_proofs(files_at(path, patient=True), manifest, proving, runner, workers, list(listeners))
+    run_proofs(files_at(path, patient=True), manifest, proving, runner, workers, list(listeners))
     return opened
 
 

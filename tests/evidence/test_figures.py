@@ -310,8 +310,8 @@ def test_one_trajectory_is_integrated_again(run: Run, tmp_path: Path) -> None:
     [
         (["survival", "RUN", "-o", "x.gif"], "no figure format 'gif'"),
         (["survival", "RUN", "-o", "plain"], "no figure format ''"),
-        (["trajectory", "RUN"], "--id is needed"),
-        (["cost", "RUN", "--id", "3"], "--id is needed for trajectory"),
+        (["trajectory", "RUN"], "the figure trajectory needs --id"),
+        (["cost", "RUN", "--id", "3"], "the figure trajectory needs --id"),
         (["loss", "RUN"], "2 cases"),
         (["visits", "RUN", "--case", "gausian"], "did you mean 'gaussian'"),
         (["trajectory", "RUN", "--case", "gaussian", "--id", "2000"], "its ids are 0 to 1999"),

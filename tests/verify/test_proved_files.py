@@ -365,23 +365,21 @@ def test_ctrl_c_is_said_and_what_is_proved_is_kept(run: Path, monkeypatch: pytes
     monkeypatch.setattr(proving, "prove_ids", once)
     said = call("verify", run, "--prove", "all", "--on", "inline")
     assert said.exit_code == 130
-    assert said.stderr.splitlines()[-1] == (
-        f"interrupted: what is proved is kept in {run}, and the same command goes on from there"
-    )
+    assert said.stderr.splitlines()[-1] == (f"interrupted: finished proofs are kept in {run}; the same command resumes")
     assert [one for one in proofs(run) if one.endswith(".parquet")] == [path_of(run)]
 
 
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (("--prove", "some"), "'some' is neither a number of rows nor all"),
+        (("--prove", "some"), "'some' is neither a number of rows nor 'all'"),
         (("--prove", "-3"), "'-3' is neither"),
         (("--prove", "0"), "give rows, 1 to 100,000,000, or all"),
         (("--prove", "3", "--case", "control", "--on", "inline"), "case 'control': its law, planted, is null"),
-        (("--prove", "3", "--on", "inline", "--deadline", "3"), "--on inline has no --deadline"),
-        (("--case", "wide"), "--case is of --prove"),
-        (("--on", "inline"), "--on is of --prove"),
-        (("--workers", "2"), "--workers is of --prove"),
+        (("--prove", "3", "--on", "inline", "--deadline", "3"), "--deadline needs --on ray or --on processes"),
+        (("--case", "wide"), "--case needs --prove"),
+        (("--on", "inline"), "--on needs --prove"),
+        (("--workers", "2"), "--workers needs --prove"),
     ],
 )
 def test_refused_commands(original: Path, arguments: tuple[str, ...], said: str) -> None:
