@@ -11,7 +11,7 @@ from pydantic import Field
 
 from basins import laws
 from basins.execution.run import run
-from basins.experiment import Experiment, document, experiment
+from basins.experiment import Experiment, case, document, workshop
 from basins.integrators.base import Settings
 from basins.landscapes.deep_linear.critical_sets import DeepLinearSets
 from basins.later import LATER
@@ -61,8 +61,9 @@ class MoreEngine(document.Engine):
 
 
 def a_setting(monkeypatch: pytest.MonkeyPatch) -> tuple[str, str]:
-    monkeypatch.setattr(experiment, "Settings", MoreSettings)
-    monkeypatch.setattr(experiment, "Engine", MoreEngine)
+    for module in (case, workshop):
+        monkeypatch.setattr(module, "Settings", MoreSettings)
+    monkeypatch.setattr(workshop, "Engine", MoreEngine)
     return "\n[engine]\npatience = 3\n", "\n[engine]\npatience = 4\n"
 
 
@@ -71,7 +72,7 @@ class MoreNetwork(document.Network):
 
 
 def a_key_of_a_table(monkeypatch: pytest.MonkeyPatch) -> tuple[str, str]:
-    monkeypatch.setattr(experiment, "Network", MoreNetwork)
+    monkeypatch.setattr(workshop, "Network", MoreNetwork)
     return "\n[network]\nhidden = [2]\nshortcut = false\n", "\n[network]\nhidden = [2]\nshortcut = true\n"
 
 

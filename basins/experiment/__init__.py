@@ -1,8 +1,10 @@
-"""An experiment: a TOML document, validated (document.py), as cases with keys (experiment.py).
+"""An experiment: a TOML document, validated (document.py), as cases with keys (experiment.py, case.py).
 
-data.py reads its data, pilot.py times it if its plan is "auto", and packed.py stores it without its data.
+workshop.py makes the cases of its tables, data.py reads its data, pilot.py times it if its plan is "auto", and
+packed.py stores it without its data.
 """
 
-from basins.experiment.experiment import Case, Experiment, Plan, load, watched
+from basins.experiment.case import Case
+from basins.experiment.experiment import Experiment, Plan, load, watched
 
 __all__ = ["Case", "Experiment", "Plan", "load", "watched"]

@@ -1,6 +1,6 @@
 """The experiment's TOML: the tables with their types, the expansion of cases and sweep, and one-line refusals.
 
-Constraints on values beyond their types belong to the code that uses them (Settings, laws, Problem); experiment.py
+Constraints on values beyond their types belong to the code that uses them (Settings, laws, Problem); workshop.py
 applies them.
 """
 

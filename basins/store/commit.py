@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from basins.errors import RunError
 from basins.experiment import Case, Experiment
-from basins.experiment.experiment import spelt_out
+from basins.experiment.case import spelt_out
 from basins.store import layout, parquet, schemas
 from basins.store.committed import shards_there
 from basins.store.contents import Contents

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from basins.errors import RunError
-from basins.experiment.experiment import spelt_out
+from basins.experiment.case import spelt_out
 from basins.landscapes.deep_linear.problem import Problem
 from basins.store import Files, Manifest, layout, parquet
 from basins.store.commit import cases_table
