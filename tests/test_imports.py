@@ -21,7 +21,7 @@ FLOORS = [
     ["errors", "home", "import_path", "jit_cache", "later", "notes", "rounding", "streams", "versions"],
     ["arrays", "random", "statistics", "codegen"],
     ["landscapes"],
-    [f"{DEEP_LINEAR}.{name}" for name in ("problem_checks", "precision")],
+    [f"{DEEP_LINEAR}.{name}" for name in ("problem_checks", "precision", "samples")],
     [f"{DEEP_LINEAR}.{name}" for name in ("gradient", "gradient_code", "strata", "reduction", "compression.frames")],
     [f"{DEEP_LINEAR}.compression.chi"],
     [f"{DEEP_LINEAR}.problem"],

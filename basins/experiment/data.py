@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from basins.errors import DataError, nearest
 from basins.experiment import columns, numerals
+from basins.experiment.attached import refuse_other
 from basins.experiment.columns import Column, Made, shown
 from basins.experiment.files import CSV, Table, located, refuse_absent, suffix_of, table_of
 from basins.experiment.numerals import Marks
@@ -62,13 +63,15 @@ class Reading:
 def load(table: Mapping[str, Any], base: Path) -> Data:
     """The data of a validated [data] table; a relative path is relative to `base`. Raises DataError.
 
-    Keys: path, inputs, targets, drop_class and `Reading`'s | source = "gaussian", samples, d_x, d_y, seed | source =
-    "sklearn:NAME", drop_class.
+    Keys: path, sha256, inputs, targets, drop_class and `Reading`'s | source = "gaussian", samples, d_x, d_y, seed |
+    source = "sklearn:NAME", drop_class.
     """
     if "path" in table:
         reading = Reading(**{key: table[key] for key in (one.name for one in fields(Reading)) if key in table})
         text = str(table["path"])
         path = located(base, text)
+        if "sha256" in table:
+            _refuse_other(path, table["sha256"])
         data = read(path, table.get("inputs"), table.get("targets"), table.get("drop_class"), reading)
         home = (f"{text} is {path}",) if text.startswith("~") else ()
         return data._replace(reading=(*home, *data.reading))
@@ -169,6 +172,16 @@ def sklearn_data(name: str, drop_class: str | None = None) -> Data:
     ]
     Y = _targets(targets, drop_class, Marks(), where)
     return Data(X, Y.matrix, f"{where}: {_count(X)}, {X.shape[1]} inputs, {_list('targets', Y.names)}")
+
+
+def _refuse_other(path: Path, sha256: str) -> None:
+    """Raises DataError unless it is the file of this SHA-256."""
+    refuse_absent(path)
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise DataError(f"not readable: {error.strerror}", where=str(path), remedy="check the file") from None
+    refuse_other(content, sha256, str(path))
 
 
 # --- the keys of [data] that describe a file ----------------------------------------------------------------------

@@ -92,6 +92,10 @@ class FileData(Matrix):
         | None
     ) = None
     encoding: Text | None = None
+    sha256: (
+        Annotated[str, Field(pattern="^[0-9a-f]{64}$", description="64 hexadecimal digits, as sha256sum prints them")]
+        | None
+    ) = None
     index: (
         Annotated[Names | Text | Literal[False], Field(description="a column's name, a list of them, or false")] | None
     ) = None

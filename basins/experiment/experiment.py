@@ -19,7 +19,8 @@ from __future__ import annotations
 
 import hashlib
 import tomllib
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -72,6 +73,7 @@ class Experiment:
 
     blocks_per_shard: None if it is "auto" and no pilot has decided it yet (pilot.py).
     rows: which rows of trajectories are kept; by default "all", or "exceptions" if a case has more than ALL_ROWS.
+    files: the data that its run keeps, by name (attached.py).
     """
 
     name: str
@@ -81,6 +83,7 @@ class Experiment:
     visits_every: int
     rows: Rows
     text: str
+    files: Mapping[str, bytes] = field(default_factory=dict)
 
     @cached_property
     def digest(self) -> str:
@@ -134,7 +137,7 @@ class Experiment:
         text = tomli_w.dumps({**head, **later, "case": tables})
         if document.blocks_per_shard == "auto":
             head["blocks_per_shard"] = None
-        return cls(cases=tuple(cases), text=text, **head)
+        return cls(cases=tuple(cases), text=text, files=workshop.files, **head)
 
 
 def watched(ids: NDArray[np.int64], visits_every: int) -> NDArray[np.bool_]:

@@ -1,4 +1,5 @@
-"""A packed experiment: a folder with the first two files of a run, experiment.toml and manifest.json.
+"""A packed experiment: a folder with the first files of a run: experiment.toml and manifest.json, and data.npz where
+the experiment was made of arrays.
 
 It holds the problem's numbers and needs no data. So a machine that unpacks it runs exactly what was validated where it
 was packed, to the last bit of the SVD, and makes the same bytes. A run's own folder on a disk is a packed experiment
@@ -12,6 +13,7 @@ from pathlib import Path
 
 from basins.errors import ExperimentError, RunError
 from basins.experiment import Experiment, load
+from basins.experiment.attached import named_in, refuse_other
 from basins.experiment.document import Document, validated
 from basins.home import with_home
 from basins.store import Manifest, layout
@@ -31,13 +33,18 @@ def pack(experiment: Experiment) -> dict[str, bytes]:
     from basins.experiment.pilot import decided
 
     manifest = Manifest.of(decided(experiment))  # an "auto" plan is decided here, not on the cluster's head
-    return {layout.EXPERIMENT: experiment.text.encode(), layout.MANIFEST: manifest.to_json()}
+    return {
+        layout.EXPERIMENT: experiment.text.encode(),
+        layout.MANIFEST: manifest.to_json(),
+        **experiment.files,
+    }
 
 
 def unpack(folder: Path) -> Experiment:
     """The experiment that was packed into a folder, without reading data or decomposing it again.
 
-    Raises ExperimentError if the folder does not hold a complete one, RunError if it was packed with other versions.
+    Raises ExperimentError if the folder does not hold a complete one, DataError if its data have changed, RunError if
+    it was packed with other versions.
     """
     where = str(folder)
     try:
@@ -64,8 +71,22 @@ def unpack(folder: Path) -> Experiment:
         visits_every=document.visits_every,
         rows=packed.rows,
         text=text,
+        files=_files(folder, text),
     )
     if experiment.digest != packed.digest:
         what = f"{layout.EXPERIMENT} and {layout.MANIFEST} do not belong together"
         raise ExperimentError(what, where=where, remedy=REMEDY)
     return experiment
+
+
+def _files(folder: Path, text: str) -> dict[str, bytes]:
+    """The data that the experiment keeps. Raises ExperimentError where they are gone, DataError where they differ."""
+    found = {}
+    for name, wanted in named_in(text).items():
+        try:
+            found[name] = (folder / name).read_bytes()
+        except OSError as error:
+            what = f"the data of this experiment: {error.strerror}"
+            raise ExperimentError(what, where=f"{folder}/{name}", remedy=f"put back a copy of {name}") from None
+        refuse_other(found[name], wanted, f"{folder}/{name}")
+    return found

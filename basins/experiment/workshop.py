@@ -13,6 +13,7 @@ from basins.dynamics.gradient_flow import FLOW
 from basins.dynamics.named import dynamics_of
 from basins.errors import ArgumentError, BasinsError, ExperimentError, nearest
 from basins.experiment import data
+from basins.experiment.attached import DATA, is_attached
 from basins.experiment.case import Case, spelt_out
 from basins.experiment.document import (
     Engine,
@@ -35,10 +36,14 @@ from basins.laws import Law, law_of
 
 
 class Workshop:
-    """Makes cases from tables. Data is read and decomposed once for all cases that share it."""
+    """Makes cases from tables. Data is read and decomposed once for all cases that share it.
+
+    files: what the experiment keeps of its data (attached.py), by name.
+    """
 
     def __init__(self, base: Path) -> None:
         self.base = base
+        self.files: dict[str, bytes] = {}
         self.data: dict[str, data.Data] = {}
         self.problems: dict[tuple[str, str], tuple[Problem, str, tuple[str, ...]]] = {}
 
@@ -108,7 +113,10 @@ class Workshop:
             return problem, f"singular values {', '.join(f'{s:.6g}' for s in problem.sigma)}", ()
         table = given.model_dump_json()
         if table not in self.data:
-            self.data[table] = data.load(given.model_dump(exclude_none=True), self.base)
+            values = given.model_dump(exclude_none=True)
+            self.data[table] = data.load(values, self.base)
+            if is_attached(values):
+                self.files[DATA] = (self.base / DATA).read_bytes()
         X, Y, source, reading = self.data[table]
         options = {"standardise": given.standardise, "intercept": given.intercept}
         problem = Problem.from_data(X, Y, hidden=hidden, flow=flow, **options)

@@ -24,6 +24,7 @@ from basins.experiment import Case, Experiment
 from basins.rare.replicates import Plan, SplittingLevel
 from basins.rare.splitting_step import FIRST_SIZE, MOVES, LevelResult, Population, Tried
 from basins.store import Files, layout, parquet
+from basins.store.kept_data import foreign_paths, put_data, refuse_wrong_data
 from basins.store.manifest import canonical_json
 from basins.versions import versions
 
@@ -151,13 +152,14 @@ def create_or_resume(files: Files, experiment: Experiment, wanted: TailManifest)
     with moves that were removed.
     """
     if not files.exists(TAIL):
-        foreign = [name for name in files.paths("") if not (name in (EXPERIMENT, TAIL) or layout.is_system_file(name))]
+        foreign = foreign_paths(files, experiment, (EXPERIMENT, TAIL))
         if foreign:
             raise RunError(
                 f"not empty and not a tail's run ({foreign[0]} is there, {TAIL} is not)",
                 where=files.uri,
                 remedy="give an empty or a new folder",
             )
+        put_data(files, experiment)
         files.put(EXPERIMENT, experiment.text.encode())
         files.put(TAIL, wanted.to_json())
     there = read_manifest(files)
@@ -171,6 +173,7 @@ def create_or_resume(files: Files, experiment: Experiment, wanted: TailManifest)
     changed = [f"{name} = {old.get(name)} there, {new.get(name)} here" for name in new if old.get(name) != new[name]]
     if changed:
         raise RunError(f"a run of another tail: {'; '.join(changed)}", where=files.uri, remedy=OTHER_OUT)
+    refuse_wrong_data(files, experiment.text)
     return there
 
 

@@ -18,6 +18,7 @@ from basins.store.committed import shards_there
 from basins.store.contents import Contents
 from basins.store.digests import covered
 from basins.store.files import Files
+from basins.store.kept_data import foreign_paths, put_data, refuse_wrong_data
 from basins.store.layout import COMMIT_ORDER, Kind
 from basins.store.manifest import Manifest, refuse_if_different, refuse_read_only
 from basins.store.rows import ShardTables
@@ -37,9 +38,7 @@ def create_or_resume(files: Files, experiment: Experiment) -> Manifest:
         experiment = replace(experiment, blocks_per_shard=read_manifest(files).blocks_per_shard)
     wanted = Manifest.of(experiment)
     if new:
-        foreign = [
-            path for path in files.paths("") if not (path in layout.CREATION_FILES or layout.is_system_file(path))
-        ]
+        foreign = foreign_paths(files, experiment, layout.CREATION_FILES)
         if foreign:
             raise RunError(
                 f"not empty and not a run ({foreign[0]} is there, {layout.MANIFEST} is not)",
@@ -53,6 +52,7 @@ def create_or_resume(files: Files, experiment: Experiment) -> Manifest:
             ),
             layout.MANIFEST: wanted.to_json(),
         }
+        put_data(files, experiment)
         for path in layout.CREATION_FILES:
             files.put(path, content[path])
     # Read the manifest back even if it was just written: another driver may have created a run here at the same moment.
@@ -61,6 +61,7 @@ def create_or_resume(files: Files, experiment: Experiment) -> Manifest:
     if experiment.auto:
         wanted = replace(wanted, blocks_per_shard=manifest.blocks_per_shard)
     refuse_if_different(manifest, text, wanted, experiment.text, files.uri)
+    refuse_wrong_data(files, text)
     return manifest
 
 

@@ -27,7 +27,14 @@ from basins.verify.labels import Group, LabelCheck, check_labels, with_layer_cou
 from basins.verify.proving import Contradiction, ProvedCheck, check_proved
 from basins.verify.recompute import RecomputedBlocks, recompute_blocks
 from basins.verify.repair import REPAIRED, repair, was_set_aside
-from basins.verify.run_metadata import check_cases, check_definition, check_layers, check_strays, foreign_files
+from basins.verify.run_metadata import (
+    check_cases,
+    check_data,
+    check_definition,
+    check_layers,
+    check_strays,
+    foreign_files,
+)
 from basins.verify.shard_source import ShardSource, shard_sources
 from basins.verify.shards import ShardCheck, Step, check_digests, check_shards
 from basins.versions import skew, versions
@@ -141,6 +148,7 @@ def verify(
     of_definition = [*check_definition(files, manifest), *check_cases(files, manifest, same_writer)]
     if any(one.trouble is Trouble.manifest for one in of_definition):
         return Verification(files.uri, seed, tuple(of_definition))
+    of_definition += check_data(files)
     layers = read_layers(files, manifest)
     view, folders = View(files, layers), shard_sources(files, manifest, layers)
     findings = [*of_definition, *check_layers(files, layers), *_check_verified(files, manifest)]

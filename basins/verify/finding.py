@@ -15,6 +15,7 @@ class Trouble(Enum):
     content = "rows of a shard"  # wrong when written: set aside with its digests, computed again
     digests = "digests"  # set aside, written again from the shards
     proofs = "proofs of starts"  # set aside: the command that proved them proves them again
+    data = "data of the experiment"  # a person puts back a copy: nothing else in the run has all of it
     cases = "table of cases"  # set aside, written again from the manifest
     stray = "no file of this run"  # set aside
     computed = "computed otherwise"  # a person must look: the same run must give the same bytes

@@ -12,7 +12,8 @@ from basins.errors import RunError
 from basins.experiment.case import spelt_out
 from basins.landscapes.deep_linear.problem import Problem
 from basins.store import Files, Manifest, layout, parquet
-from basins.store.commit import cases_table
+from basins.store.commit import cases_table, experiment_text
+from basins.store.kept_data import wrong_data
 from basins.store.layers import Layer
 from basins.store.layout import COMMIT_ORDER
 from basins.verify.finding import Finding, Trouble
@@ -39,6 +40,12 @@ def check_definition(files: Files, manifest: Manifest) -> list[Finding]:
             what = f"its experiment digest is not that of {layout.EXPERIMENT} and the cases' numbers"
             found.append(Finding(layout.MANIFEST, what, Trouble.manifest))
     return found
+
+
+def check_data(files: Files) -> list[Finding]:
+    """What is wrong with the data that the run keeps. No shard depends on it, for the manifest has the problems'
+    numbers."""
+    return [Finding(name, what, Trouble.data) for name, what in wrong_data(files, experiment_text(files)).items()]
 
 
 def _not_as_written(files: Files, manifest: Manifest) -> Iterator[str]:

@@ -28,6 +28,7 @@ from basins.landscapes.deep_linear.problem_checks import (
     given_spectrum,
 )
 from basins.landscapes.deep_linear.reduction import reduce
+from basins.landscapes.deep_linear.samples import Samples
 from basins.landscapes.deep_linear.strata import Strata
 
 Array = NDArray[np.float64]
@@ -55,7 +56,7 @@ class Problem:
     widths: (d_x, d_1, ..., d_H, d_y); sigma: (d_y,) falling; flow: "reduced" (the paper's GDD: target Sigma_Y) or "raw"
     (target Ybar, Gram root U_X S_X); target: T (d_y, d_x); gram_root: G (d_x, d_x) or None for the identity; U_Y, V_Y:
     Ybar's singular vectors, None in the reduced flow, where the coordinates are already aligned; gram_norm: ||G||, 1
-    there.
+    there; samples: the data, None where it was made of a spectrum or read from a manifest.
 
     Use `Problem.from_data` or `Problem.from_spectrum`. A state is one flat float64 vector of size `n`: W_1, ...,
     W_{H+1} one after the other, each row-major; a batch of states is (N, n). Methods take either.
@@ -73,6 +74,7 @@ class Problem:
     condition: float | None = None
     least_squares_loss: float | None = None
     gram_norm: float = 1.0
+    samples: Samples | None = None
     shapes: tuple[tuple[int, int], ...] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -113,11 +115,12 @@ class Problem:
             gram_root=reduction.gram_root if raw else None,
             U_Y=reduction.U_Y if raw else None,
             V_Y=reduction.V_Y if raw else None,
-            digest=_digest(flow, widths, reduction.digest),
+            digest=digest_of(flow, widths, reduction.digest),
             notes=reduction.notes,
             condition=reduction.condition,
             least_squares_loss=reduction.least_squares_loss,
             gram_norm=reduction.gram_norm if raw else 1.0,
+            samples=reduction.samples,
         )
         problem._warn_tied_sums()
         return problem
@@ -139,7 +142,7 @@ class Problem:
             gram_root=None,
             U_Y=None,
             V_Y=None,
-            digest=_digest("reduced", widths, spectrum),
+            digest=digest_of("reduced", widths, spectrum),
         )
         problem._warn_tied_sums()
         return problem
@@ -396,6 +399,6 @@ def _sigma_matrix(sigma: Array, d_x: int) -> Array:
     return matrix
 
 
-def _digest(flow: str, widths: tuple[int, ...], source: str) -> str:
+def digest_of(flow: str, widths: tuple[int, ...], source: str) -> str:
     """Names the problem by what it was made from, not by SVD floats, which may differ in the last bit between CPUs."""
     return hashlib.sha256(f"{flow} {widths} {source}".encode()).hexdigest()

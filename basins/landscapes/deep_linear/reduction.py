@@ -16,6 +16,7 @@ from basins.arrays import floats, switch
 from basins.errors import AssumptionError, DataError
 from basins.landscapes.deep_linear import precision
 from basins.landscapes.deep_linear.problem_checks import LEAST, MOST
+from basins.landscapes.deep_linear.samples import Samples, kept
 from basins.rounding import EPS
 
 Array = NDArray[np.float64]
@@ -28,7 +29,7 @@ class Reduction:
     target: Ybar = Y V_X^1 (d_y, d_x); gram_root: U_X S_X, in coordinates of the row space where X was rank deficient
     (d_x, d_x); U_Y (d_y, d_y), sigma (d_y,), V_Y (d_x, d_x): Ybar's SVD; least_squares_loss: 1/2 ||Y V_X^2||^2;
     gram_norm: s_1, the largest singular value of X; condition: s_1 / s_rank; notes: what was reduced, in words;
-    digest: SHA-256 of X and Y as float64.
+    samples: X and Y as given, with their digest.
     """
 
     target: Array
@@ -40,7 +41,12 @@ class Reduction:
     gram_norm: float
     condition: float
     notes: tuple[str, ...]
-    digest: str
+    samples: Samples
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of X and Y as float64, and of what is done to X."""
+        return self.samples.digest
 
 
 def reduce(X: ArrayLike, Y: ArrayLike, *, standardise: bool = False, intercept: bool = False) -> Reduction:
@@ -57,7 +63,7 @@ def reduce(X: ArrayLike, Y: ArrayLike, *, standardise: bool = False, intercept: 
     if len(X) < 2:
         raise DataError(f"{len(X)} sample is no data set", where="X, Y", remedy="give at least two samples")
     _refuse_squares(Y)
-    digest = _digest(X, Y, standardise, intercept)
+    samples = kept(X, Y, standardise, intercept, _digest(X, Y, standardise, intercept))
     X, unit, notes = _inputs(X, standardise, intercept)
     m, d_x = X.shape
     U, s, Vt = np.linalg.svd(X.T, full_matrices=False)  # the paper's X is (d_x, m)
@@ -98,7 +104,7 @@ def reduce(X: ArrayLike, Y: ArrayLike, *, standardise: bool = False, intercept: 
         gram_norm,
         float(s[0] / s[rank - 1]),
         tuple(notes),
-        digest,
+        samples,
     )
 
 

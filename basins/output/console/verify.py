@@ -150,6 +150,8 @@ def refusal(found: Verification) -> RunError | None:
         remedy = "put back a copy of it, or run the experiment into another --out: no shard can be checked without it"
     elif troubles == {Trouble.computed}:
         remedy = "keep this run and report it: the same run must give the same bytes"
+    elif troubles == {Trouble.data}:
+        remedy = f"put back a copy of {first.path}: the rows are as they were, and no other file has its data"
     else:
         remedy = "`basins verify RUN --repair` sets damage aside, and the run's command computes it again"
     return RunError(f"damaged: {first}{f'; and {more} more' * (more > 0)}", where=found.run, remedy=remedy)

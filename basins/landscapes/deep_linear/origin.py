@@ -1,0 +1,28 @@
+"""What a problem was made from, so that an experiment can say how to make it again."""
+
+from __future__ import annotations
+
+import hashlib
+
+from basins.errors import ArgumentError
+from basins.landscapes.deep_linear.problem import Problem, digest_of
+from basins.landscapes.deep_linear.samples import Samples
+
+
+def origin(problem: Problem) -> Samples | None:
+    """The data that the problem was made from; None where it was made of its singular values alone.
+
+    Raises ArgumentError for a problem that has neither: one that was read from a run's manifest, or put together by
+    hand.
+    """
+    samples = problem.samples
+    if samples is not None and problem.digest == digest_of(problem.flow, problem.widths, samples.digest):
+        return samples
+    spectrum = hashlib.sha256(problem.sigma.tobytes()).hexdigest()
+    if problem.flow == "reduced" and problem.digest == digest_of("reduced", problem.widths, spectrum):
+        return None
+    raise ArgumentError(
+        "its data are not with it, as of a problem that was read from a run",
+        where="problem",
+        remedy="make it of the data again: basins.Problem.from_data(X, Y, hidden=...)",
+    )
