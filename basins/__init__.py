@@ -22,25 +22,38 @@ if TYPE_CHECKING:
     from basins.classification.verdict import Limits, Reason
     from basins.errors import BasinsError
     from basins.execution.run import extend, prove_run, run
+    from basins.experiment import Case, Experiment, Sweep
     from basins.landscapes.base import Verdict
     from basins.landscapes.deep_linear.certificates import Certified, certify
     from basins.landscapes.deep_linear.critical_sets import Certificate
     from basins.landscapes.deep_linear.problem import Problem
+    from basins.laws import Balanced, Gaussian, He, Lecun, NearPlanted, Planted, Uniform, Xavier
     from basins.proof import Proof, largest_ball, prove
     from basins.run_tables import Run, open_run
 
 __version__ = "0.1.0"
 
 _HOME = {
+    "Balanced": "basins.laws",
     "BasinsError": "basins.errors",
+    "Case": "basins.experiment",
     "Certificate": "basins.landscapes.deep_linear.critical_sets",
     "Certified": "basins.landscapes.deep_linear.certificates",
+    "Experiment": "basins.experiment",
+    "Gaussian": "basins.laws",
+    "He": "basins.laws",
+    "Lecun": "basins.laws",
     "Limits": "basins.classification.verdict",
+    "NearPlanted": "basins.laws",
+    "Planted": "basins.laws",
     "Problem": "basins.landscapes.deep_linear.problem",
     "Proof": "basins.proof",
     "Reason": "basins.classification.verdict",
     "Run": "basins.run_tables",
+    "Sweep": "basins.experiment",
+    "Uniform": "basins.laws",
     "Verdict": "basins.landscapes.base",
+    "Xavier": "basins.laws",
     "certify": "basins.landscapes.deep_linear.certificates",
     "extend": "basins.execution.run",
     "integrate": "basins.classification.classify_batch",
@@ -52,15 +65,26 @@ _HOME = {
 }
 
 __all__ = [
+    "Balanced",
     "BasinsError",
+    "Case",
     "Certificate",
     "Certified",
+    "Experiment",
+    "Gaussian",
+    "He",
+    "Lecun",
     "Limits",
+    "NearPlanted",
+    "Planted",
     "Problem",
     "Proof",
     "Reason",
     "Run",
+    "Sweep",
+    "Uniform",
     "Verdict",
+    "Xavier",
     "certify",
     "extend",
     "integrate",

@@ -61,9 +61,8 @@ class MoreEngine(document.Engine):
 
 
 def a_setting(monkeypatch: pytest.MonkeyPatch) -> tuple[str, str]:
-    for module in (case, workshop):
-        monkeypatch.setattr(module, "Settings", MoreSettings)
-    monkeypatch.setattr(workshop, "Engine", MoreEngine)
+    monkeypatch.setattr(case, "Settings", MoreSettings)
+    monkeypatch.setattr(case, "Engine", MoreEngine)
     return "\n[engine]\npatience = 3\n", "\n[engine]\npatience = 4\n"
 
 

@@ -12,13 +12,14 @@ proved (`basins verify --prove`), without labels. labels.py includes the label e
 has checked labels. For random data, pairs.py bounds the share of bad pairs (X, Y).
 """
 
-from basins.estimate.case import CaseEstimate, case_estimate, law_text
+from basins.estimate.case import CaseEstimate, case_estimate
 from basins.estimate.counts import Counts, Measure, StratumMeasure, saddle_measure, strata_measures
 from basins.estimate.labels import Frame, LabelError, label_error
 from basins.estimate.of_run import Estimate, estimate_run
 from basins.estimate.pairs import PairsEstimate
 from basins.estimate.pool import PooledEstimate, pool
 from basins.estimate.proved import Proved
+from basins.laws import law_text
 
 __all__ = [
     "CaseEstimate",

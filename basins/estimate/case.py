@@ -13,7 +13,7 @@ from basins.estimate.proved import Proved
 from basins.estimate.sentences import sentence
 from basins.landscapes.deep_linear.problem import Problem
 from basins.landscapes.deep_linear.strata import mask_to_modes
-from basins.laws import Law, NearPlanted, Planted
+from basins.laws import Law, NearPlanted, Planted, law_text
 from basins.statistics.binomial import CONFIDENCE
 
 if TYPE_CHECKING:
@@ -115,15 +115,3 @@ def case_estimate(
 def planted_modes(law: Law) -> tuple[int, ...] | None:
     """The modes that a planted law fits; None for other laws."""
     return law.modes if isinstance(law, Planted) else None
-
-
-def law_text(law: Law) -> str:
-    """A law as text, such as "gaussian, scale 0.5". The default draw = "full" is omitted."""
-    parts = [f"{name} {_value(value)}" for name, value in law.parameters().items() if (name, value) != ("draw", "full")]
-    return ", ".join([law.name, *parts])
-
-
-def _value(value: Any) -> str:
-    if isinstance(value, list):
-        return "{" + ",".join(_value(one) for one in value) + "}"
-    return value if isinstance(value, str) else f"{value:g}"

@@ -5,17 +5,20 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field, fields
 from functools import cached_property
-from typing import Any
+from typing import Any, TypedDict, Unpack
 
 import numpy as np
 
 from basins.dynamics.base import Dynamics
 from basins.dynamics.gradient_flow import FLOW
 from basins.dynamics.named import dynamics_of
-from basins.errors import ArgumentError
-from basins.integrators.base import Settings
+from basins.errors import ArgumentError, BasinsError, ExperimentError, nearest
+from basins.experiment.checks import a_law, a_name, a_problem, plain, whole
+from basins.experiment.document import Engine, validated
+from basins.integrators import engine_of, method_of
+from basins.integrators.base import Settings, refuse_settings
 from basins.landscapes.base import Landscape
 from basins.landscapes.deep_linear.problem import Problem
 from basins.landscapes.named import landscape_class
@@ -23,13 +26,31 @@ from basins.later import defaults_of_later_fields, without_defaults
 from basins.laws import Law, law_of
 
 
-@dataclass(frozen=True, eq=False)
-class Case:
-    """A landscape, a law and engine settings, and how many trajectories; source: what the landscape is of, in words.
+class EngineSettings(TypedDict, total=False):
+    """The keys of [engine], by the names that `basins.integrate` has for them."""
 
-    kind: the import path of the landscape's class, "" for a deep linear network; dynamics: how a state moves;
-    dynamics_kind: the import path of its class, "" for the gradient flow; reading: how its data were read, a line each,
-    where they were read here and now; not kept with a run.
+    engine: str
+    method: str | None
+    rtol: float
+    atol: float
+    t_end: float
+    certify: bool
+    at_start: bool
+    budget: int
+    delta: float
+    compress: bool
+
+
+@dataclass(frozen=True, eq=False, init=False)
+class Case:
+    """A problem, a law and engine settings, and how many trajectories.
+
+        basins.Case(problem, basins.Gaussian(0.5), n=100_000, name="gaussian", rtol=1e-6)
+
+    trajectories: how many; source: what the problem is of, in words; reading: how its data were read, a line each,
+    where they were read here and now; kind: the import path of another landscape's class, "" for a deep linear network;
+    table: the table [landscape] of that; dynamics: how a state moves; dynamics_kind: the import path of its class, ""
+    for the gradient flow.
     """
 
     name: str
@@ -40,8 +61,45 @@ class Case:
     source: str = ""
     reading: tuple[str, ...] = ()
     kind: str = ""
+    table: Mapping[str, Any] = field(default_factory=dict)
     dynamics: Dynamics = FLOW
     dynamics_kind: str = ""
+
+    def __init__(
+        self, problem: Problem, law: Law, n: int, *, name: str = "", **settings: Unpack[EngineSettings]
+    ) -> None:
+        """problem: `Problem.from_data` or `Problem.from_spectrum` makes one; law: such as `basins.Gaussian(0.5)`; n:
+        how many trajectories; name: by default what tells it from the other cases of its experiment; settings: those of
+        `basins.integrate`.
+
+        Raises ArgumentError for what is no such thing, ExperimentError for settings without a meaning.
+        """
+        where = f"case {name!r}" if name else "case"
+        self._fill(
+            name=a_name(name) if name != "" else "",
+            landscape=a_problem(problem),
+            law=a_law(law),
+            settings=settings_of(engine_table(settings), where),
+            trajectories=whole("n", n),
+        )
+        self.law.check(self.landscape)
+
+    @classmethod
+    def made(cls, **values: Any) -> Case:
+        """The case of these fields, all of them validated."""
+        case = object.__new__(cls)
+        case._fill(**values)
+        return case
+
+    def _fill(self, **values: Any) -> None:
+        left_out = {"source": "", "reading": (), "kind": "", "table": {}, "dynamics": FLOW, "dynamics_kind": ""}
+        for name, value in {**left_out, **values}.items():
+            object.__setattr__(self, name, value)
+
+    def __repr__(self) -> str:
+        said = {name: value for name, value in spelt_out(self.settings).items() if value != getattr(Settings, name)}
+        words = [f"{name}={value!r}" for name, value in ({"name": self.name} | said).items()]
+        return f"Case({self.landscape!r}, {self.law!r}, n={self.trajectories}, {', '.join(words)})"
 
     @property
     def of_the_paper(self) -> bool:
@@ -117,7 +175,7 @@ class Case:
         settings["t_end"] = float(settings["t_end"])
         kind, moves = numbers.get("landscape", ""), dict(numbers.get("dynamics", {}))
         dynamics_kind = moves.pop("kind", "")
-        return cls(
+        return cls.made(
             name=numbers["name"],
             landscape=(landscape_class(kind) if kind else Problem).from_dict(numbers["problem"]),
             law=law_of(**numbers["law"]),
@@ -130,6 +188,37 @@ class Case:
         )
 
 
+# --- settings -------------------------------------------------------------------------------------------------
+
+
+def engine_table(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings by the names of `EngineSettings` as the table [engine]. Raises ArgumentError for an unknown name."""
+    known = EngineSettings.__annotations__
+    for name in settings:
+        if name not in known:
+            raise ArgumentError(f"no setting {name!r}", where=name, remedy=nearest(name, known))
+    table = {name: plain(value) for name, value in settings.items() if (name, value) != ("method", None)}
+    return {"name" if name == "engine" else name: value for name, value in table.items()}
+
+
+def settings_of(values: Mapping[str, Any], where: str, dynamics: Dynamics = FLOW) -> Settings:
+    """The settings of a table [engine], for this dynamics. Raises ExperimentError."""
+    table = validated(Engine, values, where, "engine")
+    try:
+        engine = engine_of(table.name)
+        method = method_of(engine, table.method, dynamics)
+    except ArgumentError as error:
+        key = "name" if error.where == "engine" else error.where
+        raise ExperimentError(error.what, where=f"{where}: engine.{key}", remedy=error.remedy) from None
+    numbers: dict[str, Any] = {one.name: getattr(table, one.name, None) for one in fields(Settings)}
+    try:
+        settings = Settings(**{**numbers, "engine": engine.name, "method": method})
+        refuse_settings(settings, dynamics)
+        return settings
+    except ArgumentError as error:
+        raise placed(error, where, "engine") from None
+
+
 def spelt_out(settings: Settings) -> dict[str, Any]:
     """Every setting, except those that were declared `LATER` and have their default (later.py)."""
     return without_defaults(asdict(settings), defaults_of_later_fields(settings))
@@ -139,3 +228,10 @@ def _settings_to_dict(settings: Settings) -> dict[str, Any]:
     values = spelt_out(settings)
     values["t_end"] = "inf" if np.isinf(settings.t_end) else settings.t_end  # JSON has no infinity
     return values
+
+
+def placed(error: BasinsError, where: str, table: str) -> BasinsError:
+    """The refusal of a value from this table; DataError and AssumptionError keep their types."""
+    place = f"{table}.{error.where}" if error.where.isidentifier() else ": ".join(filter(None, (table, error.where)))
+    kind = ExperimentError if isinstance(error, ArgumentError) else type(error)
+    return kind(error.what, where=f"{where}: {place}", remedy=error.remedy)

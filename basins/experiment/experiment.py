@@ -18,23 +18,32 @@ name, position or number of trajectories, so adding a case renumbers nothing.
 from __future__ import annotations
 
 import hashlib
+import itertools
+import os
 import tomllib
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, fields
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, Unpack
 
 import numpy as np
 import tomli_w
 from numpy.typing import NDArray
 
 from basins.errors import ArgumentError, ExperimentError, nearest
-from basins.experiment.case import Case
-from basins.experiment.document import Document, Rows, expanded, validated
+from basins.experiment import from_python
+from basins.experiment.case import Case, EngineSettings
+from basins.experiment.checks import plain
+from basins.experiment.document import Document, Expanded, Rows, expanded, short, validated
+from basins.experiment.sweep import Sweep
 from basins.experiment.workshop import Workshop
 from basins.home import with_home
-from basins.laws import BLOCK
+from basins.landscapes.deep_linear.problem import Problem
+from basins.laws import BLOCK, Law, law_text
+
+LISTED = 12
+"""Cases that a repr lists."""
 
 ALL_ROWS = 10**7
 """By default every row is kept if no case has more trajectories than this, about 300 MB."""
@@ -67,13 +76,18 @@ class Plan:
         return range(blocks.start * BLOCK, min(blocks.stop * BLOCK, self.trajectories))
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, init=False, repr=False)
 class Experiment:
-    """A validated experiment. text: canonical TOML; digest: SHA-256 of the text and the cases' keys.
+    """A validated experiment: cases, a seed, and how the run is laid out.
 
-    blocks_per_shard: None if it is "auto" and no pilot has decided it yet (pilot.py).
-    rows: which rows of trajectories are kept; by default "all", or "exceptions" if a case has more than ALL_ROWS.
-    files: the data that its run keeps, by name (attached.py).
+        basins.Experiment(problem, basins.Gaussian(0.5), n=100_000, seed=1)
+        basins.Experiment(cases=[basins.Case(problem, law, n=1000) for law in laws])
+        basins.Experiment(problem, basins.Gaussian(0.5), n=1000, cases=basins.Sweep({"law.scale": [0.1, 0.5]}))
+        basins.Experiment.from_toml("examples/iris.toml")
+
+    cases: the validated cases; text: canonical TOML; digest: SHA-256 of the text and the cases' keys; blocks_per_shard:
+    None if it is "auto" and no pilot has decided it yet (pilot.py); files: the data that its run keeps, by name
+    (attached.py).
     """
 
     name: str
@@ -84,6 +98,68 @@ class Experiment:
     rows: Rows
     text: str
     files: Mapping[str, bytes] = field(default_factory=dict)
+
+    def __init__(
+        self,
+        problem: Problem | Sequence[Problem] | None = None,
+        law: Law | Sequence[Law] | None = None,
+        n: int | None = None,
+        *,
+        seed: int = 0,
+        cases: Sequence[Case] | Sweep | None = None,
+        name: str = from_python.NAME,
+        data: Mapping[str, Any] | tuple[Any, Any] | None = None,
+        network: Mapping[str, Any] | None = None,
+        landscape: Mapping[str, Any] | None = None,
+        visits_every: int = 0,
+        rows: Rows | None = None,
+        blocks_per_shard: int | Literal["auto"] = 1,
+        **settings: Unpack[EngineSettings],
+    ) -> None:
+        """problem, law: one, or a list: one case for each pair; n: trajectories of each; cases: a list of `Case`
+        instead of these three, or a `Sweep` that multiplies them. data: (X, Y), or, like network and landscape, the
+        keys of that table in TOML, instead of a problem; a path in it is relative to the working folder. visits_every:
+        keep the visits of every so many trajectories, 0: of none; rows: "all" or "exceptions", by default "all" up to
+        10^7 trajectories; blocks_per_shard: of 1,024 trajectories, or "auto"; settings: those of `basins.integrate`.
+
+        What a TOML file with the same values gives is the same experiment: keys, shards and their bytes. Raises
+        ArgumentError, ExperimentError, DataError and AssumptionError; warns AssumptionWarning for tied subset sums.
+        """
+        arrays = from_python.Arrays()
+        tables = {"data": data, "network": network, "landscape": landscape}
+        asked = from_python.asked_of(arrays, problem, law, n, cases, tables, settings)
+        head = {"name": name, "seed": seed, "visits_every": visits_every, "blocks_per_shard": blocks_per_shard}
+        head = {key: plain(value) for key, value in head.items()} | ({} if rows is None else {"rows": rows})
+        document = validated(Document, head, from_python.WHERE)
+        made = from_python.documents(arrays, asked, from_python.named(asked, name), cases, head)
+        with from_python.workshop(arrays, made) as workshop:
+            each = (expanded(validated(Document, values, where), where) for values, where in made)
+            self._fill(**_assembled(document, itertools.chain.from_iterable(each), workshop, from_python.WHERE))
+
+    @classmethod
+    def made(cls, **values: Any) -> Experiment:
+        """The experiment of these fields, all of them validated."""
+        experiment = object.__new__(cls)
+        experiment._fill(**values)
+        return experiment
+
+    def _fill(self, **values: Any) -> None:
+        for name, value in {"files": {}, **values}.items():
+            object.__setattr__(self, name, value)
+
+    def with_plan(self, blocks_per_shard: int) -> Experiment:
+        """The same with this many blocks in a shard."""
+        values = {one.name: getattr(self, one.name) for one in fields(self)}
+        return self.made(**{**values, "blocks_per_shard": blocks_per_shard})
+
+    def __repr__(self) -> str:
+        count = f"{len(self.cases):,} case{'s' * (len(self.cases) != 1)}"
+        lines = [f"Experiment({self.name!r}, seed {self.seed}, {count})"]
+        for case in self.cases[:LISTED]:
+            law = law_text(case.law) + ", null" * case.law.null
+            lines.append(f"  {case.name}: {case.landscape.size_text}, {law}, {case.trajectories:,} trajectories")
+        more = len(self.cases) - LISTED
+        return "\n".join(lines + [f"  ... {more:,} more"] * (more > 0))
 
     @cached_property
     def digest(self) -> str:
@@ -112,32 +188,67 @@ class Experiment:
         return Plan(case.trajectories, self.blocks_per_shard)
 
     @classmethod
-    def from_toml(cls, text: str, base: Path, source: str = "experiment") -> Experiment:
-        """The experiment in a TOML text. Paths are relative to `base`; error messages call the text `source`.
+    def from_toml(
+        cls, toml: str | os.PathLike[str], base: str | os.PathLike[str] | None = None, source: str = "experiment"
+    ) -> Experiment:
+        """The experiment in a TOML file, or in a text of several lines.
 
-        Raises ExperimentError, DataError and AssumptionError; warns AssumptionWarning for tied subset sums.
+        base: the folder that the paths in a text are relative to, by default the working folder; a file's paths are
+        relative to its own. Error messages call a text `source`. Raises ExperimentError, DataError and AssumptionError;
+        warns AssumptionWarning for tied subset sums.
         """
+        if not isinstance(toml, str) or (base is None and "\n" not in toml):
+            if not isinstance(toml, str | os.PathLike) or base is not None:
+                what = short(toml) if base is None else "a file, and a base for a text"
+                raise ArgumentError(what, where="toml", remedy="give the path of a TOML file, or its text")
+            return load(toml)
         try:
-            values = tomllib.loads(text)
+            values = tomllib.loads(toml)
         except tomllib.TOMLDecodeError as error:
             raise ExperimentError(f"not TOML: {error}", where=source, remedy="mend that line") from None
         document = validated(Document, values, source)
-        workshop = Workshop(base)
-        cases: list[Case] = []
-        tables: list[dict[str, Any]] = []
-        for one in expanded(document, source):
-            case, table = workshop.case(one)
-            _refuse_twins(cases, case, source)
-            cases.append(case)
-            tables.append(table)
-        head = {key: getattr(document, key) for key in ("name", "seed", "blocks_per_shard", "visits_every")}
-        most = max(case.trajectories for case in cases)
-        head["rows"] = document.rows or ("all" if most <= ALL_ROWS else "exceptions")
-        later = {name: value for name, value in document.spelt_out().items() if name in Document.later_keys()}
-        text = tomli_w.dumps({**head, **later, "case": tables})
-        if document.blocks_per_shard == "auto":
-            head["blocks_per_shard"] = None
-        return cls(cases=tuple(cases), text=text, files=workshop.files, **head)
+        workshop = Workshop(Path() if base is None else Path(base))
+        return cls.made(**_assembled(document, expanded(document, source), workshop, source))
+
+    def to_toml(self, path: str | os.PathLike[str] | None = None) -> str:
+        """The experiment as canonical TOML: every case in full, every default said.
+
+        path: a file to write it to, with data.npz beside it where the experiment is made of arrays. Raises
+        ExperimentError for a data.npz of other content, and where nothing can be written.
+        """
+        if path is not None:
+            to = Path(with_home(path))
+            try:
+                for name, content in self.files.items():
+                    beside = to.parent / name
+                    if beside.exists() and beside.read_bytes() != content:
+                        what = "there already, of other content"
+                        raise ExperimentError(what, where=str(beside), remedy="give a path in another folder")
+                    beside.write_bytes(content)
+                to.write_text(self.text, encoding="utf-8")
+            except OSError as error:
+                what = f"cannot be written: {error.strerror}"
+                raise ExperimentError(what, where=str(to), remedy="give a path in a folder that is there") from None
+        return self.text
+
+
+def _assembled(head: Document, each: Iterable[Expanded], workshop: Workshop, source: str) -> dict[str, Any]:
+    """The fields of an experiment of these cases. head: name, seed and layout. Raises as `Experiment.from_toml`."""
+    cases: list[Case] = []
+    tables: list[dict[str, Any]] = []
+    for one in each:
+        case, table = workshop.case(one)
+        _refuse_twins(cases, case, source)
+        cases.append(case)
+        tables.append(table)
+    said: dict[str, Any] = {key: getattr(head, key) for key in ("name", "seed", "blocks_per_shard", "visits_every")}
+    most = max(case.trajectories for case in cases)
+    said["rows"] = head.rows or ("all" if most <= ALL_ROWS else "exceptions")
+    later = {name: value for name, value in head.spelt_out().items() if name in Document.later_keys()}
+    text = tomli_w.dumps({**said, **later, "case": tables})
+    if head.blocks_per_shard == "auto":
+        said["blocks_per_shard"] = None
+    return {**said, "cases": tuple(cases), "text": text, "files": workshop.files}
 
 
 def watched(ids: NDArray[np.int64], visits_every: int) -> NDArray[np.bool_]:
@@ -145,7 +256,7 @@ def watched(ids: NDArray[np.int64], visits_every: int) -> NDArray[np.bool_]:
     return ids % visits_every == 0 if visits_every else np.zeros(len(ids), dtype=bool)
 
 
-def load(path: str | Path) -> Experiment:
+def load(path: str | os.PathLike[str]) -> Experiment:
     """The experiment in a TOML file (~ is the home folder). Paths in it are relative to its folder. Raises as
     `Experiment.from_toml` does.
     """

@@ -63,7 +63,7 @@ def unpack(folder: Path) -> Experiment:
         document = validated(Document, tomllib.loads(text), f"{where}/{layout.EXPERIMENT}")
     except tomllib.TOMLDecodeError as error:
         raise ExperimentError(f"not TOML: {error}", where=f"{where}/{layout.EXPERIMENT}", remedy=REMEDY) from None
-    experiment = Experiment(
+    experiment = Experiment.made(
         name=document.name,
         seed=document.seed,
         cases=packed.cases,

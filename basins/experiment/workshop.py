@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +13,8 @@ from basins.dynamics.named import dynamics_of
 from basins.errors import ArgumentError, BasinsError, ExperimentError, nearest
 from basins.experiment import data
 from basins.experiment.attached import DATA, is_attached
-from basins.experiment.case import Case, spelt_out
+from basins.experiment.case import Case, placed, settings_of, spelt_out
 from basins.experiment.document import (
-    Engine,
     Expanded,
     FileData,
     GaussianData,
@@ -27,8 +25,6 @@ from basins.experiment.document import (
     short,
     validated,
 )
-from basins.integrators import engine_of, method_of
-from basins.integrators.base import Settings, refuse_settings
 from basins.landscapes.base import Landscape
 from basins.landscapes.deep_linear.problem import Problem
 from basins.landscapes.named import landscape_class
@@ -38,11 +34,12 @@ from basins.laws import Law, law_of
 class Workshop:
     """Makes cases from tables. Data is read and decomposed once for all cases that share it.
 
-    files: what the experiment keeps of its data (attached.py), by name.
+    base: the folder that paths are relative to; known: problems that are there already, by the tables that they would
+    be made of; files: what the experiment keeps of its data (attached.py), by name.
     """
 
-    def __init__(self, base: Path) -> None:
-        self.base = base
+    def __init__(self, base: Path, known: Mapping[tuple[str, str], Problem] | None = None) -> None:
+        self.base, self.known = base, known or {}
         self.files: dict[str, bytes] = {}
         self.data: dict[str, data.Data] = {}
         self.problems: dict[tuple[str, str], tuple[Problem, str, tuple[str, ...]]] = {}
@@ -55,7 +52,7 @@ class Workshop:
             if not tables[name]:
                 raise ExperimentError(f"no table [{name}]", where=where, remedy=f"add [{name}]")
         dynamics, dynamics_kind = _dynamics(tables["dynamics"], where)
-        settings = _settings(validated(Engine, tables["engine"], where, "engine"), dynamics, where)
+        settings = settings_of(tables["engine"], where, dynamics)
         law = _law(tables["law"], where)
         kind, reading = "", tuple[str, ...]()
         if named:
@@ -69,7 +66,7 @@ class Workshop:
         try:
             law.check(landscape)
         except ArgumentError as error:
-            raise _placed(error, where, "law") from None
+            raise placed(error, where, "law") from None
         try:
             refuse_unproved(landscape, dynamics, settings.certify)
         except ArgumentError as error:
@@ -83,8 +80,18 @@ class Workshop:
             "law": {"name": law.name, **law.parameters()},
             "engine": {"name": engine.pop("engine"), **engine},
         }
-        case = Case(
-            one.name, landscape, law, settings, one.trajectories, source, reading, kind, dynamics, dynamics_kind
+        case = Case.made(
+            name=one.name,
+            landscape=landscape,
+            law=law,
+            settings=settings,
+            trajectories=one.trajectories,
+            source=source,
+            reading=reading,
+            kind=kind,
+            table=made_of.get("landscape", {}),
+            dynamics=dynamics,
+            dynamics_kind=dynamics_kind,
         )
         return case, table
 
@@ -92,13 +99,13 @@ class Workshop:
         self, given: Matrix | SpectrumData, network: Network, where: str
     ) -> tuple[Problem, str, tuple[str, ...]]:
         """The problem, a description of its data, and how the data were read."""
-        made_of = given.model_dump_json(), network.model_dump_json()
+        made_of = tables_key(given, network)
         if made_of not in self.problems:
             try:
                 self.problems[made_of] = self.make(given, network)
             except BasinsError as error:
                 table = "network" if error.where in Network.model_fields else "data"
-                raise _placed(error, where, table) from None
+                raise placed(error, where, table) from None
             except MemoryError:
                 what = "the problem does not fit in this machine's memory"
                 raise ExperimentError(what, where=where, remedy="make data or network smaller") from None
@@ -106,10 +113,11 @@ class Workshop:
 
     def make(self, given: Matrix | SpectrumData, network: Network) -> tuple[Problem, str, tuple[str, ...]]:
         hidden, flow = network.hidden, network.flow
+        there = self.known.get(tables_key(given, network))
         if isinstance(given, SpectrumData):
             if flow == "raw":
                 raise ArgumentError("the raw flow needs X and Y", where="flow", remedy='set flow = "reduced"')
-            problem = Problem.from_spectrum(given.sigma, d_x=given.d_x, hidden=hidden)
+            problem = there or Problem.from_spectrum(given.sigma, d_x=given.d_x, hidden=hidden)
             return problem, f"singular values {', '.join(f'{s:.6g}' for s in problem.sigma)}", ()
         table = given.model_dump_json()
         if table not in self.data:
@@ -119,9 +127,14 @@ class Workshop:
                 self.files[DATA] = (self.base / DATA).read_bytes()
         X, Y, source, reading = self.data[table]
         options = {"standardise": given.standardise, "intercept": given.intercept}
-        problem = Problem.from_data(X, Y, hidden=hidden, flow=flow, **options)
+        problem = there or Problem.from_data(X, Y, hidden=hidden, flow=flow, **options)
         said = [source, *(name for name, on in options.items() if on), *problem.notes]
         return problem, "; ".join(said), reading
+
+
+def tables_key(given: Matrix | SpectrumData, network: Network) -> tuple[str, str]:
+    """What tells problems apart before they are made: the tables that they are made of."""
+    return given.model_dump_json(), network.model_dump_json()
 
 
 def _named_landscape(tables: dict[str, dict[str, Any]], where: str) -> tuple[Landscape, dict[str, Any]]:
@@ -134,7 +147,7 @@ def _named_landscape(tables: dict[str, dict[str, Any]], where: str) -> tuple[Lan
     try:
         landscape = landscape_class(values.pop("kind", "")).from_table(values)
     except ArgumentError as error:
-        raise _placed(error, where, "landscape") from None
+        raise placed(error, where, "landscape") from None
     return landscape, {"landscape": dict(tables["landscape"])}
 
 
@@ -168,23 +181,7 @@ def _dynamics(table: Mapping[str, Any], where: str) -> tuple[Dynamics, str]:
     try:
         return dynamics_of(kind, values), kind
     except ArgumentError as error:
-        raise _placed(error, where, "dynamics") from None
-
-
-def _settings(table: Engine, dynamics: Dynamics, where: str) -> Settings:
-    try:
-        engine = engine_of(table.name)
-        method = method_of(engine, table.method, dynamics)
-    except ArgumentError as error:
-        key = "name" if error.where == "engine" else error.where
-        raise ExperimentError(error.what, where=f"{where}: engine.{key}", remedy=error.remedy) from None
-    values: dict[str, Any] = {field.name: getattr(table, field.name, None) for field in fields(Settings)}
-    try:
-        settings = Settings(**{**values, "engine": engine.name, "method": method})
-        refuse_settings(settings, dynamics)
-        return settings
-    except ArgumentError as error:
-        raise _placed(error, where, "engine") from None
+        raise placed(error, where, "dynamics") from None
 
 
 def _law(values: dict[str, Any], where: str) -> Law:
@@ -196,11 +193,4 @@ def _law(values: dict[str, Any], where: str) -> Law:
     try:
         return law_of(name, **parameters)
     except ArgumentError as error:
-        raise _placed(error, where, "law") from None
-
-
-def _placed(error: BasinsError, where: str, table: str) -> BasinsError:
-    """The refusal of a value from this table; DataError and AssumptionError keep their types."""
-    place = f"{table}.{error.where}" if error.where.isidentifier() else ": ".join(filter(None, (table, error.where)))
-    kind = ExperimentError if isinstance(error, ArgumentError) else type(error)
-    return kind(error.what, where=f"{where}: {place}", remedy=error.remedy)
+        raise placed(error, where, "law") from None

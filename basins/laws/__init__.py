@@ -24,6 +24,7 @@ from basins.laws.base import Law
 from basins.laws.blocks import BLOCK, starts, stream_key
 from basins.laws.independent import Gaussian, He, Lecun, Uniform, Xavier
 from basins.laws.planted import NearPlanted, Planted
+from basins.laws.words import law_text
 
 __all__ = [
     "BLOCK",
@@ -38,6 +39,7 @@ __all__ = [
     "Uniform",
     "Xavier",
     "law_of",
+    "law_text",
     "starts",
     "stream_key",
 ]

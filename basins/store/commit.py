@@ -35,7 +35,7 @@ def create_or_resume(files: Files, experiment: Experiment) -> Manifest:
     if new and experiment.blocks_per_shard is None:
         experiment = _with_pilot_plan(experiment)
     elif not new and experiment.auto:
-        experiment = replace(experiment, blocks_per_shard=read_manifest(files).blocks_per_shard)
+        experiment = experiment.with_plan(read_manifest(files).blocks_per_shard)
     wanted = Manifest.of(experiment)
     if new:
         foreign = foreign_paths(files, experiment, layout.CREATION_FILES)

@@ -59,4 +59,4 @@ def test_unknown_runners_and_inapplicable_options_are_refused(tmp_path: Path) ->
 def _unread() -> object:
     from basins.experiment import Experiment
 
-    return Experiment(name="never", seed=0, cases=(), blocks_per_shard=1, visits_every=0, rows="all", text="")
+    return Experiment.made(name="never", seed=0, cases=(), blocks_per_shard=1, visits_every=0, rows="all", text="")

@@ -56,14 +56,8 @@ def reduce(X: ArrayLike, Y: ArrayLike, *, standardise: bool = False, intercept: 
     are digits that rounding costs (precision.py). Raises DataError for shapes and values that are not data,
     AssumptionError (2) for a rank-deficient Ybar.
     """
-    X, Y = _matrix(X, "X"), _matrix(Y, "Y")
-    standardise, intercept = switch(standardise, "standardise"), switch(intercept, "intercept")
-    if len(X) != len(Y):
-        raise DataError(f"X has {len(X)} samples and Y has {len(Y)}", remedy="give one row of Y for each row of X")
-    if len(X) < 2:
-        raise DataError(f"{len(X)} sample is no data set", where="X, Y", remedy="give at least two samples")
-    _refuse_squares(Y)
-    samples = kept(X, Y, standardise, intercept, _digest(X, Y, standardise, intercept))
+    samples = samples_of(X, Y, standardise=standardise, intercept=intercept)
+    X, Y, standardise, intercept = samples.X, samples.Y, samples.standardise, samples.intercept
     X, unit, notes = _inputs(X, standardise, intercept)
     m, d_x = X.shape
     U, s, Vt = np.linalg.svd(X.T, full_matrices=False)  # the paper's X is (d_x, m)
@@ -106,6 +100,18 @@ def reduce(X: ArrayLike, Y: ArrayLike, *, standardise: bool = False, intercept: 
         tuple(notes),
         samples,
     )
+
+
+def samples_of(X: ArrayLike, Y: ArrayLike, *, standardise: bool = False, intercept: bool = False) -> Samples:
+    """X and Y as they are kept, and what is to be done to X. Raises DataError as `reduce` does."""
+    X, Y = _matrix(X, "X"), _matrix(Y, "Y")
+    standardise, intercept = switch(standardise, "standardise"), switch(intercept, "intercept")
+    if len(X) != len(Y):
+        raise DataError(f"X has {len(X)} samples and Y has {len(Y)}", remedy="give one row of Y for each row of X")
+    if len(X) < 2:
+        raise DataError(f"{len(X)} sample is no data set", where="X, Y", remedy="give at least two samples")
+    _refuse_squares(Y)
+    return kept(X, Y, standardise, intercept, _digest(X, Y, standardise, intercept))
 
 
 def _digest(X: Array, Y: Array, standardise: bool, intercept: bool) -> str:

@@ -1,0 +1,71 @@
+"""What Python hands over, checked: numbers, names, laws and problems, each refused in a line of its own."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from basins.errors import ArgumentError
+from basins.experiment.document import short
+from basins.landscapes.deep_linear.problem import Problem
+from basins.laws import Law
+
+A_PROBLEM = "give a basins.Problem: basins.Problem.from_data(X, Y, hidden=...) or .from_spectrum(...)"
+A_LAW = "give a law, such as basins.Gaussian(0.5)"
+
+
+def plain(value: Any) -> Any:
+    """The value as TOML would have it: numbers of numpy as Python's, arrays, tuples and ranges as lists, paths as
+    texts."""
+    if isinstance(value, np.generic | np.ndarray):
+        return value.tolist()
+    if isinstance(value, Mapping):
+        return {key: plain(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple | range):
+        return [plain(inner) for inner in value]
+    return os.fspath(value) if isinstance(value, os.PathLike) else value
+
+
+def whole(name: str, value: Any) -> int:
+    """The value as a whole number of at least 1. Raises ArgumentError."""
+    number = plain(value)
+    if isinstance(number, bool) or not isinstance(number, int) or not 1 <= number < 1 << 53:
+        example = f", such as {int(number):_}" if isinstance(number, float) and 1 <= number < 1e15 else ""
+        raise ArgumentError(f"{short(value)}", where=name, remedy=f"give a whole number of at least 1{example}")
+    return number
+
+
+def a_name(value: Any) -> str:
+    """The value as a name. Raises ArgumentError unless it is a text."""
+    if not isinstance(value, str):
+        raise ArgumentError(short(value), where="name", remedy="give a text")
+    return value
+
+
+def a_law(value: Any) -> Law:
+    """The value as a law. Raises ArgumentError for anything else: its class, its name, a path."""
+    if not isinstance(value, Law):
+        raise ArgumentError(f"{_kind(value)} is no law", where="law", remedy=A_LAW)
+    return value
+
+
+def a_problem(value: Any) -> Problem:
+    """The value as a problem. Raises ArgumentError for anything else: an array, a path, another landscape."""
+    if isinstance(value, Problem):
+        return value
+    if hasattr(value, "gradient_code"):
+        remedy = 'name its class: landscape={"kind": "module:Class", ...}'
+        raise ArgumentError(f"{_kind(value)} is no deep linear network", where="problem", remedy=remedy)
+    raise ArgumentError(f"{_kind(value)} is no problem", where="problem", remedy=A_PROBLEM)
+
+
+def _kind(value: Any) -> str:
+    """A value of a wrong type, in a few words: the value where it is short, else its type."""
+    if value is None or isinstance(value, str | os.PathLike | bool | int | float):
+        return short(value)
+    if isinstance(value, type):
+        return f"the class {value.__name__}"
+    return f"a value of type {type(value).__name__}"
