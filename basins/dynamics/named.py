@@ -11,6 +11,18 @@ from basins.errors import ArgumentError
 from basins.import_path import class_at
 
 
+def import_path(dynamics: Dynamics) -> str:
+    """The import path of a dynamics' class; "" for the gradient flow. Raises ArgumentError for a class that no worker
+    could import: one of a notebook or a script, or inside a function."""
+    if dynamics == FLOW:
+        return ""
+    kind = type(dynamics)
+    if kind.__module__ == "__main__" or "." in kind.__qualname__:
+        what = f"workers cannot import {kind.__qualname__}"
+        raise ArgumentError(what, where="dynamics", remedy="put the class into a module of its own")
+    return f"{kind.__module__}:{kind.__qualname__}"
+
+
 def dynamics_of(kind: str, values: Mapping[str, Any]) -> Dynamics:
     """The dynamics whose class has this import path, with these parameters; the gradient flow for "".
 

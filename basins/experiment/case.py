@@ -11,11 +11,12 @@ from typing import Any, TypedDict, Unpack
 
 import numpy as np
 
+from basins.classification.classify_batch import refuse_unproved
 from basins.dynamics.base import Dynamics
 from basins.dynamics.gradient_flow import FLOW
-from basins.dynamics.named import dynamics_of
+from basins.dynamics.named import dynamics_of, import_path
 from basins.errors import ArgumentError, BasinsError, ExperimentError, nearest
-from basins.experiment.checks import a_law, a_name, a_problem, plain, whole
+from basins.experiment.checks import a_dynamics, a_law, a_name, a_problem, plain, whole
 from basins.experiment.document import Engine, validated
 from basins.integrators import engine_of, method_of
 from basins.integrators.base import Settings, refuse_settings
@@ -66,10 +67,18 @@ class Case:
     dynamics_kind: str = ""
 
     def __init__(
-        self, problem: Problem, law: Law, n: int, *, name: str = "", **settings: Unpack[EngineSettings]
+        self,
+        problem: Problem,
+        law: Law,
+        n: int,
+        *,
+        name: str = "",
+        dynamics: Dynamics = FLOW,
+        **settings: Unpack[EngineSettings],
     ) -> None:
         """problem: `Problem.from_data` or `Problem.from_spectrum` makes one; law: such as `basins.Gaussian(0.5)`; n:
-        how many trajectories; name: by default what tells it from the other cases of its experiment; settings: those of
+        how many trajectories; name: by default what tells it from the other cases of its experiment; dynamics: another
+        one than the gradient flow (dynamics/base.py), whose class workers can import; settings: those of
         `basins.integrate`.
 
         Raises ArgumentError for what is no such thing, ExperimentError for settings without a meaning.
@@ -79,9 +88,12 @@ class Case:
             name=a_name(name) if name != "" else "",
             landscape=a_problem(problem),
             law=a_law(law),
-            settings=settings_of(engine_table(settings), where),
+            settings=settings_of(engine_table(settings), where, a_dynamics(dynamics)),
             trajectories=whole("n", n),
+            dynamics=dynamics,
+            dynamics_kind=import_path(dynamics),
         )
+        refuse_unproved(self.landscape, dynamics, self.settings.certify)
         self.law.check(self.landscape)
 
     @classmethod
@@ -98,6 +110,8 @@ class Case:
 
     def __repr__(self) -> str:
         said = {name: value for name, value in spelt_out(self.settings).items() if value != getattr(Settings, name)}
+        if self.dynamics_kind:
+            said["dynamics"] = self.dynamics
         words = [f"{name}={value!r}" for name, value in ({"name": self.name} | said).items()]
         return f"Case({self.landscape!r}, {self.law!r}, n={self.trajectories}, {', '.join(words)})"
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from basins.dynamics.base import Dynamics
 from basins.errors import ArgumentError
 from basins.experiment.document import short
 from basins.landscapes.deep_linear.problem import Problem
@@ -60,6 +61,16 @@ def a_problem(value: Any) -> Problem:
         remedy = 'name its class: landscape={"kind": "module:Class", ...}'
         raise ArgumentError(f"{_kind(value)} is no deep linear network", where="problem", remedy=remedy)
     raise ArgumentError(f"{_kind(value)} is no problem", where="problem", remedy=A_PROBLEM)
+
+
+def a_dynamics(value: Any) -> Dynamics:
+    """The value as a dynamics. Raises ArgumentError for anything else: its class, its import path."""
+    members = ("begin", "step", "step_code", "to_dict", "descent_rate")
+    if isinstance(value, type) or not all(hasattr(value, name) for name in members):
+        remedy = "give an object of a dynamics' class (basins.dynamics.base), or leave it out for the gradient flow"
+        raise ArgumentError(f"{_kind(value)} is no dynamics", where="dynamics", remedy=remedy)
+    found: Dynamics = value
+    return found
 
 
 def _kind(value: Any) -> str:

@@ -31,6 +31,8 @@ import numpy as np
 import tomli_w
 from numpy.typing import NDArray
 
+from basins.dynamics.base import Dynamics
+from basins.dynamics.gradient_flow import FLOW
 from basins.errors import ArgumentError, ExperimentError, nearest
 from basins.experiment import from_python
 from basins.experiment.case import Case, EngineSettings
@@ -111,6 +113,7 @@ class Experiment:
         data: Mapping[str, Any] | tuple[Any, Any] | None = None,
         network: Mapping[str, Any] | None = None,
         landscape: Mapping[str, Any] | None = None,
+        dynamics: Dynamics = FLOW,
         visits_every: int = 0,
         rows: Rows | None = None,
         blocks_per_shard: int | Literal["auto"] = 1,
@@ -118,7 +121,8 @@ class Experiment:
     ) -> None:
         """problem, law: one, or a list: one case for each pair; n: trajectories of each; cases: a list of `Case`
         instead of these three, or a `Sweep` that multiplies them. data: (X, Y), or, like network and landscape, the
-        keys of that table in TOML, instead of a problem; a path in it is relative to the working folder. visits_every:
+        keys of that table in TOML, instead of a problem; a path in it is relative to the working folder. dynamics:
+        another one than the gradient flow (dynamics/base.py), whose class workers can import. visits_every:
         keep the visits of every so many trajectories, 0: of none; rows: "all" or "exceptions", by default "all" up to
         10^7 trajectories; blocks_per_shard: of 1,024 trajectories, or "auto"; settings: those of `basins.integrate`.
 
@@ -127,7 +131,7 @@ class Experiment:
         """
         arrays = from_python.Arrays()
         tables = {"data": data, "network": network, "landscape": landscape}
-        asked = from_python.asked_of(arrays, problem, law, n, cases, tables, settings)
+        asked = from_python.asked_of(arrays, problem, law, n, cases, tables, settings, dynamics)
         head = {"name": name, "seed": seed, "visits_every": visits_every, "blocks_per_shard": blocks_per_shard}
         head = {key: plain(value) for key, value in head.items()} | ({} if rows is None else {"rows": rows})
         document = validated(Document, head, from_python.WHERE)
@@ -157,7 +161,7 @@ class Experiment:
         lines = [f"Experiment({self.name!r}, seed {self.seed}, {count})"]
         for case in self.cases[:LISTED]:
             law = law_text(case.law) + ", null" * case.law.null
-            lines.append(f"  {case.name}: {case.landscape.size_text}, {law}, {case.trajectories:,} trajectories")
+            lines.append(f"  {case.name}: {case.size_text}, {law}, {case.trajectories:,} trajectories")
         more = len(self.cases) - LISTED
         return "\n".join(lines + [f"  ... {more:,} more"] * (more > 0))
 

@@ -18,10 +18,13 @@ from typing import Any
 
 import numpy as np
 
+from basins.dynamics.base import Dynamics
+from basins.dynamics.gradient_flow import FLOW
+from basins.dynamics.named import import_path
 from basins.errors import ArgumentError
 from basins.experiment.attached import DATA, npz, sha256
 from basins.experiment.case import Case, engine_table
-from basins.experiment.checks import a_law, a_problem, plain, whole
+from basins.experiment.checks import a_dynamics, a_law, a_problem, plain, whole
 from basins.experiment.document import FileData, Network, SpectrumData, short
 from basins.experiment.sweep import Sweep
 from basins.experiment.workshop import Workshop, tables_key
@@ -95,6 +98,7 @@ def asked_of(
     cases: Any,
     tables: Mapping[str, Any],
     settings: Mapping[str, Any],
+    dynamics: Dynamics = FLOW,
 ) -> list[Asked]:
     """What is asked for, one by one. tables: data, network, landscape; None where they are not given.
 
@@ -102,6 +106,8 @@ def asked_of(
     """
     given = {"problem": problem, "law": law, "n": n, **tables}
     given = {name: value for name, value in given.items() if value is not None} | dict(settings)
+    moved = _dynamics_table(a_dynamics(dynamics))
+    given |= {"dynamics": moved} if moved else {}
     if cases is not None and not isinstance(cases, Sweep):
         return _listed(arrays, cases, given)
     if isinstance(problem, Case) or (_is_list(problem) and any(isinstance(one, Case) for one in problem)):
@@ -118,7 +124,7 @@ def asked_of(
     found = []
     for shape, made_of in _problems(arrays, problem, tables):
         for one in laws:
-            said = {**made_of, "law": _law_table(one), "engine": dict(engine)}
+            said = {**made_of, "law": _law_table(one), "engine": dict(engine), **({"dynamics": moved} if moved else {})}
             found.append(Asked("", shape, one, whole("n", n), said))
     return found
 
@@ -142,6 +148,8 @@ def _listed(arrays: Arrays, cases: Any, given: Mapping[str, Any]) -> list[Asked]
             raise ArgumentError(what, where=f"case {case.name!r}", remedy="give landscape={...}, a law and n")
         settings = {one: getattr(case.settings, one) for one in case.settings.__dataclass_fields__}
         said = {**made_of, "law": _law_table(case.law), "engine": engine_table(settings)}
+        if case.dynamics_kind:
+            said["dynamics"] = case.dynamics_table
         found.append(Asked(case.name, shape, case.law, case.trajectories, said))
     return found
 
@@ -174,6 +182,11 @@ def _one_or_more(name: str, value: Any, several: str, check: Any) -> list[Any]:
 
 def _is_list(value: Any) -> bool:
     return isinstance(value, Sequence) and not isinstance(value, str | bytes)
+
+
+def _dynamics_table(dynamics: Dynamics) -> Tables:
+    kind = import_path(dynamics)
+    return {"kind": kind, **dynamics.to_dict()} if kind else {}
 
 
 def _law_table(law: Law) -> Tables:

@@ -7,11 +7,14 @@ import sys
 from pathlib import Path
 
 import pytest
+from euler import Euler
 
+from basins import Problem
 from basins.cli import main
-from basins.errors import BasinsError
+from basins.errors import ArgumentError, BasinsError
 from basins.execution.run import run
-from basins.experiment import Experiment
+from basins.experiment import Case, Experiment
+from basins.laws import Gaussian, Planted
 from basins.run_tables import open_run
 from basins.verify import verify
 
@@ -109,6 +112,24 @@ def test_rate_can_be_swept() -> None:
     text = TEXT.replace("rate = 0.05\n", "") + '\n[sweep]\n"dynamics.rate" = [0.01, 0.1]\n'
     found = Experiment.from_toml(text, Path())
     assert [one.dynamics.descent_rate for one in found.cases] == [0.01, 0.1, 0.01, 0.1]
+
+
+def test_python_gives_the_same_experiment() -> None:
+    problem = Problem.from_spectrum([2.0, 1.0], d_x=2, hidden=(2, 2))
+    cases = [
+        Case(problem, Gaussian(0.5), 3_000, name="descent", dynamics=Euler(0.05)),
+        Case(problem, Planted((0,), scale=0.5), 512, name="control", dynamics=Euler(0.05)),
+    ]
+    found = Experiment(cases=cases, seed=5, name="descent", visits_every=30)
+    assert [one.key for one in found.cases] == [one.key for one in Experiment.from_toml(TEXT, Path()).cases]
+    assert "Euler(rate=0.05" in repr(cases[0])
+    alone = Experiment(problem, Gaussian(0.5), 3_000, seed=5, dynamics=Euler(0.05))
+    assert alone.cases[0].key == found.cases[0].key
+    for wrong in (Euler, "euler:Euler", 0.05):
+        with pytest.raises(ArgumentError, match="is no dynamics"):
+            Experiment(problem, Gaussian(0.5), 10, dynamics=wrong)  # type: ignore[arg-type]
+    with pytest.raises(ArgumentError, match="workers cannot import"):
+        Case(problem, Gaussian(0.5), 10, dynamics=type("Local", (Euler,), {"__qualname__": "f.Local"})(0.1))
 
 
 def test_estimate_counts_without_a_word_on_the_conjecture(descent: Path) -> None:
