@@ -93,7 +93,7 @@ def test_a_case_that_no_check_could_draw_makes_the_pool_s_label_error_unknown(tm
     assert said in pooled_sentence(found.pooled)
     doubt = next(one for one in doubts(found, []) if one.startswith("Label error"))
     assert "of 60 minima integrated again, 0 disagreed" in doubt
-    assert "No label was checked of: other." in doubt
+    assert "No label was checked in: other." in doubt
     pooled = measures(found).set_index("case").loc["pooled"]
     assert np.isnan(pooled["upper_with_label_error"])
     assert said in pooled["sentence"]
@@ -193,7 +193,7 @@ def test_verify_says_what_a_sample_of_a_run_in_progress_counts_for(tmp_path: Pat
         made(tmp_path, of, shards={"gaussian": shards})
         said = CliRunner().invoke(main, ["verify", str(tmp_path), "--sample", "50", "--blocks", "0"])
         assert "kept in verified/" in said.output
-        assert ("It counts for the shards that are there, not for those to come" in said.output) == says
+        assert ("This counts only for the shards that exist now" in said.output) == says
 
 
 def test_samples_of_different_parts_are_combined(tmp_path: Path) -> None:
