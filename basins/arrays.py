@@ -1,12 +1,13 @@
-"""Arrays at the public API: whatever holds plain real numbers, as float64; everything else refused.
+"""Array arguments of the public API: anything that holds plain real numbers becomes float64; everything else is
+refused.
 
-numpy would take more in silence: it drops masks and imaginary parts, counts dates as days, reads text as numbers, and
-makes one object of a sparse matrix. All public functions that take an array ask `floats` for it.
+numpy would silently accept more: it drops masks and imaginary parts, counts dates as days, reads text as numbers, and
+makes one object of a sparse matrix. All public functions that take an array convert it by `floats`.
 
-Taken: numbers, nested lists, numpy arrays of integers, floats and booleans (0 and 1), object arrays of such numbers
-(decimals and fractions too), pandas, polars and Arrow tables and columns of numbers, and what offers `__array__`, the
-Arrow PyCapsule interface (`__arrow_c_stream__`, `__arrow_c_array__`) or `__dataframe__`. Tables are read by their
-columns' places: names and a pandas index are not looked at, as in scikit-learn.
+Accepted: numbers, nested lists, numpy arrays of integers, floats and booleans (0 and 1), object arrays of such numbers
+(also decimals and fractions), pandas, polars and Arrow tables and columns of numbers, and objects with `__array__`, the
+Arrow PyCapsule interface (`__arrow_c_stream__`, `__arrow_c_array__`) or `__dataframe__`. The columns of a table are
+read in order; names and a pandas index are ignored, as in scikit-learn.
 """
 
 from __future__ import annotations
@@ -36,8 +37,8 @@ _KINDS = {
 def floats(
     value: Any, where: str, *, kind: type[BasinsError] = ArgumentError, remedy: str = "give an array of numbers"
 ) -> Array:
-    """`value` as a float64 array of its own shape, not copied where it is one. Raises `kind` for what is no array of
-    plain real numbers; values that are not finite pass, and are the caller's to judge.
+    """`value` as a float64 array of its own shape, without a copy if it is one already. Raises `kind` for anything but
+    plain real numbers. Non-finite values are accepted; the caller decides about them.
     """
     if type(value) is np.ndarray and value.dtype == np.float64:
         return value
@@ -51,18 +52,19 @@ def floats(
 
 
 def number(value: Any, where: str) -> float:
-    """`value` as a float. Raises ArgumentError for what is no plain real number: a text, a truth value, a list."""
+    """`value` as a float. Raises ArgumentError for anything but a plain real number, such as text, a boolean, a
+    list."""
     if isinstance(value, np.ndarray) and value.ndim == 0 and not isinstance(value, np.ma.MaskedArray):
         value = value[()]
     if isinstance(value, bool | np.bool_) or not isinstance(value, int | float | np.integer | np.floating):
-        raise ArgumentError(f"{_short(value)} is no number", where=where, remedy="give one number")
+        raise ArgumentError(f"{_short(value)} is not a number", where=where, remedy="give one number")
     return float(value)
 
 
 def switch(value: Any, where: str) -> bool:
-    """`value` as True or False. Raises ArgumentError for anything else, which Python would read as one of them."""
+    """`value` as True or False. Raises ArgumentError for anything else, although Python would interpret it."""
     if not isinstance(value, bool | np.bool_):
-        raise ArgumentError(f"{_short(value)} is no truth value", where=where, remedy="give True or False")
+        raise ArgumentError(f"{_short(value)} is not a boolean", where=where, remedy="give True or False")
     return bool(value)
 
 
@@ -90,7 +92,7 @@ def _refuse_masks(value: Any, where: str, kind: type[BasinsError]) -> None:
             at = ", ".join(map(str, masked[0].tolist()))
             first = f", the first at [{at}]" if at else ""
             what = f"{len(masked)} masked value(s){first}"
-            raise kind(what, where=where, remedy="fill or drop them: a mask is not read")
+            raise kind(what, where=where, remedy="fill or drop them: masks are ignored")
     elif isinstance(value, list | tuple):
         for inner in value:
             if isinstance(inner, list | tuple | np.ma.MaskedArray):
@@ -133,7 +135,7 @@ def _of_pandas(value: Any, where: str, kind: type[BasinsError]) -> Array:
 
 
 def _of_arrow(value: Any, where: str, kind: type[BasinsError]) -> Array:
-    """What offers Arrow data: a table as its columns, a column as a vector."""
+    """An object with Arrow data: a table as its columns, a column as a vector."""
     import pyarrow as pa
 
     if isinstance(value, pa.Table | pa.RecordBatch | pa.Array | pa.ChunkedArray):
@@ -164,7 +166,7 @@ def of_arrow_column(column: Any, where: str, kind: type[BasinsError]) -> Array:
         if pa.types.is_integer(dtype) or pa.types.is_floating(dtype) or pa.types.is_decimal(dtype):
             column = column.cast(dtype)  # values of other types, which cannot all be cast, are refused below
     if pa.types.is_decimal(dtype):
-        # Arrow's own cast may be off in the last bit; Python's, by way of text, is the nearest double.
+        # Arrow's own cast may be off in the last bit; Python's, via text, gives the nearest double.
         return np.array([np.nan if one is None else float(one) for one in column.to_pylist()], dtype=np.float64)
     if pa.types.is_boolean(dtype):
         column = column.cast(pa.uint8())

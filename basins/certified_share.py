@@ -1,9 +1,9 @@
-"""The share of a law's starts that is certified at t = 0: one definition, wherever it is said (theory.md 3a to 3e).
+"""The share of a law's starts that is certified at t = 0 (theory.md 3a to 3e).
 
-A start is certified where the loss level or what the invariants prove, at t = 0, makes its limit a global minimum.
-Three arguments do: the rate of the residual (3b), the ranks that the invariants force (3c for H = 1, 3d), and the loss
-level (3a). They are counted apart, each whatever the others say, so that their counts may add up to more than the
-whole. `basins describe`, `plot certified`, the report and docs/certified.md take their numbers from here.
+A start is certified if its loss or its invariants prove at t = 0 that its limit is a global minimum. There are three
+arguments: the rate of the residual (3b), the ranks that the invariants force (3c for H = 1, 3d), and the loss level
+(3a). Each is counted separately, so their counts may add up to more than the total. `basins describe`, `plot
+certified`, the report and docs/certified.md all take their numbers from this module.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ from basins.landscapes.deep_linear.problem import Problem
 from basins.laws import BLOCK, Law, starts
 
 STARTS, LARGE, OF_LARGE = 10_000, 2_000, 1_000
-"""Starts that are looked at; fewer for states of more than LARGE numbers, whose eigenvalues take long."""
+"""The default number of starts; fewer for states of more than LARGE numbers, whose eigenvalues take long."""
 
 
 @dataclass(frozen=True)
 class CertifiedShare:
-    """Of `starts` starts: certified, by any argument; rate (3b), rank (3c, 3d), level (3a): by each, whatever the
-    others say; invariants: by rate or rank; paper: by the product of Proposition 2 alone, which the rate contains;
-    testing: those that are left a rank at which a saddle without negative curvature may attract them (3a to 3e)."""
+    """Numbers of certified starts among `starts`. certified: by any argument; rate (3b), rank (3c, 3d), level (the loss
+    level, 3a): by each argument separately; invariants: by rate or rank; paper: by the product of Proposition 2 alone,
+    which the rate includes; testing: starts that a saddle without negative curvature may still attract (3a to 3e)."""
 
     starts: int
     certified: int
@@ -44,9 +44,9 @@ class CertifiedShare:
 def certified_share(
     problem: Problem, law: Law, seed: int, count: int | None = None, *, delta: float = DELTA
 ) -> CertifiedShare:
-    """What is certified of the first `count` starts of a law, those with ids 0, 1, ...: as many as `looked_at` says
-    unless given. delta: of the loss level. Costs an eigenvalue decomposition for each C_j and start."""
-    count = looked_at(problem) if count is None else count
+    """The certified share of the first `count` starts of a law, those with ids 0, 1, ...; by default `default_count`.
+    delta: of the loss level. Costs an eigenvalue decomposition for each C_j and start."""
+    count = default_count(problem) if count is None else count
     found = dict.fromkeys((field.name for field in fields(CertifiedShare)), 0)
     for block in range(-(-count // BLOCK)):
         W = starts(problem, law, seed, block)[: count - block * BLOCK]
@@ -65,6 +65,6 @@ def certified_share(
     return CertifiedShare(**found)
 
 
-def looked_at(problem: Problem) -> int:
-    """How many starts `certified_share` looks at."""
+def default_count(problem: Problem) -> int:
+    """The default number of starts of `certified_share`."""
     return STARTS if problem.n <= LARGE else OF_LARGE

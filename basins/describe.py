@@ -82,12 +82,12 @@ def describe(experiment: Experiment, case: Case) -> Description:
 
 
 def _notes(case: Case) -> tuple[str, ...]:
-    """What is integrated instead of the problem as posed, and what the engine has to say of that."""
+    """The smaller problem that is integrated instead, if there is one, and the engine's remarks on it."""
     engine, small = engine_of(case.settings.engine), reduction_in(case.problem, case.settings)
     if small is None:
         return engine.notes(case.problem)
     spared = f"{case.problem.size_text} are integrated as {small.landscape.size_text}: "
-    spared += f"{small.landscape.n:,} numbers a state instead of {case.problem.n:,}, the same flow (compression/)"
+    spared += f"{small.landscape.n:,} numbers per state instead of {case.problem.n:,}, the same flow (compression/)"
     return (spared, *engine.notes(small.landscape))
 
 

@@ -1,11 +1,11 @@
-"""numba's compiler with a cache on disk that is no condition: what cannot be read or written is compiled again.
+"""numba's compiler with an optional cache on disk: code that cannot be read or written is compiled again.
 
-`njit(..., cache=True)` here is numba's own but for the cache. numba trusts its files: an emptied index ends the
-program, a flipped bit in machine code is run, and two hosts that save at once may each find the other's code under
-their own key. Here every file begins with the SHA-256 of what follows, a file of code carries the key that it was
-compiled for and is named by it, and whatever goes wrong is a miss, said once (notes.py). An installation that cannot
-be written is still read, so that an image may bring its compiled code along. numba looks at the time of a function's
-own file; here the index names a digest of every file that the machine code is made of (`sources_digest`).
+`njit(..., cache=True)` here is numba's own except for the cache. numba trusts its files: an emptied index ends the
+program, a flipped bit in machine code is executed, and of two hosts that save at once, each may find the other's code
+under its own key. Here every file begins with the SHA-256 of the rest, a file of code contains the key that it was
+compiled for and is named by it, and any failure is a cache miss, reported once (notes.py). An installation that cannot
+be written is still read, so that an image can contain compiled code. numba checks the modification time of the
+function's own file; here the index has a digest of every file that the machine code depends on (`sources_digest`).
 """
 
 from __future__ import annotations
@@ -27,21 +27,21 @@ import numba.core.config
 
 from basins.notes import note
 
-caching: Any = numba.core.caching  # half typed
+caching: Any = numba.core.caching  # only partly typed
 config: Any = numba.core.config
 
 F = TypeVar("F", bound=Callable[..., Any])
 
 PACKAGE = Path(__file__).parent
 COMPILES = "from basins.jit_cache import njit"
-"""The line of a file that compiles functions."""
+"""The line that marks a file as one that compiles functions."""
 
 SET = "set NUMBA_CACHE_DIR to a folder that can be written"
 SIZE = hashlib.sha256().digest_size
 
 
 def njit(*signatures: Any, cache: bool = False, **options: Any) -> Callable[[F], F]:
-    """numba.njit, whose cache is this module's. signatures: compiled at once, and no others then."""
+    """numba.njit with this module's cache. signatures: compiled at once; no others are compiled later."""
 
     def decorate(function: F) -> F:
         dispatcher: Any = numba.njit(**options)(function)
@@ -58,10 +58,10 @@ def njit(*signatures: Any, cache: bool = False, **options: Any) -> Callable[[F],
 
 
 def _attach_cache(dispatcher: Any) -> None:
-    """Give it a cache on disk, where there is a place for one."""
+    """Give the dispatcher a cache on disk, if there is a place for one."""
     try:
         dispatcher._cache = _Cache(dispatcher.py_func)
-    except (RuntimeError, OSError):  # no place; the source is gone
+    except (RuntimeError, OSError):  # there is no place, or the source is gone
         note(
             "no cache",
             "no place to keep compiled code: neither the installation nor a home can be written, so every process "
@@ -70,14 +70,14 @@ def _attach_cache(dispatcher: Any) -> None:
 
 
 class Damaged(Exception):
-    """A file of the cache that is not what was written."""
+    """A file of the cache is not what was written."""
 
 
-# --- where it lies ---------------------------------------------------------------------------------------------------
+# --- its location ----------------------------------------------------------------------------------------------------
 
 
 class _UserWide(caching.UserWideCacheLocator):  # type: ignore[misc]
-    """In the user's home, if there is one: without it numba would make a folder called ~ where it is started."""
+    """In the user's home, if there is one. Without a home numba would make a folder called ~ in the working folder."""
 
     @classmethod
     def from_function(cls, py_func: Any, py_file: str) -> Any:
@@ -86,7 +86,7 @@ class _UserWide(caching.UserWideCacheLocator):  # type: ignore[misc]
 
 
 class _ReadOnly(caching.InTreeCacheLocator):  # type: ignore[misc]
-    """Beside the source, where that can be read and not written."""
+    """Beside the source, if that can be read but not written."""
 
     @classmethod
     def from_function(cls, py_func: Any, py_file: str) -> Any:
@@ -114,7 +114,7 @@ class _Implementation(caching.CompileResultCacheImpl):  # type: ignore[misc]
             note("other cache", f"NUMBA_CACHE_DIR={config.CACHE_DIR} cannot be written; {folder} is used; {SET}")
 
     def get_filename_base(self, fullname: str, abiflags: str) -> str:
-        """Not numba's own name, whose files have no digest."""
+        """A name different from numba's own, whose files have no digest."""
         return f"{super().get_filename_base(fullname, abiflags)}.checked"
 
 
@@ -125,7 +125,7 @@ class _Files(caching.IndexDataCacheFile):  # type: ignore[misc]
     """An index and files of code, each with its digest in front."""
 
     def save(self, key: Any, data: Any) -> None:
-        # Named by signature and CPU, not numbered: hosts that save at once do not take each other's file.
+        # Named by signature and CPU, not numbered, so that hosts that save at once do not use each other's file.
         name = self._data_name(hashlib.sha256(repr(key[:2]).encode()).hexdigest()[:16])
         self._write(self._data_path(name), (self._version, self._source_stamp, key, data))
         try:
@@ -159,12 +159,14 @@ class _Files(caching.IndexDataCacheFile):  # type: ignore[misc]
         self._write(self._index_path, (self._version, self._source_stamp, known))
 
     def _write(self, path: str, parts: tuple[Any, ...]) -> None:
-        data = b"".join(map(self._dump, parts))  # apart: of another version only the first can be read
+        data = b"".join(
+            map(self._dump, parts)
+        )  # pickled separately: only the first part can be read by another version
         with self._open_for_write(path) as file:
             file.write(hashlib.sha256(data).digest() + data)
 
     def _read(self, path: str, of: int = 2) -> tuple[Any, ...]:
-        """What was written: `of` parts that say whose it is, then the rest if it is this version's.
+        """The parts of a file: `of` parts that identify it, then the rest if it belongs to this version.
 
         Raises Damaged, FileNotFoundError.
         """
@@ -181,7 +183,7 @@ class _Files(caching.IndexDataCacheFile):  # type: ignore[misc]
 
 
 class _Cache(caching.FunctionCache):  # type: ignore[misc]
-    """A function's cache: what goes wrong in it is a miss."""
+    """A function's cache, in which any failure is a miss."""
 
     _impl_class = _Implementation
 
@@ -196,8 +198,8 @@ class _Cache(caching.FunctionCache):  # type: ignore[misc]
         except Damaged:
             note("damaged cache", f"compiled code in {self._cache_path} is damaged: it is compiled again; if this "
                  f"comes again, {SET}")  # fmt: skip
-        except Exception as error:  # whatever a file that is no cache makes of its reader
-            note("unread cache", f"compiled code in {self._cache_path} cannot be read ({_said(error)}): it is "
+        except Exception as error:  # a file that is not a cache may raise anything
+            note("unread cache", f"compiled code in {self._cache_path} cannot be read ({_error_text(error)}): it is "
                  f"compiled again; if this comes again, {SET}")  # fmt: skip
         return None
 
@@ -205,17 +207,17 @@ class _Cache(caching.FunctionCache):  # type: ignore[misc]
         try:
             super().save_overload(sig, data)
         except Exception as error:
-            note("unsaved cache", f"compiled code cannot be kept in {self._cache_path} ({_said(error)}), so every "
-                 f"process compiles it anew; {SET}")  # fmt: skip
+            note("unsaved cache", f"compiled code cannot be kept in {self._cache_path} ({_error_text(error)}), so "
+                 f"every process compiles it anew; {SET}")  # fmt: skip
 
 
 IMPORT = re.compile(r"^from (basins[\w.]*) import (\(.*?\)|[^\n]*)", re.MULTILINE | re.DOTALL)
 
 
 def sources_digest(function: Any) -> str:
-    """SHA-256 of the files that a function's machine code is made of.
+    """SHA-256 of the files that a function's machine code depends on.
 
-    numba looks at the function's own file alone, and would keep code whose constants or helpers have changed elsewhere.
+    numba checks only the function's own file, and would keep code whose constants or helpers have changed elsewhere.
     """
     parts = [path.read_bytes() for path in compiled_files(Path(inspect.getfile(function)))]
     return hashlib.sha256(b"".join(hashlib.sha256(part).digest() for part in parts)).hexdigest()
@@ -223,8 +225,8 @@ def sources_digest(function: Any) -> str:
 
 @cache
 def compiled_files(file: Path) -> tuple[Path, ...]:
-    """A file and those whose functions and constants it may compile in: what it imports of basins, and of those files
-    that compile functions themselves what they import in turn. Sorted."""
+    """A file, and the files whose functions and constants it may compile in: the files of basins that it imports and,
+    for those that compile functions themselves, the files that they import in turn. Sorted."""
     found = {file}
     for module, names in IMPORT.findall(file.read_text()):
         folder = PACKAGE.joinpath(*module.split(".")[1:])
@@ -235,7 +237,7 @@ def compiled_files(file: Path) -> tuple[Path, ...]:
     return tuple(sorted(found))
 
 
-def _said(error: Exception) -> str:
+def _error_text(error: Exception) -> str:
     if isinstance(error, OSError) and error.strerror:
         return error.strerror
     return f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class RunStarted:
-    """What there is to do. trajectories, shards: of the whole run; ..._done: of them, what was there already;
-    what: what is counted as trajectories, in words."""
+    """The start of a session. trajectories, shards: of the whole run; ..._done: those that existed already; what: a
+    name for the things counted as trajectories."""
 
     path: str
     runner: str
@@ -63,7 +63,7 @@ Listener = Callable[[Event], None]
 
 
 class Tally:
-    """Counts so far: those of this session by verdict, or by what else is counted, and how fast it goes."""
+    """Counts so far in this session, by verdict or by whatever else is counted, and the rate."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self.clock = clock
@@ -129,7 +129,7 @@ class RichProgress:
         self.tally(event)
         if isinstance(event, RunStarted):
             self.task = self.bar.add_task(
-                _who(event),
+                _runner_text(event),
                 total=event.trajectories,
                 completed=event.trajectories_done,
                 speed="",
@@ -157,7 +157,7 @@ class PlainProgress:
         if isinstance(event, RunStarted):
             self.say(
                 f"{event.trajectories:,} {event.what} in {event.shards:,} shards, {event.shards_done:,} done; "
-                f"{_who(event)}, into {event.path}"
+                f"{_runner_text(event)}, into {event.path}"
             )
         elif isinstance(event, AttemptLost):
             self.say(f"{event.task}, attempt {event.attempt}: {event.cause}; again")
@@ -214,7 +214,7 @@ def progress(stream: TextIO | None = None) -> Listener:
     return RichProgress(Console(file=stream))
 
 
-def _who(event: RunStarted) -> str:
+def _runner_text(event: RunStarted) -> str:
     return event.runner if event.workers is None else f"{event.runner} x {event.workers}"
 
 

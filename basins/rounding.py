@@ -1,4 +1,4 @@
-"""Double precision's two constants."""
+"""The two constants of double precision."""
 
 import numpy as np
 

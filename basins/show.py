@@ -44,10 +44,10 @@ class Reintegration:
 
 @dataclass(frozen=True)
 class Shown:
-    """One row of a run, its case, and its visits where it was watched (else None), with the columns of store/passed.py.
-    kept: whether the row is in the run; one that is not was integrated again for this; layer: the layer that the row is
-    of, 0 for the base (the case's settings then have the layer's budget); proof: what was found of its start (as
-    store/proved.py has it), None where no proof was tried."""
+    """One row of a run and its case. visits: with the columns of store/passed.py, None if the id was not watched; kept:
+    whether the row is in the run (otherwise it was integrated again for this); layer: the layer that the row comes
+    from, 0 for the base (in a layer the case's settings have the layer's budget); proof: the row of its start in
+    RUN/proved (store/proved.py), None if no proof was tried."""
 
     case: Case
     row: Row
@@ -109,7 +109,7 @@ def one_case(run: Run, name: str | None) -> Case:
         raise ArgumentError(
             f"{len(cases)} cases, and ids count from 0 in each",
             where=run.path,
-            remedy=f"say --case {' or '.join(repr(one.name) for one in cases[:6])}{' or ...' * (len(cases) > 6)}",
+            remedy=f"give --case {' or '.join(repr(one.name) for one in cases[:6])}{' or ...' * (len(cases) > 6)}",
         )
     return cases[0]
 
@@ -134,7 +134,7 @@ def why(case: Case, row: Row) -> str:
         return (
             f"Minimum, proved at t = {t} of the computed state: its loss {loss} is below 1/2 sigma_min^2 = "
             f"{0.5 * problem.sigma_min**2:.6g}, the least that a saddle can have, by a relative margin of {margin} "
-            f"(delta = {case.settings.delta:g} is asked). The loss only falls, so global minima alone are left "
+            f"(delta = {case.settings.delta:g} is required). The loss only falls, so only global minima are left "
             "(theory.md 3a)."
         )
     if row["certificate"] == "rate":
@@ -164,13 +164,13 @@ def why(case: Case, row: Row) -> str:
 
 
 def proof_text(proof: Row) -> str:
-    """What the proof of a start says, or why there is none."""
+    """The result of the proof of a start, or the reason why there is none."""
     at = f"at t = {proof['t']:.6g}" if proof["t"] is not None else "at its start"
     if proof["proved"]:
         error, margin, growth = (_figures(proof[name], 3) for name in ("error", "margin", "growth"))
         return (
             f"Proved: the exact flow from this start goes to a global minimum. {at[0].upper()}{at[1:]} it is within "
-            f"{error} of the computed state, and less than {margin} is asked (tier {proof['tier']}, "
+            f"{error} of the computed state, and less than {margin} is required (tier {proof['tier']}, "
             f"{proof['steps']:,} steps, errors grow by less than exp({growth}); docs/proofs.md). Label error: none."
         )
     error = "" if proof["error"] is None else f" with an error of at most {_figures(proof['error'], 3)}"
@@ -183,15 +183,15 @@ def proof_text(proof: Row) -> str:
 _WHY = {
     Reason.evaluation_budget: "its {budget} evaluations were spent at t = {t}, with loss {loss}.",
     Reason.step_underflow: "at t = {t}, with loss {loss}, its step became too small for the last digit of t.",
-    Reason.non_finite: "at t = {t} the state, the loss or the gradient was no finite number: the start is too large.",
+    Reason.non_finite: "at t = {t} the state, the loss or the gradient was not finite: the start is too large.",
     Reason.settled: (
-        "at t = {t}, with loss {loss}, it rests beside a saddle{stratum}, and nothing shows that it stays: what would "
-        "carry it away may be any positive number."
+        "at t = {t}, with loss {loss}, it rests beside a saddle{stratum}, and nothing shows that it stays: the part of "
+        "the state that would carry it away may be any positive number."
     ),
-    Reason.t_end: "it was stopped at t_end = {t_end}, with loss {loss}, as asked.",
+    Reason.t_end: "it was stopped at t_end = {t_end}, with loss {loss}, as requested.",
     Reason.rounding: (
-        "at t = {t} its loss {loss} is below the level, but the layers are so large that the loss's own rounding could "
-        "hide the difference."
+        "at t = {t} its loss {loss} is below the loss level, but the layers are so large that rounding of the loss "
+        "could hide the difference."
     ),
 }
 
@@ -236,7 +236,7 @@ def _integrated(run: Run, case: Case, id: int, settings: Settings) -> Row:
 
 
 def compared(shown: Shown, first: Reintegration, second: Reintegration | None) -> list[str]:
-    """What the re-integrations say of the stored row, a sentence each."""
+    """The result of each re-integration compared with the stored row, one sentence each."""
     case, row = shown.case, shown.row
     if not first.differs:
         said = "every number of the row is the same, bit for bit."

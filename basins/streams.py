@@ -78,7 +78,7 @@ class Stream:
         """Handle a lost reader or a failed write. Raises SystemExit or BasinsError if that ends the command."""
         self.lost = error
         with suppress(OSError):  # a stream without a descriptor
-            # What is still in the buffer goes nowhere: Python flushes it once more at the end, and would complain.
+            # Discard what is still in the buffer: Python flushes it once more at the end, which would raise an error.
             here, nowhere = self.stream.fileno(), os.open(os.devnull, os.O_WRONLY)
             os.dup2(nowhere, here)
             os.close(nowhere)
@@ -131,7 +131,7 @@ def _open_closed() -> None:
             os.fstat(number)
         except OSError:
             opened = os.open(os.devnull, os.O_RDWR)  # takes the lowest number that is free
-            os.set_inheritable(opened, True)  # workers would be in the same trouble
+            os.set_inheritable(opened, True)  # workers would have the same problem
         if getattr(sys, name) is None:
             setattr(sys, name, open(os.devnull, "r" if name == "stdin" else "w"))  # noqa: SIM115
 

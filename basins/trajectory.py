@@ -1,4 +1,4 @@
-"""One trajectory step by step, to be looked at: what a run keeps only the end of, integrated again by scipy."""
+"""Integrates one trajectory again by scipy and records its steps. A run keeps only the end of a trajectory."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from basins.landscapes.deep_linear import gradient
 from basins.landscapes.deep_linear.problem import Problem
 
 POINTS = 4
-"""Points of a step that are kept: its end, and three before."""
+"""The number of points kept per step: its end, and three before it."""
 
 
 @dataclass(frozen=True)
 class Trajectory:
-    """One integration: its accepted steps, and between them the solver's own interpolation.
+    """One integration: its accepted steps, and the solver's interpolation between them.
 
-    steps: accepted ones; t (T,); loss (T,); singular (T, d_y): of the network, in the coordinates in which the
-    target has sigma; fitted (T, d_y): the diagonal of D_W, 1 where a mode is fitted; complete: whether t_end was
-    reached on the budget.
+    steps: number of accepted steps; t (T,): units of time of the flow; loss (T,); singular (T, d_y): singular values of
+    the network, in the coordinates in which the target has sigma; fitted (T, d_y): the diagonal of D_W, 1 for a fitted
+    mode; complete: whether t_end was reached within the budget.
     """
 
     steps: int
@@ -35,9 +35,9 @@ class Trajectory:
 def trajectory(
     problem: Problem, start: Array, t_end: float, settings: Settings, exact_zeros: bool = False
 ) -> Trajectory:
-    """The flow from `start` (n,) to t_end, at the tolerances and on the budget of `settings`.
+    """The flow from `start` (n,) to t_end, with the tolerances and the budget of `settings`.
 
-    By LSODA, which passes plateaus in few steps; exact_zeros: by DOP853, which keeps the zeros of a planted start.
+    Uses LSODA, which passes plateaus in few steps; with exact_zeros DOP853, which keeps the zeros of a planted start.
     """
     path = _flow(problem, start, t_end, settings, "DOP853" if exact_zeros else "LSODA")
     network = gradient.network(problem.unpack(path.state))
@@ -55,7 +55,7 @@ def trajectory(
 
 
 def losses(problem: Problem, starts: Array, t: Array, settings: Settings, exact_zeros: bool = False) -> Array:
-    """The loss along the flow from starts (N, n) at times t (T,), (N, T); nan from where a budget was spent on."""
+    """The loss along the flow from starts (N, n) at times t (T,): shape (N, T), nan once a budget is spent."""
     found = np.full((len(starts), len(t)), np.nan)
     for row, start in enumerate(starts):
         one = trajectory(problem, start, float(t[-1]), settings, exact_zeros)
@@ -65,7 +65,7 @@ def losses(problem: Problem, starts: Array, t: Array, settings: Settings, exact_
 
 
 def _flow(problem: Problem, start: Array, t_end: float, settings: Settings, method: str) -> Recorded:
-    """The steps of the reference integrator, which nothing stops before t_end but the budget."""
+    """The steps of the reference integrator, which only the budget can stop before t_end."""
     leg = Leg(
         starts=np.array(start, dtype=np.float64)[None],
         t_start=np.zeros(1),

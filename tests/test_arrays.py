@@ -1,4 +1,4 @@
-"""Every public function that takes an array takes plain real numbers, in whatever holds them, and nothing else."""
+"""Every public function that takes an array accepts plain real numbers in any container, and nothing else."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ TAKEN: dict[str, Any] = {
 
 
 @pytest.mark.parametrize("name", TAKEN)
-def test_what_holds_numbers_is_taken_at_its_values(name: str) -> None:
+def test_containers_of_numbers_are_accepted(name: str) -> None:
     found = floats(TAKEN[name], "X")
     assert found.dtype == np.float64
     assert found.tolist() == A.tolist()
@@ -93,13 +93,13 @@ def test_columns_are_vectors_and_booleans_are_0_and_1() -> None:
     assert floats(A, "X") is A
 
 
-def test_decimals_come_to_the_nearest_double() -> None:
+def test_decimals_become_the_nearest_double() -> None:
     texts = [f"0.{k:019d}" for k in np.random.default_rng(0).integers(0, 10**18, 500)]
     column = pa.array([Decimal(text) for text in texts])
     assert floats(column, "y").tolist() == [float(text) for text in texts]
 
 
-def test_a_missing_value_is_nan_and_refused_by_its_place() -> None:
+def test_a_missing_value_is_refused_with_its_position() -> None:
     for gap in (pa.table({"a": [1, None, 3], "b": A[:, 1]}), pd.DataFrame({"a": [1, None, 3], "b": A[:, 1]})):
         with pytest.raises(BasinsError, match=r"X: 1 value\(s\) not finite, the first at row 1, column 0: nan"):
             Problem.from_data(gap, A[:, :1], hidden=(2,))
@@ -143,7 +143,7 @@ REFUSED: dict[str, tuple[Any, str]] = {
 
 
 @pytest.mark.parametrize("name", REFUSED)
-def test_what_is_no_plain_number_is_refused_at_every_public_function(name: str) -> None:
+def test_every_public_function_refuses_other_values(name: str) -> None:
     value, says = REFUSED[name]
     problem = Problem.from_spectrum([2.0, 1.0], d_x=2, hidden=(2,))
     doors = [
@@ -176,7 +176,7 @@ def test_a_frame_gives_the_problem_that_its_numbers_give() -> None:
     assert plain.loss(pd.DataFrame(W)).tolist() == plain.loss(W).tolist()
 
 
-def test_widths_that_are_no_list_or_too_many_are_refused() -> None:
+def test_invalid_widths_are_refused() -> None:
     for options, says in (
         ({"hidden": 4}, r"hidden: 4 is no list; give a list of widths: \(4,\)"),
         ({"hidden": (10**30,)}, r"hidden: a state of more than 2\^30 numbers"),
@@ -188,29 +188,29 @@ def test_widths_that_are_no_list_or_too_many_are_refused() -> None:
 
 
 @pytest.mark.parametrize("value", ["5", 1j, None, True, [1.0], np.datetime64("2000-01-01"), np.ma.masked])
-def test_a_number_is_a_number(value: Any) -> None:
+def test_an_argument_that_is_not_a_number_is_refused(value: Any) -> None:
     problem = Problem.from_spectrum([2.0, 1.0], d_x=2, hidden=(2,))
     W = np.ones((1, problem.n))
     for name in ("rtol", "atol", "t_end", "delta"):
-        with pytest.raises(ArgumentError, match=f"^{name}: .* is no number; give one number"):
+        with pytest.raises(ArgumentError, match=f"^{name}: .* is not a number; give one number"):
             basins.integrate(problem, W, **{name: value})
-    with pytest.raises(ArgumentError, match=r"^delta: .* is no number"):
+    with pytest.raises(ArgumentError, match=r"^delta: .* is not a number"):
         basins.certify(problem, W, delta=value)
     assert basins.integrate(problem, W, t_end=np.array(5.0), rtol=np.float64(1e-8)).time[0] <= 5
 
 
-def test_a_truth_value_is_one() -> None:
+def test_an_argument_that_is_not_a_boolean_is_refused() -> None:
     problem = Problem.from_spectrum([2.0, 1.0], d_x=2, hidden=(2,))
     W = np.ones((1, problem.n))
     for name in ("certify", "at_start", "compress"):
-        with pytest.raises(ArgumentError, match=f"^{name}: 'no' is no truth value; give True or False"):
+        with pytest.raises(ArgumentError, match=f"^{name}: 'no' is not a boolean; give True or False"):
             basins.integrate(problem, W, **{name: "no"})
     for name in ("standardise", "intercept"):
-        with pytest.raises(ArgumentError, match=f"^{name}: 1 is no truth value"):
+        with pytest.raises(ArgumentError, match=f"^{name}: 1 is not a boolean"):
             Problem.from_data(A, A[:, :1], hidden=(2,), **{name: 1})
 
 
-def test_a_mode_is_a_position() -> None:
+def test_an_invalid_mode_is_refused() -> None:
     strata = Problem.from_spectrum([2.0, 1.0], d_x=2, hidden=(2,)).strata()
     assert strata.of(np.array([0])).modes == strata.of(np.int64(1)).modes == strata.of([0]).modes == (0,)
     for modes in (["0"], [0.5], [True], [None], 0.5, True, None):

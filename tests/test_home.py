@@ -1,4 +1,4 @@
-"""Who has no home, or one of another user, is asked for nothing that lies there."""
+"""A process without a home folder, or with that of another user, works without the files there."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def homeless(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("homeless")
-def test_without_a_home(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_process_without_a_home_works(monkeypatch: pytest.MonkeyPatch) -> None:
     assert in_home(".ray") is None
     assert not is_there(in_home(".ray"))
     assert dashboard._token() is None
@@ -44,7 +44,7 @@ def test_without_a_home(monkeypatch: pytest.MonkeyPatch) -> None:
     assert len(os.environ["RAY_AUTH_TOKEN"]) == 64, "a token of this process's own"
 
 
-def test_a_home_that_is_anothers(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_a_home_of_another_user_is_ignored(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     def refuse(path: Path) -> bool:
         raise PermissionError(13, "Permission denied", str(path))
 
@@ -53,7 +53,7 @@ def test_a_home_that_is_anothers(monkeypatch: pytest.MonkeyPatch, tmp_path: Path
     assert not is_there(in_home(".aws", "credentials"))
 
 
-def test_nobody_else_asks_for_a_home() -> None:
+def test_only_home_py_looks_for_a_home() -> None:
     """Neither Path.home, expanduser nor getuser, which raise or give what is no path."""
     for path in Path(basins.__file__).parent.rglob("*.py"):
         names = {node.attr for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Attribute)}

@@ -218,7 +218,7 @@ def test_a_run_without_proofs_does_not_import_them() -> None:
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
-def test_the_door_names_what_it_has() -> None:
+def test_all_lists_the_public_names() -> None:
     for name in basins.__all__:
         assert getattr(basins, name) is not None
     with pytest.raises(AttributeError, match="no attribute 'nothing'"):

@@ -1,4 +1,4 @@
-"""Compiled code kept on disk is no condition: what is bad or absent is compiled again, and that is said once."""
+"""The cache of compiled code is optional: damaged or missing code is compiled again, which is reported once."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ print(probe.double(21), probe.square(3.0), sum(sum(f.stats.cache_hits.values()) 
 
 
 Answer = tuple[str, list[str]]
-"""What a process printed, and what it noted on standard error."""
+"""The output of a process, and its notes on standard error."""
 
 Ask = Callable[..., Answer]
 
@@ -128,7 +128,7 @@ def test_a_damaged_file_is_a_miss(ask: Ask, cache: Path, suffix: str, damage: Ca
     assert "NUMBA_CACHE_DIR" in lines[0]
 
 
-def test_a_damaged_file_is_mended(ask: Ask, cache: Path) -> None:
+def test_a_damaged_file_is_replaced(ask: Ask, cache: Path) -> None:
     for path in files(cache, ".nb?"):
         path.write_bytes(b"")
     assert ask()[0] == "42 9.0 0"
@@ -146,7 +146,7 @@ def test_a_folder_in_a_files_place_is_a_miss(ask: Ask, cache: Path) -> None:
     assert len(lines) == 2
 
 
-def test_a_full_disk_is_said_once(code: Path, tmp_path: Path) -> None:
+def test_a_full_disk_is_reported_once(code: Path, tmp_path: Path) -> None:
     limit = "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (50, 50))"
     said, lines = answer(code, str(tmp_path / "new"), limit)
     assert said == "42 9.0 0"
@@ -173,7 +173,7 @@ caching._CacheLocator.ensure_cache_path = refuse
 """
 
 
-def test_nowhere_to_write_is_said_once(tmp_path: Path) -> None:
+def test_a_cache_that_cannot_be_written_is_reported_once(tmp_path: Path) -> None:
     (tmp_path / "probe.py").write_text(PROBE)
     said, lines = answer(tmp_path, "", NOWHERE)
     assert said == "42 9.0 0"
@@ -223,13 +223,13 @@ def test_hosts_with_other_cpus_do_not_take_each_others_code(ask: Ask, cache: Pat
     assert ask(**other) == ("42 9.0 2", [])
 
 
-def test_code_under_anothers_name_is_a_miss(ask: Ask, cache: Path) -> None:
+def test_code_under_another_name_is_a_miss(ask: Ask, cache: Path) -> None:
     one, other = files(cache, ".nbc")
     one.write_bytes(other.read_bytes())
     assert ask() == ("42 9.0 1", [])
 
 
-def test_all_that_is_compiled_goes_through_it() -> None:
+def test_all_compiled_functions_use_this_cache() -> None:
     for path in PACKAGE.rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, ast.ImportFrom) and node.module == "numba":
@@ -262,7 +262,7 @@ law = { name = "gaussian", scale = 0.3 }
 
 
 @pytest.mark.parametrize("runner", [["inline"], ["processes", "--workers", "2"]], ids=lambda one: one[0])
-def test_a_run_says_it_once_whatever_works(tmp_path: Path, runner: list[str]) -> None:
+def test_a_run_reports_it_once_on_any_runner(tmp_path: Path, runner: list[str]) -> None:
     """What workers have to say comes with their shards."""
     (tmp_path / "tiny.toml").write_text(TWO_SHARDS)
     (tmp_path / "file").write_text("")

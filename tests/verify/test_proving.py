@@ -311,7 +311,7 @@ def test_show_gives_the_error_against_the_margin(proved_all: Path) -> None:
     said = proof_text(shown.proof)
     assert said.startswith("Proved: the exact flow from this start goes to a global minimum.")
     assert f"within {shown.proof['error']:.3g} of the computed state" in said
-    assert f"less than {shown.proof['margin']:.3g} is asked" in said
+    assert f"less than {shown.proof['margin']:.3g} is required" in said
     assert shown.proof["error"] < shown.proof["margin"]
     assert show(open_run(proved_all), 3, "control").proof is None
 

@@ -11,7 +11,7 @@ import pytest
 from click.testing import CliRunner
 
 from basins import Problem, run
-from basins.certified_share import LARGE, OF_LARGE, STARTS, certified_share, looked_at
+from basins.certified_share import LARGE, OF_LARGE, STARTS, certified_share, default_count
 from basins.cli import main
 from basins.describe import describe
 from basins.experiment import Experiment, load
@@ -56,7 +56,7 @@ def test_the_margin_of_the_level_is_the_cases_own() -> None:
 def test_large_states_have_fewer_starts() -> None:
     small, large = (Problem.from_spectrum([1.0], d_x=d_x, hidden=(9, 9)) for d_x in (10, 300))
     assert small.n < LARGE < large.n
-    assert (looked_at(small), looked_at(large)) == (STARTS, OF_LARGE)
+    assert (default_count(small), default_count(large)) == (STARTS, OF_LARGE)
     assert certified_share(large, Gaussian(0.1), 1).starts == OF_LARGE
 
 
