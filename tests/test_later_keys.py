@@ -11,7 +11,7 @@ from pydantic import Field
 
 from basins import laws
 from basins.execution.run import run
-from basins.experiment import Experiment, case, document, workshop
+from basins.experiment import Experiment, case, case_builder, document
 from basins.integrators.base import Settings
 from basins.landscapes.deep_linear.critical_sets import DeepLinearSets
 from basins.later import LATER
@@ -71,7 +71,7 @@ class MoreNetwork(document.Network):
 
 
 def a_key_of_a_table(monkeypatch: pytest.MonkeyPatch) -> tuple[str, str]:
-    monkeypatch.setattr(workshop, "Network", MoreNetwork)
+    monkeypatch.setattr(case_builder, "Network", MoreNetwork)
     return "\n[network]\nhidden = [2]\nshortcut = false\n", "\n[network]\nhidden = [2]\nshortcut = true\n"
 
 

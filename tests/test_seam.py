@@ -39,7 +39,7 @@ REASONS = {
     ],
     "the experiment's document names the problem's keys": [
         "experiment/document.py",
-        "experiment/workshop.py",
+        "experiment/case_builder.py",
     ],
     "`modes` is the column of the code of a critical set, which readers of a run know by that name": [
         "classification/verdict.py",

@@ -136,10 +136,10 @@ class Case:
         another landscape or dynamics."""
         if self.dynamics_kind:
             what = f"the dynamics of case {self.name!r} is {self.dynamics.text}"
-            raise ArgumentError(what, where="case", remedy="this is known of the gradient flow alone")
+            raise ArgumentError(what, where="case", remedy="this is available only for the gradient flow")
         if not isinstance(self.landscape, Problem):
             what = f"the landscape of case {self.name!r} is {self.landscape.kind}"
-            raise ArgumentError(what, where="case", remedy="this is known of deep linear networks alone")
+            raise ArgumentError(what, where="case", remedy="this is available only for deep linear networks")
         return self.landscape
 
     def columns(self) -> dict[str, Any]:

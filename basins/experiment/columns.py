@@ -1,9 +1,9 @@
-"""What a column is: numbers, or classes.
+"""Decides whether a column holds numbers or classes.
 
     by default      numbers (decimals and, in a CSV file, text that is all numbers) are numbers; truth values are
-                    classes as a target, 0 and 1 as an input; text is classes as a target and refused as an input; all
-                    else is refused
-    `categorical`   a column that is listed there is classes, as target or input: text, truth values, any numbers
+                    classes as a target, 0 and 1 as an input; text is classes as a target and refused as an input;
+                    anything else is refused
+    `categorical`   a column that is listed there holds classes, as target or input: text, truth values, any numbers
 
 A class becomes a column that is 1 for samples of that class and 0 otherwise. Classes are ordered by their text, by code
 points: "10" before "2", "B" before "a". Three things are refused, because they are mistakes or classes that should be
@@ -106,7 +106,7 @@ def _truths(column: Column, role: Role) -> Made:
 
 
 def _of_text(column: Column, role: Role, marks: Marks) -> Made:
-    texts = numerals.looked_at(column.values, marks)
+    texts = numerals.analysed(column.values, marks)
     words = np.flatnonzero(~texts.number & ~texts.missing)
     if column.text and texts.number.any() and not len(words):
         return _single(column, numerals.parsed(texts, marks))
@@ -133,7 +133,7 @@ def _of_text(column: Column, role: Role, marks: Marks) -> Made:
         raise DataError(
             f"mixes numbers and text: {_value(column, row)} in row {row + 1}",
             where=column.place,
-            remedy=f"give numbers alone, or {SAY}",
+            remedy=f"give only numbers, or {SAY}",
         )
     return _one_hot(column, _labels(column))
 
@@ -181,7 +181,7 @@ def _labels(column: Column) -> list[str]:
         if one is None or one != one or (column.text and one == ""):
             raise DataError(f"row {row + 1} has no class", where=column.place, remedy="fill or drop it")
     labels = [str(one) for one in found]
-    texts = numerals.looked_at(pa.chunked_array([pa.array(sorted(set(labels)), type=pa.large_string())]), Marks())
+    texts = numerals.analysed(pa.chunked_array([pa.array(sorted(set(labels)), type=pa.large_string())]), Marks())
     by_number: dict[float, str] = {}
     for label, number, is_one in zip(
         texts.values.to_pylist(), numerals.parsed(texts, Marks()), texts.number, strict=True
@@ -230,7 +230,7 @@ def _of_another_type(column: Column, dtype: pa.DataType) -> DataError:
     if not there:
         return DataError("row 1 is missing or NaN", where=column.place, remedy="fill or drop it")
     if pa.types.is_nested(dtype):
-        remedy = "give one number or text a column"
+        remedy = "give one number or text per column"
     elif pa.types.is_temporal(dtype):
         remedy = "give numbers, such as days since a first one, or text for classes"
     else:

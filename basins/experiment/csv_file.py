@@ -74,7 +74,7 @@ def fields_of(
     text, coded = _decoded(data, encoding, where)
     if re.match(r"sep=.[\r\n]", text):
         what = "begins with a line that is Excel's own (sep=)"
-        raise DataError(what, where=where, remedy="take that line out, and set separator")
+        raise DataError(what, where=where, remedy="remove that line, and set separator")
     by, how = (separator, "given") if separator else _found_separator(text, path, named)
     header, columns = _columns(text, by, where)
     names = _names(header, columns, where)
@@ -170,7 +170,7 @@ def _records(text: str, separator: str, where: str) -> Iterator[tuple[int, list[
     except csv.Error as error:
         place = f"row {row} (line {reader.line_num})" if row else "the header"
         said = "a quote that is not closed" if "end of data" in str(error) else str(error)
-        what, remedy = f"not readable as csv: {said}, in {place}", "mend the quotes there, or set separator"
+        what, remedy = f"not readable as csv: {said}, in {place}", "correct the quotes there, or set separator"
         raise DataError(what, where=where, remedy=remedy) from None
 
 
@@ -217,7 +217,7 @@ def _columns(text: str, separator: str, where: str) -> tuple[list[str], list[pa.
                     f"{len(header)}, separated by {separator!r}"
                 )
                 raise DataError(
-                    what, where=where, remedy="mend that row, quote what holds a separator, or set separator"
+                    what, where=where, remedy="correct that row, quote fields with a separator, or set separator"
                 )
         for part, values in zip(parts, zip(*(record for _, record in chunk), strict=True), strict=True):
             part.append(pa.array(values, type=pa.large_string()))

@@ -1,4 +1,4 @@
-"""Reads data: the table [data] of an experiment -> X (n_samples, d_x), Y (n_samples, d_y), and a description of them.
+"""Reads the data of an experiment's table [data]: X (n_samples, d_x), Y (n_samples, d_y), and a description of them.
 
 Sources: a file (files.py; docs/data.md explains how values are read), `gaussian` (random X and Y from their own seed)
 and `sklearn:NAME` (scikit-learn's bundled data sets, extra `data`; nothing is downloaded). Nothing is silently filled
@@ -47,7 +47,7 @@ class Data(NamedTuple):
 
 @dataclass(frozen=True)
 class Reading:
-    """How [data] says that its file is to be read; None: taken or inferred from the file.
+    """How to read the file, as [data] says; None: taken or inferred from the file.
 
     index: columns to leave out; False: none.
     """
@@ -245,7 +245,7 @@ def _marks(table: Table, used: Sequence[Column], reading: Reading) -> Marks:
         return Marks()
     marks, how = Marks(reading.decimal or ".", reading.thousands), "given" if reading.decimal else "assumed"
     if not reading.decimal and table.separator != "," and marks.thousands != ",":
-        of_numbers = [numerals.looked_at(one.values, marks) for one in used if not one.categorical]
+        of_numbers = [numerals.analysed(one.values, marks) for one in used if not one.categorical]
         if numerals.decimal_comma(of_numbers):
             marks, how = marks._replace(decimal=","), "found"
     table.said.append(f"decimal mark {marks.decimal!r} ({how})")

@@ -1,6 +1,6 @@
 """The experiment's TOML: the tables with their types, the expansion of cases and sweep, and one-line refusals.
 
-Constraints on values beyond their types belong to the code that uses them (Settings, laws, Problem); workshop.py
+Constraints on values beyond their types belong to the code that uses them (Settings, laws, Problem); case_builder.py
 applies them.
 """
 
@@ -193,7 +193,7 @@ class Expanded(NamedTuple):
 def expanded(document: Document, source: str) -> Iterator[Expanded]:
     """Every case: those that are listed, or the document's own tables as the only one, each multiplied by the sweep."""
     sweep = _sweep(document.sweep, source)
-    _refuse_said_twice(document, sweep, source)
+    _refuse_duplicates(document, sweep, source)
     taken: set[str] = set()
     listed = [
         validated(OneCase, values, f"{source}: case {values.get('name', position)!r}")
@@ -225,7 +225,7 @@ def expanded(document: Document, source: str) -> Iterator[Expanded]:
             raise ExperimentError(what, where=f"{source}: sweep.{key}", remedy="take it out of [sweep]")
 
 
-def _refuse_said_twice(document: Document, sweep: Mapping[str, Any], source: str) -> None:
+def _refuse_duplicates(document: Document, sweep: Mapping[str, Any], source: str) -> None:
     """Raises ExperimentError for a swept key that the document's own table sets too: one of the values would be
     lost."""
     for key in sweep:

@@ -36,10 +36,10 @@ from basins.dynamics.gradient_flow import FLOW
 from basins.errors import ArgumentError, ExperimentError, nearest
 from basins.experiment import from_python
 from basins.experiment.case import Case, EngineSettings
+from basins.experiment.case_builder import CaseBuilder
 from basins.experiment.checks import plain
 from basins.experiment.document import Document, Expanded, Rows, expanded, short, validated
 from basins.experiment.sweep import Sweep
-from basins.experiment.workshop import Workshop
 from basins.home import with_home
 from basins.landscapes.deep_linear.problem import Problem
 from basins.laws import BLOCK, Law, law_text
@@ -136,9 +136,9 @@ class Experiment:
         head = {key: plain(value) for key, value in head.items()} | ({} if rows is None else {"rows": rows})
         document = validated(Document, head, from_python.WHERE)
         made = from_python.documents(arrays, asked, from_python.named(asked, name), cases, head)
-        with from_python.workshop(arrays, made) as workshop:
+        with from_python.case_builder(arrays, made) as builder:
             each = (expanded(validated(Document, values, where), where) for values, where in made)
-            self._fill(**_assembled(document, itertools.chain.from_iterable(each), workshop, from_python.WHERE))
+            self._fill(**_assembled(document, itertools.chain.from_iterable(each), builder, from_python.WHERE))
 
     @classmethod
     def made(cls, **values: Any) -> Experiment:
@@ -187,7 +187,7 @@ class Experiment:
         """How the case is divided into blocks and shards. Raises ArgumentError if that is not decided yet."""
         if self.blocks_per_shard is None:
             raise ArgumentError(
-                "not decided yet", where="blocks_per_shard", remedy="ask basins.experiment.pilot.decided"
+                "not decided yet", where="blocks_per_shard", remedy="call basins.experiment.pilot.decided"
             )
         return Plan(case.trajectories, self.blocks_per_shard)
 
@@ -209,10 +209,10 @@ class Experiment:
         try:
             values = tomllib.loads(toml)
         except tomllib.TOMLDecodeError as error:
-            raise ExperimentError(f"not TOML: {error}", where=source, remedy="mend that line") from None
+            raise ExperimentError(f"not TOML: {error}", where=source, remedy="correct that line") from None
         document = validated(Document, values, source)
-        workshop = Workshop(Path() if base is None else Path(base))
-        return cls.made(**_assembled(document, expanded(document, source), workshop, source))
+        builder = CaseBuilder(Path() if base is None else Path(base))
+        return cls.made(**_assembled(document, expanded(document, source), builder, source))
 
     def to_toml(self, path: str | os.PathLike[str] | None = None) -> str:
         """The experiment as canonical TOML: every case in full, every default said.
@@ -236,12 +236,12 @@ class Experiment:
         return self.text
 
 
-def _assembled(head: Document, each: Iterable[Expanded], workshop: Workshop, source: str) -> dict[str, Any]:
+def _assembled(head: Document, each: Iterable[Expanded], builder: CaseBuilder, source: str) -> dict[str, Any]:
     """The fields of an experiment of these cases. head: name, seed and layout. Raises as `Experiment.from_toml`."""
     cases: list[Case] = []
     tables: list[dict[str, Any]] = []
     for one in each:
-        case, table = workshop.case(one)
+        case, table = builder.case(one)
         _refuse_twins(cases, case, source)
         cases.append(case)
         tables.append(table)
@@ -252,7 +252,7 @@ def _assembled(head: Document, each: Iterable[Expanded], workshop: Workshop, sou
     text = tomli_w.dumps({**said, **later, "case": tables})
     if head.blocks_per_shard == "auto":
         said["blocks_per_shard"] = None
-    return {**said, "cases": tuple(cases), "text": text, "files": workshop.files}
+    return {**said, "cases": tuple(cases), "text": text, "files": builder.files}
 
 
 def watched(ids: NDArray[np.int64], visits_every: int) -> NDArray[np.bool_]:

@@ -200,7 +200,7 @@ def _npz(path: Path, names: Sequence[str]) -> Table:
             found.groups[name] = list(parts)
             found.columns.update({part: _arrow(column, path, part) for part, column in parts.items()})
     if len(set(lengths.values())) > 1:
-        raise DataError(f"arrays of different lengths: {lengths}", where=str(path), remedy="give one row a sample")
+        raise DataError(f"arrays of different lengths: {lengths}", where=str(path), remedy="give one row per sample")
     return found
 
 

@@ -24,10 +24,10 @@ from basins.dynamics.named import import_path
 from basins.errors import ArgumentError
 from basins.experiment.attached import DATA, npz, sha256
 from basins.experiment.case import Case, engine_table
+from basins.experiment.case_builder import CaseBuilder, tables_key
 from basins.experiment.checks import a_dynamics, a_law, a_problem, plain, whole
 from basins.experiment.document import FileData, Network, SpectrumData, short
 from basins.experiment.sweep import Sweep
-from basins.experiment.workshop import Workshop, tables_key
 from basins.integrators.base import Settings
 from basins.landscapes.deep_linear.origin import origin, shape_text
 from basins.landscapes.deep_linear.problem import Problem
@@ -269,8 +269,8 @@ def documents(
 
 
 @contextmanager
-def workshop(arrays: Arrays, documents: Sequence[tuple[Tables, str]]) -> Iterator[Workshop]:
-    """The workshop for these documents. While it is open, data.npz lies in a temporary folder, as later in the run."""
+def case_builder(arrays: Arrays, documents: Sequence[tuple[Tables, str]]) -> Iterator[CaseBuilder]:
+    """The case builder for these documents. While it is open, data.npz lies in a temporary folder, as later in the run."""
     with ExitStack() as stack:
         base = Path()
         if arrays.arrays:
@@ -280,7 +280,7 @@ def workshop(arrays: Arrays, documents: Sequence[tuple[Tables, str]]) -> Iterato
             for tables in (*(one for one, _ in documents), *(one for one, _ in arrays.made)):
                 if tables.get("data", {}).get("path") == DATA:
                     tables["data"]["sha256"] = digest
-        yield Workshop(base, {_key(tables): problem for tables, problem in arrays.made})
+        yield CaseBuilder(base, {_key(tables): problem for tables, problem in arrays.made})
 
 
 def _key(tables: Tables) -> tuple[str, str]:

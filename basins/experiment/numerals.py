@@ -51,7 +51,7 @@ class Texts(NamedTuple):
     missing: Mask
 
 
-def looked_at(values: pa.ChunkedArray, marks: Marks) -> Texts:
+def analysed(values: pa.ChunkedArray, marks: Marks) -> Texts:
     """Which values of a column of text (n,) are numbers with these marks; a null is missing."""
     trimmed = pc.ascii_trim_whitespace(values)
     number = pc.match_substring_regex(trimmed, pattern=f"^({_number(marks)}|{_INFINITE})$")
@@ -89,7 +89,7 @@ class Other(NamedTuple):
 
 
 def by_other_marks(text: str, marks: Marks) -> Other | None:
-    """What a text that is not a number with these marks is otherwise: a number with other marks, or a date; None if it
+    """A description of a text that is not a number with these marks: a number with other marks, or a date; None if it
     is neither."""
     text = text.strip()
     if re.fullmatch(_DATE, text):
@@ -150,7 +150,7 @@ def _by_marks(text: str, marks: Marks) -> Other | None:
 
 
 def first_by_other_marks(texts: Texts, marks: Marks) -> tuple[int, Other] | None:
-    """The row, from 0, of the first number with other marks, if numbers with any marks are a good part of the
+    """The row, from 0, of the first number with other marks, if numbers with any marks make up a good part of the
     column."""
     words = np.flatnonzero(~texts.number & ~texts.missing)
     if not len(words):

@@ -42,7 +42,7 @@ def decided(experiment: Experiment) -> Experiment:
     """The experiment with a plan: its own, or that of a pilot if it says "auto"."""
     if experiment.blocks_per_shard is not None:
         return experiment
-    slowest = max(seconds_a_block(experiment, case) for case in experiment.cases)
+    slowest = max(seconds_per_block(experiment, case) for case in experiment.cases)
     return experiment.with_plan(blocks_per_shard(slowest, _blocks(experiment)))
 
 
@@ -52,8 +52,8 @@ def blocks_per_shard(seconds: float, blocks: int) -> int:
     return 1 << max(0, int(np.floor(np.log2(max(most, 1.0)))))
 
 
-def seconds_a_block(experiment: Experiment, case: Case) -> float:
-    """About how long a block of the case takes here, drawn and integrated, without what happens once."""
+def seconds_per_block(experiment: Experiment, case: Case) -> float:
+    """The approximate seconds that a block of the case takes here to draw and integrate, without one-time costs."""
     laws.starts(case.landscape, case.law, experiment.seed, 0)
     begun = time.perf_counter()
     starts = laws.starts(case.landscape, case.law, experiment.seed, 0)
@@ -72,7 +72,7 @@ def timed_batches(
     No batch is begun after `long` seconds, or when no start is left.
     """
     watch = watched(np.arange(len(starts)), experiment.visits_every)
-    # What happens once (imports, compilation) is no trajectory's cost.
+    # One-time costs (imports, compilation) do not count.
     once = replace(case.settings, budget=1)
     integrate_batch(case.landscape, starts[:1], once, watch[:1], case.law.null, case.dynamics)
     done, seconds = 0, 0.0

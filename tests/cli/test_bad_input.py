@@ -188,7 +188,7 @@ TABLES = {
         ["'0,25' in row 4 reads as a number with the decimal", 'set decimal = ","'],
     ),
     "a row too short": ("2.0,1.0,b", "2.0,b", ["row 2 (line 3) has 2 fields and the header 3", "set separator"]),
-    "an open quote": ("2.0,1.0,b", '2.0,1.0,"b', ["a quote that is not closed, in row 2", "mend the quotes"]),
+    "an open quote": ("2.0,1.0,b", '2.0,1.0,"b', ["a quote that is not closed, in row 2", "correct the quotes"]),
     "a header twice": ("width,height", "width,width", ["two columns are called 'width'", "rename one"]),
     "a row too long": ("2.0,1.0,b", "2.0,1.0,b,9", ["not readable as csv"]),
 }

@@ -165,7 +165,7 @@ def test_rooms_of_the_flow_refuse_it_in_one_line(descent: Path, capfd: pytest.Ca
     for command in (("show", descent, "--case", "descent", "--id", 3), ("verify", descent, "--prove", 5)):
         assert status(*command) == 2
         said = capfd.readouterr().err.strip()
-        assert "known of the gradient flow alone" in said, said
+        assert "available only for the gradient flow" in said, said
         assert "\n" not in said
 
 

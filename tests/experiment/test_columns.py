@@ -224,7 +224,7 @@ REFUSED: dict[str, tuple[Any, str]] = {
     "a time as text": ("x,y\n1,2020-01-31T10:00:00Z\n", "reads as a date"),
     "a slip among numbers": (
         "x,y\n1,2\n2,two\n",
-        "mixes numbers and text: 'two' in row 2; give numbers alone, or list it in cat",
+        "mixes numbers and text: 'two' in row 2; give only numbers, or list it in cat",
     ),
 }
 

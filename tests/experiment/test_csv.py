@@ -159,16 +159,20 @@ REFUSED: dict[str, tuple[str | bytes, dict[str, Any], str]] = {
     "a short row": (
         "x,y\n1,2\n3\n",
         {},
-        "row 2 (line 3) has 1 fields and the header 2, separated by ','; mend that row",
+        "row 2 (line 3) has 1 fields and the header 2, separated by ','; correct that row",
     ),
     "a long row": (
         "x,y\n1,2\n\n3,4,5\n",
         {},
-        "row 2 (line 4) has 3 fields and the header 2, separated by ','; mend that",
+        "row 2 (line 4) has 3 fields and the header 2, separated by ','; correct that",
     ),
     "R's row names": ('x,y\n"1",1,2\n', {}, "row 1 (line 2) has 3 fields and the header 2"),
-    "an open quote": ('x,y\n1,2\n3,"4\n', {}, "a quote that is not closed, in row 2 (line 3); mend the quotes there"),
-    "a quote amid": ('x,y\n1,"a"b\n', {}, "',' expected after '\"', in row 1 (line 2); mend the quotes there"),
+    "an open quote": (
+        'x,y\n1,2\n3,"4\n',
+        {},
+        "a quote that is not closed, in row 2 (line 3); correct the quotes there",
+    ),
+    "a quote amid": ('x,y\n1,"a"b\n', {}, "',' expected after '\"', in row 1 (line 2); correct the quotes there"),
     "one column": ("x y\n1 2\n", {}, "no column 'y'; its one column is 'x y': set separator"),
     "another separator": (PLAIN, {"separator": ";"}, "no column 'y'; its one column is 'x,z,y': set separator"),
     "a nameless column": ("x,,y\n1,2,3\n", {}, "column 2 of the header has no name; name it, or take it out"),
@@ -197,7 +201,7 @@ REFUSED: dict[str, tuple[str | bytes, dict[str, Any], str]] = {
     "Excel's line": (
         "sep=;\nx;y\n1;2\n",
         {},
-        "begins with a line that is Excel's own (sep=); take that line out, and set",
+        "begins with a line that is Excel's own (sep=); remove that line, and set",
     ),
     "a quoted nothing": ('""', {}, "an empty file; give a table with a header"),
     "blank": ("\n \n", {}, "an empty file; give a table with a header"),

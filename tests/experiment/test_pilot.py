@@ -72,14 +72,14 @@ def test_a_shard_takes_at_most_half_a_minute_and_there_are_enough_shards(
 
 def test_the_slowest_case_decides(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pilot, "LEAST_SHARDS", 1)
-    monkeypatch.setattr(pilot, "seconds_a_block", lambda _, case: {"short": 7.0, "long": 0.1}[case.name])
+    monkeypatch.setattr(pilot, "seconds_per_block", lambda _, case: {"short": 7.0, "long": 0.1}[case.name])
     assert decided(experiment()).blocks_per_shard == 4
     assert decided(experiment("3")).blocks_per_shard == 3
 
 
 def test_a_block_is_timed_on_this_machine() -> None:
     made = experiment()
-    assert all(0 < pilot.seconds_a_block(made, case) < 60 for case in made.cases)
+    assert all(0 < pilot.seconds_per_block(made, case) < 60 for case in made.cases)
 
 
 def test_an_undecided_plan_is_none() -> None:
@@ -90,7 +90,7 @@ def test_an_undecided_plan_is_none() -> None:
 def test_the_pilot_runs_once_and_the_manifest_stores_its_plan(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pilot, "LEAST_SHARDS", 1)
     for seconds in (15.0, 1e9):  # the second time on a far slower machine
-        monkeypatch.setattr(pilot, "seconds_a_block", lambda *_, seconds=seconds: seconds)
+        monkeypatch.setattr(pilot, "seconds_per_block", lambda *_, seconds=seconds: seconds)
         made = run(experiment(), tmp_path / "run", on="inline")
         assert made.manifest.blocks_per_shard == 2
         assert [made.committed(case.key) for case in made.manifest.cases] == [[0], [0, 1, 2]]

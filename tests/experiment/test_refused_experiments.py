@@ -25,7 +25,7 @@ def swap(old: str, new: str) -> str:
 
 REFUSED: list[tuple[str, type[BasinsError], str]] = [
     # the file
-    ("name = ", ExperimentError, "t.toml: not TOML: Invalid value (at end of document); mend that line"),
+    ("name = ", ExperimentError, "t.toml: not TOML: Invalid value (at end of document); correct that line"),
     (swap("name = ", "nam = "), ExperimentError, "t.toml: nam: unknown key 'nam'; did you mean 'name'?"),
     (
         swap("trajectories = 10", ""),

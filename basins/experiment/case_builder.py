@@ -31,7 +31,7 @@ from basins.landscapes.named import landscape_class
 from basins.laws import Law, law_of
 
 
-class Workshop:
+class CaseBuilder:
     """Makes cases from tables. Data is read and decomposed once for all cases that share it.
 
     base: the folder that paths are relative to; known: problems that are there already, by the tables that they would
@@ -142,7 +142,7 @@ def _named_landscape(tables: dict[str, dict[str, Any]], where: str) -> tuple[Lan
     for name in ("data", "network"):
         if tables[name]:
             what = f"both [landscape] and [{name}]"
-            raise ExperimentError(what, where=where, remedy=f"take [{name}] out: a landscape says all there is")
+            raise ExperimentError(what, where=where, remedy=f"take [{name}] out: [landscape] replaces it")
     values = dict(tables["landscape"])
     try:
         landscape = landscape_class(values.pop("kind", "")).from_table(values)
