@@ -1,7 +1,7 @@
 """An experiment: a TOML document, validated (document.py), as cases with keys (experiment.py, case.py).
 
-from_python.py makes the documents of one that is built in Python, case_builder.py the cases of its tables. data.py reads
-its data, pilot.py times it if its plan is "auto", and packed.py stores it without its data.
+from_python.py makes the documents of one that is built in Python, case_builder.py the cases of its tables. data.py
+reads its data, pilot.py times it if its plan is "auto", and packed.py stores it without its data.
 """
 
 from basins.experiment.case import Case
