@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     from basins.classification.classify_batch import integrate
     from basins.classification.verdict import Limits, Reason
     from basins.errors import BasinsError
-    from basins.execution.run import extend, prove_run, run
+    from basins.execution.from_python import run
+    from basins.execution.run import extend, prove_run
     from basins.experiment import Case, Experiment, Sweep
     from basins.landscapes.base import Verdict
     from basins.landscapes.deep_linear.certificates import Certified, certify
@@ -61,7 +62,7 @@ _HOME = {
     "open_run": "basins.run_tables",
     "prove": "basins.proof",
     "prove_run": "basins.execution.run",
-    "run": "basins.execution.run",
+    "run": "basins.execution.from_python",
 }
 
 __all__ = [

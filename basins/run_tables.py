@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from basins.errors import ArgumentError, nearest
+from basins.errors import ArgumentError, RunError, nearest
 from basins.experiment import Case
 from basins.store.commit import cases_table, missing_shards, read_manifest
 from basins.store.committed import shards_there
+from basins.store.copy import copy_run
 from basins.store.files import Files, files_at
 from basins.store.layered_view import View
 from basins.store.layers import Layer, read_layers
@@ -21,6 +22,7 @@ from basins.store.layout import Kind
 from basins.store.manifest import Manifest
 from basins.store.passed import with_passages
 from basins.store.schemas import Tables
+from basins.store.temporary import TemporaryFolder
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -36,19 +38,60 @@ def open_run(path: str | os.PathLike[str], layers: int | None = None) -> Run:
 
 class Run:
     """A run on disk. What others commit of it meanwhile is seen by the next call; its layers are read as they were when
-    they were first looked at, so that counts and rows agree."""
+    they were first looked at, so that counts and rows agree.
 
-    def __init__(self, files: Files, layers: int | None = None) -> None:
-        self.files = files
+    temporary: the folder of a run that was given no place. The run owns it: it is removed when the run is closed, when
+    nothing refers to it any more, and when Python ends, unless the run is saved before.
+    """
+
+    def __init__(self, files: Files, layers: int | None = None, temporary: TemporaryFolder | None = None) -> None:
+        self._files, self.temporary, self.closed = files, temporary, False
         self.manifest: Manifest = read_manifest(files)
         self.layers: list[Layer] = read_layers(files, self.manifest)[:layers]
 
     def __repr__(self) -> str:
-        return f"Run({self.files.uri!r})"
+        return f"Run({self._files.uri!r})"
 
     @property
     def path(self) -> str:
         return self.files.uri
+
+    # --- where it is ----------------------------------------------------------------------------------------------
+
+    @property
+    def files(self) -> Files:
+        """The run's files. Raises RunError once its temporary folder is gone."""
+        if self.closed:
+            what = "closed, and its temporary folder with it"
+            raise RunError(what, where=self._files.uri, remedy="run it again, with out=..., or save it before")
+        return self._files
+
+    def save(self, path: str | os.PathLike[str]) -> Run:
+        """Copy the run to a local path or an s3:// URI, an empty place or a new one. It is there from now on, and a
+        temporary folder is removed. Returns the run.
+
+        Raises RunError for a place that holds anything, or cannot be written; the run then stays where it is.
+        """
+        to = files_at(path)
+        copy_run(self.files, to)
+        self._files = to
+        self.__dict__.pop("view", None)
+        if self.temporary is not None:
+            self.temporary.remove()
+            self.temporary = None
+        return self
+
+    def close(self) -> None:
+        """Remove the temporary folder that the run owns, if it does; a run elsewhere is left as it is."""
+        if self.temporary is not None:
+            self.temporary.remove()
+            self.temporary, self.closed = None, True
+
+    def __enter__(self) -> Run:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
 
     # --- tables ---------------------------------------------------------------------------------------------------
 

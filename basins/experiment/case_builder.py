@@ -117,7 +117,7 @@ class CaseBuilder:
         if isinstance(given, SpectrumData):
             if flow == "raw":
                 raise ArgumentError("the raw flow needs X and Y", where="flow", remedy='set flow = "reduced"')
-            problem = there or Problem.from_spectrum(given.sigma, d_x=given.d_x, hidden=hidden)
+            problem = there if there is not None else Problem.from_spectrum(given.sigma, d_x=given.d_x, hidden=hidden)
             return problem, f"singular values {', '.join(f'{s:.6g}' for s in problem.sigma)}", ()
         table = given.model_dump_json()
         if table not in self.data:
@@ -127,7 +127,7 @@ class CaseBuilder:
                 self.files[DATA] = (self.base / DATA).read_bytes()
         X, Y, source, reading = self.data[table]
         options = {"standardise": given.standardise, "intercept": given.intercept}
-        problem = there or Problem.from_data(X, Y, hidden=hidden, flow=flow, **options)
+        problem = there if there is not None else Problem.from_data(X, Y, hidden=hidden, flow=flow, **options)
         said = [source, *(name for name, on in options.items() if on), *problem.notes]
         return problem, "; ".join(said), reading
 

@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pyarrow.dataset
 import pytest
@@ -66,6 +67,25 @@ def test_a_run_on_s3_has_the_bytes_of_a_run_in_a_folder_and_is_resumed(uri: str,
     assert objects(uri) == undisturbed
     with pytest.raises(RunError, match="a run of another experiment: seed = 7 there, 8 here"):
         run(tiny(seed=8), uri, on="inline")
+
+
+def test_arrays_and_a_run_that_is_saved_there(uri: str, tmp_path: Path) -> None:
+    """data.npz goes along, whether the run is made there or copied."""
+    rng = np.random.default_rng(1)
+    problem = basins.Problem.from_data(rng.normal(size=(9, 2)), rng.normal(size=(9, 1)), hidden=(1,))
+    experiment = basins.Experiment(problem, basins.Gaussian(0.5), 1500, engine="reference", budget=1)
+    basins.run(experiment, out=tmp_path / "run", on="inline")
+    expected = data_files(tmp_path / "run")
+    assert "data.npz" in expected
+    basins.run(experiment, out=uri, on="inline")
+    assert objects(uri) == expected
+    made = basins.run(experiment, on="inline")
+    saved = made.save(f"{uri}-saved")
+    assert saved.path == f"{uri}-saved"
+    assert objects(saved.path) == expected
+    files_at(uri).put("data.npz", b"another")
+    with pytest.raises(RunError, match=r"data\.npz has changed"):
+        basins.run(experiment, out=uri, on="inline")
 
 
 def test_pandas_and_every_command_read_a_run_on_s3(uri: str, tmp_path: Path) -> None:
