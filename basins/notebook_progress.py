@@ -8,7 +8,7 @@ from importlib import import_module
 from typing import Any
 
 from basins.errors import ArgumentError
-from basins.progress import Event, Listener, RunEnded, RunStarted, Tally, _speed, _who, progress
+from basins.progress import Event, Listener, RunEnded, RunStarted, Tally, progress, runner_text, speed_text
 
 EVERY = 0.25
 """Seconds between two states that are shown."""
@@ -53,7 +53,7 @@ class NotebookProgress:
         if isinstance(text, str):  # a line of its own, whatever kind of event has one
             self._show(Shown(text))
         elif isinstance(event, RunStarted):
-            self.runner, self.what, self.begun = _who(event), event.what, now
+            self.runner, self.what, self.begun = runner_text(event), event.what, now
             self._show(self._state())
         elif isinstance(event, RunEnded):
             self._show(self._end(event, now - self.begun))
@@ -71,7 +71,7 @@ class NotebookProgress:
 
     def _state(self) -> Shown:
         tally = self.tally
-        said = f"{tally.done:,}/{tally.trajectories:,} {_speed(tally)} {tally.verdicts()}"
+        said = f"{tally.done:,}/{tally.trajectories:,} {speed_text(tally)} {tally.verdicts()}"
         return Shown(" ".join(f"{self.runner}: {said}".split()), tally.done, tally.trajectories)
 
     def _end(self, event: RunEnded, seconds: float) -> Shown:

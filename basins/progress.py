@@ -129,7 +129,7 @@ class RichProgress:
         self.tally(event)
         if isinstance(event, RunStarted):
             self.task = self.bar.add_task(
-                _runner_text(event),
+                runner_text(event),
                 total=event.trajectories,
                 completed=event.trajectories_done,
                 speed="",
@@ -140,7 +140,7 @@ class RichProgress:
             self.bar.stop()
         else:
             tally = self.tally
-            self.bar.update(self.task, completed=tally.done, speed=_speed(tally), verdicts=tally.verdicts())
+            self.bar.update(self.task, completed=tally.done, speed=speed_text(tally), verdicts=tally.verdicts())
 
 
 class PlainProgress:
@@ -157,12 +157,12 @@ class PlainProgress:
         if isinstance(event, RunStarted):
             self.say(
                 f"{event.trajectories:,} {event.what} in {event.shards:,} shards, {event.shards_done:,} done; "
-                f"{_runner_text(event)}, into {event.path}"
+                f"{runner_text(event)}, into {event.path}"
             )
         elif isinstance(event, AttemptLost):
             self.say(f"{event.task}, attempt {event.attempt}: {event.cause}; again")
         elif isinstance(event, RunEnded) or now - self.last >= self.every:
-            said = f"{self.tally.done:,}/{self.tally.trajectories:,} {_speed(self.tally)} {self.tally.verdicts()}"
+            said = f"{self.tally.done:,}/{self.tally.trajectories:,} {speed_text(self.tally)} {self.tally.verdicts()}"
             self.say(said.rstrip())
         else:
             return
@@ -214,11 +214,11 @@ def progress(stream: TextIO | None = None) -> Listener:
     return RichProgress(Console(file=stream))
 
 
-def _runner_text(event: RunStarted) -> str:
+def runner_text(event: RunStarted) -> str:
     return event.runner if event.workers is None else f"{event.runner} x {event.workers}"
 
 
-def _speed(tally: Tally) -> str:
+def speed_text(tally: Tally) -> str:
     left = tally.seconds_left
     if left is None:
         return ""

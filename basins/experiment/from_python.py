@@ -270,7 +270,7 @@ def documents(
 
 @contextmanager
 def case_builder(arrays: Arrays, documents: Sequence[tuple[Tables, str]]) -> Iterator[CaseBuilder]:
-    """The case builder for these documents. While it is open, data.npz is in a temporary folder, as later in the run."""
+    """The case builder for these documents. While it is open, data.npz is in a temporary folder."""
     with ExitStack() as stack:
         base = Path()
         if arrays.arrays:

@@ -15,7 +15,7 @@ def copy_run(files: Files, to: Files) -> None:
     if to.uri == files.uri or to.uri.startswith(f"{files.uri}/"):
         raise RunError("the run itself", where=to.uri, remedy="give another folder")
     paths = files.paths("")
-    there = [path for path in to.paths("") if not layout.of_a_system(path)]
+    there = [path for path in to.paths("") if not layout.is_system_file(path)]
     if layout.MANIFEST in there:
         raise RunError("there is a run already", where=to.uri, remedy="give an empty or a new folder")
     for path in there:
