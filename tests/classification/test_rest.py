@@ -18,8 +18,8 @@ from basins.execution.shard import compute_shard
 from basins.experiment import Experiment
 from basins.integrators.base import Settings
 from basins.landscapes.base import Verdict
-from basins.landscapes.deep_linear.critical import construct, settling
-from basins.landscapes.deep_linear.critical.settling import normally_hyperbolic
+from basins.landscapes.deep_linear.critical import classify, construct
+from basins.landscapes.deep_linear.critical.settling import settle
 from basins.landscapes.deep_linear.critical_sets import Certificate, DeepLinearSets
 from basins.landscapes.deep_linear.problem import Problem
 from basins.laws import NearPlanted, starts
@@ -87,7 +87,7 @@ class TestNoSaddle:
         """A dead unit: the rates out are 1, where nothing is, and 0.0204, where 1e-16 is; the fastest is 49."""
         problem = Problem.from_spectrum([1.0], d_x=2, hidden=(2,))
         start = problem.pack([[[1e-16, 7.0], [0.0, 0.0]], [[1e-16, 0.0]]])
-        at = settling.settling(problem, start, 7.0)
+        at = settle(problem, start, 7.0)
         assert at is not None
         assert at.slowest_out == pytest.approx((np.sqrt(49**2 + 4) - 49) / 2, rel=1e-6)
         assert at.fastest_out == pytest.approx(1.0)
@@ -229,7 +229,7 @@ class TestOutlasted:
         problem = square(2)
         start = problem.pack([np.diag([2 ** (1 / 3), 0.0])] * 3)
         start[1] = 1e-100  # not planted bitwise
-        assert not normally_hyperbolic(problem, start)
+        assert not classify(problem, start).normally_hyperbolic
         found = integrate(problem, start, wait=True)
         assert settled(found)
         assert found.evaluations[0] < 1000
@@ -239,10 +239,10 @@ class TestOutlasted:
         problem = square(2)
         flat = problem.pack([np.zeros((2, 2)), np.diag([1.0, 0.0]), np.zeros((2, 2))])
         clear = problem.pack([np.zeros((2, 2)), np.diag([1.0, 0.5]), np.zeros((2, 2))])
-        assert not normally_hyperbolic(problem, flat)
-        assert normally_hyperbolic(problem, clear)
+        assert not classify(problem, flat).normally_hyperbolic
+        assert classify(problem, clear).normally_hyperbolic
         for W, hyperbolic in ((flat, False), (clear, True)):
-            at = settling.settling(problem, W, 1.0)
+            at = settle(problem, W, 1.0)
             assert at is not None
             assert at.hyperbolic == hyperbolic
 
@@ -250,8 +250,8 @@ class TestOutlasted:
         problem = Problem.from_spectrum([3.0, 2.0, 1.0], d_x=4, hidden=(4,))
         for S in ((), (0,), (1,), (0, 2), (1, 2)):
             W = construct(problem, S, "strict", seed=3)
-            assert normally_hyperbolic(problem, W)
-            at = settling.settling(problem, W, float(np.linalg.norm(W)))
+            assert classify(problem, W).normally_hyperbolic
+            at = settle(problem, W, float(np.linalg.norm(W)))
             assert at is None or at.hyperbolic  # W = 0 is named by no size
 
 

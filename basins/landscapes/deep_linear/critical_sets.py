@@ -26,8 +26,10 @@ from basins.landscapes.base import (
 from basins.landscapes.deep_linear.certificates import descent
 from basins.landscapes.deep_linear.certificates.loss_level import level, loss_rounding
 from basins.landscapes.deep_linear.certificates.start_certificates import at_start
+from basins.landscapes.deep_linear.critical.classify import classify
 from basins.landscapes.deep_linear.critical.digits import stays
-from basins.landscapes.deep_linear.critical.settling import Settling, normally_hyperbolic, settling
+from basins.landscapes.deep_linear.critical.ranks import typical_size
+from basins.landscapes.deep_linear.critical.settling import Settling, settle
 from basins.landscapes.deep_linear.passage import distance
 from basins.landscapes.deep_linear.planted import invariant_levels, invariant_modes
 from basins.landscapes.deep_linear.problem import Problem
@@ -76,8 +78,7 @@ class DeepLinearSets:
     @property
     def typical_size(self) -> float:
         """Each weight of a scalar chain that fits the largest mode."""
-        size: float = float(self.problem.sigma[0]) ** (1 / (self.problem.H + 1))
-        return size
+        return typical_size(self.problem)
 
     # --- which there are ----------------------------------------------------------------------------------------------
 
@@ -214,10 +215,10 @@ class DeepLinearSets:
     # --- rest ---------------------------------------------------------------------------------------------------------
 
     def settle(self, W: Array, size: float) -> Settling | None:
-        return settling(self.problem, W, size)
+        return settle(self.problem, W, size)
 
     def normally_hyperbolic(self, W: Array) -> bool:
-        return normally_hyperbolic(self.problem, W)
+        return classify(self.problem, W).normally_hyperbolic
 
     def stays(self, start: Array, code: int, until: float, fastest: float) -> bool:
         return stays(self.problem, start, self.problem.strata().loss(code), until, fastest)

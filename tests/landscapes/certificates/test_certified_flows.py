@@ -18,7 +18,7 @@ from basins import Problem, certify
 from basins.integrators.base import Ends, Leg, Settings, Stop, at_rest
 from basins.integrators.simd.integrator import Lanes
 from basins.landscapes.deep_linear.certificates import level, level_margin
-from basins.landscapes.deep_linear.critical.settling import settling
+from basins.landscapes.deep_linear.critical.settling import settle
 from basins.laws import BLOCK, NearPlanted, starts
 
 SIGMA = np.array([2.0, 1.1, 0.4])
@@ -108,7 +108,7 @@ def certified_and_integrated_on(problem: Problem, W: np.ndarray, budget: int) ->
     for k in np.flatnonzero(~reached):
         at, row = last.state[k], certified[k]
         back = by_level[row] and problem.loss(at) > level(problem, 0.0)
-        settled = settling(problem, at, float(np.linalg.norm(W[row])))
+        settled = settle(problem, at, float(np.linalg.norm(W[row])))
         tally.contradicted += bool(back or (settled is not None and settled.settled) or last.stop[k] != Stop.BUDGET)
 
     # L(t) <= L(0) e^{-2 rate t}: at both stops, and at times of the rate's own scale.

@@ -13,15 +13,23 @@ from numpy.typing import ArrayLike, NDArray
 
 from basins.errors import ArgumentError
 from basins.landscapes.deep_linear.critical.inertia import Inertia, inertia
-from basins.landscapes.deep_linear.critical.kind import ROUNDING, Kind, LayerPair, kind_of, layer_pairs
+from basins.landscapes.deep_linear.critical.kind import (
+    ROUNDING,
+    Kind,
+    LayerPair,
+    fitted_modes,
+    kind_of,
+    layer_pairs,
+)
 from basins.landscapes.deep_linear.critical.polish import Polished, polish
 from basins.landscapes.deep_linear.critical.ranks import (
     Cycle,
     PartialProduct,
     Path,
     Segments,
-    codimension,
+    dimension,
     paper_layers,
+    scale_of,
     segments,
     state_of_paper_layers,
 )
@@ -74,6 +82,13 @@ class CriticalPoint:
         """The partial product of this name, as in "W_2 W_1 Sigma_Y^T W_4"."""
         return next(product for product in self.products if product.name == name)
 
+    @property
+    def normally_hyperbolic(self) -> bool:
+        """Whether it is a strict saddle whose Hessian is flat along its critical set alone, each sign clear
+        (`Inertia.flat_along`)."""
+        signs = self.inertia
+        return self.kind is Kind.STRICT and signs is not None and signs.flat_along(self.dimension)
+
 
 def classify(problem: Problem, W: ArrayLike, *, reach: float = REACH, hessian: bool = True) -> CriticalPoint:
     """What the state W (n,) is: a global minimum, a strict or non-strict saddle, not critical, or undecided.
@@ -89,13 +104,12 @@ def classify(problem: Problem, W: ArrayLike, *, reach: float = REACH, hessian: b
     if not 0 < reach < 1:
         raise ArgumentError(f"reach = {reach!r}", where="reach", remedy="a distance relative to the state, in (0, 1)")
     layers = list(paper_layers(problem, state))
-    norm = float(np.sqrt(sum(np.sum(W_j**2) for W_j in layers)))
-    scale = max(norm, float(problem.sigma[0]) ** (1 / (problem.H + 1)))
+    scale = scale_of(problem, layers)
     goal = ROUNDING * scale * _raw_rounding(problem, state, scale)
     residual = float(np.linalg.norm(problem.gradient(state)))
     unit = float(problem.sigma[0]) * problem.gram_norm * (scale / np.sqrt(problem.H + 1)) ** problem.H
     fit = problem.fitted(state)
-    modes = tuple(int(i) for i in np.flatnonzero(fit > 0.5))
+    modes = fitted_modes(fit)
     found = nearest(problem, layers, modes, scale=scale, reach=reach * scale, goal=goal)
     before = Cycle(layers, problem.sigma)
     distance = goal if found is None else max(found[0].moved, goal)
@@ -128,7 +142,7 @@ def classify(problem: Problem, W: ArrayLike, *, reach: float = REACH, hessian: b
         rank_Z=ranks[Path(1, problem.H - 1)] if problem.H > 1 else None,
         products=tuple(_product(before, after, path, rank, distance) for path, rank in ranks.items()),
         segments=pattern,
-        dimension=None if pattern is None else problem.n - codimension(problem.widths, len(modes), pattern),
+        dimension=None if pattern is None else dimension(problem, len(modes), pattern),
         pairs=pairs,
         deciding=answer.deciding,
         inertia=curvature,
@@ -161,7 +175,7 @@ def nearest(
     distance = goal
     while True:
         ranks = cycle.ranks(distance)
-        if ranks not in tried and min(ranks.values()) >= len(modes):
+        if ranks not in tried:
             tried.append(ranks)
             point = polish(layers, problem.sigma, modes, ranks, scale=scale, reach=reach, goal=goal)
             if point is not None and (best is None or point.moved < best[0].moved):

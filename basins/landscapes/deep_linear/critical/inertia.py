@@ -6,6 +6,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +14,7 @@ from scipy.sparse.linalg import ArpackNoConvergence, LinearOperator, eigsh, lobp
 
 from basins.errors import ArgumentError
 from basins.landscapes.deep_linear.critical.polish import DENSE
+from basins.landscapes.deep_linear.critical.ranks import CLEAR
 from basins.landscapes.deep_linear.problem import Problem
 from basins.rounding import U
 
@@ -42,6 +44,11 @@ class Inertia:
         """Whether an eigenvalue is negative beyond doubt."""
         return self.lowest < -max(self.tolerance, self.error)
 
+    def flat_along(self, dimension: int | None) -> bool:
+        """Whether the nullity is the dimension of the critical set, and every other eigenvalue is clearly not zero, so
+        that the set is normally hyperbolic. False where either is not known."""
+        return self.zero is not None and self.gap is not None and self.zero == dimension and self.gap >= CLEAR
+
 
 def hessian_size(problem: Problem, W: Array, distance: float = 0.0) -> float:
     """A bound on the Hessian anywhere within `distance` of a critical point W: sum over pairs of layers of
@@ -57,20 +64,17 @@ def hessian_size(problem: Problem, W: Array, distance: float = 0.0) -> float:
     return float(pairs + (H + 1) * (gram * np.prod(norms[:H])) ** 2)
 
 
-def inertia(problem: Problem, W: Array, *, distance: float = 0.0) -> Inertia:
-    """The Hessian's inertia at a state (n,): all eigenvalues for n <= 600, else the lowest one by Lanczos on
-    Hessian products.
+def eigenvalue_error(problem: Problem, W: Array, distance: float = 0.0) -> float:
+    """How far an eigenvalue computed at W (n,) can be from the one at a critical point within `distance`.
 
-    distance: how far W may be from the critical point that is meant. Eigenvalues within 8 n u `hessian_size`,
-    plus what that distance can change it by, are zero.
+    8 n u `hessian_size` for rounding, plus what that distance can change the size by. The tolerance of every sign.
     """
-    W = problem.state(W)
-    size, size_around = hessian_size(problem, W), hessian_size(problem, W, distance)
-    tolerance = 8 * problem.n * U * size_around + (size_around - size)
-    if problem.n > DENSE:
-        lowest, error = lowest_eigenvalue(problem, W)
-        return Inertia(None, None, None, lowest, error, tolerance, None)
-    eigenvalues = np.linalg.eigvalsh(problem.hessian(W))
+    around = hessian_size(problem, W, distance)
+    return 8 * problem.n * U * around + (around - hessian_size(problem, W))
+
+
+def signs(eigenvalues: NDArray[np.floating[Any]], tolerance: float) -> Inertia:
+    """The inertia that all eigenvalues (n,), ascending, have when those within the tolerance count as zero."""
     small = np.abs(eigenvalues) <= tolerance
     others = np.abs(eigenvalues[~small])
     floor = max(float(np.max(np.abs(eigenvalues[small]), initial=0.0)), tolerance)
@@ -83,6 +87,25 @@ def inertia(problem: Problem, W: Array, *, distance: float = 0.0) -> Inertia:
         tolerance=tolerance,
         gap=float(np.min(others)) / floor if len(others) and floor > 0 else np.inf,
     )
+
+
+def escape_rates(eigenvalues: NDArray[np.floating[Any]], tolerance: float) -> Array:
+    """Rates at which the flow leaves, falling, shape (number below -tolerance,), in 1 / time."""
+    return np.sort(-eigenvalues[eigenvalues < -tolerance])[::-1]
+
+
+def inertia(problem: Problem, W: Array, *, distance: float = 0.0) -> Inertia:
+    """The Hessian's inertia at a state (n,): all eigenvalues for n <= 600, else the lowest one by Lanczos on
+    Hessian products.
+
+    distance: how far W may be from the critical point that is meant. Eigenvalues within `eigenvalue_error` are zero.
+    """
+    W = problem.state(W)
+    tolerance = eigenvalue_error(problem, W, distance)
+    if problem.n > DENSE:
+        lowest, error = lowest_eigenvalue(problem, W)
+        return Inertia(None, None, None, lowest, error, tolerance, None)
+    return signs(np.linalg.eigvalsh(problem.hessian(W)), tolerance)
 
 
 def lowest_eigenvalue(problem: Problem, W: Array) -> tuple[float, float]:
@@ -149,7 +172,6 @@ def unstable_rates(problem: Problem, W: Array) -> Array:
     if problem.H != 1:
         raise _one_hidden_layer(problem, "unstable_rates")
     W = problem.state(W)
-    tolerance = 8 * problem.n * U * hessian_size(problem, W)
     if problem.flow == "raw":
         eigenvalues = np.linalg.eigvalsh(problem.hessian(W))
     else:
@@ -158,7 +180,7 @@ def unstable_rates(problem: Problem, W: Array) -> Array:
         unfitted = problem.sigma[np.abs(problem.fitted(W)) < 0.5]
         blocks = [np.block([[G2, -s * identity], [-s * identity, G1]]) for s in unfitted]
         eigenvalues = np.linalg.eigvalsh(np.array(blocks)).ravel() if blocks else np.empty(0)
-    return np.sort(-eigenvalues[eigenvalues < -tolerance])[::-1]
+    return escape_rates(eigenvalues, eigenvalue_error(problem, W))
 
 
 def _one_hidden_layer(problem: Problem, where: str) -> ArgumentError:

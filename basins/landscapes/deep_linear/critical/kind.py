@@ -21,7 +21,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from basins.landscapes.deep_linear.critical.inertia import Inertia
-from basins.landscapes.deep_linear.critical.ranks import Cycle, Path, both_paths, outer_name, pairs_of_layers
+from basins.landscapes.deep_linear.critical.ranks import (
+    CLEAR,
+    Cycle,
+    Path,
+    both_paths,
+    outer_name,
+    pairs_of_layers,
+)
 from basins.landscapes.deep_linear.problem import Problem
 from basins.rounding import U
 
@@ -30,11 +37,19 @@ Array = NDArray[np.float64]
 ROUNDING = 256 * U
 """A residual or a move of this times the scale is rounding."""
 
-CLEAR = 10.0
-"""A singular value is clearly not zero from this many times its tolerance on."""
-
 FIT = 0.25
 """A diagonal entry of D_W further than this from both 0 and 1 leaves S itself undecided."""
+
+
+def fitted_modes(fit: Array) -> tuple[int, ...]:
+    """S as read from the diagonal of D_W (d_y,): the entries nearer to 1 than to 0."""
+    return tuple(int(i) for i in np.flatnonzero(fit > 0.5))
+
+
+def fit_distances(fit: Array) -> Array:
+    """How far each diagonal entry of D_W (d_y,) is from the nearer of 0 and 1."""
+    distances: Array = np.abs(fit - (fit > 0.5))
+    return distances
 
 
 class Kind(StrEnum):
@@ -107,7 +122,7 @@ def kind_of(
 
     pairs: from `layer_pairs`, looked at where S = {1..r}, r < d_y. The Hessian can only take a decision back.
     """
-    modes = tuple(int(i) for i in np.flatnonzero(fit > 0.5))
+    modes = fitted_modes(fit)
     fits = f"fits modes {set(modes) or '{}'} of {problem.d_y}"
     if moved is None:
         return Answer(Kind.NOT_CRITICAL, f"no critical point that {fits} was found within {reach:.2g}")

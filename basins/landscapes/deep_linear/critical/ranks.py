@@ -34,6 +34,9 @@ from basins.rounding import U
 
 Array = NDArray[np.float64]
 
+CLEAR = 10.0
+"""A singular value, or an eigenvalue, is clearly not zero from this many times its tolerance on."""
+
 Segments = dict[tuple[int, int], int]
 """How many segments start at a node and have so many nodes: {(start, length): count}."""
 
@@ -194,6 +197,19 @@ def state_of_paper_layers(problem: Problem, layers: Sequence[Array]) -> Array:
     return problem.pack([W_1, *layers[1:-1], problem.U_Y @ layers[-1]])
 
 
+def typical_size(problem: Problem) -> float:
+    """sigma_1^{1/(H+1)}: each weight of a scalar chain that fits the largest mode. A length."""
+    size: float = float(problem.sigma[0]) ** (1 / (problem.H + 1))
+    return size
+
+
+def scale_of(problem: Problem, layers: Sequence[Array]) -> float:
+    """max(||W||, `typical_size`), for layers in the paper's coordinates: what lengths at a critical point are relative
+    to.
+    """
+    return max(float(np.sqrt(sum(np.sum(W_j**2) for W_j in layers))), typical_size(problem))
+
+
 def segments(nodes: Sequence[int], r: int, ranks: dict[Path, int]) -> Segments | None:
     """The segments that these ranks mean, or None where no critical point has such ranks.
 
@@ -209,6 +225,8 @@ def segments(nodes: Sequence[int], r: int, ranks: dict[Path, int]) -> Segments |
             return 0
         return nodes[a % N] - r if m == 0 else ranks[Path(a % N, m)] - r
 
+    if min(ranks.values()) < r:
+        return None
     if r < nodes[0] and any(ranks[Path(a, H)] != r for a in range(N)):
         return None
     found: Segments = {}
@@ -243,6 +261,12 @@ def codimension(widths: Sequence[int], r: int, pattern: Segments) -> int:
     endomorphisms = sum(p * q for source, p in pattern.items() for image, q in pattern.items() if maps(source, image))
     arrows = sum(m[k] * m[k - 1] for k in range(N))
     return r * (d_x + d_y - r) + arrows - sum(k * k for k in m) + endomorphisms
+
+
+def dimension(problem: Problem, r: int, pattern: Segments) -> int:
+    """Dimension of the set of critical points with r fitted modes and these segments; where the Hessian's nullity is
+    as large, it has no other flat direction."""
+    return problem.n - codimension(problem.widths, r, pattern)
 
 
 def covers(pattern: Segments, H: int) -> list[tuple[int, int]]:
