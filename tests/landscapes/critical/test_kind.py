@@ -93,11 +93,24 @@ def test_a_hessian_that_contradicts_takes_the_answer_back() -> None:
     assert kind_of(problem, np.ones(3), 0.0, 1e-13, 1e-4, (), alarm).kind is Kind.UNDECIDED
 
 
-def test_modes_that_cannot_be_read_are_undecided() -> None:
+@pytest.mark.parametrize("entry", [0.46, -4.06, 2.0, 7.0])
+def test_modes_that_cannot_be_read_are_undecided(entry: float) -> None:
+    """Near another whole number than 0 and 1 is near neither."""
     problem = problem_of((3, 3, 3, 3))
-    answer = kind_of(problem, np.array([1.0, 0.46, 0.0]), 1e-6, 1e-13, 1e-4, (), None)
+    answer = kind_of(problem, np.array([1.0, entry, 0.0]), 1e-6, 1e-13, 1e-4, (), None)
     assert answer.kind is Kind.UNDECIDED
-    assert "mode 1 of D_W is 0.46" in str(answer.undecided)
+    assert f"mode 1 of D_W is {entry:.3g}, neither 0 nor 1" in str(answer.undecided)
+
+
+def test_fit_gap_is_the_distance_from_zeros_and_ones() -> None:
+    """1e-4 beside a saddle whose least mode is 1e-3: its entry of D_W is -6.13, near -6, and says nothing of S."""
+    problem = Problem.from_spectrum([2.0, 1.0, 1e-3], d_x=3, hidden=(3, 3))
+    W = push(construct(problem, (), "strict", seed=3), 1e-4, 3)
+    fit = problem.fitted(W)
+    found = classify(problem, W)
+    assert fit[2] == pytest.approx(-6.126, abs=1e-3)
+    assert found.fit_gap == pytest.approx(-fit[2])
+    assert found.kind is Kind.UNDECIDED
 
 
 def test_reasons_name_the_products() -> None:

@@ -127,8 +127,8 @@ def kind_of(
     if moved is None:
         return Answer(Kind.NOT_CRITICAL, f"no critical point that {fits} was found within {reach:.2g}")
     point = f"the critical point {'at rounding' if moved <= rounding else f'{moved:.2g} away'} {fits}"
-    between = int(np.argmax(np.abs(fit - np.round(fit))))
-    if abs(fit[between] - round(fit[between])) > FIT:
+    between = int(np.argmax(fit_distances(fit)))
+    if fit_distances(fit)[between] > FIT:
         gap = f"mode {between} of D_W is {fit[between]:.3g}, neither 0 nor 1: which critical point is near is open"
         return Answer(Kind.UNDECIDED, point, gap)
     answer = _by_modes(problem, modes, point) or _by_pairs(point, moved, rounding, pairs)
