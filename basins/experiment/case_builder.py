@@ -27,7 +27,7 @@ from basins.experiment.document import (
 )
 from basins.landscapes.base import Landscape
 from basins.landscapes.deep_linear.problem import Problem
-from basins.landscapes.named import landscape_class
+from basins.landscapes.named import landscape_from_table
 from basins.laws import Law, law_of
 
 
@@ -145,7 +145,7 @@ def _named_landscape(tables: dict[str, dict[str, Any]], where: str) -> tuple[Lan
             raise ExperimentError(what, where=where, remedy=f"take [{name}] out: [landscape] replaces it")
     values = dict(tables["landscape"])
     try:
-        landscape = landscape_class(values.pop("kind", "")).from_table(values)
+        landscape = landscape_from_table(values.pop("kind", ""), values)
     except ArgumentError as error:
         raise placed(error, where, "landscape") from None
     return landscape, {"landscape": dict(tables["landscape"])}

@@ -22,6 +22,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from basins.codegen.llvm_ir import Function, Pointer
+from basins.errors import ArgumentError
 
 Array = NDArray[np.float64]
 
@@ -136,7 +137,12 @@ class Landscape(Protocol):
 
 # --- critical sets --------------------------------------------------------------------------------------------------
 
+CODE_BITS = 64
+"""Bits of a critical set's code in a row."""
+
 Codes = NDArray[np.uint64]
+"""Codes of critical sets: opaque to all but their landscape, which may use several bits a mode (`codes.CodeLayout`)."""
+
 NEAR = 0.1
 """A visit passes a saddle where its scale-free distance is at most this."""
 
@@ -167,9 +173,11 @@ class Vocabulary:
 
 @dataclass(frozen=True)
 class CriticalSet:
-    """One critical set: code (64 bits), name, value of the loss on it, rank (0 where the word means nothing), kind:
-    "global minimum", "local minimum", "strict saddle", "non-strict saddle" or "saddle" where that is not known; index:
-    from 1 by falling value, None where the sets are too many to be put in order.
+    """One critical set: code (0 to 2^64 - 1), name, value of the loss on it, rank (0 where the word means nothing, at
+    most 255), kind: "global minimum", "local minimum", "strict saddle", "non-strict saddle" or "saddle" where that is
+    not known; index: from 1 by falling value, None where the sets are too many to be put in order.
+
+    Raises ArgumentError for a code or a rank that a row cannot keep.
     """
 
     code: int
@@ -178,6 +186,12 @@ class CriticalSet:
     rank: int
     kind: str
     index: int | None = None
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.code < 1 << CODE_BITS:
+            raise ArgumentError(f"code {self.code}", where=self.name, remedy=f"a row keeps {CODE_BITS} bits of it")
+        if not 0 <= self.rank < 256:
+            raise ArgumentError(f"rank {self.rank}", where=self.name, remedy="a row keeps ranks from 0 to 255")
 
 
 @dataclass(frozen=True)
@@ -282,6 +296,11 @@ class CriticalSets(Protocol):
     @property
     def fingerprint(self) -> Hashable:
         """Equal for landscapes with the same sets, of the same values: their counts can be added."""
+        ...
+
+    @property
+    def code_bits(self) -> int:
+        """Bits that the largest code needs. More than 64 do not fit a row, and the landscape is refused."""
         ...
 
     @property

@@ -95,6 +95,7 @@ class DoubleWellSets:
     vocabulary = Vocabulary(("minimum", "saddle", "censored"), ("level", "invariant", "outlasted", "trap"), "well")
     evidence: tuple[str, ...] = ()
     typical_size = 1.0
+    code_bits = 2
     global_minimum = None
 
     def __init__(self, landscape: DoubleWell) -> None:

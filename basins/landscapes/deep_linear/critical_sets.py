@@ -23,6 +23,7 @@ from basins.landscapes.base import (
     Verdict,
     Vocabulary,
 )
+from basins.landscapes.codes import CodeLayout
 from basins.landscapes.deep_linear.certificates import descent
 from basins.landscapes.deep_linear.certificates.loss_level import level, loss_rounding
 from basins.landscapes.deep_linear.certificates.start_certificates import at_start
@@ -66,6 +67,11 @@ class DeepLinearSets:
 
     def __init__(self, problem: Problem) -> None:
         self.problem = problem
+        self.codes = CodeLayout(problem.d_y)
+
+    @property
+    def code_bits(self) -> int:
+        return self.codes.code_bits
 
     @property
     def fingerprint(self) -> bytes:
@@ -185,7 +191,7 @@ class DeepLinearSets:
         proved = still & (above < ceiling)
         at, fitted = at[proved], ~unfitted[at[proved]]
         margin = 1 - above[proved] / (ceiling[proved] / (1 - delta))
-        decided.say(at, Verdict.saddle, Certificate.invariant, margin, _masks(fitted), fitted.sum(axis=-1))
+        decided.say(at, Verdict.saddle, Certificate.invariant, margin, self.codes.pack(fitted), fitted.sum(axis=-1))
 
     # --- states -------------------------------------------------------------------------------------------------------
 
@@ -199,7 +205,7 @@ class DeepLinearSets:
             at_most = values.loss + rounding
         near = values.fitted > 0.5
         details = _Details(values.mode_losses, rounding)
-        return Evaluation(values.loss, at_most, values.gradient_norm, _masks(near), near.sum(axis=-1), details)
+        return Evaluation(values.loss, at_most, values.gradient_norm, self.codes.pack(near), near.sum(axis=-1), details)
 
     def loss(self, W: Array) -> Array:
         from basins.landscapes.deep_linear.evaluation import loss
@@ -243,7 +249,7 @@ class DeepLinearSets:
         minimum, saddle = verdict == Verdict.minimum, verdict == Verdict.saddle
         by_saddle = (certificate == Certificate.invariant) | (certificate == Certificate.outlasted)
         level = 0.5 * self.problem.sigma_min**2
-        fitted = np.stack([(code >> np.uint64(i)) & np.uint64(1) for i in range(len(sigma))], axis=-1).astype(bool)
+        fitted = self.codes.unpack(code).astype(bool)
         floor = 0.5 * np.where(fitted, 0.0, sigma**2).sum(axis=-1)
         next_level = floor + 0.5 * np.where(fitted, sigma**2, np.inf).min(axis=-1)
         by_level, invariant = certificate == Certificate.level, certificate == Certificate.invariant
@@ -263,9 +269,3 @@ class _Details:
 
     def __init__(self, mode_losses: Array, rounding: Array) -> None:
         self.mode_losses, self.rounding = mode_losses, rounding
-
-
-def _masks(modes: NDArray[np.bool_]) -> Codes:
-    bits = np.left_shift(np.uint64(1), np.arange(modes.shape[-1], dtype=np.uint64))
-    masks: Codes = np.where(modes, bits, np.uint64(0)).sum(axis=-1, dtype=np.uint64)
-    return masks

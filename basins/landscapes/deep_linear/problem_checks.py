@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from basins.arrays import floats
 from basins.errors import ArgumentError, AssumptionError, DataError
+from basins.landscapes.base import CODE_BITS
 from basins.rounding import EPS
 
 Array = NDArray[np.float64]
@@ -97,9 +98,11 @@ def check_widths(d_x: int, hidden: Sequence[int], d_y: int) -> tuple[int, ...]:
             raise ArgumentError(f"width {width!r}", where="hidden", remedy="widths are whole numbers of at least 1")
     if len(hidden) == 0:
         raise ArgumentError("no hidden layer", where="hidden", remedy="give at least one width (H >= 1)")
-    if d_y > 64:
+    if d_y > CODE_BITS:
         raise ArgumentError(
-            f"d_y = {d_y} targets", where="Y", remedy="modes are kept as 64 bits: give at most 64 targets"
+            f"d_y = {d_y} targets",
+            where="Y",
+            remedy=f"modes are kept as {CODE_BITS} bits: give at most {CODE_BITS} targets",
         )
     if d_x < d_y:
         raise AssumptionError(
