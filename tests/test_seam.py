@@ -52,7 +52,6 @@ REASONS = {
         "summary/tabulated.py",
         "verify/__init__.py",
         "verify/labels.py",
-        "verify/recompute.py",
     ],
     "what is said of a deep linear network is said in its words": [
         "describe.py",

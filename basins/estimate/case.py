@@ -107,7 +107,9 @@ def case_estimate(
         can_test=tests,
         shape=shape,
         doubtful=tuple(doubtful),
-        settled={mask_to_modes(mask): count for mask, count in sorted(counts.settled.items())},
+        settled={mask_to_modes(mask): count for mask, count in sorted(counts.settled.items())}
+        if isinstance(landscape, Problem)
+        else {},
         beside=case.law.modes if isinstance(case.law, NearPlanted) else None,
     )
 

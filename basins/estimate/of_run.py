@@ -165,7 +165,8 @@ def _doubtful(run: Run, case: Case, counts: Counts, shards: range) -> list[int]:
     elif counts.saddles.get(modes_to_mask(planted), 0) == counts.trajectories:
         return []
     ids: list[int] = []
-    for rows in run.stream("trajectories", case.key, ["id", "verdict", "modes"], shards=shards, verdict=verdict):
+    columns = ["id", "verdict"] if planted is None else ["id", "verdict", "modes"]
+    for rows in run.stream("trajectories", case.key, columns, shards=shards, verdict=verdict):
         if planted is not None:
             as_planted = (rows["verdict"] == "saddle") & (rows["modes"] == modes_to_mask(planted)).fillna(False)
             rows = rows[~as_planted]

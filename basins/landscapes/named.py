@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Protocol
 
+from basins.errors import ArgumentError
 from basins.import_path import class_at
 from basins.landscapes.base import Landscape
 from basins.landscapes.codes import check_code_bits

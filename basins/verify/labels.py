@@ -250,19 +250,18 @@ def parts_of(sizes: Mapping[Group, int], sample: int) -> dict[Group, int]:
 def _rows(view: View, manifest: Manifest, shard: ShardCheck, verdict: str, within: NDArray[np.int64]) -> Iterator[Row]:
     """The rows of a shard that have this verdict, at the given ascending positions among them."""
     case = manifest.case(shard.case)
-    table = view.part("trajectories", case, shard.shard, ["id", "verdict", "modes"]).to_pydict()
-    if (
-        verdict == VERDICTS[Verdict.minimum]
-    ):  # most rows of minima may not be kept; a minimum is an id with no other verdict
+    critical = case.landscape.critical
+    column = critical.vocabulary.set_column
+    table = view.part("trajectories", case, shard.shard, ["id", "verdict", column]).to_pydict()
+    codes = dict(zip(table["id"], table[column], strict=True))
+    if verdict == VERDICTS[Verdict.minimum]:  # most need not be kept: they have no other verdict
         others = [id for id, word in zip(table["id"], table["verdict"], strict=True) if word != verdict]
         ids = np.setdiff1d(np.array(manifest.ids(case, shard.shard)), others)
-        modes = dict.fromkeys(ids.tolist(), case.landscape.critical.global_minimum)
     else:
-        there = zip(table["id"], table["verdict"], table["modes"], strict=True)
-        modes = {id: mask for id, word, mask in there if word == verdict}
-        ids = np.array(list(modes))
+        ids = np.array([id for id, word in zip(table["id"], table["verdict"], strict=True) if word == verdict])
+    only = critical.global_minimum if verdict == VERDICTS[Verdict.minimum] else None
     for id in ids[within].tolist():
-        yield Row(case.key, id, verdict, modes[id])
+        yield Row(case.key, id, verdict, codes.get(id) if only is None else only)
 
 
 # --- again -----------------------------------------------------------------------------------------------------------
@@ -295,6 +294,8 @@ def _check(manifest: Manifest, row: Row, settings: Settings) -> CheckedRow:
     elif row.verdict == "censored":
         found = verdict
     else:
-        found = "agreed" if (verdict, modes) == (row.verdict, row.modes) else "disagreed"
+        # Of several minima, the one of a row that was not kept is not known: the verdict alone is compared.
+        unknown = row.modes is None and row.verdict == VERDICTS[Verdict.minimum]
+        found = "agreed" if verdict == row.verdict and (unknown or modes == row.modes) else "disagreed"
     reason = REASONS[limits.reason[0]] if limits.reason[0] >= 0 else None
     return CheckedRow(row, found, verdict, modes, reason)

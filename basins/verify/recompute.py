@@ -87,7 +87,7 @@ def _compare(place: ShardSource, manifest: Manifest, case: Case, shard: int, blo
         again = compute_shard(case, manifest.seed, range(block, block + 1), manifest.visits_every, manifest.rows)
         compared = ("visits", "blocks")
     differ = _rows_that_differ(there["trajectories"], again.trajectories)
-    may = {id for id, rows in differ.items() if _may_differ(*rows)}
+    may = {id for id, rows in differ.items() if _may_differ(Tables.of(case.landscape).set_column, *rows)}
     findings: list[tuple[Kind, str]] = []
     must_not = differ.keys() - may
     if must_not:
@@ -115,8 +115,8 @@ def _rows_that_differ(there: pa.Table, again: pa.Table) -> dict[int, tuple[Row |
     }  # every digit, and nan equal to nan
 
 
-def _may_differ(old: Row | None, new: Row | None) -> bool:
+def _may_differ(set_column: str, old: Row | None, new: Row | None) -> bool:
     """Whether a row's numbers may differ between CPUs. Its limit must be the same."""
-    if old is None or new is None or any(old[name] != new[name] for name in ("verdict", "modes", "certificate")):
+    if old is None or new is None or any(old[name] != new[name] for name in ("verdict", set_column, "certificate")):
         return False
     return old["certificate"] in ("rate", "rank", "outlasted") or old["reason"] == "settled"

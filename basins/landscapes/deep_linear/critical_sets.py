@@ -168,7 +168,12 @@ class DeepLinearSets:
         at = np.flatnonzero((margin > 0) & planted & still)
         fitted = ~unfitted[at]
         decided.say(
-            at, Verdict.saddle, Certificate.invariant, margin[at], _masks(fitted), fitted.sum(axis=-1).astype(np.int16)
+            at,
+            Verdict.saddle,
+            Certificate.invariant,
+            margin[at],
+            self.codes.pack(fitted),
+            fitted.sum(axis=-1).astype(np.int16),
         )
         return decided
 

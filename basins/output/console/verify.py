@@ -9,6 +9,8 @@ from rich.console import Console
 
 from basins.errors import RunError
 from basins.estimate.sentences import at_most, modes_text
+from basins.experiment import Case
+from basins.landscapes.deep_linear.problem import Problem
 from basins.landscapes.deep_linear.strata import mask_to_modes
 from basins.output.console.screen import columns, counted, heading, indented, paragraph
 from basins.store import Manifest
@@ -127,17 +129,22 @@ def _others(manifest: Manifest, labels: LabelCheck) -> Iterator[str]:
         case = manifest.case(one.row.case)
         word = "DISAGREES" if one.found == "disagreed" else "undecided"
         yield (
-            f"{word}: id {one.row.id} of case {case.name} is {_limit(one.row.verdict, one.row.modes)}; 100 times "
-            f"tighter it is {_tighter(one)} (basins show RUN --case {case.key} --id {one.row.id} --reintegrate)"
+            f"{word}: id {one.row.id} of case {case.name} is {_limit(case, one.row.verdict, one.row.modes)}; 100 times "
+            f"tighter it is {_tighter(case, one)} (basins show RUN --case {case.key} --id {one.row.id} --reintegrate)"
         )
 
 
-def _tighter(one: CheckedRow) -> str:
-    return f"censored ({one.reason})" if one.verdict == "censored" else _limit(one.verdict, one.modes)
+def _tighter(case: Case, one: CheckedRow) -> str:
+    return f"censored ({one.reason})" if one.verdict == "censored" else _limit(case, one.verdict, one.modes)
 
 
-def _limit(verdict: str, modes: int | None) -> str:
-    return verdict if verdict == "minimum" or modes is None else f"{verdict} S = {modes_text(mask_to_modes(modes))}"
+def _limit(case: Case, verdict: str, modes: int | None) -> str:
+    critical = case.landscape.critical
+    if modes is None or modes == critical.global_minimum:
+        return verdict
+    if not isinstance(case.landscape, Problem):
+        return f"{verdict}, {critical.describe(modes).name}"
+    return f"{verdict} S = {modes_text(mask_to_modes(modes))}"
 
 
 def refusal(found: Verification) -> RunError | None:
