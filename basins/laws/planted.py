@@ -9,7 +9,7 @@ import numpy as np
 
 from basins.errors import ArgumentError
 from basins.landscapes.base import Landscape
-from basins.landscapes.deep_linear.planted import planted_zeros
+from basins.landscapes.deep_linear.planted import check_saddle, planted_zeros
 from basins.landscapes.deep_linear.problem import Problem
 from basins.laws.base import Law
 from basins.laws.independent import Gaussian
@@ -90,9 +90,4 @@ def _check_plant(modes: tuple[int, ...], scale: Scale, problem: Problem) -> None
             where="modes",
             remedy="modes are 0-based positions in sigma",
         )
-    if len(modes) == problem.d_y:
-        raise ArgumentError(
-            f"modes {list(modes)} are all {problem.d_y}, and a point that fits all is not a saddle",
-            where="modes",
-            remedy="leave at least one out",
-        )
+    check_saddle(problem, modes, "modes")

@@ -9,9 +9,21 @@ from collections.abc import Collection
 import numpy as np
 from numpy.typing import NDArray
 
+from basins.errors import ArgumentError
 from basins.landscapes.deep_linear.problem import Problem
 
 Array = NDArray[np.float64]
+
+
+def check_saddle(problem: Problem, modes: Collection[int], where: str) -> None:
+    """Raises ArgumentError, its place `where`, if the modes are all there are: a minimum attracts everything near it,
+    so no start is planted on it or beside it."""
+    if len(modes) == problem.d_y:
+        raise ArgumentError(
+            f"modes {list(modes)} are all {problem.d_y}, and a point that fits all is not a saddle",
+            where=where,
+            remedy="leave at least one out",
+        )
 
 
 def planted_zeros(problem: Problem, modes: Collection[int]) -> NDArray[np.bool_]:

@@ -102,7 +102,7 @@ def test_refusals() -> None:
         on_stable_manifold(raw_problem((3,)), (0,), seed=0)
     with pytest.raises(AssumptionError, match="H = 2"):
         on_stable_manifold(problem, (0,), "diagonal", seed=0)
-    with pytest.raises(ArgumentError, match="no saddle"):
+    with pytest.raises(ArgumentError, match="not a saddle"):
         on_stable_manifold(problem, (0, 1), seed=0)
     with pytest.raises(ArgumentError, match="kind"):
         on_stable_manifold(problem, (0,), "zero", seed=0)  # type: ignore[arg-type]

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from basins.errors import ArgumentError, AssumptionError
-from basins.landscapes.deep_linear.planted import planted_zeros
+from basins.landscapes.deep_linear.planted import check_saddle, planted_zeros
 from basins.landscapes.deep_linear.problem import Problem
 
 Array = NDArray[np.float64]
@@ -82,12 +82,7 @@ def _check(problem: Problem, modes: tuple[int, ...], kind: str, scale: float, di
             where="kind",
             remedy='ask for kind="zeros"',
         )
-    if len(modes) == problem.d_y:
-        raise ArgumentError(
-            f"modes {set(modes)} are all {problem.d_y}, and fitting all is no saddle",
-            where="S",
-            remedy="leave at least one out",
-        )
+    check_saddle(problem, modes, "S")
     if not (np.isfinite(scale) and scale > 0):
         raise ArgumentError(f"scale = {scale!r}", where="scale", remedy="a scale is positive and finite")
     if not (np.isfinite(distance) and distance >= 0):
