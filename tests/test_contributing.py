@@ -14,6 +14,7 @@ import matplotlib as mpl
 import numpy as np
 import pytest
 from matplotlib.figure import Figure
+from numpy.typing import ArrayLike
 
 from basins import integrators, laws
 from basins.execution import run as run_module
@@ -22,20 +23,25 @@ from basins.execution.shard import Task
 from basins.experiment import Experiment
 from basins.integrators.base import Ends, Leg, Settings
 from basins.integrators.scipy import Reference
+from basins.landscapes.base import Codes, CriticalSet, Landscape, RestScale, Vocabulary
 from basins.landscapes.deep_linear.problem import Problem
+from basins.landscapes.defaults import CriticalSetsDefaults, LandscapeDefaults
 from basins.laws import Law
 from basins.output.figures import of_run
 from basins.output.figures.style import legend_below, page, styled
 from basins.progress import Listener
 from basins.random.philox import Array
 from basins.summary.reading import Reading
+from basins.verify import verify
 
 PAGE = Path(__file__).parents[1] / "CONTRIBUTING.md"
 KNOWN = {
-    "Array": Array, "ClassVar": ClassVar, "Ends": Ends, "Figure": Figure, "Inline": Inline, "Law": Law, "Leg": Leg,
-    "Listener": Listener, "Problem": Problem, "Reading": Reading, "Reference": Reference, "Sequence": Sequence,
-    "Settings": Settings, "Task": Task, "dataclass": dataclass, "legend_below": legend_below, "np": np, "page": page,
-    "styled": styled,
+    "Array": Array, "ArrayLike": ArrayLike, "ClassVar": ClassVar, "Codes": Codes, "CriticalSet": CriticalSet,
+    "CriticalSetsDefaults": CriticalSetsDefaults, "Ends": Ends, "Figure": Figure, "Inline": Inline,
+    "LandscapeDefaults": LandscapeDefaults, "Law": Law, "Leg": Leg, "Listener": Listener, "Problem": Problem,
+    "Reading": Reading, "Reference": Reference, "RestScale": RestScale, "Sequence": Sequence, "Settings": Settings,
+    "Task": Task, "Vocabulary": Vocabulary, "dataclass": dataclass, "legend_below": legend_below, "np": np,
+    "page": page, "styled": styled,
 }  # fmt: skip
 """What the page's lines find around them."""
 
@@ -51,6 +57,43 @@ engine = { name = "strict", method = "LSODA", budget = 30 }
 """
 
 
+def sections() -> dict[str, dict[str, str]]:
+    """Heading -> language -> its code, of the sections that have some."""
+    parts = re.split(r"^## (.*)$", PAGE.read_text(), flags=re.MULTILINE)
+    found = {}
+    for heading, text in zip(parts[1::2], parts[2::2], strict=True):
+        blocks = re.findall(r"^```(python|toml)\n(.*?)^```", text, flags=re.MULTILINE | re.DOTALL)
+        assert len(dict(blocks)) == len(blocks), f"several blocks of one language: {heading}"
+        if blocks:
+            found[heading] = dict(blocks)
+    return found
+
+
+def executed(block: str, module: ModuleType, longest: int) -> None:
+    assert len(block.splitlines()) <= longest
+    exec(compile(block, PAGE.name, "exec"), module.__dict__)
+
+
+def test_a_new_landscape(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """From the page's lines and its TOML to an estimate: each well has measure one half."""
+    section = sections()["A landscape"]
+    module = ModuleType("wells")
+    module.__dict__.update(KNOWN)
+    monkeypatch.setitem(sys.modules, "wells", module)
+    executed(section["python"], module, 45)
+    text = f'name = "wells"\nseed = 4\ntrajectories = 400\nvisits_every = 50\n{section["toml"]}'
+    run = run_module.run(Experiment.from_toml(text, tmp_path), tmp_path / "run", on="inline")
+    landscape: Landscape = run.manifest.cases[0].landscape
+    assert (landscape.n, landscape.to_dict()) == (3, {"n": 3})
+    (case,) = run.estimate().cases
+    assert (case.minimum, case.saddle, case.censored) == (400, 0, 0)
+    assert all(one.lower < 0.5 < one.upper for one in case.strata if one.is_minimum)
+    checked = verify(tmp_path / "run", sample=10)
+    assert checked.findings == ()
+    assert checked.labels is not None
+    assert {one.found for one in checked.labels.rows} == {"agreed"}
+
+
 def test_a_new_law_engine_runner_and_figure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """One run through all four: drawn by the law, integrated by the engine, carried out by the runner, drawn."""
     module = ModuleType("new_tenants")
@@ -59,11 +102,9 @@ def test_a_new_law_engine_runner_and_figure(tmp_path: Path, monkeypatch: pytest.
     for room, name in ((laws, "LAWS"), (integrators, "_HOME"), (run_module, "RUNNERS"), (of_run, "FIGURES")):
         monkeypatch.setattr(room, name, dict(getattr(room, name)))
         module.__dict__[name] = getattr(room, name)
-    blocks = re.findall(r"^```python\n(.*?)^```", PAGE.read_text(), flags=re.MULTILINE | re.DOTALL)
-    assert len(blocks) == 4
-    for block in blocks:
-        assert len(block.splitlines()) <= 12
-        exec(compile(block, PAGE.name, "exec"), module.__dict__)
+    blocks = sections()
+    for heading in ("A law of the initial weights", "An engine", "A runner", "A figure"):
+        executed(blocks[heading]["python"], module, 12)
     monkeypatch.setattr(integrators, "ENGINES", tuple(integrators._HOME))
 
     done: list[int] = []

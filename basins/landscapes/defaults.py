@@ -12,7 +12,7 @@ import hashlib
 import json
 from abc import ABC, abstractmethod
 from collections.abc import Hashable, Mapping, Sequence
-from dataclasses import fields
+from dataclasses import MISSING, fields
 from typing import Any, Self, get_type_hints
 
 import numpy as np
@@ -230,10 +230,14 @@ class LandscapeDefaults(ABC):
 
     @classmethod
     def from_table(cls, values: Mapping[str, Any]) -> Self:
-        """Raises ArgumentError for a key that is no field, a missing one, and a value of another type. What a value
-        means is for `__post_init__` to check."""
+        """The landscape of these keys; a field with a default may be left out.
+
+        Raises ArgumentError for a key that is no field, a missing one, and a value of another type. What a value means
+        is for `__post_init__` to check.
+        """
         types = _types(cls)
-        for name in {**types, **values}:
+        needed = _without_default(cls)
+        for name in (*values, *needed):
             if name not in types:
                 raise ArgumentError("no such key", where=name, remedy=f"{cls.__name__} has {', '.join(types)}")
             if name not in values:
@@ -248,3 +252,8 @@ def _types(of: type) -> dict[str, type]:
     """The fields of a dataclass with their types."""
     hints = get_type_hints(of)
     return {one.name: hints[one.name] for one in fields(of)}
+
+
+def _without_default(of: type) -> list[str]:
+    """The names of a dataclass's fields that must be given."""
+    return [one.name for one in fields(of) if one.default is MISSING and one.default_factory is MISSING]
