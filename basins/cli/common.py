@@ -1,7 +1,7 @@
 """The parts that commands share: errors, exit statuses and common arguments.
 
 Exit status: 0, done; 1, an internal error of basins; 2, refused, with one line on standard error that says what is
-wrong, where, and what to do; 130, interrupted; 141, standard output or error is a closed pipe (streams.py).
+wrong, where, and what to do; 130, interrupted; 141, standard output or error is a closed pipe (standard_output.py).
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ import click
 
 import basins
 from basins.errors import AssumptionWarning, BasinsError
-from basins.streams import guarded, takes_utf8
+from basins.standard_output import guarded, takes_utf8
 
 RUNNERS = ("ray", "processes", "inline")
 REFUSED, UNEXPECTED, INTERRUPTED = 2, 1, 130

@@ -21,7 +21,7 @@ from types import FrameType
 
 from basins.errors import BasinsError, RunError
 from basins.job.environment import adopt_environment
-from basins.streams import guarded
+from basins.standard_output import guarded
 from basins.versions import skew
 
 MANIFEST = "manifest.json"
