@@ -25,9 +25,9 @@ from run import asked, machine, versions
 from basins import Problem, laws
 from basins.integrators.base import Settings
 from basins.rare.certification_time import CertificationTime
+from basins.rare.level_streams import Stream
 from basins.rare.replicates import PILOT, Plan, SplittingLevel, next_level
 from basins.rare.splitting_step import Learned, WhitenedCoordinate, first_population
-from basins.rare.streams import Stream
 from basins.rare.truth import survival
 from basins.rare.whitening import Whitening
 

@@ -16,7 +16,7 @@ from collections.abc import Callable
 import numpy as np
 
 from basins.integrators.base import Array
-from basins.rare.streams import Stream
+from basins.rare.level_streams import Stream
 
 SPREAD = 4.0
 JITTER = 1e-3

@@ -13,8 +13,8 @@ from typing import Literal
 import numpy as np
 
 from basins.integrators.base import Array
+from basins.rare.level_streams import Stream
 from basins.rare.splitting_step import Learned, LevelResult, Population, WhitenedCoordinate, advance
-from basins.rare.streams import Stream
 from basins.rounding import EPS
 
 Ending = Literal["", "target", "resolution", "extinct", "levels"]

@@ -24,8 +24,8 @@ from numpy.typing import NDArray
 from basins.integrators.base import Array
 from basins.rare import proposals
 from basins.rare.coordinate import Coordinate, Flags, SetMembership
+from basins.rare.level_streams import Stream
 from basins.rare.proposals import Move
-from basins.rare.streams import Stream
 from basins.rare.whitening import Whitening
 
 Indices = NDArray[np.int64]

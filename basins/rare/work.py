@@ -11,10 +11,10 @@ from basins.laws import stream_key
 from basins.rare.approach import Approach
 from basins.rare.certification_time import CertificationTime
 from basins.rare.coordinate import Coordinate
+from basins.rare.level_streams import Stream
 from basins.rare.record import TailManifest, commit, read_levels, read_manifest, read_population
 from basins.rare.replicates import PILOT, SplittingLevel, next_level
 from basins.rare.splitting_step import Learned, WhitenedCoordinate, first_population
-from basins.rare.streams import Stream
 from basins.rare.whitening import Whitening
 from basins.store import Files, files_at
 

@@ -17,7 +17,7 @@ from basins.integrators.base import Settings
 from basins.rare.approach import Approach
 from basins.rare.approach_truth import far, nearer
 from basins.rare.exponents import approach_power
-from basins.rare.streams import Stream
+from basins.rare.level_streams import Stream
 from basins.rare.tail import read_tail, tail
 
 

@@ -12,7 +12,7 @@ from basins.integrators.base import Settings
 from basins.landscapes.deep_linear import exact
 from basins.landscapes.deep_linear.certificates import level
 from basins.rare.certification_time import CertificationTime
-from basins.rare.streams import Stream
+from basins.rare.level_streams import Stream
 from basins.rare.whitening import Whitening
 
 CHAIN = Problem.from_spectrum([1.0], d_x=1, hidden=[1, 1])

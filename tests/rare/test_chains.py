@@ -13,6 +13,7 @@ from basins import Problem, laws
 from basins.integrators.base import Settings
 from basins.rare import splitting_step
 from basins.rare.certification_time import CertificationTime
+from basins.rare.level_streams import Stream
 from basins.rare.splitting_step import (
     MOVES,
     Learned,
@@ -24,7 +25,6 @@ from basins.rare.splitting_step import (
     first_population,
     share,
 )
-from basins.rare.streams import Stream
 from basins.rare.whitening import Whitening
 
 N = 6000

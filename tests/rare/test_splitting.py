@@ -13,9 +13,9 @@ from basins.rare import replicates
 from basins.rare import splitting_step as chains_module
 from basins.rare.certification_time import CertificationTime
 from basins.rare.combine import Estimated, combine
+from basins.rare.level_streams import Stream
 from basins.rare.replicates import PILOT, Plan, SplittingLevel, next_level
 from basins.rare.splitting_step import MOVES, Learned, WhitenedCoordinate, advance, first_population
-from basins.rare.streams import Stream
 from basins.rare.truth import descent_time, survival, time_of
 from basins.rare.whitening import Whitening
 
