@@ -28,7 +28,7 @@ from basins.landscapes.deep_linear.certificates import descent
 from basins.landscapes.deep_linear.certificates.loss_level import level, loss_rounding
 from basins.landscapes.deep_linear.certificates.start_certificates import at_start
 from basins.landscapes.deep_linear.critical.classify import classify
-from basins.landscapes.deep_linear.critical.digits import stays
+from basins.landscapes.deep_linear.critical.decimal_flow import stays
 from basins.landscapes.deep_linear.critical.ranks import typical_size
 from basins.landscapes.deep_linear.critical.settling import Settling, settle
 from basins.landscapes.deep_linear.passage import distance
