@@ -27,6 +27,7 @@ from basins.landscapes.base import (
     Decided,
     Evaluation,
     GradientCode,
+    Motion,
     Reduction,
     RestScale,
     Settling,
@@ -130,7 +131,15 @@ class CriticalSetsDefaults(ABC):
             at_most, code = self.loss_at_most(W, loss), self.nearest(W).astype(np.uint64)
         return Evaluation(loss, at_most, norm, code, np.zeros(len(W), dtype=np.int64))
 
-    def drift(self, before: Array, after: Array) -> Array:
+    def certificates(self, dynamics: Motion) -> tuple[str, ...]:
+        """The level, where the loss falls along every trajectory; nothing of a discrete dynamics."""
+        return ("level",) if dynamics.potential == "loss" else ()
+
+    def certify_state(self, starts: Array, W: Array, there: Evaluation, dynamics: Motion, delta: float) -> Decided:
+        """Nothing is proved of a discrete dynamics."""
+        return Decided.nothing(len(W))
+
+    def drift(self, before: Array, after: Array, t: Array) -> Array:
         return np.full(len(before), np.nan)
 
     def settle(self, W: Array, size: float) -> Settling | None:
