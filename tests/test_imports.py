@@ -18,7 +18,7 @@ PACKAGE = Path(basins.__file__).parent
 # From the ground up; a room may import rooms on lower floors, and its neighbours on its own floor.
 DEEP_LINEAR = "landscapes.deep_linear"
 FLOORS = [
-    ["errors", "home", "import_path", "jit_cache", "later", "notes", "rounding", "streams", "versions"],
+    ["errors", "home", "import_path", "jit_cache", "later", "notes", "rounding", "standard_output", "versions"],
     ["arrays", "random", "statistics", "codegen"],
     ["landscapes"],
     [f"{DEEP_LINEAR}.{name}" for name in ("problem_checks", "precision", "samples")],
