@@ -21,7 +21,7 @@ from run import machine
 
 import basins
 from basins import Problem
-from basins.landscapes.deep_linear.planted import planted_zeros
+from basins.landscapes.deep_linear.invariant_zeros import planted_zeros
 from basins.proof import TIERS, Proof, enclosures, largest_ball, prove, tiers_for
 
 HERE = Path(__file__).parent

@@ -9,7 +9,7 @@ import numpy as np
 
 from basins.errors import ArgumentError
 from basins.landscapes.base import Landscape
-from basins.landscapes.deep_linear.planted import check_saddle, planted_zeros
+from basins.landscapes.deep_linear.invariant_zeros import check_saddle, planted_zeros
 from basins.landscapes.deep_linear.problem import Problem
 from basins.laws.base import Law
 from basins.laws.independent import Gaussian

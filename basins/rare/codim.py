@@ -36,8 +36,8 @@ from basins.errors import ArgumentError
 from basins.integrators import engine_of
 from basins.integrators.base import Array, Leg, Settings, Stop
 from basins.landscapes.deep_linear.critical.inertia import inertia
-from basins.landscapes.deep_linear.critical.planted import on_stable_manifold
-from basins.landscapes.deep_linear.planted import planted_zeros
+from basins.landscapes.deep_linear.critical.stable_manifold import on_stable_manifold
+from basins.landscapes.deep_linear.invariant_zeros import planted_zeros
 from basins.landscapes.deep_linear.problem import Problem
 from basins.landscapes.deep_linear.strata import Stratum
 from basins.rare.exponents import kappa

@@ -14,7 +14,7 @@ from basins.landscapes.base import NONE, Verdict
 from basins.landscapes.deep_linear import critical_sets
 from basins.landscapes.deep_linear.critical import settling
 from basins.landscapes.deep_linear.critical_sets import VERDICTS, Certificate
-from basins.landscapes.deep_linear.planted import invariant_modes
+from basins.landscapes.deep_linear.invariant_zeros import invariant_modes
 from basins.landscapes.deep_linear.problem import Problem
 
 

@@ -43,7 +43,7 @@ def gaussian(problem: Problem, count: int, seed: int, scale: float = 0.5) -> np.
 
 
 def planted(problem: Problem, modes: tuple[int, ...], count: int, seed: int) -> np.ndarray:
-    from basins.landscapes.deep_linear.planted import planted_zeros
+    from basins.landscapes.deep_linear.invariant_zeros import planted_zeros
 
     W = gaussian(problem, count, seed)
     W[:, planted_zeros(problem, modes)] = 0.0

@@ -45,7 +45,7 @@ def test_the_approach_of_a_chain_has_its_closed_form(H: int) -> None:
 
 def test_each_stratum_has_its_own_approach() -> None:
     """A start planted on I(J) comes to rest there: G = 0 for J, and it never comes near a stratum above it."""
-    from basins.landscapes.deep_linear.critical.planted import on_stable_manifold
+    from basins.landscapes.deep_linear.critical.stable_manifold import on_stable_manifold
 
     problem, settings = Problem.from_spectrum([2.0, 1.0], d_x=2, hidden=[2, 2]), Settings(budget=500)
     for J in (2, 3):

@@ -13,7 +13,7 @@ import basins.rare.codim as room
 from basins import Problem
 from basins.cli import main
 from basins.errors import ArgumentError
-from basins.landscapes.deep_linear.planted import planted_zeros
+from basins.landscapes.deep_linear.invariant_zeros import planted_zeros
 from basins.rare.codim import codimension_of
 
 # widths, spectrum: rates of one saddle differ at most threefold

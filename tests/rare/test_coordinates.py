@@ -10,7 +10,7 @@ import pytest
 
 from basins import Problem
 from basins.integrators.base import SMALLEST_TOLERANCE, Settings
-from basins.landscapes.deep_linear.critical.planted import on_stable_manifold
+from basins.landscapes.deep_linear.critical.stable_manifold import on_stable_manifold
 from basins.rare.approach import Approach
 from basins.rare.certification_time import CertificationTime
 from basins.rare.coordinate import Coordinate

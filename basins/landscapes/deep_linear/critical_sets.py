@@ -1,7 +1,7 @@
 """The critical strata of a deep linear network behind the contract of a landscape (landscapes/base.py, CriticalSets).
 
-The arguments are in certificates/ (the loss level, the invariants at t = 0), planted.py (zeros that the flow keeps) and
-critical/settling.py (what a state at rest rests on); here they become verdicts.
+The arguments are in certificates/ (the loss level, the invariants at t = 0), invariant_zeros.py (zeros that the flow
+keeps) and critical/settling.py (what a state at rest rests on). Here they become verdicts.
 """
 
 from __future__ import annotations
@@ -31,8 +31,8 @@ from basins.landscapes.deep_linear.critical.classify import classify
 from basins.landscapes.deep_linear.critical.decimal_flow import stays
 from basins.landscapes.deep_linear.critical.ranks import typical_size
 from basins.landscapes.deep_linear.critical.settling import Settling, settle
+from basins.landscapes.deep_linear.invariant_zeros import invariant_levels, invariant_modes
 from basins.landscapes.deep_linear.passage import distance
-from basins.landscapes.deep_linear.planted import invariant_levels, invariant_modes
 from basins.landscapes.deep_linear.problem import Problem
 from basins.landscapes.deep_linear.strata import Stratum
 from basins.rounding import U

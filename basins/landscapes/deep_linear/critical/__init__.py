@@ -15,8 +15,8 @@ from basins.landscapes.deep_linear.critical.classify import CriticalPoint, class
 from basins.landscapes.deep_linear.critical.construct import construct
 from basins.landscapes.deep_linear.critical.inertia import Indices, Inertia, indices, inertia, unstable_rates
 from basins.landscapes.deep_linear.critical.kind import Kind, LayerPair
-from basins.landscapes.deep_linear.critical.planted import on_stable_manifold
 from basins.landscapes.deep_linear.critical.ranks import PartialProduct, Path, Segments
+from basins.landscapes.deep_linear.critical.stable_manifold import on_stable_manifold
 
 __all__ = [
     "CriticalPoint",

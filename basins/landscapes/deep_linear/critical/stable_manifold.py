@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from basins.errors import ArgumentError, AssumptionError
-from basins.landscapes.deep_linear.planted import check_saddle, planted_zeros
+from basins.landscapes.deep_linear.invariant_zeros import check_saddle, planted_zeros
 from basins.landscapes.deep_linear.problem import Problem
 
 Array = NDArray[np.float64]
