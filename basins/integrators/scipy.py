@@ -8,7 +8,7 @@ budget would hold.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -104,14 +104,43 @@ class Reference:
         evenly spaced in time, the step's end the last. A step to a state that is not finite is left out. What the
         interpolation evaluates (three evaluations a step of DOP853) counts against the budget.
         """
+
+        def evenly(before: float, after: float) -> Array:
+            return np.linspace(before, after, points + 1)[1:]
+
         found = []
         with _quiet():
             for row in range(len(leg.starts)):
-                one = _Trajectory(landscape, leg, settings, row, points)
+                one = _Trajectory(landscape, leg, settings, row, evenly)
                 stop = one.run()
                 t, state = (np.concatenate(parts) for parts in (one.path_t, one.path))
                 found.append(Recorded(t, state, (len(t) - 1) // points, stop))
         return found
+
+    def record_at(
+        self, landscape: Landscape, leg: Leg, settings: Settings, times: Array
+    ) -> Iterator[tuple[Array, float, Stop, int]]:
+        """Carry every row to leg.t_end, and read it at `times` (T,), rising, after t_start and up to t_end: of each
+        row the states (k, n) at the first k of the times, those that it came to; the time it came to; why it stopped;
+        and its evaluations, those spent on these states included.
+
+        An explicit method comes to a time by a shorter step from where the step over it began: its interpolation is 29
+        times the tolerance off where stability holds the steps (DOP853 beside the minimum of a chain of four weights),
+        the shorter step once. It is not told of t_end and steps over it, so a state depends on no other time that is
+        asked for. The others interpolate, and end a step at t_end, so that a state may depend on t_end: without one
+        LSODA's first step from where the slope is zero would be infinite.
+        """
+        explicit = settings.method in STAGES
+
+        def asked(before: float, after: float) -> Array:
+            return times[(times > before) & (times <= after)]
+
+        for row in range(len(leg.starts)):
+            with _quiet():
+                one = _Trajectory(landscape, leg, settings, row, asked, bound=np.inf if explicit else None)
+                one.lands = explicit
+                stop = one.run()
+            yield np.concatenate(one.path)[1:], one.t, stop, one.field.evaluations
 
 
 @contextmanager
@@ -123,19 +152,30 @@ def _quiet() -> Iterator[None]:
 
 
 class _Trajectory:
-    """One row of a leg, on its way. points: how many states of each step are kept in `path`, at times `path_t`."""
+    """One row of a leg, on its way. kept: of a step from one time to another the times, in it, at which states are kept
+    in `path`, at times `path_t`; bound: the time that no step goes beyond, t_end unless it is given."""
 
-    def __init__(self, landscape: Landscape, leg: Leg, settings: Settings, row: int, points: int = 0) -> None:
-        self.landscape, self.settings, self.points = landscape, settings, points
+    def __init__(
+        self,
+        landscape: Landscape,
+        leg: Leg,
+        settings: Settings,
+        row: int,
+        kept: Callable[[float, float], Array] | None = None,
+        bound: float | None = None,
+    ) -> None:
+        self.landscape, self.settings, self.kept = landscape, settings, kept
         self.field = Field(landscape)
         self.state, self.t = np.array(leg.starts[row]), float(leg.t_start[row])
         self.level, self.rest_after = float(leg.level[row]), float(leg.rest_after[row])
         self.t_end, self.max_step = float(leg.t_end[row]), float(leg.max_step[row])
+        self.bound = self.t_end if bound is None else bound
         self.budget, self.watched = int(leg.budget[row]), bool(leg.watch[row])
         self.first_norm = float(np.sqrt(self.state @ self.state))
         self.steps, self.solver_evaluations, self.loss_increase = 0, 0, 0.0
         self.visits: list[tuple[float, float, Array]] = []
         self.path_t, self.path = [np.array([self.t])], [self.state[None].copy()]
+        self.lands = False
 
     def run(self) -> Stop:
         loss, gradient_norm = self.field.at(self.state)
@@ -166,12 +206,27 @@ class _Trajectory:
                 self.visits.append((earlier[1], earlier[2], earlier[0]))
             before = earlier[2]
             stop = self.reason_to_stop(loss, gradient_norm)
-            if self.points and stop != Stop.NON_FINITE:
-                between = np.linspace(solver.t_old, self.t, self.points + 1)[1:]
-                self.path_t.append(between)
-                self.path.append(solver.dense_output()(between).T)
+            if self.kept is not None and stop != Stop.NON_FINITE:
+                assert solver.t_old is not None  # a step was taken
+                between = self.kept(float(solver.t_old), self.t)
+                if len(between):
+                    self.path_t.append(between)
+                    self.path.append(self.landed(solver, between) if self.lands else solver.dense_output()(between).T)
             if stop is not None:
                 return stop
+
+    def landed(self, solver: Any, times: Array) -> Array:
+        """States (k, n) at times in the last step, each by one step of the explicit method from where it began."""
+        states = np.empty((len(times), len(self.state)))
+        slopes = np.empty((solver.n_stages, len(self.state)))
+        slopes[0] = solver.K[0]  # the slope where the step began
+        for k, t in enumerate(times):
+            h = t - solver.t_old
+            for stage in range(1, solver.n_stages):
+                ahead = h * (solver.A[stage, :stage] @ slopes[:stage])
+                slopes[stage] = self.field(solver.t_old + solver.C[stage] * h, solver.y_old + ahead)
+            states[k] = solver.y if t == solver.t else solver.y_old + h * (solver.B @ slopes)
+        return states
 
     def reason_to_stop(self, loss: float, gradient_norm: float) -> Stop | None:
         """The contract's tests, in its order."""
@@ -196,7 +251,7 @@ class _Trajectory:
         options: dict[str, Any] = {"rtol": settings.rtol, "atol": settings.atol, "max_step": self.max_step}
         if method not in STAGES:
             options["jac"] = lambda t, W: -self.landscape.hessian(W)
-        solver: OdeSolver[Any] = getattr(integrate, method)(self.field, self.t, self.state, self.t_end, **options)
+        solver: OdeSolver[Any] = getattr(integrate, method)(self.field, self.t, self.state, self.bound, **options)
         return solver
 
     def rejected(self) -> int:
