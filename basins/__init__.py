@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from basins.laws import Balanced, Gaussian, He, Lecun, NearPlanted, Planted, Uniform, Xavier
     from basins.proof import Proof, largest_ball, prove
     from basins.run_tables import Run, open_run
+    from basins.trajectories import Trajectory, trajectory
 
 __version__ = "0.1.0"
 
@@ -53,6 +54,7 @@ _HOME = {
     "Run": "basins.run_tables",
     "Sweep": "basins.experiment",
     "Uniform": "basins.laws",
+    "Trajectory": "basins.trajectories",
     "Verdict": "basins.landscapes.base",
     "Xavier": "basins.laws",
     "certify": "basins.landscapes.deep_linear.certificates",
@@ -63,6 +65,7 @@ _HOME = {
     "prove": "basins.proof",
     "prove_run": "basins.execution.run",
     "run": "basins.execution.from_python",
+    "trajectory": "basins.trajectories",
 }
 
 __all__ = [
@@ -83,6 +86,7 @@ __all__ = [
     "Reason",
     "Run",
     "Sweep",
+    "Trajectory",
     "Uniform",
     "Verdict",
     "Xavier",
@@ -94,6 +98,7 @@ __all__ = [
     "prove",
     "prove_run",
     "run",
+    "trajectory",
 ]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import subprocess
 import sys
 from dataclasses import dataclass, field
@@ -12,14 +13,26 @@ from pathlib import Path
 import pytest
 
 import basins
+from basins.called_late import called_late
 
 PACKAGE = Path(basins.__file__).parent
 
 # From the ground up; a room may import rooms on lower floors, and its neighbours on its own floor.
 DEEP_LINEAR = "landscapes.deep_linear"
 FLOORS = [
-    ["errors", "home", "import_path", "jit_cache", "later", "notes", "rounding", "standard_output", "versions"],
-    ["arrays", "random", "statistics", "codegen"],
+    [
+        "errors",
+        "called_late",
+        "home",
+        "import_path",
+        "jit_cache",
+        "later",
+        "notes",
+        "rounding",
+        "standard_output",
+        "versions",
+    ],
+    ["arrays", "rows", "random", "statistics", "codegen"],
     ["landscapes"],
     [f"{DEEP_LINEAR}.{name}" for name in ("problem_checks", "precision", "samples")],
     [f"{DEEP_LINEAR}.{name}" for name in ("gradient", "gradient_code", "strata", "reduction", "compression.frames")],
@@ -28,8 +41,8 @@ FLOORS = [
     [DEEP_LINEAR, "laws"],
     ["certified_share", "dynamics"],
     ["integrators", "proof"],
-    ["classification.verdict"],
-    ["classification", "trajectory"],
+    ["classification.verdict", "classification.limit_table"],
+    ["classification", "trajectories"],
     ["experiment"],
     ["store"],
     ["execution.shard", "execution.extension", "estimate"],
@@ -64,11 +77,13 @@ def room(module: str) -> str:
 
 
 TYPED_UPWARD = {
+    "basins.classification.verdict types basins.trajectories",
     "basins.estimate.frames types basins.run_tables",
     "basins.estimate.of_run types basins.run_tables",
     "basins.estimate.proved types basins.run_tables",
 }
-"""Imported from a higher floor for annotations alone: an estimate is made of a run, and a run makes its estimate."""
+"""Imported from a higher floor for annotations alone: an estimate is made of a run, and a run makes its estimate;
+limits may hold their trajectories."""
 
 
 @dataclass
@@ -217,6 +232,15 @@ def test_import_basins_is_light() -> None:
         "assert not heavy, heavy\n"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_what_is_called_late_is_there() -> None:
+    """Names of functions above their callers, which no import and no type checks."""
+    names = {
+        name for path in PACKAGE.rglob("*.py") for name in re.findall(r'called_late\(\s*"([^"]+)"', path.read_text())
+    }
+    assert "basins.output.figures.of_trajectory:of_trajectory" in names
+    assert all(callable(called_late(name)) for name in names)
 
 
 def test_a_run_without_proofs_does_not_import_them() -> None:

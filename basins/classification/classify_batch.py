@@ -9,7 +9,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from basins.arrays import number
+from basins.arrays import number, switch
 from basins.classification.certify_steps import follow_steps
 from basins.classification.saddle_wait import Followed, follow
 from basins.classification.verdict import IntegratedBatch, Limits, judge, visit_table
@@ -19,7 +19,8 @@ from basins.errors import ArgumentError
 from basins.integrators import engine_of, method_of
 from basins.integrators.base import Array, Ends, Leg, Settings, refuse_settings
 from basins.landscapes.base import Decided, Landscape, Reduction
-from basins.landscapes.deep_linear.problem import Problem
+from basins.landscapes.deep_linear.problem import Problem, the_problem
+from basins.trajectories import along, finite_starts, times_of
 
 CHECKS = (10, 100)
 """An outlasted saddle must be found again at tolerances this many times tighter."""
@@ -41,6 +42,7 @@ def integrate(
     compress: bool = Settings.compress,
     wait: bool = False,
     dynamics: Dynamics = FLOW,
+    t_eval: ArrayLike | None = None,
 ) -> Limits:
     """Integrate the flow from W0, (n,) or (N, n), to its limits.
 
@@ -51,8 +53,12 @@ def integrate(
     states where the flow cannot tell the difference and it pays (compression/). wait: what has settled beside a saddle
     is `censored` at once, as are the rows of a law with a density; with wait=True it is waited beside, until it leaves
     or has outlasted the saddle (docs/verdicts.md). dynamics: another one than the gradient flow (dynamics/base.py): its
-    steps are taken instead, t counts them, and it is never waited. A verdict is of the computed trajectory. Raises
-    ArgumentError for values that have no meaning.
+    steps are taken instead, t counts them, and it is never waited. A verdict is of the computed trajectory.
+
+    t_eval: times (T,), rising, finite, from 0 to t_end: the limits then have the flow at these times too,
+    `limits.trajectory` (`basins.trajectory`). It is integrated once more for that, on a budget of its own, and no
+    certificate stops it; the limits are those without t_eval, bit for bit. Raises ArgumentError for values that have no
+    meaning.
     """
     chosen = engine_of(engine)
     settings = Settings(
@@ -69,11 +75,14 @@ def integrate(
     )
     refuse_settings(settings, dynamics)
     refuse_unproved(problem, dynamics, settings.certify)
-    starts = np.atleast_2d(problem.state(W0))
-    if not np.isfinite(starts).all():
-        row = int(np.flatnonzero(~np.isfinite(starts).all(axis=1))[0])
-        raise ArgumentError("a start that is not finite", where=f"W0, row {row}", remedy="give finite states")
-    return integrate_batch(problem, starts, settings, np.ones(len(starts), dtype=bool), bool(wait), dynamics)
+    starts = np.atleast_2d(finite_starts(the_problem(problem), W0))
+    if t_eval is not None and not dynamics.continuous:
+        what = f"t_eval with {dynamics.text}"
+        raise ArgumentError(what, where="t_eval", remedy="leave it out: it is available only for the gradient flow")
+    times = None if t_eval is None else times_of(t_eval, settings.t_end)
+    watch = np.ones(len(starts), dtype=bool)
+    limits = integrate_batch(problem, starts, settings, watch, switch(wait, "wait"), dynamics)
+    return limits if times is None else replace(limits, trajectory=along(problem, starts, times, settings))
 
 
 def refuse_unproved(landscape: Landscape, dynamics: Dynamics, certify: bool) -> None:

@@ -10,17 +10,26 @@ not a saddle; nothing is dropped.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from enum import IntEnum
+from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 from numpy.typing import NDArray
 
+from basins.classification import limit_table
+from basins.classification.limit_table import Limit
 from basins.dynamics.base import Dynamics
 from basins.dynamics.gradient_flow import FLOW
 from basins.integrators.base import Ends, Stop, Visits
-from basins.landscapes.base import NONE, Codes, Decided, Landscape, Settling, Verdict
+from basins.landscapes.base import NONE, PLAIN, Codes, Decided, Landscape, Settling, Verdict, Vocabulary
+from basins.rows import html
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from basins.trajectories import Trajectory
 
 Array = NDArray[np.float64]
 
@@ -49,7 +58,7 @@ _REASONS = {
     Stop.RESTING: Reason.settled,
     Stop.LEVEL: Reason.rounding,  # below the level, but by less than the loss's own rounding
 }
-_REASON_OF_STOP = np.array([_REASONS[stop] for stop in Stop], dtype=np.int8)
+REASON_OF_STOP = np.array([_REASONS[stop] for stop in Stop], dtype=np.int8)
 
 
 @dataclass(frozen=True)
@@ -73,7 +82,7 @@ class VisitTable:
         return self.code
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Limits:
     """The limits of N trajectories and what they rest on. All arrays have N rows; codes are positions in the words of
     the landscape (`landscape.critical.vocabulary`; of a deep linear network those of Verdict and Certificate), reasons
@@ -88,7 +97,11 @@ class Limits:
     critical set, rank -1 (and code 0) where unknown; evidence: name -> numbers of an outlasted saddle, else nan
     (rank_gap: sigma_{r+1}(R) / sigma_r(R)); steps, rejected (-1 where the engine cannot tell), evaluations; drift:
     largest change of an invariant C_j over ||W_{j+1}||^2 + ||W_j||^2 at the start; loss_increase: largest increase of
-    L in one accepted step, units of L.
+    L in one accepted step, units of L; vocabulary: the landscape's words; trajectory: the flow at the times t_eval,
+    where `integrate` was given some.
+
+    `limits[3]` is one row (`Limit`); `limits[mask]`, `limits[2:5]` and `limits[[7, 1]]` are Limits of those rows; a
+    loop goes over rows.
     """
 
     state: Array
@@ -109,9 +122,33 @@ class Limits:
     drift: Array
     loss_increase: Array
     visits: VisitTable
+    vocabulary: Vocabulary = PLAIN
+    trajectory: Trajectory | None = None
 
     def __len__(self) -> int:
         return len(self.verdict)
+
+    @overload
+    def __getitem__(self, rows: int) -> Limit: ...
+    @overload
+    def __getitem__(self, rows: Any) -> Limits: ...
+    def __getitem__(self, rows: Any) -> Limit | Limits:
+        return limit_table.at(self, rows, REASONS)
+
+    def __iter__(self) -> Iterator[Limit]:
+        return (self[row] for row in range(len(self)))
+
+    def to_pandas(self) -> pd.DataFrame:
+        """A line a row, without the states: verdict, reason and certificate as categories, the critical set's code
+        (`modes`: the bitmask of S) and its rank, missing where not known, and the numbers of this docstring; `t` is
+        `time`."""
+        return limit_table.to_pandas(self, REASONS)
+
+    def __repr__(self) -> str:
+        return f"Limits({'; '.join(limit_table.said(self, REASONS))})"
+
+    def _repr_html_(self) -> str:
+        return html("Limits", self.to_pandas(), limit_table.said(self, REASONS))
 
     @property
     def modes(self) -> Codes:
@@ -162,13 +199,13 @@ def judge(landscape: Landscape, batch: IntegratedBatch, delta: float, dynamics: 
                 evidence[name][row] = at.evidence[name]
     reason = np.full(len(batch.starts), NONE, dtype=np.int8)
     censored = np.flatnonzero(decided.verdict == NONE)
-    reason[censored] = _REASON_OF_STOP[ends.stop[censored]]
+    reason[censored] = REASON_OF_STOP[ends.stop[censored]]
     reason[[row for row in batch.settled if decided.verdict[row] == NONE]] = Reason.settled
     decided.verdict[censored] = Verdict.censored
     return Limits(
         ends.state, ends.t, loss_start, there.loss, there.gradient_norm, decided.verdict, reason, decided.certificate,
         decided.margin, decided.code, decided.rank, evidence, ends.steps, ends.rejected, ends.evaluations, batch.drift,
-        ends.loss_increase, batch.visits,
+        ends.loss_increase, batch.visits, critical.vocabulary,
     )  # fmt: skip
 
 

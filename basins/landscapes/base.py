@@ -171,6 +171,10 @@ class Vocabulary:
     set_column: str = "set"
 
 
+PLAIN = Vocabulary(tuple(verdict.name for verdict in Verdict), ())
+"""The words that every landscape has."""
+
+
 @dataclass(frozen=True)
 class CriticalSet:
     """One critical set: code (0 to 2^64 - 1), name, value of the loss on it, rank (0 where the word means nothing, at

@@ -13,7 +13,7 @@ from basins.experiment import load
 from basins.laws import Gaussian, starts
 from basins.output.figures import encoded
 from basins.output.figures.staircase import Flows, staircase
-from basins.trajectory import losses
+from basins.trajectories import losses
 
 HERE = Path(__file__).parent
 

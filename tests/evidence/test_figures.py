@@ -36,7 +36,7 @@ from basins.summary import reading, summarise, tabulated
 from basins.summary.survival import survival as survival_of
 from basins.summary.tails import tails
 from basins.summary.transitions import transitions as transitions_of
-from basins.trajectory import losses, trajectory
+from basins.trajectories import losses, steps
 
 N = 2000
 
@@ -195,7 +195,7 @@ def test_a_planted_start_stays_on_its_plateau() -> None:
 
     problem = Problem.from_spectrum([2.0, 1.0], d_x=2, hidden=(2, 2))
     start = starts(problem, Planted((0,), 0.5), 1, 0)[0]
-    one = trajectory(problem, start, 200.0, Settings(), exact_zeros=True)
+    one = steps(problem, start, 200.0, Settings(), exact_zeros=True)
     assert one.complete
     assert one.loss[-1] == pytest.approx(0.5, abs=1e-9)
     assert (one.singular[:, 1] == 0).all()
@@ -214,7 +214,7 @@ def test_the_raw_flow_is_drawn_in_the_targets_coordinates() -> None:
     rng = np.random.default_rng(4)
     X = rng.normal(size=(40, 3))
     problem = Problem.from_data(X, X @ rng.normal(size=(3, 2)), hidden=(2,), flow="raw")
-    one = trajectory(problem, 0.3 * rng.normal(size=problem.n), 30.0, Settings())
+    one = steps(problem, 0.3 * rng.normal(size=problem.n), 30.0, Settings())
     assert one.singular[-1] == pytest.approx(problem.sigma, rel=1e-4)
     assert one.fitted[-1] == pytest.approx([1, 1], rel=1e-3)
 

@@ -388,6 +388,16 @@ class Problem:
             warnings.warn(f"Assumption 4 fails: {fourth.evidence}", AssumptionWarning, stacklevel=3)
 
 
+def the_problem(value: Any) -> Problem:
+    """`value`, which is to be a Problem. Raises ArgumentError for anything else."""
+    if not isinstance(value, Problem):
+        what = f"{type(value).__name__} is no problem"
+        raise ArgumentError(
+            what, where="problem", remedy="give a basins.Problem, as of Problem.from_data(X, Y, hidden=...)"
+        )
+    return value
+
+
 def _sigma_matrix(sigma: Array, d_x: int) -> Array:
     """Sigma_Y = [diag(sigma) 0], shape (d_y, d_x)."""
     try:

@@ -27,7 +27,7 @@ from basins.show import one_case, show
 from basins.summary.reading import Reading
 from basins.summary.survival import exact_points, survival
 from basins.summary.tails import tails
-from basins.trajectory import losses, trajectory
+from basins.trajectories import losses, steps
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -152,7 +152,7 @@ def of_trajectory(run: Run, id: int, case: str | None = None) -> Figure:
     the_case, row = shown.case, shown.row
     start = laws.starts(the_case.problem, the_case.law, run.manifest.seed, id // BLOCK)[id % BLOCK]
     end = max(4 * float(row["t"]), 10 / the_case.problem.sigma_min)
-    one = trajectory(the_case.problem, start, end, the_case.settings, row["certificate"] == "invariant")
+    one = steps(the_case.problem, start, end, the_case.settings, row["certificate"] == "invariant")
     known = [v for v in shown.visits or () if v["loss"] is not None]
     visits = [(float(v["t"]), float(v["loss"]), bool(v["passes"])) for v in known]
     title = f"{shortened(the_case.name)}, id {id}: {row['verdict']}" + (f" ({row['reason']})" if row["reason"] else "")

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from basins.landscapes.deep_linear.problem import Problem
 from basins.output.figures.staircase import draw_levels, strata_with_lines
 from basins.output.figures.style import BLACK, BLUE, COLOURS, GREY, HEIGHT, ORANGE, STYLES, WIDTH, decades, styled
-from basins.trajectory import Trajectory
+from basins.trajectories import Steps
 
 MOST = 7
 
@@ -18,20 +18,21 @@ MOST = 7
 @styled
 def trajectory(
     problem: Problem,
-    one: Trajectory,
+    one: Steps,
     title: str,
     stop: float | None = None,
     visits: Sequence[tuple[float, float, bool]] = (),
+    label: str | None = None,
 ) -> Figure:
-    """Two panels over the same times. stop: the time at which the run stopped the trajectory; visits: (t, loss, whether
-    it passes a saddle) of each."""
+    """Two panels over the same times. stop: the time at which the run stopped the trajectory; visits: (t, loss, whether it passes a
+    saddle) of each; label: what the curve of the loss is, its steps by default."""
     figure = Figure(figsize=(WIDTH + 1.0, 2 * HEIGHT - 0.6), layout="constrained")
     above, below = figure.subplots(2, 1, sharex=True, height_ratios=(3, 2))
     after = one.t > 0
     first = min([_begins(one), *(0.7 * t for t, _, _ in visits if t > 0)])
     levels = strata_with_lines(problem)
     draw_levels(above, levels, max(float(one.loss.max()), levels[0].loss))
-    above.plot(one.t[after], one.loss[after], color=BLUE, label=f"loss, {one.steps:,} steps")
+    above.plot(one.t[after], one.loss[after], color=BLUE, label=label or f"loss, {one.steps:,} steps")
     for passes, name, face in ((True, "passes a saddle", ORANGE), (False, "slow-down", "white")):
         at = [
             (max(t, first), loss) for t, loss, passing in visits if passing == passes
@@ -64,7 +65,7 @@ def trajectory(
     return figure
 
 
-def _begins(one: Trajectory) -> float:
+def _begins(one: Steps) -> float:
     """The time at which the loss has fallen by a hundredth, but at least a thousandth of the last time."""
     fallen = np.flatnonzero(one.loss < 0.99 * one.loss[0])
     first = float(one.t[max(int(fallen[0]) - 1, 1)]) if len(fallen) else float(one.t[-1]) / 1000
