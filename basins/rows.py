@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +17,27 @@ if TYPE_CHECKING:
 
 SHOWN = 10
 """Rows of a table that a notebook shows."""
+
+
+class Row:
+    """One row of an object of many: its values by the same names."""
+
+    def __init__(self, values: Mapping[str, Any]) -> None:
+        self._values = dict(values)
+
+    def __getattr__(self, name: str) -> Any:
+        values = self.__dict__.get("_values", {})
+        if name not in values:
+            raise AttributeError(f"a {type(self).__name__} has no {name!r}: it has {', '.join(values)}")
+        return values[name]
+
+    def __dir__(self) -> list[str]:
+        return sorted({*super().__dir__(), *self._values})
+
+
+def word(code: int, vocabulary: Sequence[str]) -> str:
+    """The word of a code, "" for -1."""
+    return vocabulary[code] if 0 <= code < len(vocabulary) else "" if code < 0 else f"code {code}"
 
 
 def chosen(rows: Any, count: int) -> NDArray[np.int64] | int:
@@ -72,8 +93,8 @@ def counted_words(codes: Iterable[int], vocabulary: Sequence[str]) -> str:
     return ", ".join(f"{found[code]:,} {word}" for code, word in enumerate(vocabulary) if found[code])
 
 
-def html(title: str, frame: pd.DataFrame, said: Sequence[str] = ()) -> str:
+def html(title: str, frame: pd.DataFrame | None, said: Sequence[str] = ()) -> str:
     """A title, sentences and a table as HTML, for a notebook; of a long table its ends. Everything is escaped."""
     lines = "".join(f"<p>{escape(line)}</p>" for line in said)
-    table = frame.to_html(max_rows=SHOWN, notebook=True, border=0, index_names=False)
+    table = "" if frame is None else frame.to_html(max_rows=SHOWN, notebook=True, border=0, index_names=False)
     return f"<p><b>{escape(title)}</b></p>{lines}{table}"

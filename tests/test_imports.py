@@ -37,7 +37,7 @@ FLOORS = [
     [f"{DEEP_LINEAR}.{name}" for name in ("problem_checks", "precision", "samples")],
     [f"{DEEP_LINEAR}.{name}" for name in ("gradient", "gradient_code", "strata", "reduction", "compression.frames")],
     [f"{DEEP_LINEAR}.compression.chi"],
-    [f"{DEEP_LINEAR}.problem"],
+    [f"{DEEP_LINEAR}.problem", f"{DEEP_LINEAR}.problem_table"],
     [DEEP_LINEAR, "laws"],
     ["certified_share", "dynamics"],
     ["integrators", "proof"],

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields, replace
+from dataclasses import fields, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from basins.landscapes.base import NONE, Verdict, Vocabulary
-from basins.rows import chosen, counted_words, or_missing, words
+from basins.rows import Row, chosen, counted_words, or_missing, word, words
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -20,24 +20,9 @@ APART = ("evidence", "visits", "vocabulary", "trajectory")
 """Fields of Limits that are no array of N rows."""
 
 
-@dataclass(frozen=True, eq=False)
-class Limit:
-    """One row of Limits: its values by the same names (`limits[3].loss`), and in words: verdict_text, reason_text,
-    certificate_text, "" where there is none. verdict is a `Verdict` where the landscape has no verdicts of its own."""
-
-    values: dict[str, Any]
-    verdict_text: str
-    reason_text: str
-    certificate_text: str
-
-    def __getattr__(self, name: str) -> Any:
-        values = self.__dict__.get("values", {})
-        if name not in values:
-            raise AttributeError(f"a limit has no {name!r}: it has {', '.join(values)}")
-        return values[name]
-
-    def __dir__(self) -> list[str]:
-        return sorted({*super().__dir__(), *self.values})
+class Limit(Row):
+    """One row of Limits: its values by the same names (`limits[3].loss`), and its codes in words: verdict_text,
+    reason_text, certificate_text, "" where there is none. verdict is a `Verdict`, unless it is the landscape's own."""
 
     def __repr__(self) -> str:
         why = self.reason_text if self.reason_text else f"by {self.certificate_text}" if self.certificate_text else ""
@@ -61,16 +46,10 @@ def _one(limits: Limits, row: int, reasons: tuple[str, ...]) -> Limit:
     values["visits"] = _visits(limits.visits, np.array([row]))
     values["trajectory"] = None if limits.trajectory is None else limits.trajectory[row]
     vocabulary = limits.vocabulary
-    return Limit(
-        values,
-        _word(verdict, vocabulary.verdicts),
-        _word(int(values["reason"]), reasons),
-        _word(int(values["certificate"]), vocabulary.certificates),
-    )
-
-
-def _word(code: int, known: tuple[str, ...]) -> str:
-    return known[code] if 0 <= code < len(known) else "" if code < 0 else f"code {code}"
+    values["verdict_text"] = word(verdict, vocabulary.verdicts)
+    values["reason_text"] = word(int(values["reason"]), reasons)
+    values["certificate_text"] = word(int(values["certificate"]), vocabulary.certificates)
+    return Limit(values)
 
 
 def _some(limits: Limits, rows: NDArray[np.int64]) -> Limits:

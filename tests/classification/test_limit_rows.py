@@ -54,7 +54,7 @@ def test_a_row(limits: Limits) -> None:
     assert limits[-1].time == limits.time[7]
     assert repr(limits[2]).startswith("Limit(saddle (by invariant), t = ")
     assert repr(limits[4]) == "Limit(censored (settled), t = 0, loss 0.5, 1 evaluations)"
-    with pytest.raises(AttributeError, match="a limit has no 'verdikt': it has state, time"):
+    with pytest.raises(AttributeError, match="a Limit has no 'verdikt': it has state, time"):
         _ = limits[0].verdikt
 
 

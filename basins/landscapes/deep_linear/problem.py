@@ -27,6 +27,7 @@ from basins.landscapes.deep_linear.problem_checks import (
     check_widths,
     given_spectrum,
 )
+from basins.landscapes.deep_linear.problem_table import ProblemTable
 from basins.landscapes.deep_linear.reduction import reduce
 from basins.landscapes.deep_linear.samples import Samples
 from basins.landscapes.deep_linear.strata import Strata
@@ -50,7 +51,7 @@ class Assumption:
 
 
 @dataclass(frozen=True, eq=False)
-class Problem:
+class Problem(ProblemTable):
     """A deep linear network and its target.
 
     widths: (d_x, d_1, ..., d_H, d_y); sigma: (d_y,) falling; flow: "reduced" (the paper's GDD: target Sigma_Y) or "raw"

@@ -15,7 +15,7 @@ from basins.landscapes.deep_linear import gradient
 from basins.landscapes.deep_linear.certificates.batch import Array, Integers, layers_of, unless_nan
 from basins.landscapes.deep_linear.certificates.loss_level import DELTA, loss_rounding
 from basins.landscapes.deep_linear.certificates.start_certificates import StartCertificates, at_start
-from basins.landscapes.deep_linear.problem import Problem
+from basins.landscapes.deep_linear.problem import Problem, the_problem
 from basins.landscapes.deep_linear.strata import Strata
 
 
@@ -141,7 +141,7 @@ def certify(problem: Problem, W: ArrayLike, *, delta: float = DELTA) -> Certifie
     """
     if not 0 < number(delta, "delta") < 1:
         raise ArgumentError(f"delta = {delta!r}", where="delta", remedy="give a margin between 0 and 1")
-    layers = layers_of(problem, W)
+    layers = layers_of(the_problem(problem), W)
     start = at_start(problem, W)
     with np.errstate(over="ignore", invalid="ignore"):
         loss = unless_nan(gradient.loss(problem.target, problem.gram_root, layers), np.inf)
