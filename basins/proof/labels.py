@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from basins.arrays import number
 from basins.errors import ArgumentError, nearest
-from basins.landscapes.deep_linear.problem import Problem
+from basins.landscapes.deep_linear.problem import Problem, the_problem
 from basins.proof import carry as _carry
 from basins.proof.carry import Ended, Knots, Tier, carry, ended_for, work_for
 from basins.proof.constants import constants_of
 from basins.proof.shape import Array, Constants, Shape, shape_of
+from basins.rows import Row, chosen, counted_words, html, word, words
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 NO_CODE = -1
 """Code of a reason, or of a tier, that a row does not have."""
@@ -70,6 +76,49 @@ class Proof:
     def __len__(self) -> int:
         return len(self.proved)
 
+    def __getitem__(self, rows: Any) -> Any:
+        """One row (`proof[3]`, with reason_text and tier_text), or the Proof of some: a slice, a mask (N,) or
+        positions."""
+        at = chosen(rows, len(self))
+        values: dict[str, Any] = {name: array[at] for name, array in vars(self).items()}
+        if not isinstance(at, int):
+            return Proof(**values)
+        values["reason_text"] = word(int(self.reason[at]), UNPROVED)
+        values["tier_text"] = word(int(self.tier[at]), TIERS)
+        return ProofOfRow(values)
+
+    def __iter__(self) -> Iterator[ProofOfRow]:
+        return (self[row] for row in range(len(self)))
+
+    def to_pandas(self) -> pd.DataFrame:
+        """A line a row: proved, reason and tier as categories (missing where there is none), and the numbers."""
+        import pandas as pd
+
+        columns: dict[str, Any] = {**vars(self)}
+        columns |= {"reason": words(self.reason, UNPROVED), "tier": words(self.tier, TIERS)}
+        return pd.DataFrame(columns)
+
+    def __repr__(self) -> str:
+        return f"Proof({'; '.join(self._said())})"
+
+    def _repr_html_(self) -> str:
+        return html("Proof", self.to_pandas(), self._said())
+
+    def _said(self) -> list[str]:
+        many = len(self)
+        balls = " (balls)" if (self.radius > 0).any() else ""
+        said = [f"{int(self.proved.sum()):,} of {many:,} starts{balls} proved to flow to a global minimum"]
+        why = counted_words(self.reason[self.reason >= 0], UNPROVED)
+        return said + ([f"not proved: {why}"] if why else [])
+
+
+class ProofOfRow(Row):
+    """What is proved of one start: the values of `Proof` by the same names, and reason_text and tier_text."""
+
+    def __repr__(self) -> str:
+        said = "proved" if self.proved else f"not proved: {self.reason_text}" if self.reason_text else "not proved"
+        return f"ProofOfRow({said}, at t = {self.t:.6g}, tier {self.tier_text}, {self.steps:,} steps)"
+
 
 @dataclass(frozen=True, eq=False)
 class Enclosures:
@@ -107,7 +156,7 @@ def prove(problem: Problem, W0: ArrayLike, radius: ArrayLike = 0.0, *, tiers: Se
     on neither the CPU nor the other rows. A start that is not finite is not proved. Raises ArgumentError for values
     that have no meaning, AssumptionError where the stored problem's own level cannot be shown.
     """
-    starts = np.ascontiguousarray(np.atleast_2d(problem.state(W0)))
+    starts = np.ascontiguousarray(np.atleast_2d(the_problem(problem).state(W0)))
     radii = _radii(radius, len(starts))
     names = _tiers(problem, tiers)
     shape, constants, N = shape_of(problem), constants_of(problem), len(starts)
@@ -131,7 +180,7 @@ def _try(
 
 def enclosures(problem: Problem, W0: ArrayLike, radius: float = 0.0, *, tier: str = "B") -> Enclosures:
     """The knots of one start's path (n,) in one tier, for a check by other means (docs/proofs.md)."""
-    start = problem.state(W0).reshape(1, -1)
+    start = the_problem(problem).state(W0).reshape(1, -1)
     (name,) = _tiers(problem, [tier])
     settings, shape = tier_of(name, problem.n), shape_of(problem)
     rows, n = settings.most_steps + 1, problem.n
@@ -153,9 +202,9 @@ def largest_ball(problem: Problem, W0: ArrayLike, *, accuracy: float = 0.05) -> 
     not proved, or none above 2^-60 of its norm is. A larger ball may still hold minima alone: the method only cannot
     show it.
     """
-    if not 0 < accuracy < 1:
+    if not 0 < number(accuracy, "accuracy") < 1:
         raise ArgumentError(f"accuracy {accuracy}", where="largest_ball", remedy="give a number between 0 and 1")
-    starts = np.ascontiguousarray(np.atleast_2d(problem.state(W0)))
+    starts = np.ascontiguousarray(np.atleast_2d(the_problem(problem).state(W0)))
     with np.errstate(over="ignore", invalid="ignore"):
         norms = np.sqrt(np.add.reduce(np.square(starts), axis=1))
     found = np.zeros(len(starts))
@@ -193,6 +242,10 @@ def _tiers(problem: Problem, tiers: Sequence[str] | None) -> tuple[str, ...]:
     possible = tiers_for(problem)
     if tiers is None:
         return possible
+    if not isinstance(tiers, Sequence):
+        raise ArgumentError(
+            f"{tiers!r} is no list", where="tiers", remedy=f"give a list of tiers, of {', '.join(TIERS)}"
+        )
     for name in tiers:
         if name not in TIERS:
             raise ArgumentError(f"unknown tier {name!r}", where="tiers", remedy=nearest(name, TIERS))
