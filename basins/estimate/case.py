@@ -11,17 +11,19 @@ from basins.estimate.labels import Frames, Outcomes, label_error
 from basins.estimate.measured import Measured
 from basins.estimate.proved import Proved
 from basins.estimate.sentences import sentence
+from basins.estimate.table import CaseTable, said_of
 from basins.landscapes.deep_linear.problem import Problem
 from basins.landscapes.deep_linear.strata import mask_to_modes
 from basins.laws import Law, NearPlanted, Planted, law_text
+from basins.rows import html
 from basins.statistics.binomial import CONFIDENCE
 
 if TYPE_CHECKING:
     from basins.experiment import Case
 
 
-@dataclass(frozen=True, kw_only=True)
-class CaseEstimate(Measured):
+@dataclass(frozen=True, kw_only=True, repr=False)
+class CaseEstimate(Measured, CaseTable):
     """The measures of one case.
 
     case: its key; law: as text; null: whether the law has no density; planted: the modes that a planted law fits, None
@@ -52,6 +54,12 @@ class CaseEstimate(Measured):
     def H(self) -> int:
         """Number of hidden layers."""
         return len(self.widths) - 2
+
+    def __repr__(self) -> str:
+        return f"CaseEstimate({said_of(self)})"
+
+    def _repr_html_(self) -> str:
+        return html(self.name, self.to_pandas(), [said_of(self)])
 
     def to_dict(self) -> dict[str, Any]:
         """The values that `basins estimate --json` prints for the case."""

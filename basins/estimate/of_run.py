@@ -16,6 +16,7 @@ from basins.estimate.frames import Tally, frames_of_run
 from basins.estimate.pairs import drawn_data
 from basins.estimate.pool import PooledEstimate, pool
 from basins.estimate.proved import proved_of_run
+from basins.estimate.table import EstimateTable
 from basins.landscapes.base import CriticalSets
 from basins.landscapes.deep_linear.strata import modes_to_mask
 
@@ -33,8 +34,8 @@ ALIKE = 1e-6
 1e-12."""
 
 
-@dataclass(frozen=True)
-class Estimate:
+@dataclass(frozen=True, repr=False)
+class Estimate(EstimateTable):
     """The estimate of a run so far: case by case, and pooled."""
 
     experiment: str

@@ -24,8 +24,8 @@ def trajectory(
     visits: Sequence[tuple[float, float, bool]] = (),
     label: str | None = None,
 ) -> Figure:
-    """Two panels over the same times. stop: the time at which the run stopped the trajectory; visits: (t, loss, whether it passes a
-    saddle) of each; label: what the curve of the loss is, its steps by default."""
+    """Two panels over the same times. stop: the time at which the run stopped the trajectory; visits: (t, loss, whether
+    it passes a saddle) of each; label: what the curve of the loss is, its steps by default."""
     figure = Figure(figsize=(WIDTH + 1.0, 2 * HEIGHT - 0.6), layout="constrained")
     above, below = figure.subplots(2, 1, sharex=True, height_ratios=(3, 2))
     after = one.t > 0
