@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from basins.landscapes.deep_linear.certificates import Certified, certify
     from basins.landscapes.deep_linear.critical_sets import Certificate
     from basins.landscapes.deep_linear.problem import Problem
+    from basins.landscapes.deep_linear.trained import from_jax, from_torch
     from basins.laws import Balanced, Gaussian, He, Lecun, NearPlanted, Planted, Uniform, Xavier
     from basins.proof import Proof, largest_ball, prove
     from basins.run_tables import Run, open_run
@@ -59,6 +60,8 @@ _HOME = {
     "Xavier": "basins.laws",
     "certify": "basins.landscapes.deep_linear.certificates",
     "extend": "basins.execution.run",
+    "from_jax": "basins.landscapes.deep_linear.trained",
+    "from_torch": "basins.landscapes.deep_linear.trained",
     "integrate": "basins.classification.classify_batch",
     "largest_ball": "basins.proof",
     "open_run": "basins.run_tables",
@@ -92,6 +95,8 @@ __all__ = [
     "Xavier",
     "certify",
     "extend",
+    "from_jax",
+    "from_torch",
     "integrate",
     "largest_ball",
     "open_run",

@@ -116,7 +116,7 @@ def _counts(of: Measured) -> dict[str, Any]:
         "estimate": float("nan") if measure.estimate is None else measure.estimate,
         "lower": measure.lower,
         "upper": measure.upper,
-        "level": of.level,
+        "level": of.confidence,
         "upper_with_label_error": float("nan") if errors is None else errors.saddle_measure.upper,
         "upper_proved": float("nan") if proved is None else proved.upper,
     }

@@ -28,6 +28,7 @@ from basins.landscapes.deep_linear.problem_checks import (
     given_spectrum,
 )
 from basins.landscapes.deep_linear.problem_table import ProblemTable
+from basins.landscapes.deep_linear.reduction import Reduction as Reduced
 from basins.landscapes.deep_linear.reduction import reduce
 from basins.landscapes.deep_linear.samples import Samples
 from basins.landscapes.deep_linear.strata import Strata
@@ -101,14 +102,20 @@ class Problem(ProblemTable):
         (Remark 1) and noted in `notes`, as are digits that rounding costs. Raises DataError, and AssumptionError where
         Assumption 1, 2 or 3 fails; warns AssumptionWarning for tied subset sums (Assumption 4).
         """
-        reduction = reduce(X, Y, standardise=standardise, intercept=intercept)
+        problem = cls.of_reduction(reduce(X, Y, standardise=standardise, intercept=intercept), hidden, flow)
+        problem.warn_tied_sums()
+        return problem
+
+    @classmethod
+    def of_reduction(cls, reduction: Reduced, hidden: Sequence[int], flow: Flow) -> Problem:
+        """The problem of data that are reduced already (reduction.py)."""
         d_y, d_x = reduction.target.shape
         widths = check_widths(d_x, hidden, d_y)
         check_spectrum(reduction.sigma, "Ybar")
         raw = check_flow(flow) == "raw"
         if raw:
             check_gram(reduction.gram_norm, reduction.condition)
-        problem = cls(
+        return cls(
             widths=widths,
             sigma=reduction.sigma,
             flow=flow,
@@ -123,8 +130,6 @@ class Problem(ProblemTable):
             gram_norm=reduction.gram_norm if raw else 1.0,
             samples=reduction.samples,
         )
-        problem._warn_tied_sums()
-        return problem
 
     @classmethod
     def from_spectrum(cls, sigma: ArrayLike, *, d_x: int, hidden: Sequence[int]) -> Problem:
@@ -145,7 +150,7 @@ class Problem(ProblemTable):
             V_Y=None,
             digest=digest_of("reduced", widths, spectrum),
         )
-        problem._warn_tied_sums()
+        problem.warn_tied_sums()
         return problem
 
     def to_dict(self) -> dict[str, Any]:
@@ -383,7 +388,8 @@ class Problem(ProblemTable):
             Assumption(4, "distinct critical values", None if ties is None else not ties, tied),
         )
 
-    def _warn_tied_sums(self) -> None:
+    def warn_tied_sums(self) -> None:
+        """Warn AssumptionWarning where subset sums tie (Assumption 4), at the caller's caller."""
         fourth = self.assumptions()[3]
         if fourth.holds is False:
             warnings.warn(f"Assumption 4 fails: {fourth.evidence}", AssumptionWarning, stacklevel=3)

@@ -29,7 +29,8 @@ class Reduction:
     target: Ybar = Y V_X^1 (d_y, d_x); gram_root: U_X S_X, in coordinates of the row space where X was rank deficient
     (d_x, d_x); U_Y (d_y, d_y), sigma (d_y,), V_Y (d_x, d_x): Ybar's SVD; least_squares_loss: 1/2 ||Y V_X^2||^2;
     gram_norm: s_1, the largest singular value of X; condition: s_1 / s_rank; notes: what was reduced, in words;
-    samples: X and Y as given, with their digest.
+    samples: X and Y as given, with their digest; directions: the orthonormal input directions (columns of X, d_x) of which a
+    rank-deficient X's coordinates are, None where they are X's own.
     """
 
     target: Array
@@ -42,6 +43,7 @@ class Reduction:
     condition: float
     notes: tuple[str, ...]
     samples: Samples
+    directions: Array | None = None
 
     @property
     def digest(self) -> str:
@@ -99,6 +101,7 @@ def reduce(X: ArrayLike, Y: ArrayLike, *, standardise: bool = False, intercept: 
         float(s[0] / s[rank - 1]),
         tuple(notes),
         samples,
+        U[:, :rank] if rank < d_x else None,
     )
 
 
