@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from basins.classification.classify_batch import integrate
     from basins.classification.verdict import Limits, Reason
+    from basins.endpoint import Endpoint, where
     from basins.errors import BasinsError
     from basins.execution.from_python import run
     from basins.execution.run import extend, prove_run
@@ -42,6 +43,7 @@ _HOME = {
     "Case": "basins.experiment",
     "Certificate": "basins.landscapes.deep_linear.critical_sets",
     "Certified": "basins.landscapes.deep_linear.certificates",
+    "Endpoint": "basins.endpoint",
     "Experiment": "basins.experiment",
     "Gaussian": "basins.laws",
     "He": "basins.laws",
@@ -69,6 +71,7 @@ _HOME = {
     "prove_run": "basins.execution.run",
     "run": "basins.execution.from_python",
     "trajectory": "basins.trajectories",
+    "where": "basins.endpoint",
 }
 
 __all__ = [
@@ -77,6 +80,7 @@ __all__ = [
     "Case",
     "Certificate",
     "Certified",
+    "Endpoint",
     "Experiment",
     "Gaussian",
     "He",
@@ -104,6 +108,7 @@ __all__ = [
     "prove_run",
     "run",
     "trajectory",
+    "where",
 ]
 
 

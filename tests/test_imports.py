@@ -42,7 +42,7 @@ FLOORS = [
     ["certified_share", "dynamics"],
     ["integrators", "proof"],
     ["classification.verdict", "classification.limit_table"],
-    ["classification", "trajectories"],
+    ["classification", "trajectories", "endpoint"],
     ["experiment"],
     ["store"],
     ["execution.shard", "execution.extension", "estimate"],

@@ -55,7 +55,7 @@ def observe(problem: Problem, states: Array) -> Observed:
     def spread(values: NDArray[Any], missing: float) -> NDArray[Any]:
         found = np.full((len(flat), *values.shape[1:]), missing, dtype=values.dtype)
         found[good] = values
-        return found.reshape(*shape, *values.shape[1:])
+        return found.reshape((*shape, *values.shape[1:]))
 
     return Observed(
         loss=spread(there.loss, np.nan),

@@ -29,8 +29,8 @@ class Reduction:
     target: Ybar = Y V_X^1 (d_y, d_x); gram_root: U_X S_X, in coordinates of the row space where X was rank deficient
     (d_x, d_x); U_Y (d_y, d_y), sigma (d_y,), V_Y (d_x, d_x): Ybar's SVD; least_squares_loss: 1/2 ||Y V_X^2||^2;
     gram_norm: s_1, the largest singular value of X; condition: s_1 / s_rank; notes: what was reduced, in words;
-    samples: X and Y as given, with their digest; directions: the orthonormal input directions (columns of X, d_x) of which a
-    rank-deficient X's coordinates are, None where they are X's own.
+    samples: X and Y as given, with their digest; directions: the orthonormal input directions (columns of X, d_x) that
+    the coordinates of a rank-deficient X are of, None where they are X's own.
     """
 
     target: Array
