@@ -159,9 +159,10 @@ def test_a_call_that_fails_or_is_interrupted_leaves_no_folder(tmp_path: Path, mo
         raise ZeroDivisionError
 
     for listener, error in ((interrupt, KeyboardInterrupt), (fail, ZeroDivisionError)):
-        with pytest.raises(error):
+        with pytest.raises(error) as caught:
             quick(listeners=[listener])
         assert list(tmp_path.iterdir()) == []
+        assert caught.tb is not None  # what is being handled still refers to the call
 
 
 # --- saved ---------------------------------------------------------------------------------------------------------

@@ -221,6 +221,10 @@ def test_cases_of_a_toml_file_are_cases_in_python(tmp_path: Path) -> None:
 def test_a_problem_of_a_run_has_no_data_and_is_refused(problem: basins.Problem) -> None:
     with pytest.raises(ArgumentError, match=r"its data are not with it, as of a problem that was read from a run"):
         Experiment(basins.Problem.from_dict(problem.to_dict()), GAUSSIAN, 10)
+    compressed = basins.Problem.from_data(RNG.normal(size=(20, 9)), Y, hidden=(2,)).reduce()
+    assert compressed is not None
+    with pytest.raises(ArgumentError, match=r"its data are not with it"):  # it has the data of another problem
+        Experiment(compressed.landscape, GAUSSIAN, 10)
     spectrum = basins.Problem.from_dict(SPECTRUM.to_dict())  # of singular values alone there is nothing to miss
     assert Experiment(spectrum, GAUSSIAN, 10).text == Experiment(SPECTRUM, GAUSSIAN, 10).text
 
