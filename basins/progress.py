@@ -1,6 +1,7 @@
 """The events of a run, and listeners that show its progress. Runners emit events; numerics never print.
 
-A listener is any callable that takes an event. Events come in this order: one RunStarted; then ShardDone (once per
+A listener is any callable that takes an event. Events come in this order: a Message for each thing that is worth saying
+before anything is done; one RunStarted; then ShardDone (once per
 shard) and AttemptLost as they happen; then always one RunEnded, whether the run is complete, failed or was interrupted.
 """
 
@@ -17,6 +18,13 @@ from basins.execution.shard import ShardSummary, Task
 
 if TYPE_CHECKING:
     from rich.console import Console
+
+
+@dataclass(frozen=True)
+class Message:
+    """A line about what is done next, such as what a run grows by."""
+
+    text: str
 
 
 @dataclass(frozen=True)
@@ -58,7 +66,7 @@ class RunEnded:
     complete: bool
 
 
-Event = RunStarted | ShardDone | AttemptLost | RunEnded
+Event = Message | RunStarted | ShardDone | AttemptLost | RunEnded
 Listener = Callable[[Event], None]
 
 
@@ -127,7 +135,9 @@ class RichProgress:
 
     def __call__(self, event: Event) -> None:
         self.tally(event)
-        if isinstance(event, RunStarted):
+        if isinstance(event, Message):
+            self.bar.console.print(event.text, markup=False, highlight=False, soft_wrap=True)
+        elif isinstance(event, RunStarted):
             self.task = self.bar.add_task(
                 runner_text(event),
                 total=event.trajectories,
@@ -154,7 +164,9 @@ class PlainProgress:
     def __call__(self, event: Event) -> None:
         self.tally(event)
         now = self.tally.clock()
-        if isinstance(event, RunStarted):
+        if isinstance(event, Message):
+            self.say(event.text)
+        elif isinstance(event, RunStarted):
             self.say(
                 f"{event.trajectories:,} {event.what} in {event.shards:,} shards, {event.shards_done:,} done; "
                 f"{runner_text(event)}, into {event.path}"

@@ -37,8 +37,8 @@ def open_run(path: str | os.PathLike[str], layers: int | None = None) -> Run:
 
 
 class Run:
-    """A run on disk. What others commit of it meanwhile is seen by the next call; its layers are read as they were when
-    they were first looked at, so that counts and rows agree.
+    """A run on disk. What others commit of it meanwhile is seen by the next call, and so is what it has grown by; its
+    layers are read as they were when they were first looked at, so that counts and rows agree.
 
     temporary: the folder of a run that was given no place. The run owns it: it is removed when the run is closed, when
     nothing refers to it any more, and when Python ends, unless the run is saved before.
@@ -46,8 +46,19 @@ class Run:
 
     def __init__(self, files: Files, layers: int | None = None, temporary: TemporaryFolder | None = None) -> None:
         self._files, self.temporary, self.closed = files, temporary, False
-        self.manifest: Manifest = read_manifest(files)
-        self.layers: list[Layer] = read_layers(files, self.manifest)[:layers]
+        self._layers = layers
+        self._read()
+
+    def _read(self) -> None:
+        self.manifest: Manifest = read_manifest(self.files)
+        self.layers: list[Layer] = read_layers(self.files, self.manifest)[: self._layers]
+        for name in ("view", "_keys"):
+            self.__dict__.pop(name, None)
+
+    def _follow(self) -> None:
+        """Read the run's manifest again where the run has grown since."""
+        if read_manifest(self.files).stage != self.manifest.stage:
+            self._read()
 
     def __repr__(self) -> str:
         return f"Run({self._files.uri!r})"
@@ -97,6 +108,7 @@ class Run:
 
     def cases(self) -> pd.DataFrame:
         """One row a case: key (`case`), name, problem, law, settings, plan."""
+        self._follow()
         return _frame(cases_table(self.manifest))
 
     def trajectories(
@@ -115,6 +127,7 @@ class Run:
         columns: only these (and `case`); verdict: only rows with this one; contiguous: only the contiguous prefix of
         ids, the rows an estimate may count while the run is in progress.
         """
+        self._follow()
         cases = self.manifest.cases if case is None else (self.case(case),)
         return self._table("trajectories", case, columns, _with_verdict(cases, verdict), contiguous)
 
@@ -123,10 +136,12 @@ class Run:
         local minimum. `distance`: of each from the nearest stratum, relative to the weights about to be grown;
         `passes`: whether that is near enough to pass a saddle, else it is a slow-down (passage.py). Neither is on
         disk."""
+        self._follow()
         return self._table("visits", case, None, None, contiguous)
 
     def blocks(self, case: str | None = None, *, contiguous: bool = False) -> pd.DataFrame:
         """One row a block of committed shards: counts by verdict and stratum, costs, histogram of log t."""
+        self._follow()
         return self._table("blocks", case, None, None, contiguous)
 
     def stream(
@@ -155,26 +170,34 @@ class Run:
         """The measure of the saddles' basins with exact intervals, of the contiguous prefix of every case."""
         from basins.estimate import estimate_run
 
+        self._follow()
         return estimate_run(self)
 
     # --- progress ---------------------------------------------------------------------------------------------------
 
     def committed(self, case: str) -> list[int]:
-        """The shards of a case that are done, ascending."""
+        """The shards of a case that are there, ascending; one that is short, since the run has grown, is among them."""
+        self.view.look_again(self.case(case).key)
         return shards_there(self.files, "trajectories", self.case(case).key)
 
     def missing(self) -> dict[str, list[int]]:
         """The shards that are not there, by the key of their case; a case that has all is left out."""
+        self._follow()
         found = {case.key: missing_shards(self.files, self.manifest, case) for case in self.manifest.cases}
         return {key: shards for key, shards in found.items() if shards}
 
     def contiguous_prefix(self, case: str) -> int:
-        """How many shards of a case are done without a gap, counted from the first.
+        """How many shards of a case are done without a gap, counted from the first. A shard that is short, since the
+        run has grown, is the last of them.
 
         An estimate counts these alone: the fastest shards finish first, so that counting what is finished is biased.
         """
-        done = self.committed(case)
-        return next((k for k, shard in enumerate(done) if shard != k), len(done))
+        done, the_case = self.committed(case), self.case(case)
+        prefix = next((k for k, shard in enumerate(done) if shard != k), len(done))
+        for shard in self.manifest.growing(the_case):
+            if shard < prefix and self.view.length(the_case, shard) < len(self.manifest.ids(the_case, shard)):
+                return shard + 1
+        return prefix
 
     def case(self, name: str) -> Case:
         """The case of a key or a name. Raises ArgumentError for one that is not there."""
@@ -188,7 +211,7 @@ class Run:
     @cached_property
     def view(self) -> View:
         """The shards as the layers leave them."""
-        return View(self.files, self.layers)
+        return View(self.files, self.layers, self.manifest)
 
     @cached_property
     def _keys(self) -> list[str]:
@@ -204,9 +227,7 @@ class Run:
         for one in cases:
             schema = Tables.of(one.landscape).schema(kind)
             wanted = None if asked is None else [column for column in asked if column in schema.names]
-            shards = self.committed(one.key)
-            if contiguous:
-                shards = [shard for k, shard in enumerate(shards) if shard == k]
+            shards = range(self.contiguous_prefix(one.key)) if contiguous else self.committed(one.key)
             parts = [self.view.part(kind, one, shard, wanted, where) for shard in shards]
             empty = schema.empty_table() if wanted is None else schema.empty_table().select(wanted)
             table = pa.concat_tables([empty, *parts])

@@ -75,7 +75,8 @@ def _as_computed(run: Run, id: int, the_case: Case) -> Shown:
             remedy=f"its ids are 0 to {the_case.trajectories - 1}",
         )
     shard = id // BLOCK // run.manifest.blocks_per_shard
-    if shard not in run.committed(the_case.key):
+    there = shard in run.committed(the_case.key)
+    if not there or id >= run.manifest.ids(the_case, shard).start + run.view.length(the_case, shard):
         raise RunError(
             f"id {id} of case {the_case.name!r} is in shard {shard}, which is not computed yet",
             where=run.path,
@@ -96,7 +97,7 @@ def _as_computed(run: Run, id: int, the_case: Case) -> Shown:
     layer = run.view.layer_of(the_case, shard, id)
     if layer is None:
         return Shown(the_case, found[0], visits)
-    extended = replace(the_case, settings=replace(the_case.settings, budget=layer.budget))
+    extended = the_case.changed(settings=replace(the_case.settings, budget=layer.budget))
     return Shown(extended, found[0], visits, layer=layer.number)
 
 

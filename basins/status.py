@@ -16,7 +16,7 @@ from typing import Any
 
 from basins.errors import RunError
 from basins.store import Files, layout, parquet, read_manifest
-from basins.store.committed import shards_there
+from basins.store.committed import shards_there, short_shards
 from basins.store.layers import Layer, read_layers
 from basins.store.manifest import Manifest
 
@@ -82,12 +82,14 @@ class LayerStatus:
 
 @dataclass(frozen=True)
 class Status:
-    """The state of a run: its base and its layers, the lowest first; the activity is that of the top one."""
+    """The state of a run: its base and its layers, the lowest first; the activity is that of the top one. sizes: its
+    trajectories in each stage, of a run that has grown more than one."""
 
     path: str
     experiment: str
     levels: tuple[LayerStatus, ...]
     activity: Activity = field(default_factory=lambda: Activity("not begun"))
+    sizes: tuple[int, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """For JSON."""
@@ -109,19 +111,27 @@ class Watcher:
     """Reads the status of a run repeatedly; full telemetry files are read only once."""
 
     def __init__(self, files: Files) -> None:
-        self.files, self.manifest = files, read_manifest(files)
+        self.files = files
+        self.look_at_manifest()
         self.full: dict[str, list[Line]] = {}
+
+    def look_at_manifest(self) -> None:
+        """Read the manifest, which changes where the run grows."""
+        self.manifest = read_manifest(self.files)
 
     def look(self, now: float | None = None) -> Status:
         """The current status. now: seconds since 1970. Raises RunError for a damaged run."""
         now = time.time() if now is None else now
+        self.look_at_manifest()
         layers = read_layers(self.files, self.manifest)
         levels = [self._level(self.files, self.manifest, 0, None, log := self._log(""))]
         for layer in layers:
             log = self._log(layout.layer(layer.number))
             levels.append(self._level(layer.files(self.files), layer, layer.number, layer.budget, log))
         top = levels[-1]
-        return Status(self.files.uri, self.manifest.name, tuple(levels), _activity(log, top, now))
+        stages = [sum(case.trajectories for case in stage.cases) for stage in self.manifest.stages]
+        sizes = (*stages, sum(case.trajectories for case in self.manifest.cases))
+        return Status(self.files.uri, self.manifest.name, tuple(levels), _activity(log, top, now), sizes)
 
     def _level(
         self, files: Files, contents: Manifest | Layer, number: int, budget: int | None, log: list[Line]
@@ -133,7 +143,12 @@ class Watcher:
         parts = []
         for case in contents.cases:
             there = shards_there(files, "trajectories", case.key)
+            short = short_shards(files, contents, case)
             lines = reported.get(case.key, {})
+            for shard in contents.growing(case):  # a line may be of the shard as it was before the run grew
+                length = short.get(shard, contents.lengths(case, shard)[0])
+                if shard in lines and lines[shard]["trajectories"] != length:
+                    del lines[shard]
             known = [lines[shard] for shard in there if shard in lines]
             unreported = [shard for shard in there if shard not in lines]
             known += [_from_blocks(files, case.key, shard) for shard in unreported[:BLOCKS]] if number == 0 else []
@@ -141,7 +156,16 @@ class Watcher:
             sums = {name: sum(line[name] for line in known) for name in (*VERDICTS, "evaluations")}
             done = sum(line["trajectories"] for line in known)
             parts.append(
-                Part(case.key, case.name, len(contents.shards(case)), len(there), total, len(known), done, **sums)
+                Part(
+                    case.key,
+                    case.name,
+                    len(contents.shards(case)),
+                    len(there) - len(short),
+                    total,
+                    len(known),
+                    done,
+                    **sums,
+                )
             )
         return LayerStatus(number, budget, tuple(parts))
 

@@ -92,11 +92,14 @@ class _Case:
                     found[k] = self.now
                 continue
             there = sample.drawn_from.get(self.key)
-            if there is None or not there.still(self.run.files, self.key):
+            if there is None:
+                continue
+            outgrown = there.outgrown(self.run.files, self.run.manifest, self.key)
+            if outgrown is None:
                 continue
             layers = {number: frozenset(over) for number, over in there.layers.items()}
             for shard in there.shards:
-                if shard < self.shards:
+                if shard < self.shards and shard not in outgrown:
                     then = {number for number, over in layers.items() if shard in over}
                     if then <= {layer.number for layer in self.run.view.over(self.case, shard)}:
                         found[k, shard] = len(then)
@@ -176,7 +179,8 @@ class _Case:
         same = where & (self.latest == self.now)
         rows = self.tally.rows(same)
         for shard in np.flatnonzero(where & ~same).tolist():
-            below = View(self.run.files, self.run.view.over(self.case, shard)[: self.latest[shard]])
+            layers = self.run.view.over(self.case, shard)[: self.latest[shard]]
+            below = View(self.run.files, layers, self.run.manifest)
             blocks = below.part("blocks", self.case, shard, [*rows])
             rows.update({verdict: sum(blocks[verdict].to_pylist()) for verdict in rows})
         return rows

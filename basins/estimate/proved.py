@@ -106,7 +106,8 @@ def _proved(run: Run, case: Case, saddles: NDArray[np.int64], there: Sequence[tu
         if proving.sample is None:
             done = proved.there(folder, case.key)
             prefix = next((k for k, shard in enumerate(done) if shard != k), len(done))
-            prefix = min(prefix, counted)
+            short = proved.short_there(folder, proving, case)  # since the run has grown
+            prefix = min([prefix, counted, *(shard + 1 for shard in short)])
             for shard in range(prefix):
                 rows, good = proved.counts(folder, proving, case, shard)
                 tried, of_these = tried + rows, of_these + good
@@ -127,7 +128,7 @@ def _proved(run: Run, case: Case, saddles: NDArray[np.int64], there: Sequence[tu
     of_these += int(np.concatenate(proved_beyond)[first].sum())
     if not tried:
         return None
-    every = tried == sum(len(run.manifest.ids(case, shard)) for shard in range(counted))
+    every = tried == sum(run.view.length(case, shard) for shard in range(counted))
     wrong = sorted(contradicted)
     return Proved(tried, of_these, every, len(wrong), tuple(wrong[:CONTRADICTIONS]))
 

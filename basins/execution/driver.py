@@ -15,6 +15,7 @@ from basins.progress import Event, Listener, RunEnded, RunStarted, ShardDone
 from basins.store import Files, layout, missing_shards, parquet
 from basins.store.contents import Contents
 from basins.store.digests import DigestBook
+from basins.store.growth import forget_short_digests
 from basins.store.layers import Layer
 from basins.store.manifest import Manifest
 
@@ -52,7 +53,8 @@ def run_missing(
     tasks = Tasks({case.key: missing_shards(files, contents, case) for case in contents.cases})
     shards = sum(len(contents.shards(case)) for case in contents.cases)
     trajectories, done = _trajectories(files, contents, tasks)
-    book, log = DigestBook(files, contents), TelemetryLog(files)
+    short = forget_short_digests(files, contents) if isinstance(contents, Manifest) else ()
+    book, log = DigestBook(files, contents, short), TelemetryLog(files)
 
     def keep(event: ShardDone) -> None:
         book.add(event.summary.task.case, event.summary.task.shard, event.summary.digests)

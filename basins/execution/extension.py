@@ -65,7 +65,8 @@ Ids = NDArray[np.int64]
 def create_or_resume(
     files: Files, manifest: Manifest, budget: int, on_message: Callable[[str], object] = str
 ) -> Layer | None:
-    """The layer with this budget: an unfinished one, the last one if it already has this budget, or a new one.
+    """The layer with this budget: an unfinished one, the last one if it already has this budget and nothing is left for
+    it, or a new one.
 
     None if no row is left that a larger budget may change. on_message: called with a line of text before a slow step.
     Raises ArgumentError for a budget that is not larger, RunError for a run or a layer that is not finished.
@@ -82,25 +83,28 @@ def create_or_resume(
     layers = read_layers(files, manifest)
     if layers:
         last = layers[-1]
-        if any(missing_shards(last.files(files), last, case) for case in last.cases) and last.budget != budget:
+        unfinished = any(missing_shards(last.files(files), last, case) for case in last.cases)
+        if unfinished and last.budget != budget:
             raise RunError(
                 f"layer {last.number}, with budget = {last.budget}, is not finished",
                 where=files.uri,
                 remedy=f"finish it first: --budget {last.budget}",
             )
-        if last.budget == budget:
+        if last.budget == budget and (unfinished or not manifest.stages):
             return last
-    cases = [case for case in manifest.cases if spent_so_far(case, layers) < budget]
+    # What a run has grown by since its last layer had the case's own budget.
+    again = layers[-1:] if layers and layers[-1].budget == budget else []
+    cases = [case for case in manifest.cases if spent_so_far(case, [] if again else layers) < budget]
     if not cases:
         least = min(spent_so_far(case, layers) for case in manifest.cases)
         raise ArgumentError(
             f"budget = {budget} is not above what the run had", where="budget", remedy=f"give more than {least}"
         )
     on_message("looking for the rows whose budget was spent ...")
-    found = {case.key: dict(_spent(files, manifest, layers, case)) for case in cases}
+    found = {case.key: dict(_spent(files, manifest, layers, case, budget)) for case in cases}
     found = {key: shards for key, shards in found.items() if shards}
     if not found:
-        return None
+        return again[0] if again else None
     layer = Layer(
         manifest=manifest,
         number=len(layers) + 1,
@@ -121,14 +125,25 @@ def spent_so_far(case: Case, layers: list[Layer]) -> int:
     return max([case.settings.budget, *(layer.budget for layer in layers)])
 
 
-def _spent(files: Files, manifest: Manifest, layers: list[Layer], case: Case) -> Iterator[tuple[int, int]]:
-    """The shards of a case with rows that a larger budget may change, and the number of these rows in each."""
-    view = View(files, layers)
+def _spent(files: Files, manifest: Manifest, layers: list[Layer], case: Case, budget: int) -> Iterator[tuple[int, int]]:
+    """The shards of a case with rows that this budget may change, and the number in each of those that are integrated
+    again: where there is one that has not had it, all that spent theirs."""
+    view = View(files, layers, manifest)
     for shard in manifest.shards(case):
         if pc.sum(view.part("blocks", case, shard, ["censored"])["censored"]).as_py():
-            count = len(view.part("trajectories", case, shard, ["id"], spent(case)))
-            if count:
-                yield shard, count
+            ids = view.part("trajectories", case, shard, ["id"], spent(case))["id"]
+            if any(not had for had in _had(files, view, case, shard, budget, ids)):
+                yield shard, len(ids)
+
+
+def _had(files: Files, view: View, case: Case, shard: int, budget: int, ids: pa.ChunkedArray) -> list[bool]:
+    """Whether each of these rows has had this budget, or a larger one, in some layer."""
+    had = [False] * len(ids)
+    for layer in view.over(case, shard):
+        if layer.budget >= budget:
+            there = parquet.read(layer.files(files), layout.part("trajectories", case.key, shard), ["id"])["id"]
+            had = [one or other for one, other in zip(had, pc.is_in(ids, value_set=there).to_pylist(), strict=True)]
+    return had
 
 
 def spent(case: Case) -> pc.Expression:
@@ -197,7 +212,7 @@ def work(path: str, case: str, shard: int, attempt: int) -> Commit:
         done = parquet.read(folder, layout.part("trajectories", case, shard), ["verdict", "evaluations"])
         summary = _summary(task, the_case, done, committed_digests(folder, case, shard), telemetry(False))
         return lambda: summary
-    tables = compute_shard(View(files, below), layer, the_case, shard)
+    tables = compute_shard(View(files, below, manifest), layer, the_case, shard)
 
     def commit() -> ShardSummary:
         digests = commit_shard(folder, layer, the_case, shard, tables)

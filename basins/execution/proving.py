@@ -94,7 +94,7 @@ def _begun(files: Files, manifest: Manifest, seed: int, rows: int, prefixes: Map
         if proving.sample is not None and any(proved.missing(folder, proving, case) for case in proving.cases):
             shards = json.loads(proving.sample)["shards"]
             fewer = shards.keys() <= prefixes.keys() and all(shards[key] <= prefixes[key] for key in shards)
-            if fewer and proving.sample == proved.sample_of(manifest, seed, rows, shards).sample:
+            if fewer and proving.sample == proved.sample_of(proving.manifest, seed, rows, shards).sample:
                 return proving
     return None
 
@@ -153,7 +153,7 @@ def work(path: str, case: str, shard: int, attempt: int) -> Commit:
         counts = {"proved": of_these, "not proved": rows - of_these}
         return ProofSummary(task, rows, counts, 0, {}, telemetry(computed), of_these, sha)
 
-    if folder.exists(layout.proofs(case, shard)):
+    if folder.exists(layout.proofs(case, shard)) and shard not in proved.short_there(folder, proving, the_case):
         done = summary(
             *proved.counts(folder, proving, the_case, shard), proved.sha256_of(folder, case, shard), computed=False
         )

@@ -20,7 +20,7 @@ from basins.execution.proving import WORK as PROVE
 from basins.execution.proving import check_numbers, plan, provable, run_proofs
 from basins.execution.ray import Ray
 from basins.experiment import Experiment, load
-from basins.progress import Listener
+from basins.progress import Listener, Message
 from basins.run_tables import Run
 from basins.store import check_shards, create_or_resume, files_at, read_manifest, refuse_other_versions
 from basins.store.manifest import refuse_read_only
@@ -39,7 +39,8 @@ def run(
     deadline: float | None = None,
     listeners: Iterable[Listener] = (),
 ) -> Run:
-    """Execute an experiment (or the TOML file of one) into the run at `out`: all of it, or the part that is missing.
+    """Execute an experiment (or the TOML file of one) into the run at `out`: all of it, or the part that is missing. A
+    run that is there with fewer trajectories, or fewer cases, grows in place (docs/design.md, Growing).
 
     on: "ray", "processes", "inline", or a Runner; workers: by default one per core, on a cluster as many as it has;
     address: HOST:PORT of a Ray cluster (default: RAY_ADDRESS, else an embedded Ray); deadline: seconds after which a
@@ -54,10 +55,11 @@ def run(
         experiment = load(os.fspath(experiment))
     runner = _ready(on, workers, address, deadline, WORK)
     files = files_at(out)
-    manifest = create_or_resume(files, experiment)
+    listening = list(listeners)
+    manifest = create_or_resume(files, experiment, lambda text: _tell(listening, text))
     files.sweep()
     check_shards(files, manifest)
-    run_missing(files_at(out, patient=True), manifest, files.uri, runner, workers, list(listeners))
+    run_missing(files_at(out, patient=True), manifest, files.uri, runner, workers, listening)
     return Run(files)
 
 
@@ -129,6 +131,11 @@ def prove_run(
     proving = plan(files, manifest, rows, seed, cases)
     run_proofs(files_at(path, patient=True), manifest, proving, runner, workers, list(listeners))
     return opened
+
+
+def _tell(listeners: list[Listener], text: str) -> None:
+    for listener in listeners:
+        listener(Message(text))
 
 
 def _ready(on: str | Runner, workers: int | None, address: str | None, deadline: float | None, work: str) -> Runner:

@@ -35,6 +35,7 @@ from basins.store import (
     refuse_other_versions,
     rows,
 )
+from basins.store.committed import short_shards
 from basins.store.schemas import Tables
 
 BATCH, MEMORY = 16, 1 << 21
@@ -141,14 +142,18 @@ def work(run: str, case: str, shard: int, attempt: int) -> Commit:
     files = files_at(run, patient=True)
     manifest = open_manifest(files)
     task, the_case = Task(case, shard), manifest.case(case)
-    if is_committed(files, case, shard):
+    if is_committed(files, case, shard) and shard not in short_shards(files, manifest, the_case):
         counts = parquet.read(files, layout.part("blocks", case, shard))
         summary = _summary(task, the_case, counts, committed_digests(files, case, shard), telemetry(False))
         return lambda: summary
-    blocks = manifest.plan(the_case).shard(shard)
+    blocks, ids = manifest.plan(the_case).shard(shard), manifest.ids(the_case, shard)
     tables = compute_shard(the_case, manifest.seed, blocks, manifest.visits_every, manifest.rows)
 
     def commit() -> ShardSummary:
+        if len(ids) < BLOCK * manifest.blocks_per_shard:  # it may be longer by now
+            now = open_manifest(files)
+            if now.ids(now.case(case), shard) != ids:
+                return work(run, case, shard, attempt)()
         digests = commit_shard(files, manifest, the_case, shard, tables)
         return _summary(task, the_case, tables.blocks, digests, telemetry(True))
 

@@ -9,7 +9,7 @@ import time
 from dataclasses import asdict
 from typing import Any
 
-from basins.progress import AttemptLost, Event, RunStarted, ShardDone
+from basins.progress import AttemptLost, Event, Message, RunEnded, RunStarted, ShardDone
 from basins.store import Files, layout
 
 SECONDS = 10.0
@@ -60,4 +60,5 @@ def _record(event: Event) -> dict[str, Any]:
         record = asdict(event)
         del record["path"]
         return {"event": "RunStarted", **record}
-    return {"event": "RunEnded", **asdict(event)}
+    assert isinstance(event, (Message, RunEnded))
+    return {"event": type(event).__name__, **asdict(event)}

@@ -103,6 +103,10 @@ class Case:
         case._fill(**values)
         return case
 
+    def changed(self, **values: Any) -> Case:
+        """The same case with other values of some fields, validated."""
+        return self.made(**{one.name: getattr(self, one.name) for one in fields(self)} | values)
+
     def _fill(self, **values: Any) -> None:
         left_out = {"source": "", "reading": (), "kind": "", "table": {}, "dynamics": FLOW, "dynamics_kind": ""}
         for name, value in {**left_out, **values}.items():

@@ -53,7 +53,7 @@ class Table(BaseModel):
 
 
 Seed = Annotated[int, Field(ge=0, lt=1 << 64, description="a whole number from 0 to 2^64 - 1")]
-Count = Annotated[int, Field(ge=1, lt=1 << 53, description="a whole number of at least 1")]
+Count = Annotated[int, Field(ge=1, lt=1 << 53, description="a whole number of at least 1, below 2^53")]
 Size = Annotated[int, Field(ge=1, lt=1 << 24, description="a whole number of at least 1, below 2^24")]
 Text = Annotated[str, Field(min_length=1, pattern=r"^[^\x00-\x1f\x7f]+$", description="a text of one line")]
 Switch = Annotated[bool, Field(description="true or false")]

@@ -88,8 +88,9 @@ class Experiment:
         basins.Experiment.from_toml("examples/iris.toml")
 
     cases: the validated cases; text: canonical TOML; digest: SHA-256 of the text and the cases' keys; blocks_per_shard:
-    None if it is "auto" and no pilot has decided it yet (pilot.py); files: the data that its run keeps, by name
-    (attached.py).
+    None if it is "auto" and no pilot has decided it yet (pilot.py); rows: which rows of trajectories are kept, by
+    default "all", or "exceptions" if a case has more than ALL_ROWS; rows_given: whether it was asked for; files: the
+    data that its run keeps, by name (attached.py).
     """
 
     name: str
@@ -100,6 +101,7 @@ class Experiment:
     rows: Rows
     text: str
     files: Mapping[str, bytes] = field(default_factory=dict)
+    rows_given: bool = True
 
     def __init__(
         self,
@@ -148,13 +150,15 @@ class Experiment:
         return experiment
 
     def _fill(self, **values: Any) -> None:
-        for name, value in {"files": {}, **values}.items():
+        for name, value in {"files": {}, "rows_given": True, **values}.items():
             object.__setattr__(self, name, value)
 
     def with_plan(self, blocks_per_shard: int) -> Experiment:
         """The same with this many blocks in a shard."""
-        values = {one.name: getattr(self, one.name) for one in fields(self)}
-        return self.made(**{**values, "blocks_per_shard": blocks_per_shard})
+        return self._with(blocks_per_shard=blocks_per_shard)
+
+    def _with(self, **changes: Any) -> Experiment:
+        return self.made(**{one.name: getattr(self, one.name) for one in fields(self)} | changes)
 
     def __repr__(self) -> str:
         count = f"{len(self.cases):,} case{'s' * (len(self.cases) != 1)}"
@@ -182,6 +186,11 @@ class Experiment:
                 return case
         names = [one for case in self.cases for one in (case.name, case.key)]
         raise ArgumentError(f"no case {key!r}", where="case", remedy=nearest(key, names))
+
+    def keeping(self, rows: Rows) -> Experiment:
+        """The same experiment with these rows kept."""
+        text = tomli_w.dumps(tomllib.loads(self.text) | {"rows": rows})
+        return self._with(rows=rows, text=text)
 
     def plan(self, case: Case) -> Plan:
         """How the case is divided into blocks and shards. Raises ArgumentError if that is not decided yet."""
@@ -246,13 +255,17 @@ def _assembled(head: Document, each: Iterable[Expanded], builder: CaseBuilder, s
         cases.append(case)
         tables.append(table)
     said: dict[str, Any] = {key: getattr(head, key) for key in ("name", "seed", "blocks_per_shard", "visits_every")}
-    most = max(case.trajectories for case in cases)
-    said["rows"] = head.rows or ("all" if most <= ALL_ROWS else "exceptions")
+    said["rows"] = head.rows or default_rows(cases)
     later = {name: value for name, value in head.spelt_out().items() if name in Document.later_keys()}
     text = tomli_w.dumps({**said, **later, "case": tables})
     if head.blocks_per_shard == "auto":
         said["blocks_per_shard"] = None
-    return {**said, "cases": tuple(cases), "text": text, "files": builder.files}
+    return {**said, "cases": tuple(cases), "text": text, "files": builder.files, "rows_given": head.rows is not None}
+
+
+def default_rows(cases: Sequence[Case]) -> Rows:
+    """Which rows are kept where the experiment does not say."""
+    return "all" if max(case.trajectories for case in cases) <= ALL_ROWS else "exceptions"
 
 
 def watched(ids: NDArray[np.int64], visits_every: int) -> NDArray[np.bool_]:

@@ -15,6 +15,7 @@ from basins.errors import ExperimentError, RunError
 from basins.experiment import Experiment, load
 from basins.experiment.attached import named_in, refuse_other
 from basins.experiment.document import Document, validated
+from basins.experiment.experiment import default_rows
 from basins.home import with_home
 from basins.store import Manifest, layout
 from basins.versions import skew
@@ -72,6 +73,7 @@ def unpack(folder: Path) -> Experiment:
         rows=packed.rows,
         text=text,
         files=_files(folder, text),
+        rows_given=packed.rows != default_rows(packed.cases),  # whether it was given is not in the text
     )
     if experiment.digest != packed.digest:
         what = f"{layout.EXPERIMENT} and {layout.MANIFEST} do not belong together"

@@ -1,13 +1,8 @@
 """The run on disk: layout, schemas, atomic commit, manifest, resumption. Start at layout.py."""
 
-from basins.store.commit import (
-    check_shards,
-    commit_shard,
-    create_or_resume,
-    missing_shards,
-    read_manifest,
-)
+from basins.store.commit import check_shards, commit_shard, missing_shards, read_manifest
 from basins.store.committed import committed_digests, is_committed
+from basins.store.creation import create_or_resume
 from basins.store.files import Files, files_at
 from basins.store.layout import Kind
 from basins.store.manifest import Manifest, refuse_other_versions

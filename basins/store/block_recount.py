@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,8 @@ from basins.store import schemas
 from basins.store.schemas import Tables
 
 Row = dict[str, Any]
+
+WORST = ("worst_drift", "worst_loss_increase")
 
 
 def recounted(tables: Tables, below: pa.Table, old: pa.Table, new: pa.Table) -> pa.Table:
@@ -67,3 +70,24 @@ def _counted_sets(tables: Tables, below: Row, old: pa.Table, new: Row) -> list[R
 def _larger(one: float | None, other: float | None) -> float | None:
     known = [value for value in (one, other) if value is not None]
     return max(known, default=None)
+
+
+def blocks_of(form: Tables, table: pa.Table, worst: Mapping[str, pa.ChunkedArray] | None = None) -> pa.Table:
+    """The blocks of rows of trajectories that are all there, ascending. worst: worst_drift and worst_loss_increase of
+    each, which the rows do not have to every digit; by default they are left out."""
+    by_block: dict[int, list[dict[str, Any]]] = {}
+    for row in table.to_pylist():
+        by_block.setdefault(row["id"] // BLOCK, []).append(row)
+    found: list[Row] = []
+    for block, rows in by_block.items():
+        verdicts = Counter(row["verdict"] for row in rows)
+        strata = Counter((row["verdict"], row[form.set_column]) for row in rows)
+        octaves = np.bincount(schemas.octave(np.array([row["t"] for row in rows])), minlength=schemas.LOG2_T_BINS)
+        found.append(
+            {"block": block, "first_id": rows[0]["id"], "count": len(rows), "log2_t": octaves.tolist()}
+            | {name: None if worst is None else worst[name][len(found)].as_py() for name in WORST}
+            | {verdict: verdicts[verdict] for verdict in form.vocabulary.verdicts}
+            | {"strata": [{"verdict": v, form.set_column: code, "count": count} for (v, code), count in strata.items()]}
+            | {name: sum(row[name] for row in rows) for name in ("evaluations", "steps")}
+        )
+    return pa.Table.from_pylist(found, schema=form.blocks)

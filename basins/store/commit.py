@@ -1,74 +1,27 @@
-"""The writing half of the store: create or resume a run, commit a shard, check the shards that exist."""
+"""The definition of a run is read, a shard is committed, and existing shards are checked."""
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable
-from dataclasses import replace
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import pyarrow as pa
 
 from basins.errors import RunError
-from basins.experiment import Case, Experiment
+from basins.experiment import Case
 from basins.experiment.case import spelt_out
 from basins.store import layout, parquet, schemas
-from basins.store.committed import shards_there
+from basins.store.committed import shards_there, short_shards
 from basins.store.contents import Contents
 from basins.store.digests import covered
 from basins.store.files import Files
-from basins.store.kept_data import foreign_paths, put_data, refuse_wrong_data
 from basins.store.layout import COMMIT_ORDER, Kind
-from basins.store.manifest import Manifest, refuse_if_different, refuse_read_only
+from basins.store.manifest import Manifest
 from basins.store.rows import ShardTables
 
-# --- creation and resumption ------------------------------------------------------------------
-
-
-def create_or_resume(files: Files, experiment: Experiment) -> Manifest:
-    """Create the run of this experiment, or check that the existing run belongs to it. Returns its manifest.
-
-    Raises RunError if the place holds something else, or a run whose experiment, plan or versions differ.
-    """
-    new = not files.exists(layout.MANIFEST)
-    if new and experiment.blocks_per_shard is None:
-        experiment = _with_pilot_plan(experiment)
-    elif not new and experiment.auto:
-        experiment = experiment.with_plan(read_manifest(files).blocks_per_shard)
-    wanted = Manifest.of(experiment)
-    if new:
-        foreign = foreign_paths(files, experiment, layout.CREATION_FILES)
-        if foreign:
-            raise RunError(
-                f"not empty and not a run ({foreign[0]} is there, {layout.MANIFEST} is not)",
-                where=files.uri,
-                remedy="give an empty or a new folder",
-            )
-        content = {
-            layout.EXPERIMENT: experiment.text.encode(),
-            layout.CASES: parquet.encode(
-                cases_table(wanted), {"schema": str(schemas.VERSION), "experiment": wanted.digest}
-            ),
-            layout.MANIFEST: wanted.to_json(),
-        }
-        put_data(files, experiment)
-        for path in layout.CREATION_FILES:
-            files.put(path, content[path])
-    # Read the manifest back even if it was just written: another driver may have created a run here at the same moment.
-    manifest, text = read_manifest(files), experiment_text(files)
-    refuse_read_only(manifest, files.uri)
-    if experiment.auto:
-        wanted = replace(wanted, blocks_per_shard=manifest.blocks_per_shard)
-    refuse_if_different(manifest, text, wanted, experiment.text, files.uri)
-    refuse_wrong_data(files, text)
-    return manifest
-
-
-def _with_pilot_plan(experiment: Experiment) -> Experiment:
-    from basins.experiment.pilot import decided  # integrates: brings the engines
-
-    return decided(experiment)
+# --- the definition of a run, read ------------------------------------------------------------------
 
 
 def read_manifest(files: Files) -> Manifest:
@@ -139,7 +92,8 @@ def _field(name: str, rows: list[dict[str, Any]]) -> pa.Field:
 
 
 def commit_shard(files: Files, contents: Contents, case: Case, shard: int, tables: ShardTables) -> dict[Kind, str]:
-    """Write a shard's three files, the commit mark last. Returns their SHA-256.
+    """Write a shard's three files, the commit mark last; their SHA-256. A shard that is there and short, since the run
+    has grown, is replaced in another order.
 
     The block file's footer carries the digests of the other two files as they were in memory, and the number of rows
     kept, so that a later driver learns them without trusting the disk.
@@ -150,10 +104,16 @@ def commit_shard(files: Files, contents: Contents, case: Case, shard: int, table
     of_others = {f"sha256.{kind}": sha for kind, sha in shas.items()} | {"rows": str(len(tables.trajectories))}
     data["blocks"] = encoded(tables.blocks, keys | of_others)
     shas["blocks"] = hashlib.sha256(data["blocks"]).hexdigest()
-    for kind in COMMIT_ORDER:
+    replaces = shard in contents.growing(case) and files.exists(layout.part("trajectories", case.key, shard))
+    for kind in REPLACE_ORDER if replaces else COMMIT_ORDER:
         files.put(layout.part(kind, case.key, shard), data[kind])
     return {kind: shas[kind] for kind in COMMIT_ORDER}
 
+
+REPLACE_ORDER: tuple[Kind, ...] = ("trajectories", "visits", "blocks")
+"""The order in which a short shard's files are replaced by longer ones. The block file says how many ids there are;
+readers pass by the rows of later ids (layered_view.py), so that wherever this is cut off the shard has all rows it
+had."""
 
 FOOTER_ORDER = (
     "schema", "experiment", "case", "seed", "law", "first_id", "trajectories", "visits_every", "kept", "layer",
@@ -169,14 +129,15 @@ def encoded(table: pa.Table, keys: dict[str, str]) -> pa.Buffer:
 
 
 def missing_shards(files: Files, contents: Contents, case: Case) -> list[int]:
-    """The shards still to be computed: those without a commit mark, or with a file lost after the commit."""
+    """The shards that are still to be done: without a commit mark, with a file lost after the commit, or short."""
     planned = contents.shards(case)
     files_there = bytearray(planned[-1] + 1 if len(planned) else 0)  # per shard; a set of 10^5 ints would take 8 MB
     for kind in COMMIT_ORDER:
         for shard in shards_there(files, kind, case.key):
             if shard < len(files_there):
                 files_there[shard] += 1
-    return [shard for shard in planned if files_there[shard] < len(COMMIT_ORDER)]
+    short = short_shards(files, contents, case)
+    return [shard for shard in planned if files_there[shard] < len(COMMIT_ORDER) or shard in short]
 
 
 FOOTERS_CHECKED = 2000
@@ -221,8 +182,8 @@ def _shards_to_check(files: Files, case: Case, shards: list[int]) -> list[int]:
 
 def _problems_of_shard(files: Files, contents: Contents, case: Case, shard: int, kinds: list[Kind]) -> Iterable[str]:
     """What is wrong with a shard's existing files, one message per problem."""
-    wanted = contents.footer(case, shard)
-    rows: dict[Kind, str] = {kind: str(count) for kind, count in contents.expected(case, shard).items()}
+    rows: dict[Kind, str] = {}
+    length: int | None = None  # of the file before this one
     for kind in kinds:
         path = layout.part(kind, case.key, shard)
         try:
@@ -230,11 +191,21 @@ def _problems_of_shard(files: Files, contents: Contents, case: Case, shard: int,
         except parquet.Damaged as error:
             yield error.what
             continue
+        before, length = length, length_of(contents, case, shard, footer.keys)
+        wanted = contents.footer(case, shard, length)
         differ = [name for name, value in wanted.items() if footer.keys.get(name) != value]
         if differ:
             yield f"{path} belongs to another {', '.join(differ)}"
             continue
+        if length != before:  # the first one, or another one is being replaced by a longer one
+            rows = {kind: str(count) for kind, count in contents.expected(case, shard, length).items()}
         if kind in rows and str(footer.rows) != rows[kind]:
             yield f"{path} has {footer.rows} rows instead of {rows[kind]}"
         if kind == "blocks":
             rows.setdefault("trajectories", footer.keys.get("rows", "unknown"))
+
+
+def length_of(contents: Contents, case: Case, shard: int, keys: Mapping[str, str]) -> int:
+    """How many ids a file has by its footer, if it may have so many; else those of the plan."""
+    lengths = contents.lengths(case, shard)
+    return next((length for length in lengths if keys.get("trajectories") == str(length)), lengths[0])

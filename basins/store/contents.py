@@ -23,10 +23,18 @@ class Contents(Protocol):
         """The shards of a case, ascending."""
         ...
 
-    def footer(self, case: Case, shard: int) -> dict[str, str]:
-        """The key-values that each of a shard's files carries."""
+    def growing(self, case: Case) -> tuple[int, ...]:
+        """The shards that are to be replaced where their files have fewer ids than they may have, ascending."""
         ...
 
-    def expected(self, case: Case, shard: int) -> dict[Kind, int]:
-        """The number of rows in each of a shard's files, where it is known in advance."""
+    def lengths(self, case: Case, shard: int) -> tuple[int, ...]:
+        """The numbers of ids that a shard's files may have: the plan's, then those of earlier stages, falling."""
+        ...
+
+    def footer(self, case: Case, shard: int, length: int | None = None) -> dict[str, str]:
+        """The key-values that each of a shard's files carries. length: ids, the plan's unless it is given."""
+        ...
+
+    def expected(self, case: Case, shard: int, length: int | None = None) -> dict[Kind, int]:
+        """How many rows a shard's files have, as far as it is known beforehand."""
         ...

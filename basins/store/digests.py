@@ -10,7 +10,7 @@ digests that their writer had in memory.
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from itertools import groupby
 
 from basins.errors import RunError
@@ -93,8 +93,9 @@ def covered(files: Files, case: str) -> set[int]:
 class DigestBook:
     """Collects the digests of a run in progress and writes each batch once it is complete."""
 
-    def __init__(self, files: Files, contents: Contents) -> None:
-        self.files, self.contents = files, contents
+    def __init__(self, files: Files, contents: Contents, short: Collection[tuple[str, int]] = ()) -> None:
+        """short: shards, (case, shard), that are replaced by longer ones in this session."""
+        self.files, self.contents, self.short = files, contents, frozenset(short)
         self.open: dict[tuple[str, int], dict[int, Digests]] = {}
         self.known: dict[tuple[str, int], dict[int, dict[Kind, str]]] = {}
 
@@ -102,7 +103,7 @@ class DigestBook:
         """Record a finished shard. Raises RunError if its bytes differ from those it had before it was lost."""
         batch = case, shard // DIGEST_BATCH
         known = self._known(batch).get(shard)
-        if known is not None and known != dict(digests):
+        if known is not None and known != dict(digests) and (case, shard) not in self.short:
             raise RunError(
                 f"shard {shard} of case {case} was computed again to other bytes",
                 where=self.files.uri,

@@ -43,11 +43,18 @@ class Layer:
     def shards(self, case: Case) -> Sequence[int]:
         return self.of_case.get(case.key, ())
 
-    def footer(self, case: Case, shard: int) -> dict[str, str]:
-        return self.manifest.footer(case, shard) | {"layer": str(self.number), "budget": str(self.budget)}
+    def growing(self, case: Case) -> tuple[int, ...]:
+        """None: a layer's shard stays as it is, over however many ids it was made."""
+        return ()
 
-    def expected(self, case: Case, shard: int) -> dict[layout.Kind, int]:
-        """Empty: only the block files' footers know the numbers of rows."""
+    def lengths(self, case: Case, shard: int) -> tuple[int, ...]:
+        return self.manifest.lengths(case, shard)
+
+    def footer(self, case: Case, shard: int, length: int | None = None) -> dict[str, str]:
+        return self.manifest.footer(case, shard, length) | {"layer": str(self.number), "budget": str(self.budget)}
+
+    def expected(self, case: Case, shard: int, length: int | None = None) -> dict[layout.Kind, int]:
+        """Nothing: only the block files' footers know."""
         return {}
 
     def files(self, files: Files) -> Folder:

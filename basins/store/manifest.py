@@ -10,7 +10,7 @@ import json
 import math
 import tomllib
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import zip_longest
 from typing import Any
@@ -20,6 +20,7 @@ from basins.experiment import Case, Experiment, Plan
 from basins.experiment.document import Rows
 from basins.laws import BLOCK
 from basins.store import layout, schemas
+from basins.store.stages import Stage
 from basins.versions import skew, versions
 
 OTHER_OUT = "give another --out, or run the experiment that made this run"
@@ -27,7 +28,9 @@ OTHER_OUT = "give another --out, or run the experiment that made this run"
 
 @dataclass(frozen=True)
 class Manifest:
-    """The experiment's name, seed and digest, its cases, its shard plan, and the versions the run was created with."""
+    """What a run is: the experiment's name, seed and digest, its cases, its shard plan, and the versions it was
+    created with. stages: the earlier ones of a run that has grown.
+    """
 
     name: str
     seed: int
@@ -38,6 +41,7 @@ class Manifest:
     cases: tuple[Case, ...]
     versions: tuple[tuple[str, str], ...]
     schema: int = schemas.VERSION
+    stages: tuple[Stage, ...] = ()
 
     @classmethod
     def of(cls, experiment: Experiment) -> Manifest:
@@ -72,6 +76,7 @@ class Manifest:
                     {**case.to_dict(), "blocks": self.plan(case).blocks, "shards": self.plan(case).shards}
                     for case in self.cases
                 ],
+                **({"grown": [stage.to_dict() for stage in self.stages]} if self.stages else {}),
             }
         )
 
@@ -92,7 +97,7 @@ class Manifest:
             )
         try:
             experiment, plan = content["experiment"], content["plan"]
-            return cls(
+            manifest = cls(
                 name=experiment["name"],
                 seed=experiment["seed"],
                 digest=experiment["digest"],
@@ -102,7 +107,13 @@ class Manifest:
                 cases=tuple(Case.from_dict(case) for case in content["cases"]),
                 versions=tuple(sorted(content["versions"].items())),
                 schema=schema,
+                stages=tuple(map(Stage.from_dict, content.get("grown", ()))),
             )
+            for stage in manifest.stages:
+                for case in stage.cases:
+                    if not 0 < case.trajectories <= manifest.case(case.key).trajectories:
+                        raise ValueError(f"case {case.key} had {case.trajectories} trajectories")
+            return manifest
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise _damaged(where, error) from error
 
@@ -124,11 +135,13 @@ class Manifest:
         """The shards of a case."""
         return range(self.plan(case).shards)
 
-    def expected(self, case: Case, shard: int) -> dict[layout.Kind, int]:
-        """The number of rows in each of a shard's files, where it is known in advance."""
-        found: dict[layout.Kind, int] = {"blocks": len(self.plan(case).shard(shard))}
+    def expected(self, case: Case, shard: int, length: int | None = None) -> dict[layout.Kind, int]:
+        """How many rows a shard's files have, as far as it is known beforehand. length: ids, those of the plan unless
+        it is given."""
+        length = len(self.ids(case, shard)) if length is None else length
+        found: dict[layout.Kind, int] = {"blocks": -(-length // BLOCK)}
         if self.rows == "all":
-            found["trajectories"] = len(self.ids(case, shard))
+            found["trajectories"] = length
         return found
 
     def ids(self, case: Case, shard: int) -> range:
@@ -136,13 +149,15 @@ class Manifest:
         plan = self.plan(case)
         return plan.ids(plan.shard(shard))
 
-    def footer(self, case: Case, shard: int) -> dict[str, str]:
-        """The key-values in the footer of each of a shard's files: what its rows depend on, and nothing else.
+    def footer(self, case: Case, shard: int, length: int | None = None) -> dict[str, str]:
+        """The key-values that each of a shard's files carries: what its rows depend on, and nothing else. length: ids,
+        those of the plan unless it is given.
 
         So a shard is the same file in every run that has these ids of this case, however many ids or cases follow.
         """
         ids = self.ids(case, shard)
-        of_ids = {"case": case.key, "first_id": str(ids.start), "trajectories": str(len(ids))}
+        length = len(ids) if length is None else length
+        of_ids = {"case": case.key, "first_id": str(ids.start), "trajectories": str(length)}
         if self.schema == 1:
             return {"schema": "1", "experiment": self.digest, **of_ids}
         return {
@@ -151,20 +166,70 @@ class Manifest:
             "seed": str(self.seed),
             "law": json.dumps(case.law.canonical(case.landscape), sort_keys=True, separators=(",", ":")),
             "first_id": str(ids.start),
-            "trajectories": str(len(ids)),
+            "trajectories": str(length),
             "visits_every": str(self.visits_every),
             "kept": self.rows,
         }
+
+    # --- growth ---------------------------------------------------------------------------------------------------
+
+    @property
+    def stage(self) -> int:
+        """The number of the present stage: 1 of a run that has never grown."""
+        return len(self.stages) + 1
+
+    def growing(self, case: Case) -> tuple[int, ...]:
+        """The shards in which an earlier stage ended before the shard did: their files may still be short."""
+        return tuple(sorted({shard for shard, _ in self._short_ends.get(case.key, ())}))
+
+    def lengths(self, case: Case, shard: int) -> tuple[int, ...]:
+        """The numbers of ids that a shard's files may have: the plan's, then those of earlier stages, falling."""
+        earlier = {length for number, length in self._short_ends.get(case.key, ()) if number == shard}
+        return (len(self.ids(case, shard)), *sorted(earlier, reverse=True))
+
+    @cached_property
+    def _short_ends(self) -> dict[str, list[tuple[int, int]]]:
+        """By case, the shard in which each earlier stage ended, and how many ids it had, where it has more now."""
+        found: dict[str, list[tuple[int, int]]] = {}
+        for stage in self.stages:
+            for one in stage.cases:
+                shard, length = divmod(one.trajectories, BLOCK * self.blocks_per_shard)
+                if length and length < len(self.ids(self.case(one.key), shard)):
+                    found.setdefault(one.key, []).append((shard, length))
+        return found
+
+    def as_of(self, stage: int) -> Manifest:
+        """The manifest as it was in a stage, from 1."""
+        return self if stage == self.stage else self._earlier[stage]
+
+    @cached_property
+    def _earlier(self) -> dict[int, Manifest]:
+        return {
+            number: replace(
+                self,
+                digest=of.digest,
+                cases=tuple(
+                    self.case(one.key).changed(name=one.name, trajectories=one.trajectories) for one in of.cases
+                ),
+                stages=self.stages[: number - 1],
+            )
+            for number, of in enumerate(self.stages, start=1)
+        }
+
+    def digests(self) -> dict[str, int]:
+        """The stage of each digest of an experiment that this run has been run with."""
+        return {**{one.digest: k for k, one in enumerate(self.stages, start=1)}, self.digest: self.stage}
 
 
 # --- what differs ------------------------------------------------------------------
 
 
-def refuse_if_different(there: Manifest, text_there: str, here: Manifest, text_here: str, where: str) -> None:
-    """Raises RunError naming the differences between the existing run (`there`) and the requested one (`here`).
+Change = tuple[str, Any, Any]
+"""A name, its value in the run that is there, and its value in what is asked for here."""
 
-    The problem's numbers are not compared: they may differ in the last bit between CPUs, and the run's own are used.
-    """
+
+def refuse_skew(there: Manifest, here: Manifest, where: str) -> None:
+    """Raises RunError where the run was made with other versions than are here."""
     skewed = skew(dict(there.versions), dict(here.versions))
     if skewed:
         raise RunError(
@@ -172,19 +237,26 @@ def refuse_if_different(there: Manifest, text_there: str, here: Manifest, text_h
             where=where,
             remedy="install the run's versions, or give another --out",
         )
+
+
+def refuse_if_different(there: Manifest, text_there: str, here: Manifest, text_here: str, where: str) -> None:
+    """Raises RunError naming what differs between the run that is there and the one that is asked for here.
+
+    The problem's numbers are not compared: they may differ in the last bit between CPUs, and the run's own are used.
+    """
     if text_there != text_here:
         try:
-            old = dict(_leaves(tomllib.loads(text_there)))
+            old = dict(leaves_of(tomllib.loads(text_there)))
         except tomllib.TOMLDecodeError as error:
             what = f"{layout.EXPERIMENT} is damaged: {error}"
             raise RunError(what, where=where, remedy="restore it, or give another --out") from None
-        new = dict(_leaves(tomllib.loads(text_here)))
-        changes = _changes(old, new)
+        new = dict(leaves_of(tomllib.loads(text_here)))
+        changes = changes_between(old, new)
         if not changes:  # comments, blanks, the order of keys
             what = f"{layout.EXPERIMENT} has been edited: {_first_difference(text_there, text_here)}"
             raise RunError(what, where=where, remedy="put back a copy of it as it was written, or give another --out")
-        raise RunError(f"a run of another experiment: {_described(changes)}", where=where, remedy=OTHER_OUT)
-    if there.digest != here.digest:  # the same text, but other numbers
+        raise RunError(f"a run of another experiment: {changes_said(changes)}", where=where, remedy=OTHER_OUT)
+    if there.digest != here.digest:  # the same words about other numbers
         keys = {case.key for case in there.cases}
         names = ", ".join(repr(case.name) for case in here.cases if case.key not in keys)
         edited = f"{layout.MANIFEST} has been edited: its digest is {there.digest} there, {here.digest} here"
@@ -199,7 +271,7 @@ def refuse_if_different(there: Manifest, text_there: str, here: Manifest, text_h
     if old_keys != new_keys:
         changed.append(("cases", old_keys or "none", new_keys))
     if changed:
-        what = f"{layout.MANIFEST} has been edited: {_described(changed)}"
+        what = f"{layout.MANIFEST} has been edited: {changes_said(changed)}"
         raise RunError(what, where=where, remedy=OTHER_OUT)
 
 
@@ -224,10 +296,10 @@ def refuse_other_versions(manifest: Manifest, where: str) -> None:
         )
 
 
-def _described(changed: list[tuple[str, Any, Any]]) -> str:
-    """The first five changes as text."""
-    shown = [f"{name} = {old} there, {new} here" for name, old, new in changed[:5]]
-    return "; ".join(shown + [f"and {len(changed) - 5} more"] * (len(changed) > 5))
+def changes_said(changed: list[Change]) -> str:
+    """Changes in words, the first five; one without values is its name."""
+    said = [name if old is new is None else f"{name} = {old} there, {new} here" for name, old, new in changed[:5]]
+    return "; ".join(said + [f"and {len(changed) - 5} more"] * (len(changed) > 5))
 
 
 def _first_difference(there: str, here: str) -> str:
@@ -237,7 +309,8 @@ def _first_difference(there: str, here: str) -> str:
     return f"line {number} is {a[:80]!r} there, {b[:80]!r} here"
 
 
-def _changes(old: dict[str, Any], new: dict[str, Any]) -> list[tuple[str, Any, Any]]:
+def changes_between(old: dict[str, Any], new: dict[str, Any]) -> list[Change]:
+    """What differs between two documents, each as `leaves_of` has it."""
     keys = [*old, *(key for key in new if key not in old)]
     return [
         (key, old.get(key, "nothing"), new.get(key, "nothing"))
@@ -246,14 +319,14 @@ def _changes(old: dict[str, Any], new: dict[str, Any]) -> list[tuple[str, Any, A
     ]
 
 
-def _leaves(value: Any, name: str = "") -> Iterator[tuple[str, Any]]:
-    """The values of a TOML document under dotted names. A table in a list is named by its own `name`, if it has one."""
+def leaves_of(value: Any, name: str = "") -> Iterator[tuple[str, Any]]:
+    """The values of a TOML document under dotted names; a table of a list goes by its own name where it has one."""
     if isinstance(value, dict) and value:
         for key, inner in value.items():
-            yield from _leaves(inner, f"{name}.{key}" if name else key)
+            yield from leaves_of(inner, f"{name}.{key}" if name else key)
     elif isinstance(value, list) and value and all(isinstance(inner, dict) for inner in value):
         for position, inner in enumerate(value):
-            yield from _leaves(inner, f"{name}[{inner.get('name', position)}]")
+            yield from leaves_of(inner, f"{name}[{inner.get('name', position)}]")
     else:
         yield name, json.dumps(value, default=str)
 

@@ -115,6 +115,17 @@ def read(files: Files, path: str, columns: list[str] | None = None, where: Any =
             raise damaged(files, path, error) from error
 
 
+def read_whole(files: Files, path: str) -> tuple[pa.Table, dict[str, str]]:
+    """The table of a file and the key-values of its footer, of one read: a file may be replaced between two. Raises as
+    `read` does."""
+    data = files.get(path)
+    try:
+        opened = pq.ParquetFile(pa.BufferReader(data), page_checksum_verification=True)
+        return opened.read(use_threads=False), own_keys(opened.metadata)
+    except (pa.ArrowException, OSError) as error:
+        raise damaged(files, path, error) from error
+
+
 def footer(files: Files, path: str) -> Footer:
     """Read the footer alone, which is cheap enough for every resume. Raises as `read` does."""
     with files.open(path) as source:

@@ -91,17 +91,18 @@ class Proving:
         """Its folder in the run's files."""
         return Folder(files, layout.proved(VERSION, self.name))
 
-    def ids(self, case: Case, shard: int) -> Ids:
-        """The ids of a shard that are proved, ascending."""
-        ids = self.manifest.ids(case, shard)
+    def ids(self, case: Case, shard: int, length: int | None = None) -> Ids:
+        """The ids of a shard that are proved, ascending. length: of the shard's ids the first so many, where its file
+        is of an earlier stage."""
+        ids = self.manifest.ids(self.manifest.case(case.key), shard)[:length]  # the case as it was for a sample
         if self.sample is None:
             return np.arange(ids.start, ids.stop, dtype=np.int64)
         drawn = _drawn(self.sample, self.manifest)[case.key]
         return drawn[slice(*np.searchsorted(drawn, [ids.start, ids.stop]))]
 
-    def footer(self, case: Case, shard: int) -> dict[str, str]:
-        """What a file's rows depend on."""
-        of_shard = self.manifest.footer(case, shard)
+    def footer(self, case: Case, shard: int, length: int | None = None) -> dict[str, str]:
+        """What a file's rows depend on. length: ids of the shard, the plan's unless it is given."""
+        of_shard = self.manifest.footer(self.manifest.case(case.key), shard, length)
         of = {name: of_shard[name] for name in ("schema", "case", "seed", "law", "first_id", "trajectories")}
         return of | {"proof": str(VERSION), "ids": self.name}
 
@@ -118,8 +119,9 @@ def sample_of(manifest: Manifest, seed: int, rows: int, prefixes: Mapping[str, i
     """
     there = {key: shards for key, shards in prefixes.items() if shards}
     total = sum(_ids(manifest, key, shards) for key, shards in there.items())
-    content = canonical_json({"run": manifest.seed, "seed": seed, "rows": min(rows, total), "shards": there})
-    return _sample(content, manifest)
+    stage = {"stage": manifest.stage} if manifest.stages else {}
+    said = {"run": manifest.seed, "seed": seed, "rows": min(rows, total), "shards": there, **stage}
+    return _sample(canonical_json(said), manifest)
 
 
 def _sample(content: bytes, manifest: Manifest) -> Proving:
@@ -159,6 +161,7 @@ def named(files: Files, manifest: Manifest, name: str) -> Proving:
         said = json.loads(content)
         if said["run"] != manifest.seed or content != canonical_json(said):
             raise ValueError("it is of another run, or was edited")
+        manifest = manifest.as_of(said.get("stage", 1))  # a sample is of the stage that it was drawn in
         for key, shards in said["shards"].items():
             if not 0 < shards <= len(manifest.shards(manifest.case(key))):
                 raise ValueError(f"case {key} has not {shards} shards")
@@ -236,7 +239,26 @@ def there(files: Files, case: str) -> list[int]:
 def missing(files: Files, proving: Proving, case: Case) -> list[int]:
     """The shards that are still to be proved."""
     done = frozenset(there(files, case.key))
-    return [shard for shard in proving.of_case[case.key] if shard not in done]
+    short = short_there(files, proving, case)
+    return [shard for shard in proving.of_case[case.key] if shard not in done or shard in short]
+
+
+def short_there(files: Files, proving: Proving, case: Case) -> frozenset[int]:
+    """The shards whose file has fewer ids than the plan, since the run has grown."""
+    found = set()
+    for shard in proving.manifest.growing(case):
+        path = layout.proofs(case.key, shard)
+        if files.exists(path):
+            length = length_of(proving, case, shard, parquet.footer(files, path).keys)
+            if length < proving.manifest.lengths(proving.manifest.case(case.key), shard)[0]:
+                found.add(shard)
+    return frozenset(found)
+
+
+def length_of(proving: Proving, case: Case, shard: int, keys: Mapping[str, str]) -> int:
+    """How many of its shard's ids a file is of by its footer, if it may be of so many; else those of the plan."""
+    lengths = proving.manifest.lengths(proving.manifest.case(case.key), shard)
+    return next((length for length in lengths if keys.get("trajectories") == str(length)), lengths[0])
 
 
 def counts(files: Files, proving: Proving, case: Case, shard: int) -> tuple[int, int]:
@@ -246,14 +268,15 @@ def counts(files: Files, proving: Proving, case: Case, shard: int) -> tuple[int,
         footer = parquet.footer(files, path)
     except parquet.Damaged as error:
         raise damaged(files, path, error.what) from None
-    wrong = [name for name, value in proving.footer(case, shard).items() if footer.keys.get(name) != value]
+    length = length_of(proving, case, shard, footer.keys)
+    wrong = [name for name, value in proving.footer(case, shard, length).items() if footer.keys.get(name) != value]
     if wrong:
         raise damaged(files, path, f"of another {', '.join(wrong)}")
     try:
         rows, proved = int(footer.keys["rows"]), int(footer.keys["proved"])
     except (KeyError, ValueError):
         raise damaged(files, path, "its footer has no counts") from None
-    if rows != footer.rows or rows != len(proving.ids(case, shard)) or not 0 <= proved <= rows:
+    if rows != footer.rows or rows != len(proving.ids(case, shard, length)) or not 0 <= proved <= rows:
         raise damaged(files, path, f"{footer.rows} rows, where its footer and its ids say others")
     return rows, proved
 
@@ -317,11 +340,28 @@ class ProofDigests:
 
     def __init__(self, files: Files, proving: Proving) -> None:
         self.files, self.proving = files, proving
+        self.short = {case.key: self._forget_short(case) for case in proving.cases}
         self.new: dict[tuple[str, int], dict[int, str]] = {}
+
+    def _forget_short(self, case: Case) -> frozenset[int]:
+        """Drop the lines of files that are to be replaced, since the run has grown."""
+        short = short_there(self.files, self.proving, case)
+        for shard in short:
+            path = layout.digests(case.key, shard // DIGEST_BATCH)
+            batch = read_batch(self.files, case.key, shard // DIGEST_BATCH)
+            if batch.pop(shard, None) is not None:
+                if batch:
+                    self.files.put(path, batch_text(case.key, batch).encode())
+                else:
+                    self.files.delete(path)
+        return short
 
     def add(self, case: str, shard: int, sha: str) -> None:
         """A shard is done. Raises RunError where its bytes are not those that it had before it was lost."""
         batch = case, shard // DIGEST_BATCH
+        if shard in self.short.get(case, ()):
+            self.new.setdefault(batch, {})[shard] = sha
+            return
         if read_batch(self.files, *batch).get(shard, sha) != sha:
             raise RunError(
                 f"shard {shard} of case {case} was proved again to other bytes",

@@ -23,6 +23,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from basins.errors import RunError
+from basins.laws import BLOCK
 from basins.store import layout
 from basins.store.digests import trajectory_digests
 from basins.store.files import Files
@@ -64,6 +65,27 @@ class DrawnFrom:
     def still(self, files: Files, case: str) -> bool:
         """Whether the run still has the bytes that the sample was drawn from."""
         return self == self.moved(files, case)
+
+    def outgrown(self, files: Files, manifest: Manifest, case: str) -> frozenset[int] | None:
+        """Of a sample whose bytes are there, but for a short last shard that a longer one has replaced: that shard,
+        none where all are there. None where others differ. The manifest has the SHA-256 of the shard as it was."""
+        digests = trajectory_digests(files, case, self.shards)
+        over = [
+            digest
+            for number, shards in self.layers.items()
+            for digest in trajectory_digests(Folder(files, layout.layer(number)), case, shards)
+        ]
+        if self == DrawnFrom.of(self.shards, self.layers, [*digests, *over]):
+            return frozenset()
+        for stage in manifest.stages:
+            for one in stage.cases:
+                shard = one.trajectories // (BLOCK * manifest.blocks_per_shard)
+                if one.key == case and one.last is not None and shard in self.shards:
+                    as_they_were = [*digests]
+                    as_they_were[self.shards.index(shard)] = one.last
+                    if self == DrawnFrom.of(self.shards, self.layers, [*as_they_were, *over]):
+                        return frozenset([shard])
+        return None
 
     def moved(self, files: Files, case: str) -> DrawnFrom:
         """The same shards and layers in a run that has the same rows in other bytes (migration.py)."""
@@ -141,8 +163,8 @@ def read_checks(files: Files, manifest: Manifest, paths: Iterable[str] | None = 
 
 
 def _read(path: str, content: Any, manifest: Manifest) -> Sample:
-    if "drawn_from" not in content and content["experiment"] != manifest.digest:
-        raise ValueError("it belongs to another experiment")  # a newer file names the bytes that it was drawn from
+    if "drawn_from" not in content and content["experiment"] not in manifest.digests():
+        raise ValueError("it is of another experiment")  # a later file names the bytes that it was drawn from
     rows: dict[str, dict[int, Outcome]] = {}
     for case, by_verdict in content["cases"].items():
         for verdict, by_outcome in by_verdict.items():

@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 
 from basins.errors import ArgumentError, RunError
 from basins.store import Files, Manifest, files_at, layout, read_manifest
-from basins.store.committed import shards_there
+from basins.store.committed import shards_there, short_shards
 from basins.store.layered_view import View
 from basins.store.layers import read_layers
 from basins.store.verified import read_checks
@@ -150,7 +150,7 @@ def verify(
         return Verification(files.uri, seed, tuple(of_definition))
     of_definition += check_data(files)
     layers = read_layers(files, manifest)
-    view, folders = View(files, layers), shard_sources(files, manifest, layers)
+    view, folders = View(files, layers, manifest), shard_sources(files, manifest, layers)
     findings = [*of_definition, *check_layers(files, layers), *_check_verified(files, manifest)]
     if any(one.trouble is Trouble.manifest for one in findings):
         return Verification(files.uri, seed, tuple(findings))
@@ -203,9 +203,15 @@ class _SourceCheck(NamedTuple):
 
 def _check_source(files: Files, place: ShardSource, same_writer: bool, step: Step) -> _SourceCheck:
     findings = check_strays(place)
-    planned = {case.key: set(place.contents.shards(case)) for case in place.contents.cases}
+    contents = place.contents
+    planned = {case.key: set(contents.shards(case)) for case in contents.cases}
+    short = {case.key: short_shards(place.files, contents, case) for case in contents.cases}
     there = {
-        key: [shard for shard in shards_there(place.files, "trajectories", key) if shard in planned[key]]
+        key: [
+            shard
+            for shard in shards_there(place.files, "trajectories", key)
+            if shard in planned[key] and shard not in short[key]
+        ]
         for key in planned
     }
     of, done = sum(map(len, planned.values())), sum(map(len, there.values()))
@@ -216,7 +222,7 @@ def _check_source(files: Files, place: ShardSource, same_writer: bool, step: Ste
         digests, wrong, lacking = check_digests(place, case, there[case.key], done == of)
         without += lacking
         findings += wrong
-        for shard in sorted(set(digests) - set(there[case.key])):
+        for shard in sorted(set(digests) - {*there[case.key], *short[case.key]}):
             if (case.key, shard) not in aside:
                 path = layout.part("trajectories", case.key, shard)
                 what = "gone, though its digests are known"
@@ -225,6 +231,8 @@ def _check_source(files: Files, place: ShardSource, same_writer: bool, step: Ste
             step("shards checked", len(looked), done)
             looked.append(one)
             findings += one.findings
+        for one in check_shards(place, case, [*short[case.key]], digests, same_writer):
+            findings += one.findings  # what the run has grown beyond: no rows are drawn from it
     return _SourceCheck(looked, findings, of - done, without)
 
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from basins.errors import RunError
@@ -18,7 +19,7 @@ from basins.experiment import Case, watched
 from basins.landscapes.base import Verdict
 from basins.laws import BLOCK, Planted
 from basins.store import Kind, Manifest, schemas
-from basins.store.block_recount import recounted
+from basins.store.block_recount import blocks_of, recounted
 from basins.store.layered_view import View
 from basins.store.layers import Layer
 from basins.store.schemas import Tables
@@ -27,10 +28,11 @@ Column = NDArray[Any]
 
 
 def wrong_rows(
-    manifest: Manifest, case: Case, shard: int, tables: Mapping[Kind, pa.Table]
+    manifest: Manifest, case: Case, shard: int, tables: Mapping[Kind, pa.Table], length: int
 ) -> Iterator[tuple[Kind, str]]:
-    """The errors in the rows of a shard's three tables, as pairs of file kind and message: the first few per file."""
-    ids = manifest.ids(case, shard)
+    """What is wrong with the rows of a shard's three tables, each read whole: file by file, the first few. length: how
+    many ids it has."""
+    ids = manifest.ids(case, shard)[:length]
     form = Tables.of(case.landscape)
     rows, unreadable = _rows(form, tables)
     if unreadable is not None:
@@ -222,10 +224,11 @@ def _wrong_visits(table: pa.Table, ids: range, every: int) -> Iterator[str]:
 
 
 def wrong_layer_rows(
-    layer: Layer, below: View, case: Case, shard: int, tables: Mapping[Kind, pa.Table]
+    layer: Layer, below: View, case: Case, shard: int, tables: Mapping[Kind, pa.Table], length: int
 ) -> Iterator[tuple[Kind, str]]:
-    """The same for a shard of a layer: its ids must be those below it whose budget was spent, and its blocks those
-    below it, recounted (except worst_drift, of which the rows keep fewer digits).
+    """The same of a shard of a layer: its rows are those below it whose budget was spent, its blocks what that makes of
+    the blocks below it (but for worst_drift, of which the rows keep fewer digits). A layer that was made before the
+    shard grew is of the first `length` ids; the block in which these end has no counts below it any more.
     """
     form = Tables.of(case.landscape)
     rows, unreadable = _rows(form, tables)
@@ -233,41 +236,26 @@ def wrong_layer_rows(
         yield unreadable
         return
     try:
-        old = below.part("trajectories", case, shard, where=spent(case))
+        ids = layer.manifest.ids(case, shard)[:length]
+        inside = pc.field("id") < ids.stop
+        old = below.part("trajectories", case, shard, where=spent(case) & inside)
         if len(old) != len(rows["id"]):
-            old = below.part("trajectories", case, shard, where=spent_or_settled())
+            old = below.part("trajectories", case, shard, where=spent_or_settled() & inside)
         blocks = below.part("blocks", case, shard)
+        longer = below.length(case, shard) > length
     except RunError:
         return  # the files below are damaged, which is reported for them
     if rows["id"].tolist() != old["id"].to_pylist():
         yield "trajectories", "its ids are not those below it whose budget was spent"
         return
     yield from (("trajectories", what) for what in _wrong_verdicts(case, rows))
-    wanted = recounted(form, blocks, old, _blocks_of(form, tables["trajectories"]))
+    wanted = recounted(form, blocks, old, blocks_of(form, tables["trajectories"]))
     exact = [name for name in form.blocks.names if not name.startswith("worst_")]
-    if tables["blocks"].select(exact).to_pylist() != wanted.select(exact).to_pylist():
-        yield "blocks", "its blocks are not those below it, recounted with its rows"
-    manifest = layer.manifest
-    yield from (
-        ("visits", what) for what in _wrong_visits(tables["visits"], manifest.ids(case, shard), manifest.visits_every)
-    )
-
-
-def _blocks_of(form: Tables, table: pa.Table) -> pa.Table:
-    """The blocks of a complete set of rows, without worst_drift."""
-    by_block: dict[int, list[dict[str, Any]]] = {}
-    for row in table.to_pylist():
-        by_block.setdefault(row["id"] // BLOCK, []).append(row)
-    found = []
-    for block, rows in by_block.items():
-        verdicts = Counter(row["verdict"] for row in rows)
-        strata = Counter((row["verdict"], row[form.set_column]) for row in rows)
-        octaves = np.bincount(schemas.octave(np.array([row["t"] for row in rows])), minlength=schemas.LOG2_T_BINS)
-        found.append(
-            {"block": block, "first_id": rows[0]["id"], "count": len(rows), "worst_drift": None}
-            | {"worst_loss_increase": None, "log2_t": octaves.tolist()}
-            | {verdict: verdicts[verdict] for verdict in form.vocabulary.verdicts}
-            | {"strata": [{"verdict": v, form.set_column: code, "count": count} for (v, code), count in strata.items()]}
-            | {name: sum(row[name] for row in rows) for name in ("evaluations", "steps")}
-        )
-    return pa.Table.from_pylist(found, schema=form.blocks)
+    compared = [
+        [row for row in table.select(exact).to_pylist() if not (longer and row["block"] == (ids.stop - 1) // BLOCK)]
+        for table in (tables["blocks"], wanted)
+    ]
+    if compared[0] != compared[1]:
+        yield "blocks", "its blocks do not count what its rows make of those below it"
+    every = layer.manifest.visits_every
+    yield from (("visits", what) for what in _wrong_visits(tables["visits"], ids, every))

@@ -218,13 +218,14 @@ class _Look:
 
     def _wrong(self, case: Case, shard: int, table: pa.Table, keys: dict[str, str], data: bytes) -> Iterator[str]:
         """What contradicts what in a file."""
-        wanted = self.proving.footer(case, shard)
+        length = proved.length_of(self.proving, case, shard, keys)
+        wanted = self.proving.footer(case, shard, length)
         differ = [name for name, value in wanted.items() if keys.get(name) != value]
         if differ:
             yield f"of other starts: its footer differs in {', '.join(differ)}"
             return
         rows = table.replace_schema_metadata(None).cast(proved.PROOFS).combine_chunks()
-        if not np.array_equal(rows["id"].to_numpy(), self.proving.ids(case, shard)):
+        if not np.array_equal(rows["id"].to_numpy(), self.proving.ids(case, shard, length)):
             yield "its ids are not those that were to be proved"
         columns = parquet.with_whole_vocabulary(rows, proved.words())
         is_proved = rows["proved"].to_numpy()

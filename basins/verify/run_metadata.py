@@ -13,6 +13,7 @@ from basins.experiment.case import spelt_out
 from basins.landscapes.deep_linear.problem import Problem
 from basins.store import Files, Manifest, layout, parquet
 from basins.store.commit import cases_table, experiment_text
+from basins.store.growth import stage_of_text
 from basins.store.kept_data import wrong_data
 from basins.store.layers import Layer
 from basins.store.layout import COMMIT_ORDER
@@ -26,6 +27,7 @@ def check_definition(files: Files, manifest: Manifest) -> list[Finding]:
     try:
         text = files.get(layout.EXPERIMENT).decode()
         values = tomllib.loads(text)
+        manifest = manifest.as_of(stage_of_text(manifest, text) or manifest.stage)  # a growth may be cut off before it
         differ = [*_disagreements(manifest, values)]
     except FileNotFoundError:
         return [*found, Finding(layout.EXPERIMENT, "gone", Trouble.manifest)]
@@ -94,11 +96,13 @@ def check_cases(files: Files, manifest: Manifest, same_writer: bool) -> list[Fin
     An intact table whose numbers differ from the manifest's is evidence against the manifest: the problems' numbers are
     stored nowhere else, since experiment.toml says only how to compute them.
     """
-    wanted = cases_table(manifest)
-    keys = {"schema": str(manifest.schema), "experiment": manifest.digest}
     try:
         content, table = files.get(layout.CASES), parquet.read(files, layout.CASES)
         there = parquet.footer(files, layout.CASES).keys
+        # of an earlier stage where a growth was cut off before it
+        manifest = manifest.as_of(manifest.digests().get(there.get("experiment", ""), manifest.stage))
+        wanted = cases_table(manifest)
+        keys = {"schema": str(manifest.schema), "experiment": manifest.digest}
         rows = table.replace_schema_metadata(None).cast(wanted.schema)
         intact = there == keys and (not same_writer or content == parquet.encode(rows, keys).to_pybytes())
     except FileNotFoundError:

@@ -22,12 +22,12 @@ Tables = Mapping[Kind, pa.Table]
 @dataclass(frozen=True)
 class ShardSource:
     """files: of this folder; contents: what it should hold; layer: its number, 0 for the base; wrong_rows: finds the
-    contradictions in a shard's tables."""
+    contradictions in a shard's tables, given how many ids it has."""
 
     files: Files
     contents: Contents
     layer: int
-    wrong_rows: Callable[[Case, int, Tables], Iterator[tuple[Kind, str]]]
+    wrong_rows: Callable[[Case, int, Tables, int], Iterator[tuple[Kind, str]]]
 
     def path(self, inside: str) -> str:
         """The path in the run of a path in this folder."""
@@ -47,7 +47,10 @@ def shard_sources(files: Files, manifest: Manifest, layers: list[Layer]) -> list
         base,
         *(
             ShardSource(
-                layer.files(files), layer, layer.number, partial(wrong_layer_rows, layer, View(files, layers[:k]))
+                layer.files(files),
+                layer,
+                layer.number,
+                partial(wrong_layer_rows, layer, View(files, layers[:k], manifest)),
             )
             for k, layer in enumerate(layers)
         ),

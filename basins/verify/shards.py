@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 from basins.errors import RunError
 from basins.experiment import Case
 from basins.store import Kind, layout, parquet
-from basins.store.commit import FOOTER_ORDER, encoded
+from basins.store.commit import FOOTER_ORDER, REPLACE_ORDER, encoded, length_of
 from basins.store.digests import batch_text, read_batch
 from basins.store.layout import COMMIT_ORDER, DIGEST_BATCH
 from basins.store.schemas import Tables
@@ -83,6 +83,7 @@ def check_shard(place: ShardSource, case: Case, shard: int, digests: Digests | N
     def say(kind: Kind, what: str, trouble: Trouble = Trouble.shard) -> None:
         found.append(place.finding(layout.part(kind, case.key, shard), what, trouble, case.key, shard))
 
+    lengths: dict[Kind, int] = {}
     opened: dict[Kind, pq.ParquetFile] = {}
     tables: dict[Kind, pa.Table] = {}
     shas: dict[Kind, str] = {}
@@ -105,7 +106,8 @@ def check_shard(place: ShardSource, case: Case, shard: int, digests: Digests | N
             opened[kind] = pq.ParquetFile(pa.BufferReader(data), page_checksum_verification=True)
             tables[kind] = opened[kind].read(use_threads=False)
             keys = parquet.own_keys(opened[kind].metadata)
-            wrong = _wrong_footer(keys, place.contents.footer(case, shard))
+            lengths[kind] = length_of(place.contents, case, shard, keys)
+            wrong = _wrong_footer(keys, place.contents.footer(case, shard, lengths[kind]))
             if wrong:
                 say(kind, wrong)
             elif not known and same_writer and not _matches_rewrite(case, kind, keys, tables[kind], data):
@@ -113,7 +115,10 @@ def check_shard(place: ShardSource, case: Case, shard: int, digests: Digests | N
         except Exception as error:  # a flipped bit may make a decoder raise anything
             tables.pop(kind, None)
             say(kind, f"damaged ({' '.join(str(error).split())[:200]})")
-    if len(tables) == len(COMMIT_ORDER):
+    replaced = len(set(lengths.values())) > 1  # a short shard by a longer one, file by file (commit.REPLACE_ORDER)
+    if replaced and [lengths[kind] for kind in REPLACE_ORDER if kind in lengths] != sorted(lengths.values())[::-1]:
+        say("trajectories", "it has fewer ids than the shard's other files")
+    if len(tables) == len(COMMIT_ORDER) and not replaced:
         keys = parquet.own_keys(opened["blocks"].metadata)
         for kind in ("visits", "trajectories"):
             if keys.get(f"sha256.{kind}") != shas[kind]:
@@ -121,9 +126,9 @@ def check_shard(place: ShardSource, case: Case, shard: int, digests: Digests | N
         if str(len(tables["trajectories"])) != keys.get("rows"):
             say("trajectories", f"it has {len(tables['trajectories'])} rows instead of {keys.get('rows')}")
     if all(one.trouble is Trouble.digests for one in found):
-        for kind, what in place.wrong_rows(case, shard, tables):
+        for kind, what in () if replaced else place.wrong_rows(case, shard, tables, lengths["blocks"]):
             say(kind, what, Trouble.content)
-    good = all(one.trouble is Trouble.digests for one in found)
+    good = all(one.trouble is Trouble.digests for one in found) and not replaced
     names = case.landscape.critical.vocabulary.verdicts
     counts = tuple(sum(tables["blocks"][verdict].to_pylist()) for verdict in names) if good else None
     blocks = tuple(tables["blocks"]["block"].to_pylist()) if good else ()

@@ -32,7 +32,11 @@ REFUSED: list[tuple[str, type[BasinsError], str]] = [
         ExperimentError,
         "t.toml: trajectories: missing; give a whole number of at least 1",
     ),
-    (swap("= 10", "= 0"), ExperimentError, "t.toml: trajectories: trajectories = 0; give a whole number of at least 1"),
+    (
+        swap("= 10", "= 0"),
+        ExperimentError,
+        "t.toml: trajectories: trajectories = 0; give a whole number of at least 1, below 2^53",
+    ),
     (swap("= 10", "= 10.5"), ExperimentError, "t.toml: trajectories: trajectories = 10.5; give a whole number"),
     (swap("= 10", "= true"), ExperimentError, "trajectories = true; give a whole number"),
     (swap("seed = 1", ""), ExperimentError, "t.toml: seed: missing; give a whole number from 0 to 2^64 - 1"),

@@ -39,6 +39,9 @@ def print_status(out: Console, status: Status) -> None:
                 *(f"{getattr(part, name):,}" for name in VERDICTS),
             )
     indented(out, table, by=0)
+    if len(status.sizes) > 1:
+        sizes = " -> ".join(f"{size:,}" for size in status.sizes)
+        out.print(f"  stage {len(status.sizes)}: grown from {sizes} trajectories", soft_wrap=True)
     if layered:
         counts = ", ".join(f"{count:,} {name}" for name, count in status.counts().items())
         out.print(f"  with the layers applied: {counts}", soft_wrap=True)
