@@ -11,6 +11,7 @@ from basins.estimate.labels import Frames, Outcomes, label_error
 from basins.estimate.measured import Measured
 from basins.estimate.proved import Proved
 from basins.estimate.sentences import sentence
+from basins.estimate.stages import grown
 from basins.estimate.table import CaseTable, said_of
 from basins.landscapes.deep_linear.problem import Problem
 from basins.landscapes.deep_linear.strata import mask_to_modes
@@ -84,11 +85,12 @@ def case_estimate(
     doubtful: Sequence[int] = (),
     outcomes: Outcomes | Frames | None = None,
     proved: Proved | None = None,
+    sizes: Sequence[int] = (),
 ) -> CaseEstimate:
     """The measures of one case from its counts.
 
     outcomes: of label checks drawn at random from all of the case's labels, or frames (labels.py); proved: its proved
-    starts (proved.py). Raises ArgumentError for more checks than labels.
+    starts (proved.py); sizes: of the stages of a run that has grown (stages.py). Raises ArgumentError for more checks than labels.
     """
     landscape = case.landscape
     tests, shape = case.question()
@@ -111,6 +113,7 @@ def case_estimate(
         strata=strata_measures(landscape.critical, counts, case.settings.delta),
         label_error=label_error(counts, outcomes or {}),
         proved=proved,
+        grown=None if case.law.null else grown(sizes, counts, proved),
         reasons=dict(reasons or {}),
         can_test=tests,
         shape=shape,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -16,6 +17,7 @@ from basins.estimate.frames import Tally, frames_of_run
 from basins.estimate.pairs import drawn_data
 from basins.estimate.pool import PooledEstimate, pool
 from basins.estimate.proved import proved_of_run
+from basins.estimate.stages import sizes_of
 from basins.estimate.table import EstimateTable
 from basins.landscapes.base import CriticalSets
 from basins.landscapes.deep_linear.strata import modes_to_mask
@@ -68,7 +70,15 @@ def estimate_run(run: Run) -> Estimate:
     return Estimate(
         experiment=run.manifest.name,
         cases=tuple(
-            case_estimate(one.case, one.counts, one.reasons, one.doubtful, frames.get(key), proved.get(key))
+            case_estimate(
+                one.case,
+                one.counts,
+                one.reasons,
+                one.doubtful,
+                frames.get(key),
+                proved.get(key),
+                sizes_of(run.manifest, [key]),
+            )
             for key, one in counted.items()
         ),
         pooled=pool(
@@ -76,6 +86,7 @@ def estimate_run(run: Run) -> Estimate:
             frames,
             {case.key: by_name[case.name] for case in run.manifest.cases if case.name in by_name},
             proved,
+            partial(sizes_of, run.manifest),
         ),
     )
 

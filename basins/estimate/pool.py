@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +12,7 @@ from basins.estimate.measured import Measured
 from basins.estimate.pairs import Draw, PairsEstimate, pairs_estimates
 from basins.estimate.proved import Proved, together_proved
 from basins.estimate.sentences import pooled_sentence
+from basins.estimate.stages import grown
 from basins.landscapes.base import CriticalSets
 from basins.laws import stream_key
 from basins.statistics.binomial import CONFIDENCE
@@ -55,10 +56,11 @@ def pool(
     outcomes: Mapping[str, Outcomes | Frames] | None = None,
     drawn: Mapping[str, Draw] | None = None,
     proved: Mapping[str, Proved] | None = None,
+    sizes: Callable[[Iterable[str]], Sequence[int]] = lambda keys: (),
 ) -> PooledEstimate:
     """Pool the cases; null laws are left out. By case key, outcomes: of label checks drawn at random from that case
-    alone, or frames, which cases may share (labels.py); drawn: the random data; proved: the proved starts. Raises
-    ArgumentError for more checks than labels.
+    alone, or frames, which cases may share (labels.py); drawn: the random data; proved: the proved starts; sizes:
+    of the stages of cases together (stages.py). Raises ArgumentError for more checks than labels.
     """
     kept: dict[int, tuple[Case, Counts]] = {}
     twins = []
@@ -83,6 +85,7 @@ def pool(
     some = any(frame.outcomes for of_case in frames.values() for frame in of_case.values())
     out_of_reach = {case.key: case.name for case in cases if some and unchecked(frames[case.key])}
     testing = [one for one in kept.values() if one[0].question()[0]]
+    of_pool = together_proved([(proved or {}).get(case.key) for case in cases])
     return PooledEstimate(
         cases=tuple(case.key for case in cases),
         twins=tuple(twins),
@@ -95,7 +98,8 @@ def pool(
         saddle_measure=saddle_measure(counts),
         strata=strata,
         label_error=None if out_of_reach else label_error(counts, together(frames.values())),
-        proved=together_proved([(proved or {}).get(case.key) for case in cases]),
+        proved=of_pool,
+        grown=grown(sizes([case.key for case in cases]), counts, of_pool),
         unchecked=out_of_reach,
         pairs=pairs_estimates(testing, drawn or {}),
     )

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from basins.estimate.labels import Checked, LabelError
     from basins.estimate.measured import Measured
     from basins.estimate.proved import Proved
+    from basins.estimate.stages import Grown
 
 LABELS = "label error: not measured"
 """Printed with every bound if no label was checked."""
@@ -42,7 +43,13 @@ WAITED = "basins extend RUN --budget B, or tighten engine.rtol and engine.atol"
 
 
 def sentence(case: CaseEstimate) -> str:
-    """What the case means for the conjecture. Its bounds are those of `saddle_measure` and of the proved starts."""
+    """What the case means for the conjecture. Its bounds are those of `saddle_measure`, of the proved starts, and of
+    all stages of a run that has grown."""
+    said = _at_this_size(case)
+    return said if case.grown is None else f"{said} {grown_sentence(case.grown)}"
+
+
+def _at_this_size(case: CaseEstimate) -> str:
     if case.proved is None:
         return _as_computed(case)
     if case.proved.every and case.proved.proved == case.proved.tried and not case.saddle:
@@ -148,6 +155,8 @@ def pooled_sentence(pooled: PooledEstimate) -> str:
     ]
     if pooled.proved is not None:
         said.append(proofs(pooled.proved, laws, pooled.trajectories))
+    if pooled.grown is not None:
+        said.append(grown_sentence(pooled.grown))
     if m > 1:
         said.append("This bounds no single case.")
     if pooled.untestable:
@@ -158,6 +167,21 @@ def pooled_sentence(pooled: PooledEstimate) -> str:
             f"Left out: {len(pooled.twins)} with the same starts as one of these (another engine), no further evidence."
         )
     return " ".join(said)
+
+
+def grown_sentence(grown: Grown) -> str:
+    """How often, and the bounds that hold all the same."""
+    sizes = [f"{size:,}" for size in grown.sizes]
+    shown = sizes if len(sizes) <= 6 else [*sizes[:2], "...", *sizes[-3:]]
+    times = {1: "once", 2: "twice"}.get(grown.times, f"{grown.times:,} times")
+    measure, percent = grown.saddle_measure, _percent(grown.level)
+    above = f"more than {at_least(measure.lower)} and " if measure.lower > 0 else ""
+    proofs = "" if grown.proved is None else f", and less than {at_most(grown.proved)} by proofs alone"
+    return (
+        f"Grown {times} ({' -> '.join(shown)}), and growing until it pleases is stopping by what was seen. What holds "
+        f"in all stages at once, whenever one stops: {above}less than {at_most(measure.upper)}{proofs}, at {percent} "
+        f"confidence (stage {len(sizes)}: exact, at alpha = {grown.upper_alpha:.3g})."
+    )
 
 
 def pairs_sentence(pairs: PairsEstimate) -> str:

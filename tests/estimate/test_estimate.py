@@ -212,7 +212,7 @@ def test_the_keys_of_json(tmp_path: Path) -> None:
     case = read["cases"][0]
     assert set(case) == {
         "case", "name", "law", "null", "widths", "planned", "trajectories", "minimum", "saddle", "censored", "reasons",
-        "level", "saddle_measure", "label_error", "proved", "strata", "can_test", "sentence",
+        "level", "saddle_measure", "label_error", "proved", "grown", "strata", "can_test", "sentence",
     }  # fmt: skip
     assert set(case["saddle_measure"]) == {"estimate", "lower", "upper"}
     assert set(case["strata"][0]) == {"index", "modes", "rank", "loss", "count", "lower", "upper"}

@@ -227,3 +227,23 @@ def test_a_run_survives_a_store_that_fails_and_stalls(
             assert one.returncode == 0, errors
         assert sum(fault.struck for fault in proxy.faults) == 7 + 3 + 3
         assert objects(uri) == undisturbed
+
+
+def test_a_run_grows_in_a_store(uri: str, tmp_path: Path) -> None:
+    """Its short last shard is replaced there too; a driver that is killed meanwhile loses no row."""
+    run(tiny(trajectories=8500), tmp_path / "at once", on="inline")
+    run(tiny(), uri, on="inline")
+    with started(uri, "inline", 1, 8500) as driver:
+        assert driver.stdout is not None
+        assert [driver.stdout.readline().strip() for _ in range(3)] == ["Message", "RunStarted", "ShardDone"]
+        driver.kill()
+    opened = open_run(uri)
+    assert opened.manifest.stage == 2
+    assert opened.estimate().cases[0].trajectories >= 6500
+    run(tiny(trajectories=8500), uri, on="inline")
+    there, at_once = objects(uri), data_files(tmp_path / "at once")
+    assert json.loads(there.pop("manifest.json")).pop("grown")[0]["cases"][0]["trajectories"] == 6500
+    at_once.pop("manifest.json")
+    assert there == at_once
+    with pytest.raises(RunError, match="never shrinks"):
+        run(tiny(), uri, on="inline")
