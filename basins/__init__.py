@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from basins.classification.classify_batch import integrate
     from basins.classification.verdict import Limits, Reason
+    from basins.comparison import compare, pool
     from basins.endpoint import Endpoint, where
     from basins.errors import BasinsError
     from basins.execution.from_python import run
@@ -61,12 +62,14 @@ _HOME = {
     "Verdict": "basins.landscapes.base",
     "Xavier": "basins.laws",
     "certify": "basins.landscapes.deep_linear.certificates",
+    "compare": "basins.comparison",
     "extend": "basins.execution.run",
     "from_jax": "basins.landscapes.deep_linear.trained",
     "from_torch": "basins.landscapes.deep_linear.trained",
     "integrate": "basins.classification.classify_batch",
     "largest_ball": "basins.proof",
     "open_run": "basins.run_tables",
+    "pool": "basins.comparison",
     "prove": "basins.proof",
     "prove_run": "basins.execution.run",
     "run": "basins.execution.from_python",
@@ -98,12 +101,14 @@ __all__ = [
     "Verdict",
     "Xavier",
     "certify",
+    "compare",
     "extend",
     "from_jax",
     "from_torch",
     "integrate",
     "largest_ball",
     "open_run",
+    "pool",
     "prove",
     "prove_run",
     "run",

@@ -124,9 +124,9 @@ class Watcher:
         now = time.time() if now is None else now
         self.look_at_manifest()
         layers = read_layers(self.files, self.manifest)
-        levels = [self._level(self.files, self.manifest, 0, None, log := self._log(""))]
+        levels = [self._level(self.files, self.manifest, 0, None, log := self.log())]
         for layer in layers:
-            log = self._log(layout.layer(layer.number))
+            log = self.log(layout.layer(layer.number))
             levels.append(self._level(layer.files(self.files), layer, layer.number, layer.budget, log))
         top = levels[-1]
         stages = [sum(case.trajectories for case in stage.cases) for stage in self.manifest.stages]
@@ -169,7 +169,7 @@ class Watcher:
             )
         return LayerStatus(number, budget, tuple(parts))
 
-    def _log(self, folder: str) -> list[Line]:
+    def log(self, folder: str = "") -> list[Line]:
         """The lines of all drivers of the base or of one layer, by time, each with its driver."""
         lines: list[Line] = []
         for path in filter(layout.is_telemetry, self.files.paths(f"{folder}telemetry/")):
@@ -189,6 +189,15 @@ class Watcher:
         if len(found) >= layout.TELEMETRY_LINES:
             self.full[path] = found
         return found
+
+
+def seconds_spent(files: Files) -> dict[str, float]:
+    """Seconds that workers took for the shards of each case, by key, as far as telemetry says."""
+    spent: dict[str, float] = {}
+    for line in Watcher(files).log():
+        if line["event"] == "ShardDone" and line["computed"]:
+            spent[line["case"]] = spent.get(line["case"], 0.0) + float(line["seconds"])
+    return spent
 
 
 def _from_blocks(files: Files, case: str, shard: int) -> Line:

@@ -58,6 +58,7 @@ FLOORS = [
         "status",
         "verify",
         "planning",
+        "comparison",
         "output",
         "output.figures",
     ],

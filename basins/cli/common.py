@@ -115,6 +115,7 @@ def main() -> None:
 
 EXPERIMENT = click.argument("experiment", type=click.Path(path_type=Path))
 RUN = click.argument("run", metavar="RUN")
+RUNS = click.argument("runs", metavar="RUN...", nargs=-1, required=True)
 WORKERS = click.option(
     "--workers", type=click.IntRange(min=1), help="Number of worker processes; one per core by default."
 )

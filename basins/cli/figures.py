@@ -6,22 +6,28 @@ from pathlib import Path
 
 import click
 
-from basins.cli.common import RUN, command
+from basins.cli.common import RUNS, command
 from basins.errors import ArgumentError
 
 
 @command
-@RUN
+@RUNS
 @click.option("-o", "--out", metavar="FILE", default="report.html", show_default=True, help="File to write.")
-def report(run: str, out: str) -> None:
+def report(runs: tuple[str, ...], out: str) -> None:
     """Write a report on RUN as one HTML page.
 
     It has the question, the verdict with its bound, tables, figures, and what could be wrong. It needs no network.
+    Several runs are put on one page side by side, and pooled where they are of one problem and law.
     """
     from basins.run_tables import open_run
 
     target = _target(out)
-    opened = open_run(run)
+    if len(runs) > 1:
+        from basins.output.report import report_of_several
+
+        _put(target, report_of_several(*runs).encode())
+        return
+    opened = open_run(runs[0])
     from basins.output.report import report as page
 
     _put(target, page(opened).encode())
@@ -32,11 +38,11 @@ PLOTS = ("loss", "occupancy", "survival", "visits", "certified", "drift", "cost"
 
 @command
 @click.argument("name", metavar="NAME", type=click.Choice(PLOTS))
-@RUN
+@RUNS
 @click.option("--case", metavar="KEY|NAME", help="The case; by default all cases, in figures that can show several.")
 @click.option("--id", "number", type=int, help="For the figure trajectory: the id of the trajectory.")
 @click.option("-o", "--out", metavar="FILE", help="A .png, .svg or .pdf file; NAME.png by default.")
-def plot(name: str, run: str, case: str | None, number: int | None, out: str | None) -> None:
+def plot(name: str, runs: tuple[str, ...], case: str | None, number: int | None, out: str | None) -> None:
     """Draw a figure of RUN.
 
     \b
@@ -48,6 +54,8 @@ def plot(name: str, run: str, case: str | None, number: int | None, out: str | N
     drift       drift of the invariants against the tolerance
     cost        evaluations per trajectory
     trajectory  one trajectory, integrated again: loss, singular values, fitted modes; needs --id
+
+    Several runs are drawn in one figure by survival, occupancy, drift and cost.
     """
     from basins.run_tables import open_run
 
@@ -57,7 +65,13 @@ def plot(name: str, run: str, case: str | None, number: int | None, out: str | N
     from basins.output.figures import encoded, format_of, of_run
 
     form = format_of(target.name)
-    opened = open_run(run)
+    if len(runs) > 1:
+        from basins.comparison.several import opened as all_opened
+        from basins.output.figures.of_several import figure_of_several
+
+        _put(target, encoded(figure_of_several(all_opened(runs), name, case), form))
+        return
+    opened = open_run(runs[0])
     figure = of_run.figure_of(opened, name, case) if number is None else of_run.of_trajectory(opened, number, case)
     _put(target, encoded(figure, form))
 

@@ -17,6 +17,7 @@ from basins.cli.common import (
     ON,
     ONE_CASE,
     RUN,
+    RUNS,
     UNEXPECTED,
     WORKERS,
     command,
@@ -147,22 +148,28 @@ BASE = click.option("--base", is_flag=True, help="Read the run as it was before 
 
 
 @command
-@RUN
+@RUNS
 @click.option("--json", "as_json", is_flag=True, help="Print JSON with all digits.")
 @click.option("--case", metavar="KEY|NAME", help="Only this case, by its key or name.")
 @BASE
-def estimate(run: str, as_json: bool, case: str | None, base: bool) -> None:
+def estimate(runs: tuple[str, ...], as_json: bool, case: str | None, base: bool) -> None:
     """Estimate the measure of the saddle basins, with exact intervals.
 
-    For a run in progress, the shards up to the first missing one are counted.
+    For a run in progress, the shards up to the first missing one are counted. Several runs are pooled: cases of the
+    same problem and law, of different seeds, are counted as one.
     """
     from basins.output.console.estimate import print_case, print_estimate
     from basins.output.console.screen import console
     from basins.run_tables import open_run
 
-    opened = open_run(run, 0 if base else None)
-    key = None if case is None else opened.case(case).key
-    found = opened.estimate()
+    opened = [open_run(run, 0 if base else None) for run in runs]
+    key = None if case is None else opened[0].case(case).key
+    if len(opened) > 1:
+        from basins.comparison import pool
+
+        found = pool(*opened)
+    else:
+        found = opened[0].estimate()
     one = next((of_case for of_case in found.cases if of_case.case == key), None)
     if as_json:
         said = (found if one is None else one).to_dict()

@@ -90,7 +90,8 @@ def case_estimate(
     """The measures of one case from its counts.
 
     outcomes: of label checks drawn at random from all of the case's labels, or frames (labels.py); proved: its proved
-    starts (proved.py); sizes: of the stages of a run that has grown (stages.py). Raises ArgumentError for more checks than labels.
+    starts (proved.py); sizes: of the stages of a run that has grown (stages.py). Raises ArgumentError for more checks
+    than labels.
     """
     landscape = case.landscape
     tests, shape = case.question()

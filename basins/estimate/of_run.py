@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -14,9 +15,10 @@ from basins.errors import RunError
 from basins.estimate.case import CaseEstimate, case_estimate, planted_modes
 from basins.estimate.counts import Counts
 from basins.estimate.frames import Tally, frames_of_run
-from basins.estimate.pairs import drawn_data
+from basins.estimate.labels import Frames
+from basins.estimate.pairs import Draw, drawn_data
 from basins.estimate.pool import PooledEstimate, pool
-from basins.estimate.proved import proved_of_run
+from basins.estimate.proved import Proved, proved_of_run
 from basins.estimate.stages import sizes_of
 from basins.estimate.table import EstimateTable
 from basins.landscapes.base import CriticalSets
@@ -52,8 +54,22 @@ class Estimate(EstimateTable):
         }
 
 
-def estimate_run(run: Run) -> Estimate:
-    """The estimate of a finished run, or of one in progress. Raises RunError for a damaged file."""
+class Evidence(NamedTuple):
+    """What a run has of one of its cases: counts, censored rows by reason, ids worth a look, frames of checked labels,
+    what was proved, random data, sizes of its stages."""
+
+    case: Case
+    counts: Counts
+    reasons: Mapping[str, int]
+    doubtful: Sequence[int]
+    frames: Frames | None
+    proved: Proved | None
+    draw: Draw | None
+    sizes: tuple[int, ...]
+
+
+def evidence(run: Run) -> list[Evidence]:
+    """Every case of a run, whole or in progress. Raises RunError for a damaged file."""
     from basins.store.commit import check_shards, damaged_experiment, experiment_text
     from basins.store.verified import read_checks
 
@@ -64,29 +80,45 @@ def estimate_run(run: Run) -> Estimate:
     proved = proved_of_run(run, {key: one.tally.saddle for key, one in counted.items()})
     text = experiment_text(run.files)
     try:
-        by_name = drawn_data(text)
+        drawn = drawn_data(text)
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise damaged_experiment(run.files, error) from error
+    return [
+        Evidence(
+            one.case,
+            one.counts,
+            one.reasons,
+            one.doubtful,
+            frames.get(key),
+            proved.get(key),
+            drawn.get(one.case.name),
+            sizes_of(run.manifest, [key]),
+        )
+        for key, one in counted.items()
+    ]
+
+
+def estimate_run(run: Run) -> Estimate:
+    """The estimate of a run, whole or in progress. Raises RunError for a damaged file."""
+    return estimate_of(run.manifest.name, evidence(run), partial(sizes_of, run.manifest))
+
+
+def estimate_of(
+    name: str, cases: Sequence[Evidence], sizes: Callable[[Iterable[str]], Sequence[int]] = lambda keys: ()
+) -> Estimate:
+    """The estimate of what is known of these cases. sizes: of the stages that some of them had together, by key."""
     return Estimate(
-        experiment=run.manifest.name,
+        experiment=name,
         cases=tuple(
-            case_estimate(
-                one.case,
-                one.counts,
-                one.reasons,
-                one.doubtful,
-                frames.get(key),
-                proved.get(key),
-                sizes_of(run.manifest, [key]),
-            )
-            for key, one in counted.items()
+            case_estimate(one.case, one.counts, one.reasons, one.doubtful, one.frames, one.proved, one.sizes)
+            for one in cases
         ),
         pooled=pool(
-            [(one.case, one.counts) for one in counted.values()],
-            frames,
-            {case.key: by_name[case.name] for case in run.manifest.cases if case.name in by_name},
-            proved,
-            partial(sizes_of, run.manifest),
+            [(one.case, one.counts) for one in cases],
+            {one.case.key: one.frames for one in cases if one.frames is not None},
+            {one.case.key: one.draw for one in cases if one.draw is not None},
+            {one.case.key: one.proved for one in cases if one.proved is not None},
+            sizes,
         ),
     )
 

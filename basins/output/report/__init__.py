@@ -5,6 +5,6 @@ escapes everything that comes from the experiment (names, text). Figures are SVG
 its head keeps it from loading anything. It contains no clock, path or host, so the same run gives the same bytes.
 """
 
-from basins.output.report.page import page, report
+from basins.output.report.page import page, report, report_of_several
 
-__all__ = ["page", "report"]
+__all__ = ["page", "report", "report_of_several"]

@@ -6,10 +6,11 @@ from importlib.resources import files as resources
 from typing import TYPE_CHECKING
 
 from basins.errors import ArgumentError
-from basins.output.report.content import content
+from basins.output.report.content import Page, content
 from basins.summary.reading import Reading
 
 if TYPE_CHECKING:
+    from basins.comparison.several import Path
     from basins.run_tables import Run
 
 
@@ -19,8 +20,19 @@ def report(run: Run) -> str:
     return page(Reading(run))
 
 
+def report_of_several(*runs: Path) -> str:
+    """The page of two runs or more, by path or opened. Raises as `report` does."""
+    from basins.output.report.several import content_of_several
+
+    return _rendered(content_of_several(*runs))
+
+
 def page(read: Reading) -> str:
     """The report of a run whose parts are read through `read`, so that they can be shared with other output."""
+    return _rendered(content(read))
+
+
+def _rendered(page: Page) -> str:
     try:
         from jinja2 import Environment, StrictUndefined
     except ImportError:  # pragma: no cover: an extra
@@ -31,4 +43,4 @@ def page(read: Reading) -> str:
     css = here.joinpath("style.css").read_text("utf-8")
     template = here.joinpath("report.html.jinja").read_text("utf-8")
     environment = Environment(autoescape=True, undefined=StrictUndefined, keep_trailing_newline=True)
-    return environment.from_string(template).render(page=content(read), css=css)
+    return environment.from_string(template).render(page=page, css=css)
