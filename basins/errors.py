@@ -43,6 +43,10 @@ class ExperimentError(BasinsError, ValueError):
     """An experiment file that is not valid."""
 
 
+class MissingExtraError(BasinsError, ImportError):
+    """A package that an extra installs is missing, or cannot be imported; the remedy has the line for pip."""
+
+
 class RunError(BasinsError, RuntimeError):
     """A run that cannot continue: it belongs to another experiment, is damaged, not writable, or lacks a shard."""
 

@@ -22,6 +22,7 @@ DEEP_LINEAR = "landscapes.deep_linear"
 FLOORS = [
     [
         "errors",
+        "extras",
         "called_late",
         "home",
         "import_path",

@@ -19,9 +19,12 @@ def report(runs: tuple[str, ...], out: str) -> None:
     It has the question, the verdict with its bound, tables, figures, and what could be wrong. It needs no network.
     Several runs are put on one page side by side, and pooled where they are of one problem and law.
     """
+    from basins.extras import required
     from basins.run_tables import open_run
 
     target = _target(out)
+    for package in ("matplotlib", "jinja2"):
+        required(package, "a report")
     if len(runs) > 1:
         from basins.output.report import report_of_several
 

@@ -7,7 +7,6 @@ imported, so it is imported late.
 from __future__ import annotations
 
 import importlib
-import importlib.util
 import os
 import re
 import secrets
@@ -26,6 +25,7 @@ from basins.execution.ledger import Ledger
 from basins.execution.ray_head import Head
 from basins.execution.ray_workers import ActorLimit, Actors, last_line
 from basins.execution.shard import Task
+from basins.extras import required
 from basins.home import in_home, is_there
 from basins.progress import Listener
 
@@ -54,10 +54,7 @@ class Ray:
         self.work, self.deadline = work, deadline
 
     def check(self) -> None:
-        if importlib.util.find_spec("ray") is None:
-            raise ArgumentError(
-                "Ray is not installed", where="on", remedy="pip install 'ray[default]', or --on processes"
-            )
+        required("ray", "--on ray", instead="choose --on processes")
         if self.address != EMBEDDED:
             _probe_port(self.address)
             _prepare_environment()

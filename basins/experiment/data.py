@@ -24,6 +24,7 @@ from basins.experiment.attached import refuse_other
 from basins.experiment.columns import Column, Made, shown
 from basins.experiment.files import CSV, Table, located, refuse_absent, suffix_of, table_of
 from basins.experiment.numerals import Marks
+from basins.extras import importing
 from basins.random.normals import normals
 from basins.random.philox import centred_uniforms
 
@@ -153,10 +154,8 @@ def sklearn_data(name: str, drop_class: str | None = None) -> Data:
     where = f"sklearn:{name}"
     if name not in SKLEARN:
         raise DataError(f"unknown data set {name!r}", where=where, remedy=nearest(name, SKLEARN))
-    try:
+    with importing("sklearn", where, where="source"):
         from sklearn import datasets
-    except ImportError:
-        raise DataError("scikit-learn is not installed", where=where, remedy="pip install 'ovf-basins[data]'") from None
     options = {"scaled": False} if name == "diabetes" else {}
     bunch = getattr(datasets, f"load_{name}")(**options)
     X = np.asarray(bunch.data, dtype=np.float64)

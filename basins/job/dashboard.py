@@ -23,6 +23,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from basins.errors import ArgumentError, RunError
+from basins.extras import importing, required
 from basins.home import in_home
 
 CONNECT, ANSWER = 2.0, 5.0
@@ -43,6 +44,7 @@ INTERRUPTED = 130
 OVERRIDES = ("RAY_ADDRESS", "RAY_API_SERVER_ADDRESS")
 """Environment variables that Ray's client prefers to the address it is given."""
 
+JOB = "a job on a Ray cluster"
 START = "give the dashboard's address, http://HEAD:8265 where Ray was started with its defaults"
 TOKEN = "give the cluster's own in RAY_AUTH_TOKEN_PATH (a file) or RAY_AUTH_TOKEN"
 
@@ -52,20 +54,21 @@ class Dashboard:
 
     open: whether it accepts jobs without a token, as a Ray does that was started without RAY_AUTH_MODE=token.
 
-    Raises ArgumentError for an invalid address; RunError if nothing answers, if what answers is not Ray, or if that Ray
-    has another token or version than this side. It takes seconds, not minutes.
+    Raises ArgumentError for an invalid address; MissingExtraError without Ray; RunError if nothing answers, if what
+    answers is not Ray, or if that Ray has another token or version than this side. It takes seconds, not minutes.
     """
 
     def __init__(self, address: str) -> None:
         self.address = _base(address)
+        required("ray", JOB)
         token = _token()
         self.headers: dict[str, str] = {}
         self.open = self._probe(token)
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
         if token is not None:
             os.environ.setdefault("RAY_AUTH_MODE", "token")  # without it Ray's client sends no token
-        from ray.job_submission import JobSubmissionClient
-
+        with importing("ray", JOB):
+            from ray.job_submission import JobSubmissionClient
         for handler in logging.getLogger("ray").handlers:  # these handlers report uploads and closed connections
             handler.setLevel(logging.WARNING)
         with _without(*OVERRIDES), self._as_refusals():
@@ -187,8 +190,8 @@ class Dashboard:
 
     def _get(self, path: str) -> Any:
         """The dashboard's response. Raises _Gone if there is none."""
-        import requests
-
+        with importing("ray", JOB):  # which brings requests
+            import requests
         timeout = (CONNECT, ANSWER)
         try:
             return requests.get(self.address + path, headers=self.headers, timeout=timeout, allow_redirects=False)

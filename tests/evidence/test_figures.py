@@ -4,7 +4,6 @@ draw."""
 from __future__ import annotations
 
 import subprocess
-import sys
 from itertools import pairwise
 from pathlib import Path
 from unittest.mock import patch
@@ -328,20 +327,6 @@ def test_refusals_are_one_line(
     assert said in done.stderr
     assert done.stderr.count("\n") == 1
     assert list(tmp_path.iterdir()) == []
-
-
-def test_without_matplotlib_it_says_what_to_install(run: Run) -> None:
-    code = (
-        "import sys; sys.modules['matplotlib'] = None\n"
-        "from basins.cli import main\n"
-        f"main(['plot', 'cost', {run.path!r}])\n"
-    )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
-    assert done.returncode == 2
-    assert "figures need matplotlib; install it" in done.stderr.replace(
-        'install it: pip install "ovf-basins[report]"', "install it"
-    )
-    assert done.stderr.count("\n") == 1
 
 
 def test_the_counted_part_of_a_run_in_progress_is_drawn(tmp_path: Path) -> None:

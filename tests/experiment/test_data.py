@@ -1,6 +1,7 @@
 """Data is read completely and exactly, or refused with file, column and row."""
 
-import builtins
+import re
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from basins.errors import DataError
+from basins.errors import DataError, MissingExtraError
 from basins.experiment.data import SKLEARN, gaussian, load, read, sklearn_data
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
@@ -217,13 +218,7 @@ def test_an_unknown_set_and_a_missing_extra_are_refused(monkeypatch: pytest.Monk
         sklearn_data("digit")
     with pytest.raises(DataError, match="choose one of breast_cancer, diabetes, digits, iris, linnerud, wine"):
         sklearn_data("mnist")
-    there = builtins.__import__
-
-    def without_sklearn(name: str, *rest: Any) -> Any:
-        if name.startswith("sklearn"):
-            raise ImportError(name)
-        return there(name, *rest)
-
-    monkeypatch.setattr(builtins, "__import__", without_sklearn)
-    with pytest.raises(DataError, match=r"scikit-learn is not installed; pip install 'ovf-basins\[data\]'"):
+    monkeypatch.setitem(sys.modules, "sklearn", None)
+    said = "source: sklearn:digits needs scikit-learn, which is not installed (extra 'data'); "
+    with pytest.raises(MissingExtraError, match=re.escape(f'{said}pip install "ovf-basins[data]"')):
         sklearn_data("digits")

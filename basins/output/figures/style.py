@@ -15,16 +15,13 @@ from typing import Any, ParamSpec
 import numpy as np
 
 from basins.errors import ArgumentError
+from basins.extras import importing
 
-try:
+with importing("matplotlib", "a figure"):
     import matplotlib
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
     from matplotlib.ticker import FuncFormatter, NullFormatter
-except ImportError:  # pragma: no cover: an extra
-    raise ArgumentError(
-        "figures need matplotlib", where="basins.output.figures", remedy='install it: pip install "ovf-basins[report]"'
-    ) from None
 
 P = ParamSpec("P")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from importlib.resources import files as resources
 from typing import TYPE_CHECKING
 
-from basins.errors import ArgumentError
+from basins.extras import importing
 from basins.output.report.content import Page, content
 from basins.summary.reading import Reading
 
@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 
 
 def report(run: Run) -> str:
-    """The report of a run, finished or in progress, as HTML. Raises RunError for a damaged run, ArgumentError if the
-    extra `report` is not installed."""
+    """The report of a run, finished or in progress, as HTML. Raises RunError for a damaged run, MissingExtraError if
+    the extra `report` is not installed."""
     return page(Reading(run))
 
 
@@ -33,12 +33,8 @@ def page(read: Reading) -> str:
 
 
 def _rendered(page: Page) -> str:
-    try:
+    with importing("jinja2", "a report"):
         from jinja2 import Environment, StrictUndefined
-    except ImportError:  # pragma: no cover: an extra
-        raise ArgumentError(
-            "a report needs jinja2", where="basins.output.report", remedy='install it: pip install "ovf-basins[report]"'
-        ) from None
     here = resources("basins.output.report")
     css = here.joinpath("style.css").read_text("utf-8")
     template = here.joinpath("report.html.jinja").read_text("utf-8")
