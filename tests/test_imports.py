@@ -27,6 +27,7 @@ FLOORS = [
         "home",
         "import_path",
         "jit_cache",
+        "keys",
         "later",
         "notes",
         "rounding",

@@ -15,6 +15,7 @@ from pydantic.fields import FieldInfo
 
 from basins.errors import ExperimentError, nearest
 from basins.integrators.base import Settings
+from basins.keys import Key
 from basins.landscapes.deep_linear.problem_checks import Flow
 from basins.later import without_defaults
 
@@ -33,7 +34,8 @@ KINDS: dict[str, tuple[str, ...]] = {
 
 
 class Table(BaseModel):
-    """A TOML table. A field's description completes the remedy "give ..." if its value is refused."""
+    """A TOML table. A field's description is the type of its value in words, and completes the remedy "give ..." if a
+    value is refused; its `Key` says what it is for."""
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
@@ -69,75 +71,133 @@ SubTable = Annotated[dict[str, Any], Field(description="a table")]
 class Matrix(Table):
     """The keys that every source of X and Y has."""
 
-    standardise: Switch = False
-    intercept: Switch = False
+    standardise: Annotated[Switch, Key("Centre every input, and scale it to variance 1.", "", True)] = False
+    intercept: Annotated[Switch, Key("Add a column of ones to the inputs.", "", True)] = False
 
 
 class FileData(Matrix):
+    """A file of this machine: CSV, Parquet or NPZ. docs/data.md says what is read as what."""
+
     path: Annotated[
         str,
         Field(min_length=1, description='a file, or source = "gaussian", "spectrum" or "sklearn:NAME" instead'),
+        Key("The file: relative to the experiment's folder, absolute, or under a home (~).", "", "iris.csv", "a path"),
     ]
-    inputs: Names | None = None
-    targets: Names | None = None
-    drop_class: Text | None = None
-    categorical: Names | None = None
-    separator: Character | None = None
-    decimal: Annotated[Literal[".", ","], Field(description='"." or ","')] | None = None
-    thousands: (
+    inputs: Annotated[
+        Names | None,
+        Key("Columns to fit from; unless given, all that are neither target nor index.", "", ["length", "width"]),
+    ] = None
+    targets: Annotated[Names | None, Key("Columns to be fitted; of an NPZ file the array Y.", "", ["species"])] = None
+    drop_class: Annotated[Text | None, Key("A class of a target that gets no column.", "", "setosa")] = None
+    categorical: Annotated[
+        Names | None, Key("Columns that are classes, targets or inputs: one column for each class.", "", ["kind"])
+    ] = None
+    separator: Annotated[
+        Character | None, Key("What separates the fields of a CSV file; found unless given.", "", ";")
+    ] = None
+    decimal: Annotated[
+        Annotated[Literal[".", ","], Field(description='"." or ","')] | None,
+        Key("The decimal mark of a CSV file's numbers; found unless given.", "", ","),
+    ] = None
+    thousands: Annotated[
         Annotated[
             Literal[",", ".", " ", "'", "’", "_", "\u00a0", "\u2009", "\u202f"],
             Field(description="one of , . ' _ or a space"),
         ]
-        | None
-    ) = None
-    encoding: Text | None = None
-    sha256: (
+        | None,
+        Key("The mark between groups of three digits in a CSV file; never guessed.", "", "."),
+    ] = None
+    encoding: Annotated[
+        Text | None, Key("The encoding of a CSV file; by its byte order mark, or UTF-8, unless given.", "", "cp1252")
+    ] = None
+    sha256: Annotated[
         Annotated[str, Field(pattern="^[0-9a-f]{64}$", description="64 hexadecimal digits, as sha256sum prints them")]
-        | None
-    ) = None
-    index: (
-        Annotated[Names | Text | Literal[False], Field(description="a column's name, a list of them, or false")] | None
-    ) = None
+        | None,
+        Key("SHA-256 of the file; another content is refused.", "", "0" * 64),
+    ] = None
+    index: Annotated[
+        Annotated[Names | Text | Literal[False], Field(description="a column's name, a list of them, or false")] | None,
+        Key("Columns to leave out; unless given, those that pandas wrote as its index; false: none.", "", "id"),
+    ] = None
 
 
 class SklearnData(Matrix):
-    source: Text
-    drop_class: Text | None = None
+    """A data set that scikit-learn ships (the extra `data`); nothing is downloaded."""
+
+    source: Annotated[
+        Text,
+        Key("Which: sklearn:breast_cancer, diabetes, digits, iris, linnerud or wine.", "", "sklearn:wine"),
+    ]
+    drop_class: Annotated[Text | None, Key("A class of the target that gets no column.", "", "class_0")] = None
 
 
 class GaussianData(Matrix):
-    source: Text
-    samples: Size
-    d_x: Size
-    d_y: Size
-    seed: Seed = 0
+    """Independent standard normal X and Y: the same bits on any machine."""
+
+    source: Annotated[Text, Key("Always gaussian.", "", "gaussian")]
+    samples: Annotated[Size, Key("Rows of X and Y.", "samples", 100)]
+    d_x: Annotated[Size, Key("Columns of X.", "columns", 5)]
+    d_y: Annotated[Size, Key("Columns of Y.", "columns", 3)]
+    seed: Annotated[Seed, Key("Of X and Y alone; another one is another pair.", "", 7)] = 0
 
 
 class SpectrumData(Table):
-    source: Text
-    sigma: Annotated[list[float], Field(description="a list of singular values, falling")]
-    d_x: Size
+    """The target's singular values themselves, without data: the reduced flow depends on nothing else."""
+
+    source: Annotated[Text, Key("Always spectrum.", "", "spectrum")]
+    sigma: Annotated[
+        list[float],
+        Field(description="a list of singular values, falling"),
+        Key("The singular values of the target; there are d_y of them.", "as the target", [3.0, 2.0, 1.0]),
+    ]
+    d_x: Annotated[Size, Key("The width of the input, at least d_y.", "columns", 5)]
 
 
 class Network(Table):
-    hidden: Annotated[list[int], Field(description="a list of widths, such as [4, 4]")]
-    flow: Annotated[Flow, Field(description='"reduced" or "raw"')] = "reduced"
+    """The network: W_{H+1} ... W_1 with H hidden layers, between the data's d_x and d_y."""
+
+    hidden: Annotated[
+        list[int],
+        Field(description="a list of widths, such as [4, 4]"),
+        Key("The widths of the hidden layers, that of W_1's output first; each at least d_y.", "units", [4, 4]),
+    ]
+    flow: Annotated[
+        Flow,
+        Field(description='"reduced" or "raw"'),
+        Key("reduced: the paper's flow, in the coordinates of X; raw: the data's own.", "", "raw"),
+    ] = "reduced"
 
 
 class Engine(Table):
-    """`Settings`, with `name` for the engine; method None selects the engine's first."""
+    """How the flow is integrated; each key has a default that is meant for use as it is."""
 
-    name: Text = Settings.engine
-    method: Text | None = None
-    rtol: Number = Settings.rtol
-    atol: Number = Settings.atol
-    t_end: Number = Settings.t_end
-    certify: Switch = Settings.certify
-    at_start: Switch = Settings.at_start
-    budget: Annotated[int, Field(description="a whole number of evaluations")] = Settings.budget
-    delta: Number = Settings.delta
-    compress: Switch = Settings.compress
+    name: Annotated[
+        Text, Key("lanes: several trajectories in vector registers; reference: scipy's solvers.", "", "reference")
+    ] = Settings.engine
+    method: Annotated[Text | None, Key("One of the engine's methods; its first unless given.", "", "DOP853")] = None
+    rtol: Annotated[Number, Key("Error of a step relative to each weight, at least 2.3e-14.", "relative", 1e-10)] = (
+        Settings.rtol
+    )
+    atol: Annotated[Number, Key("Error of a step beside the relative one.", "as weights", 1e-12)] = Settings.atol
+    t_end: Annotated[
+        Number,
+        Key("The time at which the flow is read if nothing stops it before; inf: none.", "time of the flow", 16.0),
+    ] = Settings.t_end
+    certify: Annotated[Switch, Key("Stop where the loss proves the limit.", "", True)] = Settings.certify
+    at_start: Annotated[Switch, Key("Try the certificates of theory.md 3b to 3d on the starts too.", "", True)] = (
+        Settings.at_start
+    )
+    budget: Annotated[
+        int,
+        Field(description="a whole number of evaluations"),
+        Key("What a trajectory may cost; then it is censored.", "evaluations of the gradient", 10_000_000),
+    ] = Settings.budget
+    delta: Annotated[
+        Number, Key("Margin below the loss level of the certificate, between 0 and 1.", "relative", 1e-6)
+    ] = Settings.delta
+    compress: Annotated[
+        Switch, Key("Integrate an exact smaller system where a width shrinks (theory.md 4).", "", False)
+    ] = Settings.compress
 
 
 # --- the document ---------------------------------------------------------------------------------------------
@@ -146,39 +206,83 @@ class Engine(Table):
 class _Parts(Table):
     """The keys that a case and the document share; a value in the document applies to every case."""
 
-    name: Text
-    trajectories: Count | None = None
-    data: SubTable | None = None
-    network: SubTable | None = None
-    landscape: SubTable | None = None
-    dynamics: SubTable | None = None
-    law: SubTable | None = None
-    engine: SubTable | None = None
+    name: Annotated[Text, Key("What the experiment, or the case, is called.", "", "iris")]
+    trajectories: Annotated[
+        Count | None, Key("Starts to draw; here, or in every case.", "trajectories, in each case", 400_000)
+    ] = None
+    data: Annotated[SubTable | None, Key("What is learned: X and Y.", "", {"path": "iris.csv"})] = None
+    network: Annotated[SubTable | None, Key("Widths, and which flow.", "", {"hidden": [4, 4]})] = None
+    landscape: Annotated[
+        SubTable | None, Key("A landscape outside the package, instead of data and network.", "", {"kind": "my:Well"})
+    ] = None
+    dynamics: Annotated[
+        SubTable | None,
+        Key("How a state moves, if not by the gradient flow.", "", {"kind": "my:Descent", "rate": 0.05}),
+    ] = None
+    law: Annotated[SubTable | None, Key("The law of the initial weights.", "", {"name": "gaussian", "scale": 0.5})] = (
+        None
+    )
+    engine: Annotated[SubTable | None, Key("How the flow is integrated.", "", {"budget": 10_000_000})] = None
 
 
 class OneCase(_Parts):
-    """[[case]]"""
+    """One case, with what it has instead of the document's. Its tables are merged over the document's key by key; one
+    that names another law, engine, source of data or landscape replaces the table. Without any, the document itself is
+    the only case.
+    """
 
 
 class Document(_Parts):
-    """The whole file."""
+    """The whole file. The tables hold for every case."""
 
-    seed: Seed
+    seed: Annotated[Seed, Key("Of all random streams: the same seed gives the same starts.", "", 1)]
     blocks_per_shard: Annotated[
         Annotated[int, Field(ge=1, lt=1 << 53)] | Literal["auto"],
         Field(description='a whole number of at least 1, or "auto"'),
+        Key(
+            "The size of a shard: one worker's work, one file, and what a death costs; auto: a pilot decides.",
+            "blocks of 1,024 trajectories",
+            32,
+        ),
     ] = 1
-    visits_every: Annotated[int, Field(ge=0, lt=1 << 53, description="a whole number, 0 for none")] = 0
-    rows: Annotated[Rows | None, Field(description='"all" or "exceptions"')] = None
-    case: Annotated[list[SubTable], Field(description="tables, each headed [[case]]")] = []
-    sweep: SubTable = {}
+    visits_every: Annotated[
+        int,
+        Field(ge=0, lt=1 << 53, description="a whole number, 0 for none"),
+        Key("Keep the closest approaches of every so many-th trajectory.", "trajectories", 100),
+    ] = 0
+    rows: Annotated[
+        Rows | None,
+        Field(description='"all" or "exceptions"'),
+        Key(
+            "Keep every row, or those that are no minimum and those whose visits are kept; all unless a case has more "
+            "than 10^7 trajectories.",
+            "",
+            "exceptions",
+        ),
+    ] = None
+    case: Annotated[
+        list[SubTable],
+        Field(description="tables, each headed [[case]]"),
+        Key("The cases, where there are several.", "", [{"name": "small", "law": {"scale": 0.1}}]),
+    ] = []
+    sweep: Annotated[
+        SubTable,
+        Key("Values of keys, by dotted name: each case once for each combination.", "", {"law.scale": [0.1, 1.0]}),
+    ] = {}
 
 
 class Counted(Table):
-    """Values of a sweep given by their count: first, first + 1, ...; for data.seed, this many random pairs (X, Y)."""
+    """Instead of a list: whole numbers first, first + 1, ... For data.seed of source = "gaussian", so many random pairs
+    (X, Y)."""
 
-    count: Annotated[int, Field(ge=1, le=100_000, description="a whole number from 1 to 100,000")]
-    first: Annotated[int, Field(ge=0, lt=1 << 53, description="a whole number from 0")] = 0
+    count: Annotated[
+        int,
+        Field(ge=1, le=100_000, description="a whole number from 1 to 100,000"),
+        Key("How many values.", "values", 50),
+    ]
+    first: Annotated[
+        int, Field(ge=0, lt=1 << 53, description="a whole number from 0"), Key("The first of them.", "", 0)
+    ] = 0
 
 
 class Expanded(NamedTuple):
@@ -298,12 +402,12 @@ def validated(model: type[T], values: Mapping[str, Any], where: str, table: str 
     else:
         at = name + "".join(f"[{k}]" for k in first["loc"][1:] if isinstance(k, int))
         what = "missing" if first["type"] == "missing" else f"{at} = {short(first['input'])}"
-        remedy = f"give {_wanted(model.model_fields[name])}"
+        remedy = f"give {kind_of(model.model_fields[name])}"
     raise ExperimentError(what, where=f"{where}: {table}.{name}" if table else f"{where}: {name}", remedy=remedy)
 
 
-def _wanted(field: FieldInfo) -> str:
-    """A field's description, also if it is inside `... | None`."""
+def kind_of(field: FieldInfo) -> str:
+    """The type of a field's value in words: its description, also if that is inside `... | None`."""
     inside = [part for option in get_args(field.annotation) for part in getattr(option, "__metadata__", ())]
     told = [one.description for one in (field, *inside) if isinstance(one, FieldInfo) and one.description]
     return told[0] if told else "another value"

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 import numpy as np
 
+from basins.keys import Key
 from basins.landscapes.base import Landscape
 from basins.laws.base import Law
-from basins.laws.parameters import deep_linear, positive
+from basins.laws.parameters import A_POSITIVE, deep_linear, positive
 from basins.random.normals import normals
 from basins.random.philox import Array
 
@@ -23,7 +24,7 @@ class Balanced(Law):
     them, so that both products are U_j S^2 U_j^T.
     """
 
-    scale: float = 1.0
+    scale: Annotated[float, Key("Size of the layers' common singular values.", "as weights", 0.5, A_POSITIVE)] = 1.0
     name: ClassVar[str] = "balanced"
     null: ClassVar[bool] = True
 

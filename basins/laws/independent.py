@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
 import numpy as np
 
 from basins.errors import ArgumentError, nearest
+from basins.keys import Key
 from basins.landscapes.base import Landscape
 from basins.landscapes.deep_linear.compression import factors
 from basins.laws.base import Law
-from basins.laws.parameters import Scale, check_scales, deep_linear, positive, scale_of
+from basins.laws.parameters import A_POSITIVE, A_SCALE, Scale, check_scales, deep_linear, positive, scale_of
 from basins.random.normals import normals
 from basins.random.philox import Array
 
@@ -28,8 +29,16 @@ class Gaussian(Law):
     (landscapes/deep_linear/compression/factors.py).
     """
 
-    scale: Scale
-    draw: str = "full"
+    scale: Annotated[Scale, Key("Standard deviation of the entries.", "as weights", 0.5, A_SCALE)]
+    draw: Annotated[
+        str,
+        Key(
+            "compressed: draw the factors that the flow can tell apart, fewer numbers for wide layers.",
+            "",
+            "compressed",
+            '"full" or "compressed"',
+        ),
+    ] = "full"
     name: ClassVar[str] = "gaussian"
 
     def __post_init__(self) -> None:
@@ -60,7 +69,7 @@ class Gaussian(Law):
 class Uniform(Law):
     """Independent entries, uniform in [-box, box]."""
 
-    box: float
+    box: Annotated[float, Key("Entries are uniform in [-box, box].", "as weights", 0.5, A_POSITIVE)]
     name: ClassVar[str] = "uniform"
 
     def __post_init__(self) -> None:

@@ -13,6 +13,9 @@ from basins.landscapes.deep_linear.problem import Problem
 Scale = float | tuple[float, ...]
 """One standard deviation for all layers, or one per layer, that of W_1 first."""
 
+A_POSITIVE = "a number above zero"
+A_SCALE = "a number above zero, or a list of one for each layer, that of W_1 first"
+
 
 def positive(name: str, value: Any) -> float:
     """The value as a number. Raises ArgumentError unless it is above zero and finite."""

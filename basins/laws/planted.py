@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 import numpy as np
 
 from basins.errors import ArgumentError
+from basins.keys import Key
 from basins.landscapes.base import Landscape
 from basins.landscapes.deep_linear.invariant_zeros import check_saddle, planted_zeros
 from basins.landscapes.deep_linear.problem import Problem
 from basins.laws.base import Law
 from basins.laws.independent import Gaussian
-from basins.laws.parameters import Scale, check_scales, deep_linear, modes_of, positive, scale_of
+from basins.laws.parameters import A_POSITIVE, A_SCALE, Scale, check_scales, deep_linear, modes_of, positive, scale_of
 from basins.random.normals import normals
 from basins.random.philox import Array
+
+FITTED, MODES = "The modes that the saddles fit.", "a list of distinct whole numbers from 0"
 
 
 @dataclass(frozen=True)
@@ -27,8 +30,8 @@ class Planted(Law):
     and the start escapes, so the law is refused there.
     """
 
-    modes: tuple[int, ...]
-    scale: Scale = 1.0
+    modes: Annotated[tuple[int, ...], Key(FITTED, "positions in sigma, from 0", [0], MODES)]
+    scale: Annotated[Scale, Key("Standard deviation of the other entries.", "as weights", 0.5, A_SCALE)] = 1.0
     name: ClassVar[str] = "planted"
     null: ClassVar[bool] = True
 
@@ -55,9 +58,11 @@ class NearPlanted(Law):
     the conjecture as any other law does, for its own mixture of starts, most of which are near one stable manifold.
     """
 
-    modes: tuple[int, ...]
-    distance: float
-    scale: Scale = 1.0
+    modes: Annotated[tuple[int, ...], Key(FITTED, "positions in sigma, from 0", [0], MODES)]
+    distance: Annotated[
+        float, Key("Root mean square distance from the stable manifold.", "as weights", 1e-3, A_POSITIVE)
+    ]
+    scale: Annotated[Scale, Key("Standard deviation of the other entries.", "as weights", 0.5, A_SCALE)] = 1.0
     name: ClassVar[str] = "near_planted"
 
     def __post_init__(self) -> None:

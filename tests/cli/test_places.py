@@ -64,6 +64,7 @@ COMMANDS: dict[str, tuple[list[str], tuple[str, ...]]] = {
     "help": (["--help"], ALL),
     "version": (["--version"], SOME),
     "help of one": (["run", "--help"], SOME),
+    "every key": (["help", "experiment"], SOME),
     "run": (["run", "tiny.toml", "--on", "inline", "--out", "NEW"], ALL),
     "run again": (["run", "tiny.toml", "--on", "inline", "--out", "run"], SOME),
     "run, processes": (["run", "tiny.toml", "--on", "processes", "--workers", "1", "--out", "NEW"], FEW),
