@@ -47,6 +47,7 @@ FLOORS = [
     ["classification", "trajectories", "endpoint"],
     ["experiment"],
     ["store"],
+    ["examples"],
     ["execution.shard", "execution.extension", "estimate"],
     ["run_tables"],
     ["summary", "rare"],

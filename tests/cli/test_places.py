@@ -64,6 +64,8 @@ COMMANDS: dict[str, tuple[list[str], tuple[str, ...]]] = {
     "help": (["--help"], ALL),
     "version": (["--version"], SOME),
     "help of one": (["run", "--help"], SOME),
+    "examples": (["examples"], SOME),
+    "an example": (["examples", "iris", "--to", "NEW"], SOME),
     "every key": (["help", "experiment"], SOME),
     "run": (["run", "tiny.toml", "--on", "inline", "--out", "NEW"], ALL),
     "run again": (["run", "tiny.toml", "--on", "inline", "--out", "run"], SOME),
