@@ -67,6 +67,7 @@ FLOORS = [
     ],
     ["output.report", "rare.tail", "rare.formatting"],
     ["output.console"],
+    ["drafting"],
     ["cli"],
     ["job.entry", "job.__main__"],
 ]

@@ -37,7 +37,8 @@ REASONS = {
         "laws/parameters.py",
         "laws/planted.py",
     ],
-    "the experiment's document names the problem's keys": [
+    "the experiment's document names the problem's keys, and so does who writes one": [
+        "drafting.py",
         "experiment/document.py",
         "experiment/case_builder.py",
     ],

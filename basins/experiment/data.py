@@ -117,8 +117,8 @@ def read(
     for name in (*(inputs or ()), *targets, *categorical, *(index or ())):
         if name not in table.columns:
             raise DataError(f"no column {name!r}", where=where, remedy=_known(name, table))
-    left_out = _left_out(table, index, [*(inputs or ()), *targets, *categorical], where)
-    chosen = [one for one in table.columns if one not in (*targets, *left_out)] if inputs is None else inputs
+    without = left_out(table, index, [*(inputs or ()), *targets, *categorical], where)
+    chosen = [one for one in table.columns if one not in (*targets, *without)] if inputs is None else inputs
     _refuse_roles(chosen, targets, categorical, where)
     if table.rows == 0:
         raise DataError("no rows", where=where, remedy="give at least two samples")
@@ -127,11 +127,11 @@ def read(
         tagged = name in table.categories
         return Column(name, table.columns[name], f"{where}, column {name!r}", table.text, name in categorical, tagged)
 
-    marks = _marks(table, [column(name) for name in (*chosen, *targets)], reading)
+    marks = marks_of(table, [column(name) for name in (*chosen, *targets)], reading)
     made = [columns.made_of(column(name), "input", marks) for name in chosen]
     X, Y = _joined(made), _targets([column(name) for name in targets], drop_class, marks, where)
-    index_names = ", ".join(repr(name) if name else "the first column, which has no name," for name in left_out)
-    left = [f"{index_names} left out as an index"] if left_out else []
+    index_names = ", ".join(repr(name) if name else "the first column, which has no name," for name in without)
+    left = [f"{index_names} left out as an index"] if without else []
     what = f"{path.name}: {_count(X.matrix)}, {_list('inputs', X.names)}, {_list('targets', Y.names)}"
     how = f"read with {', '.join(table.said)}" if table.text else "read with the file's own types"
     return Data(
@@ -210,7 +210,7 @@ def _known(name: str, table: Table) -> str:
     return nearest(name, [one for one in table.columns if one])
 
 
-def _left_out(table: Table, index: Sequence[str] | None, named: Sequence[str], where: str) -> list[str]:
+def left_out(table: Table, index: Sequence[str] | None, named: Sequence[str], where: str) -> list[str]:
     """The index columns: those that [data] gives, otherwise those that look like one and are not named."""
     found = [one for one in table.index if one not in named]
     if index is None:
@@ -238,7 +238,7 @@ def _refuse_roles(inputs: Sequence[str], targets: Sequence[str], categorical: Se
             raise DataError(what, where=where, remedy="take it out, or name it in inputs or targets")
 
 
-def _marks(table: Table, used: Sequence[Column], reading: Reading) -> Marks:
+def marks_of(table: Table, used: Sequence[Column], reading: Reading) -> Marks:
     """How the file's numbers are written: as [data] says, or as found in the columns that are used; it is reported."""
     if not table.text:
         return Marks()

@@ -97,6 +97,7 @@ COMMANDS: dict[str, tuple[list[str], tuple[str, ...]]] = {
 REFUSED: dict[str, list[str]] = {
     "estimate": ["estimate", "größe – Σ"],
     "run": ["run", "größe – Σ.toml"],
+    "init": ["init", "größe – Σ.csv", "--targets", "y"],
     "usage": ["größe – Σ"],
     "submit": ["submit", "tiny.toml", "--out", "/tmp/x", *NOWHERE],
     "follow": ["follow", "größe – Σ", *NOWHERE],
