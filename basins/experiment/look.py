@@ -146,7 +146,7 @@ def _described(column: Column, marks: Marks) -> tuple[str, int, int]:
         gone = int(pc.sum(pc.is_null(values, nan_is_null=floating)).as_py() or 0)
         distinct = 0 if pa.types.is_nested(values.type) else pc.count_distinct(values).as_py()
         return str(values.type), gone, distinct
-    texts = numerals.looked_at(values.cast(pa.large_string()), marks)
+    texts = numerals.analysed(values.cast(pa.large_string()), marks)
     distinct = pc.count_distinct(values.filter(pa.array(~texts.missing))).as_py()
     missing = int(texts.missing.sum())
     words = ~texts.number & ~texts.missing
@@ -168,7 +168,7 @@ def _words_alone(column: Column, marks: Marks) -> bool:
         values = values.cast(values.type.value_type)
     if not (pa.types.is_string(values.type) or pa.types.is_large_string(values.type)):
         return False
-    texts = numerals.looked_at(values.cast(pa.large_string()), marks)
+    texts = numerals.analysed(values.cast(pa.large_string()), marks)
     return not texts.number.any() and numerals.first_by_other_marks(texts, marks) is None
 
 

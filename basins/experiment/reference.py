@@ -45,6 +45,7 @@ DATA: dict[str, type[Table]] = {
 
 LAW_NAME = Key("Which law.", "", "gaussian", "a law's name")
 LANDSCAPE = Key("The import path of its class.", "", "double_well:DoubleWell", "module:Class")
+DYNAMICS = Key("The import path of its class.", "", "euler:Euler", "module:Class")
 NO_DEFAULT = object()
 
 
@@ -80,6 +81,12 @@ def sections() -> list[Section]:
             "[landscape]",
             "A landscape outside the package, instead of [data] and [network]. The other keys are its class's own.",
             (_row("kind", LANDSCAPE.kind, NO_DEFAULT, LANDSCAPE),),
+        ),
+        Section(
+            "[dynamics]",
+            "How a state moves, if not by the gradient flow: a discrete dynamics, such as gradient descent. The other "
+            "keys are its class's own.",
+            (_row("kind", DYNAMICS.kind, NO_DEFAULT, DYNAMICS),),
         ),
         Section(
             "[law]",
@@ -196,6 +203,7 @@ def schema() -> dict[str, Any]:
         "data": {"type": "object", "anyOf": [_data(table) for table in DATA.values()]},
         "network": _object(Network),
         "landscape": {"type": "object", "properties": {"kind": kind}},
+        "dynamics": {"type": "object", "properties": {"kind": kind | _described({}, DYNAMICS)}},
         "law": {"type": "object", "anyOf": [_law(name, law) for name, law in LAWS.items()]},
         "engine": _object(Engine),
     }
