@@ -56,7 +56,7 @@ def test_every_operation_is_rounded_by_itself(raw, monkeypatch):
     problem = problem_of((5, 4, 4, 3), raw)
     W, V = states(problem, 7), states(problem, 7, seed=1)
     compiled = all_bytes(evaluate(problem, W)), drift(problem, W, V).tobytes()
-    monkeypatch.setattr(evaluation, "_carry_out", evaluation._carry_out.py_func)  # type: ignore[attr-defined]
+    monkeypatch.setattr(evaluation, "_run_sums", evaluation._run_sums.py_func)  # type: ignore[attr-defined]
     assert (all_bytes(evaluate(problem, W)), drift(problem, W, V).tobytes()) == compiled
 
 

@@ -39,7 +39,7 @@ from basins.rounding import U
 
 
 class Certificate(IntEnum):
-    """What a verdict rests on: codes into `Vocabulary.certificates`."""
+    """The certificate of a verdict: codes into `Vocabulary.certificates`."""
 
     level = 0
     rate = 1
@@ -83,10 +83,10 @@ class DeepLinearSets:
 
     @property
     def typical_size(self) -> float:
-        """Each weight of a scalar chain that fits the largest mode."""
+        """The size of each weight of a scalar chain that fits the largest mode."""
         return typical_size(self.problem)
 
-    # --- which there are ----------------------------------------------------------------------------------------------
+    # --- the sets -----------------------------------------------------------------------------------------------------
 
     def describe(self, code: int) -> CriticalSet:
         return self._set(self.problem.strata().of(code))
@@ -122,7 +122,7 @@ class DeepLinearSets:
         return levels
 
     def at_start(self, starts: Array) -> Decided:
-        """By rate or by rank, where they prove a global minimum; a planted row reaches none."""
+        """The global minima that the rate or the ranks prove. A row with invariant zeros reaches none."""
         problem, decided = self.problem, Decided.nothing(len(starts))
         found = at_start(problem, starts)
         free = ~invariant_modes(problem, starts).any(axis=-1)
@@ -184,7 +184,8 @@ class DeepLinearSets:
     def _invariant_saddles(
         self, decided: Decided, W: Array, there: Evaluation, unfitted: NDArray[np.bool_], delta: float
     ) -> None:
-        """Rows whose zeros stayed, S^c = unfitted (N, d_y), with a loss below the level of the problem on S."""
+        """Decides the rows whose zeros stayed, S^c = unfitted (N, d_y), and whose loss is below the level of the
+        problem on S."""
         at = np.flatnonzero(unfitted.any(axis=-1))
         if not len(at):
             return

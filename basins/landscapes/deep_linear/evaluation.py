@@ -1,12 +1,13 @@
-"""What is said of a batch of states: loss, gradient norm, sizes, drift. Many rows at a time, the same bytes anywhere.
+"""Loss, gradient norm, layer norms, D_W and drift of a batch of states, with the same bytes on any CPU.
 
-flow.py's formulas in its association, for `limits.judge`: every engine's ends are evaluated here, not where they were
-integrated. numpy's matmul hands even the smallest matrices to BLAS, whose last bits depend on the CPU (OpenBLAS's
-kernels for Haswell and for Sandy Bridge differ on 4 x 5 matrices). Here every + - * is rounded by itself, sums run
-over rising indices and no two rows are mixed, so a row's bytes depend on neither CPU nor batch.
+`classification.verdict.judge` evaluates the ends of every engine here, so that labels do not depend on where a row was
+integrated. The formulas are gradient.py's, in the same association. numpy's matmul passes even the smallest matrices to
+BLAS, whose last bits depend on the CPU: OpenBLAS's kernels for Haswell and for Sandy Bridge differ on 4 x 5 matrices.
+Here every + - * is rounded by itself, sums run over rising indices, and no two rows are mixed. So a row's bytes depend
+on neither CPU nor batch.
 
-Formulas are written once a shape, as a list of sums of products over numbered lines of memory (`Formulas`); a line
-holds one number of every row. One compiled loop, which knows no shape, carries the list out.
+Formulas are written once for each shape, as a list of sums of products over numbered lines of memory (`Formulas`). A
+line holds one number of every row. One compiled loop runs the list, whatever the shape.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from basins.landscapes.deep_linear.problem import Array, Problem
 Integers = NDArray[np.int64]
 
 SIDE_BY_SIDE = 32
-"""Rows evaluated at a time, if their lines fit BUFFER bytes. It changes speed and no byte."""
+"""Rows evaluated at a time, if their lines fit into BUFFER bytes. It changes speed and no byte."""
 BUFFER = 1 << 24
 
 
@@ -39,7 +40,7 @@ class Values(NamedTuple):
 
 
 def evaluate(problem: Problem, W: Array) -> Values:
-    """Loss, gradient norm and what else is asked of states W (N, n). What overflows is inf or nan."""
+    """The values of states W (N, n). A number that overflows is inf or nan."""
     d_y = problem.d_y
     found = _run(_of_state(problem.widths, problem.gram_root is not None), _constants(problem), W, W[:, :0])
     mode_losses, fitted, squares = 0.5 * found[:, :d_y], found[:, d_y : 2 * d_y] / problem.sigma, found[:, 2 * d_y : -1]
@@ -90,7 +91,7 @@ class Matrix(NamedTuple):
 
 
 class Formulas:
-    """Sums of products over numbered lines, carried out in the order in which they are written.
+    """Sums of products over numbered lines, evaluated in the order in which they are written.
 
     A sum is (out, sign, a, a_step, b, b_step, count): line `out` becomes (sign 0), or grows or falls by (sign 1, -1),
     the sum over k < count of lines a + k a_step times b + k b_step. The first lines are the states, then come the
@@ -109,7 +110,7 @@ class Formulas:
         return self.size - count
 
     def sum(self, out: object, sign: int, a: object, a_step: int, b: object, b_step: int, count: int) -> None:
-        """One sum, or many where `out`, `a` and `b` are arrays of lines."""
+        """One sum, or several if `out`, `a` and `b` are arrays of lines."""
         sums = np.broadcast_arrays(*(np.asarray(x, dtype=np.int64) for x in (out, sign, a, a_step, b, b_step, count)))
         self.sums.append(np.stack([x.ravel() for x in sums], axis=1))
 
@@ -129,11 +130,11 @@ class Formulas:
         return at
 
     def result(self, *lines: int) -> None:
-        """Ask for these lines; results are columns in this order."""
+        """Return these lines: they are columns of the result, in this order."""
         self.results.extend(lines)
 
     def square(self, at: int, count: int) -> None:
-        """Ask for the sum of squares of `count` lines."""
+        """Return the sum of squares of `count` lines."""
         line = self.lines(1)
         self.sum(line, 0, at, 1, at, 1, count)
         self.result(line)
@@ -221,7 +222,7 @@ def _constants(problem: Problem) -> Array:
     return np.concatenate([array.ravel() for array in numbers])
 
 
-# --- carrying them out ------------------------------------------------------------------------------------------------
+# --- running them -----------------------------------------------------------------------------------------------------
 
 
 def _run(formulas: tuple[Integers, Integers, int], constants: Array, first: Array, second: Array) -> Array:
@@ -230,15 +231,15 @@ def _run(formulas: tuple[Integers, Integers, int], constants: Array, first: Arra
     memory = np.empty((size, max(1, min(SIDE_BY_SIDE, len(first), BUFFER // (8 * size)))))
     found = np.empty((len(first), len(results)))
     first, second = np.ascontiguousarray(first), np.ascontiguousarray(second)
-    _carry_out(sums, results, constants, first, second, memory, found)
+    _run_sums(sums, results, constants, first, second, memory, found)
     return found
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _carry_out(
+def _run_sums(
     sums: Integers, results: Integers, constants: Array, first: Array, second: Array, m: Array, found: Array
 ) -> None:
-    """Every sum, for as many rows at a time as a line of m (lines, rows) holds; what is asked for to found."""
+    """Every sum, for as many rows at a time as a line of m (lines, rows) holds. The results go to found."""
     N, n, more, rows = len(first), first.shape[1], second.shape[1], m.shape[1]
     for k in range(len(constants) + 1):
         value = constants[k] if k < len(constants) else 1.0

@@ -1,7 +1,7 @@
 """The gradient of a deep linear network as vector code: a chain of matrix products (theory.md 7).
 
-The formula is `emit`'s; products are codegen/matrix_product.py's. gradient.py states the same in NumPy, and
-tests/landscapes/test_landscape_contract.py holds the two together.
+`emit` has the formula, codegen/matrix_product.py the products. gradient.py states the same gradient in NumPy, and
+tests/landscapes/test_landscape_contract.py tests that the two agree.
 """
 
 from __future__ import annotations
@@ -102,7 +102,7 @@ class DeepLinearCode:
 
 
 class _Workspace:
-    """Where one evaluation keeps A_j, E and F_j: vectors from the start of its scratch."""
+    """The places of A_j, E and F_j in the scratch of one evaluation, counted in vectors from its start."""
 
     def __init__(self, shape: DeepLinearCode) -> None:
         d, d_y = shape.widths, shape.widths[-1]

@@ -1,5 +1,5 @@
-"""Zeros that the reduced flow keeps: where a planted start has them, which modes they leave unfitted for ever, and how
-high the loss lies among them (theory.md 6.7).
+"""Zeros that the reduced flow keeps: where a planted start has them, which modes they leave unfitted for ever, and the
+loss levels of the smaller problem that is left (theory.md 6.7).
 """
 
 from __future__ import annotations
@@ -38,9 +38,10 @@ def planted_zeros(problem: Problem, modes: Collection[int]) -> NDArray[np.bool_]
 
 
 def invariant_modes(problem: Problem, W: Array) -> NDArray[np.bool_]:
-    """Modes that can never be fitted from W (N, n): their column of W_1 and row of W_{H+1} are zero bitwise; (N, d_y).
+    """Whether each mode can never be fitted from W (N, n), (N, d_y): its column of W_1 and its row of W_{H+1} are zero,
+    bitwise.
 
-    Only the reduced flow keeps such zeros (theory.md 6.7); in the raw flow no mode is.
+    Only the reduced flow keeps such zeros (theory.md 6.7), so in the raw flow there are none.
     """
     if problem.flow == "raw" or W.all():
         return np.zeros((len(W), problem.d_y), dtype=bool)

@@ -1,26 +1,27 @@
-"""Which visits pass a saddle: how far a visit is from its stratum, in units that no scale changes.
+"""Which visits pass a saddle: the distance of a visit from its stratum, unchanged by a common change of scale.
 
-A visit is a local minimum of the gradient norm. Where it is not near a critical point the flow only slows down there:
-iris from weights of scale 0.5 has one or two such minima a trajectory, at |grad L| = 12. A row of a visit has the loss
-L, |grad L| and the modes S that are nearest by D_W. Let k be the unfitted mode with the largest singular value: its
-weights grow to w = sigma_k^(1/(H+1)) in every layer. A mode whose weights are delta w in all layers, delta small, has
-|grad L| = sqrt(H + 1) sigma_k w^H delta^H, so
+A visit is a local minimum of the gradient norm. Far from every critical point the flow only slows down there: iris from
+weights of scale 0.5 has one or two such minima a trajectory, at |grad L| = 12.
+
+The row of a visit has the loss L, |grad L| and the modes S that are nearest by D_W. Let k be the unfitted mode with the
+largest singular value. Its weights grow to w = sigma_k^(1/(H+1)) in every layer. A mode whose weights are delta w in
+all layers, delta small, has |grad L| = sqrt(H + 1) sigma_k w^H delta^H, so
 
     delta = (|grad L| / (sqrt(H + 1) sigma_k w^H))^(1/H)
 
-estimates the distance to the stratum over the size of the weights that the flow is about to grow. At a strict saddle
-|grad L| falls like the distance itself, so delta does not fall short of it there; at the non-strict ones, W = 0 for
-H >= 2 among them, |grad L| falls like its H-th power, and delta is it. As far from the critical value as 1/2 sigma_k^2,
-the loss that mode k holds, no state is near either:
+estimates the distance to the stratum, relative to the size of the weights that the flow is about to grow. At a strict
+saddle |grad L| is proportional to the distance itself, so delta is no smaller than it. At a non-strict one, such as
+W = 0 for H >= 2, |grad L| is proportional to its H-th power, and delta equals it. Mode k holds the loss 1/2 sigma_k^2,
+and a state whose loss is that far from the critical value is not near either:
 
-    distance = max(delta, |L - L(S)| / (1/2 sigma_k^2)),      and a visit passes a saddle where distance <= NEAR.
+    distance = max(delta, |L - L(S)| / (1/2 sigma_k^2)),      and a visit passes a saddle if distance <= NEAR.
 
 Gaussian weights of scale 0.1 on (2,2,2,2), sigma = (2, 1), start at a median distance of 0.096 from W = 0, of scale
 0.01 at 0.008. sigma -> c sigma with weights times c^(1/(H+1)) and times t c^(-2H/(H+1)) changes no distance.
 
 In the raw flow the product of a fitted mode has the norm sigma_k / y_k, y_k = 1 / ||G^-T v_k|| (v_k: of the target's
-SVD), so that w = (sigma_k / y_k)^(1/(H+1)), and a gradient the unit sigma_k y_k w^H. That is the flow's own scale, too:
-X times c changes no distance.
+SVD). So w = (sigma_k / y_k)^(1/(H+1)), and the unit of a gradient is sigma_k y_k w^H. X times c changes no distance
+there either.
 """
 
 from __future__ import annotations
@@ -29,20 +30,20 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from basins.landscapes.base import NEAR
+from basins.landscapes.codes import CodeLayout
 from basins.landscapes.deep_linear.problem import Problem
 
 Array = NDArray[np.float64]
 
 
 def distance(problem: Problem, modes: NDArray[np.uint64], loss: ArrayLike, gradient_norm: ArrayLike) -> Array:
-    """How far visits (M,) are from the strata they are nearest to, relative to the weights about to be grown, (M,).
+    """The distance of visits (M,) from their nearest strata, relative to the weights about to be grown, (M,).
 
     modes: bitmasks of S; loss: L; gradient_norm: |grad L|, of the visits. nan where one of them is not known, and where
-    S has all modes: the global minima are no saddles.
+    S has all modes, since the global minima are no saddles.
     """
     H, d_y, sigma = problem.H, problem.d_y, problem.sigma
-    bits = np.asarray(modes, dtype=np.uint64)[:, None] >> np.arange(d_y, dtype=np.uint64)
-    unfitted = (bits & np.uint64(1)) == 0
+    unfitted = CodeLayout(d_y).unpack(modes) == 0
     k = np.argmax(unfitted, axis=1)  # sigma falls: the first is the largest
     value = sigma[k]
     slope = np.asarray(gradient_norm, dtype=np.float64) / _unit(problem)[k]

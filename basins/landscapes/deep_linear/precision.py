@@ -1,8 +1,9 @@
-"""How many digits of the target's singular values the rounding of the inputs leaves, and what the inputs' sizes hide.
+"""How many digits of the target's singular values survive the rounding of the inputs, and which inputs are lost.
 
 The singular values sigma are those of Y projected on the span of X's columns. Rounding turns that span: to first order
 sigma_k changes by at most eps s_1 |X^+ w_k| |r_k|, with w_k its right singular vector among the samples, X^+ the
-pseudo-inverse and r_k what no input explains of the target's k-th direction. |X^+ w_k| is at most cond(X) / s_1.
+pseudo-inverse and r_k the part of the target's k-th direction that no input explains. |X^+ w_k| is at most
+cond(X) / s_1.
 """
 
 from __future__ import annotations
@@ -15,15 +16,15 @@ from basins.rounding import EPS
 Array = NDArray[np.float64]
 
 NOTED = 8
-"""Digits below which a note is made."""
+"""A note is made if fewer digits than this are left."""
 
 FACTOR = 8.0
-"""How far above the first order the error of an SVD was seen, beside a reduction in longer numbers
+"""The error of an SVD was at most this many times the first-order bound, measured against a reduction in more digits
 (tests/landscapes/test_precision.py)."""
 
 
 def digits_of_sigma(s: Array, V_Y: Array, sigma: Array, unexplained: Array, size: float) -> int:
-    """Decimal digits, 0 to 15, that all singular values of the target keep.
+    """Decimal digits, 0 to 15, that every singular value of the target keeps.
 
     s: (r,), X's singular values; V_Y: (r, r), Ybar's right singular vectors in X's; sigma: (d_y,); unexplained:
     (d_y,), |r_k|; size: of Y, whose own rounding counts too.
@@ -34,15 +35,15 @@ def digits_of_sigma(s: Array, V_Y: Array, sigma: Array, unexplained: Array, size
 
 
 def rank_in_like_units(X: Array) -> int:
-    """The rank of X (n_samples, d_x) once every column has the same size: what is lost to the columns' units alone is
-    not lost here."""
+    """The rank of X (n_samples, d_x) after every column is scaled to the same size. Inputs that are lost only because
+    of their units count here."""
     largest = np.abs(X).max(axis=0)
     s = np.linalg.svd(X / np.where(largest == 0, 1.0, largest), compute_uv=False)
     return int(np.sum(s > max(X.shape) * EPS * s[0]))
 
 
 def notes(X: Array, s: Array, rank: int, digits: int) -> list[str]:
-    """What is to be said of the inputs' precision, each with its remedy; nothing where there is enough of it.
+    """Remarks on the inputs' precision, each with its remedy; none if it suffices.
 
     X: (n_samples, d_x), s: its singular values, of which `rank` count; digits: of sigma.
     """

@@ -1,5 +1,5 @@
-"""The problem: widths, singular values of the target, and which flow. Everything that is asked of one state starts
-here.
+"""The problem: widths, singular values of the target, and which flow. Loss, gradient, Hessian and invariants of states
+are its methods.
 """
 
 from __future__ import annotations
@@ -37,13 +37,14 @@ Array = NDArray[np.float64]
 
 
 PARTS: dict[str, Callable[..., Any]] = {}
-"""What is written for problems, and stands above this file: the critical sets, the reduction, what the shape proves.
-`__init__.py` of this folder puts them here."""
+"""Name -> function of a problem: critical sets, reduction, and what the shape proves. They import this file, so
+`__init__.py` of this folder registers them here."""
 
 
 @dataclass(frozen=True)
 class Assumption:
-    """One of the paper's assumptions on a problem: its number, what it says, whether it holds (None: not looked at)."""
+    """One of the paper's assumptions on a problem: its number, what it says, whether it holds (None: not checked), and
+    the numbers that show it."""
 
     number: int
     statement: str
@@ -96,11 +97,13 @@ class Problem(ProblemTable):
         standardise: bool = False,
         intercept: bool = False,
     ) -> Problem:
-        """The problem of fitting Y (n_samples, d_y) from X (n_samples, d_x), as scikit-learn has them.
+        """The problem of fitting Y (n_samples, d_y) from X (n_samples, d_x), in scikit-learn's orientation.
 
-        X, Y: whatever holds plain real numbers (arrays.py). hidden: (d_1, ..., d_H). Rank-deficient X is reduced
-        (Remark 1) and noted in `notes`, as are digits that rounding costs. Raises DataError, and AssumptionError where
-        Assumption 1, 2 or 3 fails; warns AssumptionWarning for tied subset sums (Assumption 4).
+        X, Y: anything that holds plain real numbers (arrays.py). hidden: (d_1, ..., d_H). A rank-deficient X is reduced
+        (Remark 1). `notes` says so, and how many digits rounding costs.
+
+        Raises ArgumentError for hidden, flow and options without meaning, DataError for data that are none, and
+        AssumptionError where Assumption 1, 2 or 3 fails. Warns AssumptionWarning for tied subset sums (Assumption 4).
         """
         problem = cls.of_reduction(reduce(X, Y, standardise=standardise, intercept=intercept), hidden, flow)
         problem.warn_tied_sums()
@@ -172,7 +175,7 @@ class Problem(ProblemTable):
 
     @classmethod
     def from_dict(cls, numbers: dict[str, Any]) -> Problem:
-        """The problem that `to_dict` wrote; nothing is decomposed again."""
+        """The problem that `to_dict` wrote. No matrix is decomposed again."""
         raw = numbers["flow"] == "raw"
         sigma = np.array(numbers["sigma"])
 
@@ -249,12 +252,12 @@ class Problem(ProblemTable):
         return found
 
     def case_columns(self) -> dict[str, Any]:
-        """What a table of cases says of it."""
+        """The columns that a table of cases has of it."""
         return {"flow": self.flow, "widths": list(self.widths), "sigma": self.sigma.tolist()}
 
     @property
     def size_text(self) -> str:
-        """How large it is, in a few words."""
+        """Its size, in a few words."""
         return f"widths {self.widths}"
 
     @cached_property
@@ -295,7 +298,8 @@ class Problem(ProblemTable):
         return np.concatenate([W_j.reshape(*W_j.shape[:-2], -1) for W_j in arrays], axis=-1)
 
     def state(self, W: ArrayLike) -> Array:
-        """W as float64 of shape (n,) or (N, n). Raises ArgumentError for another shape, and for what is no numbers."""
+        """W as float64 of shape (n,) or (N, n). Raises ArgumentError for another shape, and for values that are no
+        numbers."""
         state = floats(W, "W", remedy="give a float64 state")
         if state.ndim not in (1, 2) or state.shape[-1] != self.n:
             raise ArgumentError(
@@ -314,7 +318,7 @@ class Problem(ProblemTable):
         return self.loss_and_gradient(W)[1]
 
     def loss_and_gradient(self, W: ArrayLike) -> tuple[Array, Array]:
-        """L and its gradient at the cost of one."""
+        """L, shape () or (N,), and its gradient, shape of W, for the cost of the gradient alone."""
         L, layers = gradient_flow.loss_and_gradient(self.target, self.gram_root, self.unpack(W))
         return L, np.concatenate([g.reshape(*g.shape[:-2], -1) for g in layers], axis=-1)
 
@@ -334,7 +338,7 @@ class Problem(ProblemTable):
         return symmetric
 
     def hessian_product(self, W: ArrayLike, w: ArrayLike) -> Array:
-        """The Hessian at W (n,) applied to w, (n,) or (k, n)."""
+        """The Hessian at W (n,) applied to w, (n,) or (k, n); shape of w."""
         layers = gradient_flow.hessian_product(self.target, self.gram_root, self.unpack(W), self.unpack(w))
         return np.concatenate([g.reshape(*g.shape[:-2], -1) for g in layers], axis=-1)
 
@@ -371,7 +375,7 @@ class Problem(ProblemTable):
         return self._strata
 
     def assumptions(self) -> tuple[Assumption, ...]:
-        """The paper's four assumptions, each with whether it holds here and by which numbers."""
+        """The paper's four assumptions: whether each holds here, and the numbers that show it."""
         gap = f"smallest gap {np.min(-np.diff(self.sigma)):.4g}" if self.d_y > 1 else "only one"
         condition = "spectrum given" if self.condition is None else f"cond(X) = {self.condition:.4g}"
         ties = self._strata.tied_values() if self._strata.listable else None
@@ -417,5 +421,6 @@ def _sigma_matrix(sigma: Array, d_x: int) -> Array:
 
 
 def digest_of(flow: str, widths: tuple[int, ...], source: str) -> str:
-    """Names the problem by what it was made from, not by SVD floats, which may differ in the last bit between CPUs."""
+    """SHA-256 of what the problem was made from. An SVD's numbers may differ in the last bit between CPUs, so they do
+    not enter."""
     return hashlib.sha256(f"{flow} {widths} {source}".encode()).hexdigest()

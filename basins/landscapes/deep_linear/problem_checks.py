@@ -1,4 +1,4 @@
-"""What widths, singular values and flows a problem may have, and what is refused of them."""
+"""Checks of a problem's widths, singular values and flow, and the refusals of those that it cannot have."""
 
 from __future__ import annotations
 
@@ -18,15 +18,17 @@ Flow = Literal["reduced", "raw"]
 FLOWS: tuple[Flow, ...] = ("reduced", "raw")
 
 LEAST, MOST = 1e-140, 1e140
-"""Sizes whose squares, and what is 1e-28 of them, double precision still holds: the loss is of squares."""
+"""The loss is a sum of squares. Double precision holds the squares of sizes between these two, and 1e-28 of them."""
 
 NUMBERS = 1 << 30
-"""A state of more numbers, 8 GiB, is a slip: starts are drawn in blocks of 1,024."""
+"""The largest state, 8 GiB. A larger one is taken for a mistake, since starts are drawn in blocks of 1,024."""
 
 
 def given_spectrum(sigma: ArrayLike) -> Array:
-    """Singular values (d_y,) that are positive, fall, are neither tied nor zero to rounding, and whose squares double
-    precision holds.
+    """The singular values (d_y,) as float64.
+
+    Raises ArgumentError unless they are positive, finite and falling and double precision holds their squares;
+    AssumptionError for one that is zero (2), or two that are tied (3), to rounding.
     """
     values = floats(sigma, "sigma", remedy="give a list of singular values").ravel()
     if len(values) == 0 or not np.isfinite(values).all() or (values <= 0).any():
@@ -92,7 +94,7 @@ def check_flow(flow: str) -> Flow:
 def check_widths(d_x: int, hidden: Sequence[int], d_y: int) -> tuple[int, ...]:
     """(d_x, d_1, ..., d_H, d_y) as whole numbers. Raises ArgumentError, and AssumptionError (1) for narrow layers."""
     if isinstance(hidden, (int, np.integer)):
-        raise ArgumentError(f"{hidden} is no list", where="hidden", remedy=f"give a list of widths: ({hidden},)")
+        raise ArgumentError(f"{hidden} is not a list", where="hidden", remedy=f"give a list of widths: ({hidden},)")
     for width in (d_x, *hidden):
         if isinstance(width, bool) or not isinstance(width, (int, np.integer)) or width < 1:
             raise ArgumentError(f"width {width!r}", where="hidden", remedy="widths are whole numbers of at least 1")

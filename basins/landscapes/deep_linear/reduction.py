@@ -1,7 +1,7 @@
-"""Data (X, Y) reduced to the problem the flow sees: two singular value decompositions (the paper's section 2.1).
+"""Data (X, Y) reduced to target and Gram root by two singular value decompositions (the paper's section 2.1).
 
 With X^T = U_X S_X V_X^1^T on its row space, L(W) = 1/2 ||Ybar - W_{H+1}...W_1 U_X S_X||^2 + 1/2 ||Y V_X^2||^2, Ybar
-= Y V_X^1 = U_Y Sigma_Y V_Y^T. The second term, the least-squares loss, no network can lower.
+= Y V_X^1 = U_Y Sigma_Y V_Y^T. The second term is the least-squares loss. No network can lower it.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ Array = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Reduction:
-    """What is left of (X, Y).
+    """The reduced data.
 
     target: Ybar = Y V_X^1 (d_y, d_x); gram_root: U_X S_X, in coordinates of the row space where X was rank deficient
     (d_x, d_x); U_Y (d_y, d_y), sigma (d_y,), V_Y (d_x, d_x): Ybar's SVD; least_squares_loss: 1/2 ||Y V_X^2||^2;
@@ -52,11 +52,13 @@ class Reduction:
 
 
 def reduce(X: ArrayLike, Y: ArrayLike, *, standardise: bool = False, intercept: bool = False) -> Reduction:
-    """Reduce X (n_samples, d_x), Y (n_samples, d_y), scikit-learn's orientation (the transpose of the paper's).
+    """Reduce X (n_samples, d_x) and Y (n_samples, d_y), in scikit-learn's orientation (the transpose of the paper's).
 
-    Directions of X with a singular value at most max(n_samples, d_x) eps s_1 are dropped (Remark 1) and noted, and so
-    are digits that rounding costs (precision.py). Raises DataError for shapes and values that are not data,
-    AssumptionError (2) for a rank-deficient Ybar.
+    Directions of X with a singular value of at most max(n_samples, d_x) eps s_1 are dropped (Remark 1). The notes say
+    which, and how many digits rounding costs (precision.py).
+
+    Raises DataError for shapes and values that are not data, AssumptionError for fewer input directions than targets
+    (1) and for a rank-deficient Ybar (2).
     """
     samples = samples_of(X, Y, standardise=standardise, intercept=intercept)
     X, Y, standardise, intercept = samples.X, samples.Y, samples.standardise, samples.intercept
@@ -127,7 +129,7 @@ def _digest(X: Array, Y: Array, standardise: bool, intercept: bool) -> str:
 
 
 def _refuse_squares(Y: Array) -> None:
-    """Raises DataError for targets whose squares, of which the loss is made, double precision does not hold."""
+    """Raises DataError for targets whose squares double precision does not hold: the loss is a sum of them."""
     largest = float(np.abs(Y).max())
     if largest > MOST or 0 < largest < LEAST:
         size = "large" if largest > MOST else "small"
@@ -139,8 +141,8 @@ def _refuse_squares(Y: Array) -> None:
 
 
 def _power_of_two(largest: Array) -> Array:
-    """For each size the power of two of its binade where it is so large or small that squares of it could not be
-    taken; 1 elsewhere. Dividing by it rounds nothing.
+    """The power of two of each size's binade if its square would overflow or underflow, else 1. A division by it is
+    exact.
     """
     out = (largest > 0) & ((largest < LEAST) | (largest > MOST))
     powers: Array = np.ldexp(1.0, np.where(out, np.frexp(largest)[1] - 1, 0))
@@ -148,9 +150,7 @@ def _power_of_two(largest: Array) -> Array:
 
 
 def _inputs(X: Array, standardise: bool, intercept: bool) -> tuple[Array, float, list[str]]:
-    """X standardised and with a column of ones, where that is asked for, in units of a power of two; and what is to be
-    noted of it.
-    """
+    """X with the options applied, divided by a power of two; that power; and notes."""
     notes: list[str] = []
     with np.errstate(over="ignore"):
         constant = np.ptp(X, axis=0) == 0
@@ -208,7 +208,7 @@ def _rank_deficient_target(Y: Array, target: Array, sigma: Array, tolerance: flo
 
 
 def _full_in_like_units(Y: Array, target: Array) -> bool:
-    """Whether Ybar (d_y, d_x) has full rank once every target of Y (n_samples, d_y) is of one size."""
+    """Whether Ybar (d_y, d_x) has full rank after every target of Y (n_samples, d_y) is scaled to the same size."""
     sizes = np.abs(Y).max(axis=0)
     if (sizes == 0).any():
         return False

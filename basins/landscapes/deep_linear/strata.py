@@ -1,8 +1,8 @@
 """The critical strata I(j) of the loss: modes, critical values, dimension and index.
 
-A stratum is named by its fitted modes S, a subset of {0, ..., d_y - 1} (positions in sigma), kept as a bitmask (bit i
-for sigma[i]). Its critical value is 1/2 sum over S^c of sigma^2: the modes NOT fitted (theory.md 1.3; the paper's
-page 13 says S).
+A stratum is named by its fitted modes S, a subset of {0, ..., d_y - 1} (positions in sigma). S is kept as a bitmask,
+bit i for sigma[i]. The critical value is 1/2 sum over S^c of sigma^2, the modes that are NOT fitted (theory.md 1.3; the
+paper's page 13 says S).
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from basins.errors import ArgumentError
 from basins.rounding import U
 
 LISTABLE = 20
-"""2^d_y strata can be put in order up to this d_y; beyond it a stratum has no index j."""
+"""Up to this d_y the 2^d_y strata are put in order. Beyond it a stratum has no index j."""
 
 
 def modes_to_mask(modes: Iterable[int]) -> int:
@@ -79,10 +79,11 @@ class Stratum:
 
 
 class Strata(Sequence[Stratum]):
-    """The strata of a problem in the paper's order: by falling loss, ties by bitmask. Built as they are asked for.
+    """The strata of a problem in the paper's order: by falling loss, ties by bitmask. Each is built when it is asked
+    for.
 
-    `strata[0]` is I(1), `strata[-1]` the global minima I(2^d_y); `strata.of(modes)` finds one by its modes, for any
-    d_y.
+    `strata[0]` is I(1), `strata[-1]` the global minima I(2^d_y). `strata.of(modes)` finds one by its modes, for any
+    d_y. Whatever needs the order raises ArgumentError for d_y > 20.
     """
 
     def __init__(self, sigma: NDArray[np.float64], widths: Sequence[int]) -> None:
@@ -103,7 +104,7 @@ class Strata(Sequence[Stratum]):
 
     @cached_property
     def critical_values(self) -> NDArray[np.float64]:
-        """Critical values by bitmask, shape (2^d_y,); for d_y <= 20."""
+        """Critical values by bitmask, shape (2^d_y,), units of L. Raises ArgumentError for d_y > 20."""
         self._require_listable()
         return 0.5 * subset_sums(self.sigma)[::-1]  # the complement of mask m is the mask 2^d_y - 1 - m
 
@@ -153,7 +154,8 @@ class Strata(Sequence[Stratum]):
         )
 
     def below(self, level: float) -> NDArray[np.int64]:
-        """Bitmasks of the strata with a critical value below `level`: those still reachable (theory.md 3a)."""
+        """Bitmasks of the strata with a critical value below `level`, which a flow at that loss may still reach
+        (theory.md 3a). Raises ArgumentError for d_y > 20."""
         return np.flatnonzero(self.critical_values < level)
 
     @overload
@@ -180,7 +182,8 @@ class Strata(Sequence[Stratum]):
             )
 
     def saddle(self, j: int) -> Stratum:
-        """The saddle stratum I(j). Raises ArgumentError for one that is not there, the minima's, and d_y > 20."""
+        """The saddle stratum I(j). Raises ArgumentError for a j that is not there, for the global minima's, and for
+        d_y > 20."""
         if not self.listable:
             raise ArgumentError(
                 f"d_y = {self.d_y}: 2^{self.d_y} strata are not put in order, so none is I(j)",
@@ -196,13 +199,13 @@ class Strata(Sequence[Stratum]):
         return self[j - 1]
 
     def of_value(self, stratum: Stratum) -> list[Stratum]:
-        """All strata whose critical value is the stratum's to rounding (`_blur`), itself among them."""
+        """All strata with the stratum's critical value to rounding (`_blur`), itself among them."""
         values = self.critical_values[self._order]
         return [self[int(at)] for at in np.flatnonzero(np.abs(values - stratum.loss) <= self._blur)]
 
     @property
     def _blur(self) -> float:
-        """8 u of the whole sum 1/2 ||sigma||^2, u = 2^-53: what the sums' own rounding can blur."""
+        """8 u times the whole sum 1/2 ||sigma||^2, u = 2^-53: the rounding error of the sums."""
         return 8 * U * float(self.critical_values[0])
 
     def tied_values(self) -> list[tuple[tuple[int, ...], tuple[int, ...]]]:

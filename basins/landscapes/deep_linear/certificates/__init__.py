@@ -1,13 +1,13 @@
-"""What the invariants and the loss level already prove: the limit is known before it is reached (theory.md 3).
+"""Certificates: what the invariants and the loss level prove of the limit before it is reached (theory.md 3).
 
     level(problem), level_margin(problem, W)   the loss level: below it every limit is a global minimum (3a)
     at_start(problem, W)                       what the invariants C_j prove at t = 0 (3b to 3e)
     certify(problem, W)                        both together: which strata no limit is on, and by which argument
-    can_test(widths)                           whether runs of this shape can tell what is not proved yet
+    can_test(widths)                           whether runs of this shape can show something that is not proved
 
-A certificate is a theorem about the state it is given. Rounding can only take one away: an eigenvalue that may be
-zero counts on the side that excludes less, lower bounds give up what rounding may have added, and the loss is taken
-at its upper bound.
+A certificate is a theorem about the state it is given. Rounding can only withhold one. An eigenvalue that may be zero
+counts with the sign that excludes less, lower bounds are lowered by what rounding may have added, and the loss is taken
+at the upper end of its rounding error.
 
 Notation: C_j = W_{j+1}^T W_{j+1} - W_j W_j^T, lam_k the k-th LARGEST eigenvalue, n+ and n- the numbers of positive
 and negative ones, e = d_x - d_y, A_j = W_{H+1}...W_{j+1}, B_j = W_{j-1}...W_1. In the raw flow W_1 is the raw one;

@@ -1,4 +1,4 @@
-"""States in batches: their layers, the layers' norms, and what stands for a number that overflowed."""
+"""Batches of states: their layers, the norms of the layers, and what replaces a number that overflowed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The loss level and the invariants together: which strata one state excludes, and by which argument (theory.md 3)."""
+"""The loss level and the invariants together: which strata a state excludes, and by which argument (theory.md 3)."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from basins.landscapes.deep_linear.strata import Strata
 
 
 class Argument(IntEnum):
-    """By what a stratum is excluded: codes into ARGUMENTS, the more telling before the less."""
+    """The argument that excludes a stratum: codes into ARGUMENTS, stronger ones first."""
 
     rate = 0
     inertia = 1
@@ -40,15 +40,15 @@ NO_ARGUMENT = -1
 
 @dataclass(frozen=True, eq=False)
 class Certified:
-    """What is proved of the limits of N states before any integration; arrays have N rows.
+    """What is proved of the limits of N states before any integration. Arrays have N rows.
 
-    start: what the invariants prove. least_rank: no limit is on a stratum of lower rank; d_y: it is a global minimum.
-    argument: by which that is proved (codes of Argument, -1 where least_rank is 0). nonstrict_least_rank: the same for
-    saddles without negative curvature (3e for H = 2; H = 1 has none); d_y: almost every start of these invariants goes
-    to a global minimum, since strict saddles attract almost none. loss, and loss_at_most, the upper end of its
-    rounding: units of L. delta: the level's relative margin.
+    start: what the invariants prove. least_rank: no limit is on a stratum of lower rank; if it is d_y, the limit is a
+    global minimum. argument: what proves that (codes of Argument, -1 where least_rank is 0). nonstrict_least_rank: the
+    same for saddles without negative curvature (3e for H = 2; H = 1 has none); if it is d_y, almost every start of
+    these invariants goes to a global minimum, since strict saddles attract almost none. loss, and loss_at_most, the
+    upper end of its rounding error: units of L. delta: the level's relative margin.
 
-    It answers for any one stratum (`excluded`) and lists none: there are 2^d_y.
+    `excluded` answers for one stratum. The strata are not listed, since there are 2^d_y.
     """
 
     start: StartCertificates
@@ -93,7 +93,8 @@ class Certified:
         return excluded
 
     def excluded_by(self, modes: Iterable[int] | int) -> NDArray[np.int8]:
-        """By which argument each row excludes the stratum, (N,): codes of Argument, -1 where it does not."""
+        """The argument by which each row excludes the stratum, (N,): codes of Argument, -1 where it does not. Raises
+        ArgumentError for a mode that is not there."""
         stratum = self.strata.of(modes)
         found = np.full(len(self), NO_ARGUMENT, dtype=np.int8)
         if stratum.rank == self.d_y:
@@ -131,13 +132,14 @@ class Certified:
 
 
 def certify(problem: Problem, W: ArrayLike, *, delta: float = DELTA) -> Certified:
-    """What is proved of where the flow from a state (n,) or a batch (N, n) goes, before any integration.
+    """What is proved of the limits of a state (n,) or a batch (N, n), before any integration.
 
-    The loss level (theory.md 3a), the two-sided rate (3b), the inertia of C_1 (3c, H = 1) or the ranks that the C_j
-    force (3d), and for saddles without negative curvature 3e (H = 2). Every rounding error is taken on the side that
-    excludes less; delta is the level's relative margin. Costs one eigenvalue decomposition for each C_j: more than
-    integrating a small net. Arrays have N rows, one for a single state. Raises ArgumentError for a delta that is no
-    margin.
+    The arguments are the loss level (theory.md 3a), the two-sided rate (3b), the inertia of C_1 (3c, H = 1) or the
+    ranks that the C_j force (3d), and for saddles without negative curvature 3e (H = 2). Every rounding error counts on
+    the side that excludes less. delta: the level's relative margin. Arrays have N rows, one for a single state.
+
+    It costs one eigenvalue decomposition for each C_j, more than integrating a small network. Raises ArgumentError for
+    a W that is no state, and a delta outside (0, 1).
     """
     if not 0 < number(delta, "delta") < 1:
         raise ArgumentError(f"delta = {delta!r}", where="delta", remedy="give a margin between 0 and 1")
@@ -146,7 +148,7 @@ def certify(problem: Problem, W: ArrayLike, *, delta: float = DELTA) -> Certifie
     with np.errstate(over="ignore", invalid="ignore"):
         loss = unless_nan(gradient.loss(problem.target, problem.gram_root, layers), np.inf)
         at_most = unless_nan(loss + loss_rounding(problem, W, loss), np.inf)
-    # Of the strata of rank r, S = {0, ..., r - 1} has the least loss: what it is excluded by excludes them all.
+    # Of the strata of rank r, S = {0, ..., r - 1} has the least loss: an argument that excludes it excludes them all.
     squares = 0.5 * problem.sigma**2
     least_loss = np.append(np.cumsum(squares[::-1])[::-1], 0.0)  # by rank, 0 to d_y
     level_rank = np.count_nonzero((1 - delta) * least_loss > at_most[:, None], axis=-1)

@@ -18,9 +18,9 @@ DELTA = 1e-6
 def level(problem: Problem, delta: float = DELTA) -> float:
     """(1 - delta) 1/2 sigma_min^2: a loss below it proves a global minimum (theory.md 3a).
 
-    L falls strictly off the critical set and the flow converges (Prop. 1), so a limit's critical value is below L(t),
-    and every stratum but the global minima has at least 1/2 sigma_min^2. delta keeps the loss's rounding out of it
-    (see `level_margin`).
+    L falls strictly off the critical set and the flow converges (Prop. 1), so a limit's critical value is below L(t).
+    Every stratum but the global minima has a value of at least 1/2 sigma_min^2. delta leaves room for the rounding of
+    the loss (see `level_margin`).
     """
     return (1 - delta) * 0.5 * problem.sigma_min**2
 
@@ -28,7 +28,7 @@ def level(problem: Problem, delta: float = DELTA) -> float:
 def loss_rounding(problem: Problem, W: ArrayLike, loss: Array | None = None, size: Array | None = None) -> Array:
     """A bound on |computed L - exact L|, (N,), in units of L; inf where the state overflows.
 
-    loss: L at W, size: prod ||W_j|| (N,), where they are known.
+    loss: L at W; size: prod ||W_j|| (N,). Both are computed if they are not given.
 
     The residual is a chain of products, so its error is at most gamma (||T|| + prod ||W_j|| ||G||) in the Frobenius
     norm, gamma = k u with k the sum of the inner dimensions and two (Higham, Accuracy and Stability of Numerical
@@ -49,10 +49,11 @@ def loss_rounding(problem: Problem, W: ArrayLike, loss: Array | None = None, siz
 
 
 def level_margin(problem: Problem, W: ArrayLike) -> Array:
-    """1 - L / (1/2 sigma_min^2), (N,), L at its upper bound: positive where W proves a global minimum.
+    """1 - L / (1/2 sigma_min^2), (N,), with L at the upper end of its rounding error: positive where W proves a global
+    minimum.
 
-    A loss below `level` has a positive margin unless rounding uses up delta: at layers of norm about 1e3 (H = 2) and
-    more, whose products cancel to sigma.
+    A loss below `level` has a positive margin unless its rounding exceeds delta. That happens at layers of norm about
+    1e3 (H = 2) and more, whose products cancel to sigma.
     """
     with np.errstate(over="ignore", invalid="ignore"):
         loss = gradient.loss(problem.target, problem.gram_root, layers_of(problem, W))
@@ -64,7 +65,7 @@ def reachable(problem: Problem, loss: float, least_rank: int = 0, delta: float =
     """Bitmasks, ascending, of the strata that a trajectory at this loss may still end in.
 
     They have (1 - delta) 1/2 sum_{S^c} sigma^2 <= loss and |S| >= least_rank; the global minima are always among them.
-    For d_y <= 20 (raises ArgumentError beyond).
+    Raises ArgumentError for d_y > 20.
     """
     values = problem.strata().critical_values
     masks = np.flatnonzero((1 - delta) * values <= loss)
@@ -76,7 +77,7 @@ def level_rate(problem: Problem, W: ArrayLike) -> Array:
     """A lower bound of -L' / (2 L) at W, (N,): c^2 lam_min(X X^T) / ||W_1 G||^2, c = sigma_min - sqrt(2 L), or 0.
 
     sigma_min(A_1) ||W_1 G|| >= sigma_min(A_1 W_1 G) >= c, and -L' >= ||A_1^T E G^T||^2 (theory.md 3a). It holds at
-    this W only: ||W_1|| may grow.
+    this W alone, because ||W_1|| may grow.
     """
     layers = layers_of(problem, W)
     with np.errstate(over="ignore", invalid="ignore"):

@@ -1,4 +1,4 @@
-"""What a shape proves by itself: whether its runs can test the conjecture (theory.md 3c, 3e, 5)."""
+"""Whether runs of a shape can test the conjecture, or theory has decided it (theory.md 3c, 3e, 5)."""
 
 from __future__ import annotations
 
@@ -7,16 +7,17 @@ from typing import NamedTuple
 
 
 class ShapeVerdict(NamedTuple):
-    """Whether a run of this shape can test the conjecture, and why, in one sentence. Unpacks as (bool, sentence)."""
+    """Whether a run of this shape can test the conjecture, and the reason in one sentence. Unpacks as (bool, str)."""
 
     can_test: bool
     sentence: str
 
 
 def can_test(widths: Sequence[int]) -> ShapeVerdict:
-    """Whether runs of widths (d_x, d_1, ..., d_H, d_y) can tell what is not proved yet (theory.md 3c, 3e, 5).
+    """Whether runs of widths (d_x, d_1, ..., d_H, d_y) can show something that is not proved (theory.md 3c, 3e, 5).
 
-    The smallest shape that can is (2, 2, 2, 2) for H = 2. What 3e says of H = 2 is our derivation, itself to be tested.
+    The smallest shape that can is (2, 2, 2, 2) for H = 2. The statement of 3e on H = 2 is our derivation, and is itself
+    to be tested.
     """
     d_x, *hidden, d_y = (int(width) for width in widths)
     # The smallest for H = 2: d_1 < d_x + d_y - 1 and d_2 < 2 d_y - 1 leave out d_y = 1, where d_2 would have to be 0.

@@ -1,4 +1,4 @@
-"""Eigenvalues of the invariants C_j, and how far rounding may have moved them."""
+"""Eigenvalues of the invariants C_j, with bounds on their rounding errors."""
 
 from __future__ import annotations
 
@@ -13,41 +13,41 @@ from basins.landscapes.deep_linear.problem import Problem
 from basins.rounding import U
 
 SOLVER = 10
-"""Backward error of eigvalsh on a (d, d) matrix in units of d u ||C||. LAPACK promises a "modestly growing function"
-of d; the proved bound, of order d^2, is never approached, and with 10 d the tolerance is some 70 times the largest
-structural zero seen."""
+"""Backward error of eigvalsh on a (d, d) matrix, in units of d u ||C||. LAPACK promises a "modestly growing function"
+of d. The proved bound, of order d^2, is never approached; with 10 d the tolerance is some 70 times the largest
+structural zero that was measured."""
 
 
 @dataclass(frozen=True)
 class Spectrum:
-    """Eigenvalues of a computed C_j, (N, d_j) ascending, and how far rounding may have moved any of them, (N,)."""
+    """Eigenvalues of a computed C_j, (N, d_j) ascending, and a bound on the rounding error of each, (N,)."""
 
     eigenvalues: Array
     tolerance: Array
 
     @property
     def positive(self) -> Integers:
-        """At most n+ of the exact C_j."""
+        """A lower bound of n+ of the exact C_j, (N,)."""
         count: Integers = np.count_nonzero(self.eigenvalues > self.tolerance[:, None], axis=-1)
         return count
 
     @property
     def negative(self) -> Integers:
-        """At most n- of the exact C_j."""
+        """A lower bound of n- of the exact C_j, (N,)."""
         count: Integers = np.count_nonzero(-self.eigenvalues > self.tolerance[:, None], axis=-1)
         return count
 
     def largest(self, k: int) -> Array:
-        """At most lam_k(C_j), (N,), for k <= d_j."""
+        """A lower bound of lam_k(C_j), (N,), for k <= d_j."""
         return self.eigenvalues[:, -k] - self.tolerance
 
     def largest_of_minus(self, k: int) -> Array:
-        """At most lam_k(-C_j), (N,), for k <= d_j."""
+        """A lower bound of lam_k(-C_j), (N,), for k <= d_j."""
         return -self.eigenvalues[:, k - 1] - self.tolerance
 
     @property
     def margin(self) -> Array:
-        """The smallest counted |eigenvalue| over the tolerance, (N,), inf where none counts."""
+        """The smallest |eigenvalue| that counts as nonzero over the tolerance, (N,), inf where none does."""
         multiples = np.abs(self.eigenvalues) / self.tolerance[:, None]
         smallest: Array = np.where(multiples > 1, multiples, np.inf).min(axis=-1)
         return smallest
@@ -56,9 +56,9 @@ class Spectrum:
 def spectra_of(problem: Problem, layers: Sequence[Array]) -> list[Spectrum]:
     """The spectra of C_1, ..., C_H.
 
-    The tolerance is c u (||W_{j+1}||^2 + ||W_j||^2) in the Frobenius norm, not c u ||C_j||: the two products cancel,
+    The tolerance is c u (||W_{j+1}||^2 + ||W_j||^2) in the Frobenius norm, not c u ||C_j||. The two products cancel,
     and on a balanced start C_j is nothing but their rounding. c = d_{j+1} + d_{j-1} (the inner dimensions of the
-    products) + 2 (the subtraction, the sums of the bounds) + SOLVER d_j (eigvalsh). A tiny absolute part stands for
+    products) + 2 (the subtraction, the sums of the bounds) + SOLVER d_j (eigvalsh). A tiny absolute part covers
     products that underflow.
     """
     d = problem.widths

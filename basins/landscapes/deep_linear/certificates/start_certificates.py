@@ -24,8 +24,8 @@ class StartCertificates:
     nonstrict_least_rank (N,): the same for saddles without negative curvature, at least `least_rank` (3e for H = 2;
     d_y for H = 1, which has none). Strict saddles attract almost no start, so d_y here says "global" for almost every
     start, and proves nothing of this one.
-    inertia_margin (N,): the smallest eigenvalue that was counted as positive or negative, over what rounding may have
-    made of it; above 1; inf where none was counted.
+    inertia_margin (N,): the smallest |eigenvalue| that was counted as nonzero, over the bound on its rounding error;
+    above 1; inf where none was counted.
     """
 
     rate: Array
@@ -57,8 +57,8 @@ class StartCertificates:
 def at_start(problem: Problem, W: ArrayLike) -> StartCertificates:
     """Certificates of theory.md 3b to 3e for a state (n,) or a batch (N, n); arrays (N,) in either case.
 
-    Costs one eigenvalue decomposition for each C_j. A row that is not finite, or whose squares overflow, is certified
-    nothing.
+    It costs one eigenvalue decomposition for each C_j. Nothing is certified of a row that is not finite, or whose
+    squares overflow. Raises ArgumentError for a W that is no state.
     """
     spectra = spectra_of(problem, layers_of(problem, W))
     plus = [s.positive for s in spectra]

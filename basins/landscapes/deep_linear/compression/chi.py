@@ -1,10 +1,11 @@
 """Chi-distributed numbers from a fixed number of uniforms, with the same bits on any machine.
 
-The norm of nu standard normals. Few are summed as they are; many come from Marsaglia and Tsang's rejection (ACM
-Transactions on Mathematical Software 26, 2000): chi^2 = 2 d v, d = nu/2 - 1/3, v = (1 + x / sqrt(9 d))^3, accepted
-if log u < x^2/2 + d - d v + d log v. A point's draws must not depend on its luck, so each has TRIES tries, of which
-more than 95 in 100 are accepted; that none is has a probability below 1e-15, less than a rounding can show, and
-takes the mode.
+A chi number is the norm of nu standard normals. If nu is small, their squares are summed. If it is large, the number
+comes from Marsaglia and Tsang's rejection method (ACM Transactions on Mathematical Software 26, 2000): chi^2 = 2 d v,
+d = nu/2 - 1/3, v = (1 + x / sqrt(9 d))^3, accepted if log u < x^2/2 + d - d v + d log v.
+
+The number of uniforms must not depend on how many are rejected, so each number has TRIES tries, of which more than 95
+in 100 are accepted. If none is, which has a probability below 1e-15, the number is the mode.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ TRIES = 12
 
 
 def draws(nu: int) -> int:
-    """Uniforms that one number of nu degrees of freedom takes."""
+    """How many uniforms one number of nu degrees of freedom takes."""
     return min(nu, 2 * TRIES)
 
 
@@ -27,7 +28,7 @@ def chi(q: Array, nu: int) -> Array:
     if nu <= 2 * TRIES:
         z = normals(q)
         total = z[:, 0] * z[:, 0]
-        for i in range(1, nu):  # in order: np.sum's order is numpy's business
+        for i in range(1, nu):  # in order: numpy does not promise the order of np.sum
             total += z[:, i] * z[:, i]
         return np.sqrt(total)
     d = nu / 2.0 - 1.0 / 3.0

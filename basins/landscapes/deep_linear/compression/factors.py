@@ -1,10 +1,10 @@
-"""A Gaussian start drawn where the flow needs it: its compressed factors directly (theory.md 4).
+"""Gaussian starts drawn in compressed form: the compressed factors directly (theory.md 4).
 
-Lines of independent normals, written in the frame of what they span (states.py), are a triangle: line k has
-normals before the diagonal and on it a chi number of d - k degrees of freedom, the norm of what is left of it
-(Bartlett). So a start of n numbers takes n' of them. The point drawn is one of those that share this triangle: the
-one whose frame is the first axes. Its trajectory has the law of a full draw's in all that is recorded, but the same
-id is another point.
+Lines of independent normals, written in the frame of what they span (states.py), are a triangle. Line k has normals
+before the diagonal, and on it a chi number of d - k degrees of freedom, the norm of what the lines before it leave
+(Bartlett). So a start of n numbers takes n' draws. Many points share this triangle; the one that is drawn has the first
+axes as its frame. All that is recorded of its trajectory has the same law as for a full draw, but the same id is
+another point.
 """
 
 from __future__ import annotations
@@ -28,7 +28,8 @@ def compression_of(problem: Problem) -> Compression:
 
 
 def draws(problem: Problem) -> int:
-    """Uniforms that one start takes: one for each number of the compressed state, and those of the chi numbers."""
+    """How many uniforms one start takes: one for each number of the compressed state, and those of the chi numbers.
+    Raises ArgumentError where nothing shrinks."""
     small = compression_of(problem)
     return small.problem.n + sum(chi.draws(d - k) for d, m in small.triangles() for k in range(m))
 

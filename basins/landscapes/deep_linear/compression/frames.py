@@ -1,12 +1,12 @@
-"""Vectors in an orthonormal frame of what they span: Gram-Schmidt, compiled, the same bytes on any CPU.
+"""Vectors in an orthonormal frame of what they span, by compiled Gram-Schmidt, with the same bytes on any CPU.
 
-A row has m lines, vectors of d >= m dimensions, given as two arrays, (N, p, d) and (N, q, d), p + q = m. Its frame is
-Q (m, d): row k is the part of line k that the rows before it leave, made orthonormal, or zero where they leave none.
-Coordinates of a line in it are m numbers; those of the lines that Q is made of form a triangle.
+A row has m lines, which are vectors of d >= m dimensions, given as two arrays, (N, p, d) and (N, q, d), p + q = m. Its
+frame is Q (m, d). Row k is the part of line k that is orthogonal to the rows before it, made of length one, or zero if
+there is no such part. A line has m coordinates in the frame. Those of the lines that Q is made of form a triangle.
 
-Each line is taken against the rows before it once more until it stops getting shorter, which leaves Q orthonormal to
-rounding whatever the lines are (Daniel, Gragg, Kaufman and Stewart, Mathematics of Computation 30, 1976). No fast-math
-flag: every + - * / and square root is rounded by itself, in the order written.
+Each line is orthogonalised again until it stops getting shorter. This leaves Q orthonormal to rounding, whatever the
+lines are (Daniel, Gragg, Kaufman and Stewart, Mathematics of Computation 30, 1976). There is no fast-math flag: every
++ - * / and square root is rounded by itself, in the order written.
 """
 
 from __future__ import annotations
@@ -28,12 +28,12 @@ SHORTER = 0.7
 """A line that keeps more than this of its length is orthogonal to the rows before it, to rounding."""
 
 NOTHING = 2.0**-53
-"""A part of a line of at most this length, relative to the line's own, is none."""
+"""A part of a line of at most this length, relative to the line's own, counts as zero."""
 
 compiled = njit(cache=True, nogil=True, error_model="numpy")
 
 given, filled = types.Array(float64, 3, "A", readonly=True), types.Array(float64, 3, "A")
-# Said outright, so that no layout a caller comes with is compiled anew.
+# Explicit signatures, so that another memory layout of an argument does not compile the code again.
 
 
 TILE = 64
@@ -46,8 +46,8 @@ build: Any = cgutils  # which has no types
 def _inner(context: Any, a: Any, b: Any) -> Any:
     """The inner product of two contiguous arrays, up to the last whole 16 of their numbers.
 
-    Sixteen sums side by side, then their halves added: sums in vectors, which a compiler that may not reorder them
-    cannot make of one.
+    Sixteen sums side by side, then their halves added. A compiler that may not reorder additions cannot make such
+    vector sums of a single sum.
     """
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
@@ -99,7 +99,7 @@ def _add_four(f0: float, f1: float, f2: float, f3: float, a: Array, x: Array) ->
 
 @compiled
 def _copy(a: Array, b: Array) -> None:
-    """b = a, (p, d) each, a tile at a time: lines are mostly columns of a layer, and columns share cache lines."""
+    """b = a, (p, d) each, a tile at a time: most lines are columns of a layer, and columns share cache lines."""
     d = a.shape[1]
     for first in range(0, d, TILE):
         for k in range(len(a)):

@@ -1,6 +1,6 @@
-"""The compressed state: what of the weights the flow cannot tell from the rest is left out (theory.md 4).
+"""The compressed state: exact smaller coordinates, in which the flow is the same (theory.md 4).
 
-Two reductions of a width, exact, that commute with the flow: the flow of the compressed start is the compressed flow.
+Two reductions of a width are exact and commute with the flow: the flow of the compressed start is the compressed flow.
 
 - Input (reduced flow). The target's columns beyond the first d_y are zero, so the last e = d_x - d_y columns of W_1,
   W_{1,2}, follow dW_{1,2}/dt = -A_1^T A_1 W_{1,2}, and act on the rest only through W_{1,2} W_{1,2}^T. With
@@ -10,13 +10,13 @@ Two reductions of a width, exact, that commute with the flow: the flow of the co
   dimensions, and stay in that span: dW_j/dt = W_{j+1}^T (...), dW_{j+1}/dt = (...) W_j^T. With W_j = Q^T a and
   W_{j+1} = b Q, Q constant with orthonormal rows, (a, b) follows the flow of width q_j.
 
-Either way m vectors of d > m dimensions, the lines, are written in an orthonormal frame Q of what they span at the
-start. Loss, gradient norm, ||W_j||, D_W and ||C_j(t) - C_j(0)|| are those of the original state; zeros planted in the
-first d_y columns of W_1 and in rows of W_{H+1} (theory.md 6.7) are zeros here too, bitwise, and come back bitwise. Of
-two neighbouring widths at most one shrinks, so each is taken by itself.
+In both, m vectors of d > m dimensions, the lines, are written in an orthonormal frame Q of what they span at the start.
+Loss, gradient norm, ||W_j||, D_W and ||C_j(t) - C_j(0)|| are those of the original state. Zeros planted in the first
+d_y columns of W_1 and in rows of W_{H+1} (theory.md 6.7) are zeros of the compressed state, bitwise, and of the
+expanded one. Of two neighbouring widths at most one shrinks, so each is reduced by itself.
 
-Exact means to rounding. LAPACK's factorisations depend on the CPU in their last bits, hence Gram-Schmidt in a stated
-order (frames.py), row by row: a row's bytes depend on neither CPU nor batch.
+Exact means to rounding. The last bits of LAPACK's factorisations depend on the CPU, so the frames are made by
+Gram-Schmidt in a stated order (frames.py), row by row. A row's bytes depend on neither CPU nor batch.
 """
 
 from __future__ import annotations
@@ -32,11 +32,11 @@ from basins.landscapes.deep_linear.problem import Problem
 Array = NDArray[np.float64]
 
 SMALLER = 1.5
-"""A state shrunk by less than this is not worth its frames: the error norm of a step, taken over fewer components, asks
-for a few per cent more steps."""
+"""A compression by less than this does not pay for its frames: the error norm of a step is taken over fewer components,
+which costs a few per cent more steps."""
 
 SOON = 50
-"""Frames that fewer evaluations than this do not pay for are not made: short trajectories take about 60."""
+"""Frames must pay for themselves within this many evaluations. Short trajectories take about 60."""
 
 
 def compressed_widths(problem: Problem) -> tuple[int, ...]:
@@ -73,8 +73,9 @@ class Compression:
 
     @property
     def break_even(self) -> float:
-        """Evaluations of the vector field that pay for the frames, by multiply-adds: 3 d m^2 for m lines of d
-        dimensions (made twice, applied once), 3 d_y for each number that an evaluation is spared."""
+        """The number of evaluations of the vector field after which the frames have paid for themselves, by
+        multiply-adds: they cost 3 d m^2 for m lines of d dimensions (made twice, applied once), and each evaluation
+        saves 3 d_y for each number that is left out."""
         frames = sum(d * m * m for d, m in self.triangles())
         return frames / (self.original.d_y * max(1, self.original.n - self.problem.n))
 

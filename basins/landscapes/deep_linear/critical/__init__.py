@@ -1,14 +1,14 @@
-"""What a critical point is to second order, and exact critical points of every kind.
+"""Critical points to second order: what a state is, and exact critical points of every kind.
 
-    classify(problem, W)                    what is W: minimum, strict or non-strict saddle, undecided, not critical
+    classify(problem, W)                    minimum, strict or non-strict saddle, undecided, or not critical
     construct(problem, S, kind, seed=...)   a random exact critical point of the kind asked for
     on_stable_manifold(problem, S, ...)     a start that flows into a saddle, or a stated distance off one
     inertia(problem, W)                     signs of the Hessian's eigenvalues
     indices(problem, S)                     H = 1: dimensions of unstable, centre and stable directions
     unstable_rates(problem, W)              H = 1: rates at which a saddle is left
 
-ranks.py has the theory (partial products, segments), polish.py the way to the nearest critical point, kind.py
-the test and what it cannot decide.
+ranks.py has the theory (partial products, segments), polish.py the step to the nearest critical point, kind.py the
+second-order test and what it cannot decide, and settling.py the saddle beside a state at rest.
 """
 
 from basins.landscapes.deep_linear.critical.classify import CriticalPoint, classify

@@ -1,7 +1,7 @@
-"""What is this state: the nearest exact critical point, its modes, ranks and kind.
+"""Classification of a state: the nearest exact critical point, its modes, its ranks and its kind.
 
-The test is theory.md 5's; kind.py says what it can and cannot decide, and what its tolerances are relative
-to.
+The second-order test is that of theory.md 5. kind.py says what it can and cannot decide, and what its tolerances are
+relative to.
 """
 
 from __future__ import annotations
@@ -39,23 +39,28 @@ from basins.landscapes.deep_linear.problem import Problem
 Array = NDArray[np.float64]
 
 REACH = 1e-4
-"""How far, relative to the scale, an exact critical point is looked for."""
+"""An exact critical point is looked for within this distance, relative to the scale."""
 
 
 @dataclass(frozen=True)
 class CriticalPoint:
     """What `classify` found.
 
-    kind, why: the answer, and by which numbers; undecided: which gap is too small, else None; residual: the
-    gradient norm at W; relative_residual: it over sigma_1 ||G|| (scale / sqrt(H + 1))^H; state: the nearest
-    exact critical point found, (n,) (W itself where there is none); moved: its distance from W; scale:
-    max(||W||, sigma_1^{1/(H+1)}), both lengths in the paper's coordinates; polished_residual: the gradient
-    norm there; loss: L there; modes: S from D_W, r = |S|; fit_gap: how far the diagonal of D_W is from zeros
-    and ones at W; rank_Z: rank of W_H ... W_2 (None for H = 1, where Z = I); products: every path's rank with
-    its gap; segments: what they mean (ranks.py), None where not critical; dimension: of the critical points
-    of this rank pattern; pairs: every pair of layers, for a saddle with S = {1..r}; deciding: those that make
-    it strict (all, if it is not); inertia: the Hessian's at `state`, None where not critical or not asked
-    for.
+    kind: the answer; why: the numbers that show it; undecided: the gap that is too small, else None.
+
+    residual: the gradient norm at W; relative_residual: the same over sigma_1 ||G|| (scale / sqrt(H + 1))^H.
+
+    state: the nearest exact critical point that was found, (n,), or W itself; moved: its distance from W, nan without;
+    scale: max(||W||, sigma_1^{1/(H+1)}). Both are lengths in the paper's coordinates. polished_residual: the gradient
+    norm at `state`; loss: L there.
+
+    modes: S, read from D_W; rank: r = |S|; fit_gap: the distance of the diagonal of D_W from zeros and ones, at W;
+    rank_Z: rank of W_H ... W_2 (None for H = 1, where Z = I); products: the rank of every path, with its gap;
+    segments: what these ranks mean (ranks.py), None where W is not critical; dimension: of the set of critical points
+    with this rank pattern.
+
+    pairs: every pair of layers, for a saddle with S = {1..r}; deciding: those that make it strict, or all if it is not;
+    inertia: of the Hessian at `state`, None where W is not critical and where it was not asked for.
     """
 
     kind: Kind
@@ -94,12 +99,13 @@ class CriticalPoint:
 def classify(problem: Problem, W: ArrayLike, *, reach: float = REACH, hessian: bool = True) -> CriticalPoint:
     """What the state W (n,) is: a global minimum, a strict or non-strict saddle, not critical, or undecided.
 
-    W is polished onto the nearest exact critical point that has its modes and, at some distance up to reach
-    times the scale, its ranks; there the block-rank test of theory.md 5 decides: r = d_y is a global minimum;
-    S != {1..r} is strict; otherwise it is strict iff some pair of layers has both its products of rank above
-    r. hessian=False leaves out the Hessian, which only confirms: were it to contradict, the answer would be
-    undecided. Cost: milliseconds for n < 100, seconds for n = 3,000. Raises ArgumentError for a batch, a
-    state not finite, or a reach outside (0, 1).
+    W is moved onto the nearest exact critical point that has its modes and, at some distance up to reach times the
+    scale, its ranks. There the block-rank test of theory.md 5 decides: r = d_y is a global minimum; S != {1..r} is
+    strict; otherwise the point is strict iff some pair of layers has both its products of rank above r. The Hessian can
+    only withdraw an answer, which is then undecided; hessian=False leaves it out.
+
+    It takes milliseconds for n < 100, seconds for n = 3,000. Raises ArgumentError for a batch, a state that is not
+    finite, or a reach outside (0, 1).
     """
     state = _one_finite_state(problem, W)
     if not 0 < reach < 1:
@@ -166,9 +172,9 @@ def nearest(
 ) -> tuple[Polished, dict[Path, int]] | None:
     """The nearest exact critical point with these modes, and its ranks; None where none is within reach.
 
-    Which singular values are zero there depends on how far it is, so distances are tried in factors of ten
-    from rounding up, each different rank pattern once; the first that leads to a point no more than ten times
-    as far is taken, else the nearest found.
+    Which singular values are zero there depends on how far away it is. So distances are tried in factors of ten, from
+    rounding up, and each rank pattern once. The first that leads to a point no more than ten times as far is taken,
+    else the nearest that was found.
     """
     cycle = Cycle(layers, problem.sigma)
     tried: list[dict[Path, int]] = []
@@ -194,13 +200,13 @@ def _is_open(problem: Problem, modes: tuple[int, ...]) -> bool:
 
 
 def _product(before: Cycle, after: Cycle, path: Path, rank: int, distance: float) -> PartialProduct:
-    """Kept singular values where the point was polished to, dropped ones where it was."""
+    """The kept singular values at the polished point, and the dropped ones at the state itself."""
     there, here = after.partial_product(path, rank, distance), before.partial_product(path, rank, distance)
     return PartialProduct(path, there.name, rank, there.kept, here.dropped, there.tolerance)
 
 
 def _raw_rounding(problem: Problem, state: Array, scale: float) -> float:
-    """By how much rounding in raw W_1 is larger in the paper's coordinates: up to cond(X)."""
+    """The factor by which rounding in the raw W_1 grows in the paper's coordinates: up to cond(X)."""
     if problem.flow == "reduced":
         return 1.0
     W_1 = problem.unpack(state)[0]

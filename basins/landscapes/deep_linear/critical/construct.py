@@ -1,9 +1,8 @@
 """Exact critical points of any kind, random otherwise.
 
-A critical point is, up to invertible changes of basis at the hidden nodes, a fitted part (W_l =
-diag(sigma_S)^{1/(H+1)} in every layer) beside segments (ranks.py): runs of nodes with ones on their arrows.
-So it is drawn by drawing segments, then bases. No equation is solved, and every rank pattern that the widths
-allow can come out.
+Up to invertible changes of basis at the hidden nodes, a critical point is a fitted part (W_l =
+diag(sigma_S)^{1/(H+1)} in every layer) beside segments (ranks.py), which are runs of nodes with ones on their arrows.
+So segments are drawn, and then bases. No equation is solved, and every rank pattern that the widths allow can occur.
 """
 
 from __future__ import annotations
@@ -25,13 +24,13 @@ WANTED: tuple[Wanted, ...] = ("strict", "nonstrict", "minimum")
 
 
 def construct(problem: Problem, S: Iterable[int], kind: Wanted = "strict", *, seed: int) -> Array:
-    """A random critical point (n,) that fits exactly the modes S, of the kind asked for; its gradient is
-    rounding.
+    """A random critical point (n,) of this kind that fits exactly the modes S. Its gradient is zero to rounding.
 
-    kind: "strict" or "nonstrict" saddle (theory.md 5), or "minimum" (global; S all modes). Bases at the
-    hidden nodes have singular values in [0.6, 1.6], so no singular value that decides a rank is small by
-    accident. Raises ArgumentError for a kind that no critical point with this S has, AssumptionError for a
-    non-strict saddle with H = 1 (there is none: Proposition 5).
+    kind: "strict" or "nonstrict" saddle (theory.md 5), or "minimum" (global, with all modes in S). Bases at the hidden
+    nodes have singular values in [0.6, 1.6], so no singular value that decides a rank is small by accident.
+
+    Raises ArgumentError for an unknown kind, for a mode that is not there, and for a kind that no critical point with
+    this S has; AssumptionError for a non-strict saddle with H = 1, where there is none (Proposition 5).
     """
     modes = _modes(problem, S)
     _check_kind(problem, modes, kind)
@@ -41,7 +40,7 @@ def construct(problem: Problem, S: Iterable[int], kind: Wanted = "strict", *, se
 
 
 def random_segments(problem: Problem, modes: tuple[int, ...], kind: Wanted, rng: np.random.Generator) -> Segments:
-    """Segments that fill the widths left by the fitted modes, by joining ends to starts at random."""
+    """Random segments that fill the widths which the fitted modes leave, made by joining ends to starts."""
     H, r = problem.H, len(modes)
     width = [problem.d_y - r, *(d - r for d in problem.hidden)]
     pattern = Pattern(H, width)
@@ -66,7 +65,7 @@ def random_segments(problem: Problem, modes: tuple[int, ...], kind: Wanted, rng:
 
 
 class Pattern:
-    """Segments in the making."""
+    """Segments while they are joined: {(start, length): count}."""
 
     def __init__(self, H: int, width: list[int]) -> None:
         self.N = H + 1

@@ -1,9 +1,9 @@
-"""The flow again in sixty decimal digits: what double precision rounds away, or lets underflow, is still there.
+"""The flow in sixty decimal digits, which keep what double precision rounds away or lets underflow.
 
-A saddle that is outlasted in double precision may be one that the exact flow leaves: a term too small for the sum that
-it is of is lost, and with it the way out. Here the same start is carried on by the classic Runge-Kutta method in
-Python's decimal arithmetic, whose exponents have no end: slow, and the same on any machine. Explicit Runge-Kutta
-methods keep the linear symmetries that keep an exact start on its stable manifold.
+A saddle that is outlasted in double precision may be one that the exact flow leaves: a term that is too small for its
+sum is lost, and with it the way out. Here the same start is integrated by the classic Runge-Kutta method in Python's
+decimal arithmetic, whose exponents are unbounded. It is slow, and gives the same digits on any machine. Explicit
+Runge-Kutta methods preserve the linear symmetries that keep an exact start on its stable manifold.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ from basins.landscapes.deep_linear.problem import Array, Problem
 DIGITS = 60
 
 STEP = 2.5
-"""Steps of so many times 1 / (the fastest rate): the method is stable to 2.78."""
+"""A step takes this many times 1 / (the fastest rate). The method is stable up to 2.78."""
 
 COSTLY = 2e7
-"""Multiplications that are too many, some seconds: then nothing is said."""
+"""The most multiplications, which take some seconds. Beyond it the answer is no."""
 
 Decimals = NDArray[np.object_]
 
@@ -33,10 +33,10 @@ Decimals = NDArray[np.object_]
 def stays(problem: Problem, start: Array, critical_value: float, until: float, fastest: float) -> bool:
     """Whether the flow from a start (n,) is at this critical value at time `until`, in sixty digits.
 
-    fastest: the largest rate beside the saddle. False, too, where that would take too many multiplications, and where
-    sixty digits may still round a term of the field away.
+    fastest: the largest rate beside the saddle, in 1 / time. False also if the integration would take too many
+    multiplications, and if sixty digits may still round a term of the field away.
     """
-    if not _felt(problem, start):
+    if not _every_term_counts(problem, start):
         return False
     shapes = problem.shapes
     each = 3 * problem.d_y * sum(columns * rows for rows, columns in shapes) + problem.d_y * problem.d_x**2
@@ -62,9 +62,9 @@ def stays(problem: Problem, start: Array, critical_value: float, until: float, f
         return bool(t >= until and abs(float(problem.loss(W)) - critical_value) <= 1e-3 * critical_value)
 
 
-def _felt(problem: Problem, start: Array) -> bool:
-    """Whether no product of 2 H + 1 entries, the field's degree, is lost beside another: the least entry of a layer
-    that is not zero, so often multiplied with itself, is above the last digit of the layer's largest."""
+def _every_term_counts(problem: Problem, start: Array) -> bool:
+    """Whether no product of 2 H + 1 entries, the field's degree, is lost in a sum: the least nonzero entry of each
+    layer, to that power, is above the last digit of the layer's largest."""
     for W_j in problem.unpack(start):
         sizes = np.abs(W_j[W_j != 0])
         if len(sizes) and np.log10(sizes.min()) - np.log10(sizes.max()) < -DIGITS / (2 * problem.H + 1):
@@ -87,7 +87,7 @@ def _step(target: Decimals, root: Decimals | None, W: Sequence[Decimals], h: Dec
 
 
 def _velocity(target: Decimals, root: Decimals | None, W: Sequence[Any]) -> list[Any]:
-    """dW_j/dt = A_j^T E G^T B_j^T, as flow.py has it, for entries that are no floats."""
+    """dW_j/dt = A_j^T E G^T B_j^T, as in gradient.py, for decimal entries."""
     A: list[Any] = gradient.suffix_products(W)
     F: Any = target - (A[0] if root is None else A[0] @ root)
     if root is not None:
@@ -100,6 +100,6 @@ def _velocity(target: Decimals, root: Decimals | None, W: Sequence[Any]) -> list
 
 
 def _decimals(A: Array) -> Decimals:
-    """The same numbers, exactly."""
+    """The same numbers as decimals, exactly."""
     found: Decimals = np.array([Decimal(a) for a in A.ravel().tolist()], dtype=object).reshape(A.shape)
     return found

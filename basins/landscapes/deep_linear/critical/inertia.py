@@ -1,5 +1,5 @@
-"""Inertia of the Hessian: how many directions fall, stay and rise; and, for H = 1, what theory says of every
-stratum."""
+"""Inertia of the Hessian: the numbers of falling, flat and rising directions; and, for H = 1, those that theory gives
+for every stratum."""
 
 from __future__ import annotations
 
@@ -55,8 +55,8 @@ def hessian_size(problem: Problem, W: Array, distance: float = 0.0) -> float:
     sigma_1 ||G|| times the product of the H - 1 others, and the sum over layers of (||G|| times the product
     of the H others)^2.
 
-    Operator norms, the largest layers in each product. ||Hessian|| itself will not do for what rounding is
-    relative to: at W = 0 and H >= 2 it vanishes, and what is left of it near there is rounding.
+    It takes operator norms, and the largest layers in each product. Rounding errors are relative to it and not to
+    ||Hessian||, which vanishes at W = 0 for H >= 2 and is mere rounding near there.
     """
     norms = np.sort([float(np.linalg.norm(W_j, 2)) + distance for W_j in problem.unpack(W)])[::-1]
     H, gram = problem.H, problem.gram_norm
@@ -111,9 +111,9 @@ def inertia(problem: Problem, W: Array, *, distance: float = 0.0) -> Inertia:
 def lowest_eigenvalue(problem: Problem, W: Array) -> tuple[float, float]:
     """The Hessian's lowest eigenvalue at a state (n,) and how far it can be off, from Hessian products alone.
 
-    Lanczos (eigsh) on Hessian - c, c = `hessian_size`, so that convergence is measured against c and not against an
-    eigenvalue that may be zero; LOBPCG where it does not converge. The error is the residual ||Hessian v - lambda v||
-    of whatever vector came out: some eigenvalue is that near, and the lowest is no higher than lambda.
+    Lanczos (eigsh) is applied to Hessian - c, c = `hessian_size`, so that convergence is measured against c and not
+    against an eigenvalue that may be zero. LOBPCG takes over where it does not converge. The error is the residual
+    ||Hessian v - lambda v|| of the resulting vector: some eigenvalue is that near, and the lowest is at most lambda.
     """
     n, c = problem.n, hessian_size(problem, W)
     if c == 0:  # W = 0 and H >= 2
@@ -167,7 +167,7 @@ def unstable_rates(problem: Problem, W: Array) -> Array:
 
     Reduced flow: minus the negative eigenvalues of [[G2, -sigma_j I], [-sigma_j I, G1]], G2 = W_2^T W_2, G1 =
     W_1 W_1^T, one for each j not in S (theory.md 2). In the raw flow rates are another thing and the modes do
-    not part: there they are read off the Hessian.
+    not decouple, so there they are read from the Hessian. Raises ArgumentError for H >= 2.
     """
     if problem.H != 1:
         raise _one_hidden_layer(problem, "unstable_rates")

@@ -1,15 +1,15 @@
-"""From ranks to a kind: the block-rank test of theory.md 5, with what is too close to call.
+"""From ranks to a kind: the block-rank test of theory.md 5, and which answers are left undecided.
 
 Tolerances. Lengths are in the paper's coordinates (ranks.paper_layers) and relative to scale = max(||W||,
-sigma_1^{1/(H+1)}): the size of a state that fits the largest mode. `ROUNDING` scale is where polishing ends.
-A rank is judged against what rounding and the distance moved together can do to a singular value of that very
-product (Weyl; ranks.Cycle.tolerance), and is clear from `CLEAR` times that.
+sigma_1^{1/(H+1)}), the size of a state that fits the largest mode. Polishing ends at `ROUNDING` times the scale. The
+tolerance of a rank is the largest change of that product's singular values which rounding and the distance moved can
+cause (Weyl; ranks.Cycle.tolerance). A singular value is clearly nonzero from `CLEAR` times that.
 
-What can be decided. Ranks only rise under small changes, so "strict" is a statement about a neighbourhood:
-every critical point of the same modes within about CLEAR times the distance moved is strict too. "Non-strict"
-is not: strict saddles come arbitrarily close to non-strict ones (W_2 = eps V between W_1 = W_3 = 0 is strict,
-with eigenvalue -eps sigma; eps^{H-1} for H hidden layers). So it is said only of a state that is at a
-non-strict saddle to rounding; further off the answer is "undecided", with the gap.
+What can be decided. Ranks only rise under small changes, so "strict" is a statement about a neighbourhood: every
+critical point of the same modes within about CLEAR times the distance moved is strict too. "Non-strict" is not, because
+strict saddles exist arbitrarily close to non-strict ones: W_2 = eps V between W_1 = W_3 = 0 is strict, with eigenvalue
+-eps sigma (eps^{H-1} for H hidden layers). So "non-strict" is the answer only for a state that is at such a saddle to
+rounding. Further away the answer is "undecided", with the gap.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ from basins.rounding import U
 Array = NDArray[np.float64]
 
 ROUNDING = 256 * U
-"""A residual or a move of this times the scale is rounding."""
+"""A residual or a move of at most this times the scale is rounding."""
 
 FIT = 0.25
 """A diagonal entry of D_W further than this from both 0 and 1 leaves S itself undecided."""
@@ -117,10 +117,11 @@ def kind_of(
     pairs: tuple[LayerPair, ...],
     curvature: Inertia | None,
 ) -> Answer:
-    """The kind of a state with D_W's diagonal `fit`, `moved` from an exact critical point (None: there is
-    none within reach).
+    """The kind of a state with D_W's diagonal `fit`, at the distance `moved` from an exact critical point (None if
+    there is none within reach).
 
-    pairs: from `layer_pairs`, looked at where S = {1..r}, r < d_y. The Hessian can only take a decision back.
+    pairs: from `layer_pairs`, used where S = {1..r}, r < d_y. curvature: the Hessian's inertia, which can only withdraw
+    an answer.
     """
     modes = fitted_modes(fit)
     fits = f"fits modes {set(modes) or '{}'} of {problem.d_y}"

@@ -1,17 +1,16 @@
 """From a state to the nearest exact critical point of one rank pattern, by Gauss-Newton.
 
-The gradient's own equations are singular where it matters (at W = 0 and H >= 2 their derivative vanishes), so
-the equations solved are those of Lemma 3.1-3.2 in the state's own active strata. For given modes S and ranks
-of all paths (ranks.py), r < d_y:
+The equations grad L = 0 are singular where it matters: at W = 0 and H >= 2 their derivative vanishes. So the equations
+of Lemma 3.1-3.2 are solved instead, for the modes and ranks of the state. For given modes S and ranks of all paths
+(ranks.py), r < d_y:
 
     W_{H+1} ... W_1 = Sigma_Y D_S                     (Lemma 3.2, item 1; the first two lines of eq. (20))
     N^T (path product) K = 0 for every path           (its third line, and the rest of eq. (17))
 
-where the columns of K and N span what the path's rank leaves of its kernel and cokernel; for r = d_y the first
-alone. K and N follow the iterate, so each step is Newton's for "the path has this rank". On the stratum the
-derivative has constant rank, the stratum's codimension, which is known: the step is the shortest that solves the
-linear equations in that rank. It converges quadratically, and to first order it moves by the distance to the
-stratum.
+where the columns of K and N span the kernel and cokernel that a path of this rank has. For r = d_y there is the first
+equation alone. K and N follow the iterate, so each step is Newton's step for "the path has this rank". On the stratum
+the derivative has constant rank, the stratum's codimension, which is known. The step is the shortest that solves the
+linear equations in that rank. It converges quadratically, and to first order it moves by the distance to the stratum.
 """
 
 from __future__ import annotations
@@ -28,10 +27,10 @@ from basins.rounding import U
 Array = NDArray[np.float64]
 
 DENSE = 600
-"""States up to this size are solved (and their Hessian diagonalised) densely."""
+"""Up to this size of a state, equations are solved and Hessians diagonalised as dense matrices."""
 
 STEPS = 20
-"""Gauss-Newton steps before giving up; from 1e-4 away 2 or 3 are enough."""
+"""The most Gauss-Newton steps. From 1e-4 away 2 or 3 are enough."""
 
 
 @dataclass(frozen=True)
@@ -60,9 +59,9 @@ def polish(
     """The critical point of these modes and ranks that is nearest, or None where no point within `reach` has
     them.
 
-    layers: the paper's coordinates (ranks.paper_layers); scale: a length that makes equations of different
-    degree comparable; goal: the residual to reach, a length at rounding. None where the ranks are no critical
-    point's, where it moves beyond reach, or stalls.
+    layers: in the paper's coordinates (ranks.paper_layers); scale: a length that makes equations of different degree
+    comparable; goal: the residual to reach, a length at rounding. None where no critical point has these ranks, where
+    the iterate moves beyond reach, and where it stalls.
     """
     start = Cycle(layers, sigma)
     widths = (layers[0].shape[1], *(len(W_j) for W_j in layers))

@@ -1,14 +1,14 @@
-"""Ranks of all partial products at a point, and what they mean: how the network's chain falls apart into segments.
+"""Ranks of all partial products at a point, and what they mean: the segments into which the network's chain splits.
 
 Write Sigma_Y^T behind W_{H+1} and the layers close into a cycle of H + 1 nodes (node j carries R^{d_j}; node
 0 carries R^{d_y}, the outputs and, through Sigma_Y^T, the first d_y inputs). A path starts at a node and
 follows 0 to H arrows. Every block of theory.md 5 is a path: the inner one of a pair of layers i > j runs from
 node j to node i - 1, the outer one from node i through Sigma_Y^T to node j - 1.
 
-At a critical point the r fitted modes pass through every path, so no path has a rank below r. What is left,
-of widths d_j - r, has all paths of H arrows zero (Lemma 3.1 and the third line of eq. (17), for every layer),
-so it is a nilpotent representation of the cycle: a direct sum of segments, each a run of at most H
-consecutive nodes with ones on the arrows between them. Hence
+At a critical point the r fitted modes pass through every path, so no path has a rank below r. On the rest, of widths
+d_j - r, all paths of H arrows are zero (Lemma 3.1 and the third line of eq. (17), for every layer). So the rest is a
+nilpotent representation of the cycle: a direct sum of segments, each a run of at most H consecutive nodes with ones on
+the arrows between them. Hence
 
 - the ranks of the paths say how many segments of each start and length there are, and conversely
   (`segments`);
@@ -17,7 +17,7 @@ consecutive nodes with ones on the arrows between them. Hence
 - the points of one rank pattern are an orbit of the invertible changes of basis at the nodes, so a manifold,
   whose codimension follows from the segments (`codimension`; for H = 1 it is dim - d(r)).
 
-This module's derivation; tests/landscapes/critical holds it against the dense Hessian and against tangent spaces.
+The derivation is this module's own. tests/landscapes/critical tests it against the dense Hessian and tangent spaces.
 """
 
 from __future__ import annotations
@@ -74,9 +74,9 @@ class Path:
 class PartialProduct:
     """One path at one point: its rank, and how clear that is.
 
-    kept: its smallest singular value counted (inf for rank 0); dropped: the largest not counted (0 at full
-    rank); tolerance: how far a singular value can be off, by rounding and by the distance the point is known
-    to. All in the units of the product.
+    kept: the smallest singular value that counts (inf for rank 0); dropped: the largest that does not (0 at full rank);
+    tolerance: the largest error of a singular value, from rounding and from the distance to which the point is known.
+    All are in the units of the product.
     """
 
     path: Path
@@ -129,8 +129,7 @@ class Cycle:
         return reduce(lambda product, factor: factor @ product, (factor for _, factor in self.factors(path)))
 
     def tolerance(self, path: Path, distance: float) -> float:
-        """How much a singular value of the path can change if the point moves by `distance` (and by
-        rounding).
+        """How much a singular value of the path can change by rounding, and if the point moves by `distance`.
 
         By Weyl, prod (||W_l|| + distance) - prod ||W_l||, operator norms; and (arrows + 1) d u prod ||W_l||
         for rounding, d the largest width: both times sigma_1 where the path passes Sigma_Y^T.
@@ -211,7 +210,7 @@ def scale_of(problem: Problem, layers: Sequence[Array]) -> float:
 
 
 def segments(nodes: Sequence[int], r: int, ranks: dict[Path, int]) -> Segments | None:
-    """The segments that these ranks mean, or None where no critical point has such ranks.
+    """The segments of a critical point with these ranks, or None if no critical point has them.
 
     nodes: (d_y, d_1, ..., d_H). With q(a, m) the rank of the path of m arrows from node a, less r, and 0 from
     m = H on, the segments from node a with m + 1 nodes number q(a, m) - q(a - 1, m + 1) - q(a, m + 1) + q(a -

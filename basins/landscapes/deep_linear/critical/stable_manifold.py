@@ -1,5 +1,4 @@
-"""Starts on a saddle's stable manifold that floating point keeps there, and starts a stated distance off
-it."""
+"""Starts on a saddle's stable manifold that floating point keeps there, and starts at a given distance from it."""
 
 from __future__ import annotations
 
@@ -29,22 +28,24 @@ def on_stable_manifold(
 ) -> Array:
     """A random start (n,) whose limit under the reduced flow fits exactly the modes S, moved by `distance`.
 
-    kind "zeros" (theory.md 6.7, any H): the S^c columns of W_1 (among the first d_y) and the S^c rows of
-    W_{H+1} are zero, the other entries normal of standard deviation `scale`. The flow keeps these zeros
-    bitwise, so the start stays for ever; with probability one its limit is on I_S.
-    kind "diagonal" (theory.md 6.8, H = 1): W_1 and W_2 are diagonal, (W_2)_jj = -(W_1)_jj for j in S^c, and of one sign
-    for j in S. No entry need be zero. It stays only where the integrator rounds every component alike, as numpy's
-    elementwise arithmetic does; scipy's explicit methods sum their stages in a BLAS that rounds by position, and from
-    shapes such as (4, 5, 3) the start escapes there before t = 100: a control for that, not an oracle.
+    kind "zeros" (theory.md 6.7, any H): the S^c columns of W_1 (among the first d_y) and the S^c rows of W_{H+1} are
+    zero, the other entries normal of standard deviation `scale`. The flow keeps these zeros bitwise, so the start stays
+    on the manifold for ever. With probability one its limit is on I_S.
 
-    distance: Euclidean length of a move in a direction uniform on the sphere, from a stream of its own: the
-    same seed gives the same planted start and the same direction at every distance. The distance from the
-    stable manifold is at most this. Without it the law is null; with it, it has a density. For the saddle's
-    own points see `construct`.
+    kind "diagonal" (theory.md 6.8, H = 1): W_1 and W_2 are diagonal, with (W_2)_jj = -(W_1)_jj for j in S^c, and of one
+    sign for j in S. No entry need be zero. The start stays only if the integrator rounds every component alike, as
+    numpy's elementwise arithmetic does. scipy's explicit methods sum their stages in a BLAS whose rounding depends on
+    the position, and from shapes such as (4, 5, 3) the start escapes before t = 100. So it is a control for numerical
+    escape, not an oracle.
 
-    Raises AssumptionError in the raw flow, where X X^T mixes the columns and the start escapes, and for
-    "diagonal" with H > 1; ArgumentError for modes that are all of them (a minimum attracts everything near)
-    or not there.
+    distance: Euclidean length of a move in a direction that is uniform on the sphere. The direction has a random stream
+    of its own, so the same seed gives the same planted start and the same direction at every distance. The distance
+    from the stable manifold is at most this. Without a distance the law is null; with one it has a density. `construct`
+    gives critical points of the saddle itself.
+
+    Raises AssumptionError in the raw flow, where X X^T mixes the columns and the start escapes, and for "diagonal" with
+    H > 1; ArgumentError for modes that are not there or are all there are (`check_saddle`), an unknown kind, and a
+    scale or distance without meaning.
     """
     modes = problem.strata().of(S).modes
     _check(problem, modes, kind, scale, distance)

@@ -103,7 +103,7 @@ def _riccati_step(problem: Problem, lam: float, Q: Array, h: float) -> Array:
 
 
 def _apply(problem: Problem, lam: float, even: Array, odd: Array, rest: float, Q: Array) -> Array:
-    """(even + odd F) Q pair by pair, even and odd (d_y,); `rest` on the input directions that Sigma does not see."""
+    """(even + odd F) Q pair by pair, even and odd (d_y,); `rest` acts on the input directions in Sigma's kernel."""
     d_x, d_y = problem.d_x, problem.d_y
     x, y = Q[:d_y], Q[d_x:]
     even, odd, sigma = even[:, None], odd[:, None], problem.sigma[:, None]
@@ -122,10 +122,14 @@ def diagonal_start(problem: Problem, modes: Iterable[int], W_1: ArrayLike, W_2: 
     """H = 1, diagonal layers with (W_2)_jj = -(W_1)_jj for j not in S = modes: on the stable manifold of I_S
     (theory.md 6.8).
 
-    The field keeps the equality bitwise, and so does a method that treats all components alike. scipy's steps are
-    BLAS dot products whose rounding may depend on a component's place in memory: under the reference engine it may
-    leave, late. W_1, W_2: (d_y,), the diagonals; W_2 is overwritten off S. A mode of S with (W_2)_jj = -(W_1)_jj
-    would not be fitted: refused.
+    W_1, W_2: the diagonals, (d_y,); W_2 is overwritten off S.
+
+    The field keeps the equality bitwise, and so does a method that treats all components alike. scipy's steps are BLAS
+    dot products, whose rounding may depend on a component's place in memory, so under the reference engine the state
+    may leave, late.
+
+    Raises ArgumentError for H > 1, for modes and diagonals that do not fit the problem, and for a mode of S with
+    (W_2)_jj = -(W_1)_jj, which would not be fitted.
     """
     S = sorted(set(modes))
     require(problem, "diagonal_start", problem.H == 1, "H = 1")

@@ -1,4 +1,4 @@
-"""What every exact case checks of its arguments, and the state at each of the times."""
+"""Checks of the arguments of the exact cases, and their states at several times."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Array = NDArray[np.float64]
 
 
 def at_times(state: Callable[[float], Array], t: ArrayLike) -> Array:
-    """The state at t () or at each of t (T,)."""
+    """The state at t () or at each of t (T,), (n,) or (T, n). Raises ArgumentError for a time below 0 or not finite."""
     times = floats(t, "t", remedy="give one finite time or a list, each at least 0")
     if times.ndim > 1 or not (times >= 0).all() or not np.isfinite(times).all():
         raise ArgumentError(
@@ -35,7 +35,7 @@ def one_start(problem: Problem, W0: ArrayLike) -> Array:
 
 
 def require(problem: Problem, where: str, holds: bool = True, what: str = "") -> None:
-    """Raises ArgumentError outside the reduced flow, and where what the case needs does not hold."""
+    """Raises ArgumentError outside the reduced flow, and where the condition of the case does not hold."""
     if problem.flow != "reduced":
         raise ArgumentError("the raw flow has no such closed form", where=where, remedy="use the reduced flow")
     if not holds:
