@@ -38,6 +38,14 @@ def test_outputs_are_kept_small_and_whole(path: Path) -> None:
     assert "/tmp/" not in path.read_text()  # nothing of the machine it was run on
 
 
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_experiments_are_built_in_python(path: Path) -> None:
+    source = "\n".join(cell.source for cell in nbformat.read(path, as_version=4).cells if cell.cell_type == "code")
+    assert "toml" not in source.lower()
+    assert "trajectories =" not in source
+    assert ("basins.run(" in source) == (path.stem != "5_planted_saddles")
+
+
 @pytest.mark.parametrize(
     "path",
     [
@@ -45,11 +53,13 @@ def test_outputs_are_kept_small_and_whole(path: Path) -> None:
         for path in NOTEBOOKS
     ],
 )
-def test_runs_from_the_top(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_runs_from_the_top(path: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """In any folder, where it leaves nothing."""
     notebook = nbformat.read(path, as_version=4)
     parameters = [cell for cell in notebook.cells if "parameters" in cell.metadata.get("tags", ())]
     assert len(parameters) == 1
     parameters[0].source = FEW[path.stem]
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
-    client = nbclient.NotebookClient(notebook, timeout=600, resources={"metadata": {"path": str(FOLDER)}})
+    client = nbclient.NotebookClient(notebook, timeout=600, resources={"metadata": {"path": str(tmp_path)}})
     client.execute()
+    assert list(tmp_path.iterdir()) == []
