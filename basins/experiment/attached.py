@@ -1,13 +1,15 @@
 """The arrays of an experiment that was built in Python: data.npz, which its run keeps beside experiment.toml.
 
 A table [data] with path = "data.npz" and the file's sha256 has its file in the experiment and so in the run. What has
-another content is refused wherever the file is read.
+another content is refused wherever the file is read. Each pair (X, Y) has a file of its own, data-2.npz for the second,
+so that a pair which is added changes nothing that is said of the others.
 """
 
 from __future__ import annotations
 
 import hashlib
 import io
+import re
 import tomllib
 import zipfile
 from collections.abc import Mapping
@@ -17,7 +19,12 @@ import numpy as np
 
 from basins.errors import DataError
 
-DATA = "data.npz"
+_NAME = re.compile(r"data(-\d+)?\.npz")
+
+
+def name_of(number: int) -> str:
+    """The file of the number-th pair, from 1."""
+    return "data.npz" if number == 1 else f"data-{number}.npz"
 
 
 def sha256(content: bytes) -> str:
@@ -37,7 +44,7 @@ def npz(arrays: Mapping[str, np.ndarray[Any, Any]]) -> bytes:
 
 def is_attached(table: Mapping[str, Any]) -> bool:
     """Whether the file of this [data] table is kept with the experiment."""
-    return table.get("path") == DATA and table.get("sha256") is not None
+    return _NAME.fullmatch(table.get("path", "")) is not None and table.get("sha256") is not None
 
 
 def named_in(text: str) -> dict[str, str]:

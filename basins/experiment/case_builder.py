@@ -12,7 +12,7 @@ from basins.dynamics.gradient_flow import FLOW
 from basins.dynamics.named import dynamics_of
 from basins.errors import ArgumentError, BasinsError, ExperimentError, nearest
 from basins.experiment import data
-from basins.experiment.attached import DATA, is_attached
+from basins.experiment.attached import is_attached
 from basins.experiment.case import Case, placed, settings_of, spelt_out
 from basins.experiment.document import (
     Expanded,
@@ -124,7 +124,7 @@ class CaseBuilder:
             values = given.model_dump(exclude_none=True)
             self.data[table] = data.load(values, self.base)
             if is_attached(values):
-                self.files[DATA] = (self.base / DATA).read_bytes()
+                self.files[values["path"]] = (self.base / values["path"]).read_bytes()
         X, Y, source, reading = self.data[table]
         options = {"standardise": given.standardise, "intercept": given.intercept}
         problem = there if there is not None else Problem.from_data(X, Y, hidden=hidden, flow=flow, **options)

@@ -58,7 +58,7 @@ def a_problem(value: Any) -> Problem:
     if isinstance(value, Problem):
         return value
     if hasattr(value, "gradient_code"):
-        remedy = 'name its class: landscape={"kind": "module:Class", ...}'
+        remedy = 'name its class: basins.Experiment(landscape={"kind": "module:Class", ...}, law=..., n=...)'
         raise ArgumentError(f"{_kind(value)} is no deep linear network", where="problem", remedy=remedy)
     raise ArgumentError(f"{_kind(value)} is no problem", where="problem", remedy=A_PROBLEM)
 

@@ -138,7 +138,7 @@ class Experiment:
         head = {key: plain(value) for key, value in head.items()} | ({} if rows is None else {"rows": rows})
         document = validated(Document, head, from_python.WHERE)
         made = from_python.documents(arrays, asked, from_python.named(asked, name), cases, head)
-        with from_python.case_builder(arrays, made) as builder:
+        with from_python.case_builder(arrays) as builder:
             each = (expanded(validated(Document, values, where), where) for values, where in made)
             self._fill(**_assembled(document, itertools.chain.from_iterable(each), builder, from_python.WHERE))
 

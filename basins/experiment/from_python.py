@@ -16,13 +16,11 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-import numpy as np
-
 from basins.dynamics.base import Dynamics
 from basins.dynamics.gradient_flow import FLOW
 from basins.dynamics.named import import_path
 from basins.errors import ArgumentError
-from basins.experiment.attached import DATA, npz, sha256
+from basins.experiment.attached import name_of, npz, sha256
 from basins.experiment.case import Case, engine_table
 from basins.experiment.case_builder import CaseBuilder, tables_key
 from basins.experiment.checks import a_dynamics, a_law, a_problem, plain, whole
@@ -50,25 +48,25 @@ Tables = dict[str, Any]
 
 @dataclass
 class Arrays:
-    """The data of an experiment: each pair (X, Y) once, and which problems were made of them."""
+    """The data of an experiment: each pair (X, Y) once, in a file; and which problems were made of them.
 
-    pairs: dict[str, tuple[str, str]] = field(default_factory=dict)
-    arrays: dict[str, np.ndarray[Any, Any]] = field(default_factory=dict)
+    names: of the files, by SHA-256 of the pair; files: their contents; made: the tables of each problem.
+    """
+
+    names: dict[str, str] = field(default_factory=dict)
+    files: dict[str, bytes] = field(default_factory=dict)
     made: list[tuple[Tables, Problem]] = field(default_factory=list)
 
     def data_table(self, samples: Samples) -> Tables:
-        """The table [data] of these samples; its sha256 follows when all are there."""
-        digest = hashlib.sha256()
+        """The table [data] of these samples."""
+        pair = hashlib.sha256()
         for array in (samples.X, samples.Y):
-            digest.update(repr(array.shape).encode() + array.tobytes())
-        X, Y = self.pairs.setdefault(digest.hexdigest(), self._names())
-        self.arrays |= {X: samples.X, Y: samples.Y}
-        table: Tables = {"path": DATA, "standardise": samples.standardise, "intercept": samples.intercept}
-        return table if X == "X" else {**table, "inputs": [X], "targets": [Y]}
-
-    def _names(self) -> tuple[str, str]:
-        number = len(self.pairs) + 1
-        return ("X", "Y") if number == 1 else (f"X_{number}", f"Y_{number}")
+            pair.update(repr(array.shape).encode() + array.tobytes())
+        name = self.names.setdefault(pair.hexdigest(), name_of(len(self.names) + 1))
+        if name not in self.files:
+            self.files[name] = npz({"X": samples.X, "Y": samples.Y})
+        options = {"standardise": samples.standardise, "intercept": samples.intercept}
+        return {"path": name, "sha256": sha256(self.files[name]), **options}
 
     def tables_of(self, problem: Problem) -> Tables:
         """The tables [data] and [network] of a problem. Raises ArgumentError where its data are not with it."""
@@ -254,7 +252,7 @@ def documents(
     sweep = cases.values if isinstance(cases, Sweep) else {}
     found = []
     for one, name in zip(asked, names, strict=True):
-        if one.tables.get("data", {}).get("path") == DATA and arrays.arrays:
+        if one.tables.get("data", {}).get("path") in arrays.files:
             for key in sweep:
                 if key.startswith("data.") and key not in OF_ARRAYS:
                     remedy = f"of arrays sweep {' or '.join(OF_ARRAYS)}, or give a list of problems"
@@ -269,17 +267,12 @@ def documents(
 
 
 @contextmanager
-def case_builder(arrays: Arrays, documents: Sequence[tuple[Tables, str]]) -> Iterator[CaseBuilder]:
-    """The case builder for these documents. While it is open, data.npz is in a temporary folder."""
+def case_builder(arrays: Arrays) -> Iterator[CaseBuilder]:
+    """The case builder of an experiment. While it is open, data.npz is in a temporary folder, as later in the run."""
     with ExitStack() as stack:
-        base = Path()
-        if arrays.arrays:
-            base, content = Path(stack.enter_context(TemporaryDirectory(prefix="basins-"))), npz(arrays.arrays)
-            (base / DATA).write_bytes(content)
-            digest = sha256(content)
-            for tables in (*(one for one, _ in documents), *(one for one, _ in arrays.made)):
-                if tables.get("data", {}).get("path") == DATA:
-                    tables["data"]["sha256"] = digest
+        base = Path(stack.enter_context(TemporaryDirectory(prefix="basins-"))) if arrays.files else Path()
+        for name, content in arrays.files.items():
+            (base / name).write_bytes(content)
         yield CaseBuilder(base, {_key(tables): problem for tables, problem in arrays.made})
 
 

@@ -1,7 +1,7 @@
 """The paths of everything in a run. No other module spells them.
 
-experiment.toml, manifest.json, cases.parquet          the run's definition, fixed at creation
-data.npz                                               the data of an experiment that was made from arrays
+experiment.toml, manifest.json, cases.parquet          the run's definition
+data.npz, data-2.npz, ...                              the data of an experiment made from arrays, one pair per file
 visits/case=KEY/part-00000000.parquet                  the three files of a shard, in the order in which they are
 blocks/case=KEY/part-00000000.parquet                  committed; the presence of the third is
 trajectories/case=KEY/part-00000000.parquet            the shard's only commit mark
@@ -24,14 +24,11 @@ from __future__ import annotations
 import re
 from typing import Literal, cast, get_args
 
-from basins.experiment import attached
-
 Kind = Literal["visits", "blocks", "trajectories"]
 COMMIT_ORDER: tuple[Kind, ...] = get_args(Kind)
 """A shard's files in the order in which they are written: where the last one exists, all exist."""
 
 EXPERIMENT = "experiment.toml"
-DATA = attached.DATA
 MANIFEST = "manifest.json"
 CASES = "cases.parquet"
 CREATION_FILES = (EXPERIMENT, CASES, MANIFEST)

@@ -132,9 +132,12 @@ def test_arrays_give_the_shards_of_a_file_that_holds_them(
     run(made, tmp_path / "python", on="inline")
     run(same, tmp_path / "toml", on="inline")
     assert shards(tmp_path / "python") == shards(tmp_path / "toml")
-    with np.load(tmp_path / "python" / "data.npz") as kept:
-        assert kept["X"].tobytes() == X.tobytes()
-        assert kept.files == (["X", "Y", "X_2", "Y_2", "X_3", "Y_3"] if form == "several" else ["X", "Y"])
+    for k, name in enumerate(made.files):
+        assert name == ("data.npz", "data-2.npz", "data-3.npz")[k]
+        with np.load(tmp_path / "python" / name) as kept:
+            assert kept["X"].tobytes() == X.tobytes()
+            assert kept["Y"].tobytes() == (Y + k).tobytes()
+    assert len(made.files) == (3 if form == "several" else 1)
 
 
 def test_the_data_are_those_the_problem_was_made_of() -> None:
@@ -149,6 +152,16 @@ def test_the_data_are_those_the_problem_was_made_of() -> None:
     assert basins.Problem.from_data(X, Y, hidden=(3,)).samples is problem.samples
     with pytest.raises(ValueError, match="read-only"):
         problem.samples.X[0] = 0  # type: ignore[union-attr]
+
+
+def test_a_pair_that_is_added_changes_nothing_that_is_said_of_the_others(problem: basins.Problem) -> None:
+    """So that a run can grow by it."""
+    other = basins.Problem.from_data(X, Y + 1, hidden=(2,))
+    cases = [Case(problem, GAUSSIAN, 10, name="one"), Case(other, GAUSSIAN, 10, name="two")]
+    fewer, more = Experiment(cases=cases[:1]), Experiment(cases=cases)
+    assert more.text.startswith(fewer.text)
+    assert more.files["data.npz"] == fewer.files["data.npz"]
+    assert sorted(more.files) == ["data-2.npz", "data.npz"]
 
 
 def test_nothing_is_decomposed_or_warned_of_again() -> None:
@@ -212,7 +225,9 @@ def test_cases_of_a_toml_file_are_cases_in_python(tmp_path: Path) -> None:
             Experiment(landscape=landscape, law=Gaussian(1), n=9, name="w"),
         ):
             assert [other.key for other in one.cases] == [case.key]
-        with pytest.raises(ArgumentError, match=r"is no deep linear network; name its class: landscape="):
+        with pytest.raises(
+            ArgumentError, match=r"is no deep linear network; name its class: basins.Experiment\(landscape="
+        ):
             Experiment(case.landscape, GAUSSIAN, 10)  # type: ignore[arg-type]
         with pytest.raises(ArgumentError, match=r"the table of its double_well is not with it"):
             Experiment(cases=[Case.from_dict(case.to_dict())])

@@ -17,6 +17,8 @@ from basins.execution.run import run
 from basins.experiment import load
 from basins.experiment.attached import npz, sha256
 from basins.experiment.packed import opened, pack
+from basins.rare import record
+from basins.rare.replicates import Plan
 from basins.store import files_at
 from basins.store.kept_data import wrong_data
 from basins.verify import Trouble, verify
@@ -107,6 +109,16 @@ def test_they_are_packed_for_a_cluster(toml: Path, tmp_path: Path) -> None:
         (tmp_path / name).write_bytes(content)
     shutil.rmtree(toml.parent)
     assert opened(tmp_path).files == {"data.npz": CONTENT}
+
+
+def test_a_tails_run_keeps_them_too(toml: Path, tmp_path: Path) -> None:
+    experiment, files = load(toml), files_at(tmp_path / "tail")
+    wanted = record.TailManifest.of(experiment, experiment.cases, Plan(1e-6, 100, 0.5, 1, 1))
+    record.create_or_resume(files, experiment, wanted)
+    assert files.get("data.npz") == CONTENT
+    files.put("data.npz", OTHER)
+    with pytest.raises(RunError, match=r"data\.npz has changed"):
+        record.create_or_resume(files, experiment, wanted)
 
 
 def test_another_data_npz_in_the_folder_is_not_replaced(toml: Path, tmp_path: Path) -> None:
