@@ -21,7 +21,7 @@ import numpy as np
 
 from basins import laws
 from basins.classification.classify_batch import integrate_batch
-from basins.describe import sample_cost
+from basins.description import sample_cost
 from basins.errors import ArgumentError
 from basins.estimate.pairs import SEEN, smallest_seen
 from basins.experiment import Case, Experiment

@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from basins import describe as described
-from basins.describe import Cost, PlannedCase, describe, plan, sample_cost
+from basins import description as described
+from basins.description import Cost, PlannedCase, describe, plan, sample_cost
 from basins.experiment import Experiment
 from basins.integrators import engine_of
 from basins.landscapes.deep_linear.certificates import certify

@@ -56,7 +56,7 @@ FLOORS = [
         "progress",
         "notebook_progress",
         "execution",
-        "describe",
+        "description",
         "show",
         "status",
         "verify",

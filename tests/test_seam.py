@@ -55,7 +55,7 @@ REASONS = {
         "verify/labels.py",
     ],
     "what is said of a deep linear network is said in its words": [
-        "describe.py",
+        "description.py",
         "estimate/case.py",
         "estimate/sentences.py",
         "output/console/description.py",

@@ -68,7 +68,7 @@ def run(
     out = str(Path("runs") / _folder(loaded.name)) if out is None else out
     screen = console()
     if dry_run:
-        from basins.describe import plan
+        from basins.description import plan
         from basins.execution.base import cores
         from basins.experiment.pilot import decided
 
@@ -255,7 +255,7 @@ def describe(experiment: Path, case: str | None, workers: int | None) -> None:
     It shows sizes, the paper's assumptions, strata, the share certified at t = 0, the cost, and whether the shape can
     test the conjecture.
     """
-    from basins import describe as described
+    from basins import description as described
     from basins.execution.base import cores
     from basins.experiment import load
     from basins.experiment.pilot import decided

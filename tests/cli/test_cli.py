@@ -20,7 +20,7 @@ import basins
 from basins import show
 from basins.classification.verdict import REASONS, Reason
 from basins.cli import main, runs
-from basins.describe import plan
+from basins.description import plan
 from basins.estimate.sentences import REMEDIES
 from basins.experiment import Case, Experiment, load
 from basins.landscapes.deep_linear.critical_sets import CERTIFICATES, Certificate

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from rich.console import Console
 
 from basins.certified_share import CertifiedShare
-from basins.describe import Description, PlannedCase
+from basins.description import Description, PlannedCase
 from basins.estimate import law_text
 from basins.estimate.sentences import widths_text
 from basins.experiment import Experiment

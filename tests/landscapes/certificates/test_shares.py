@@ -13,7 +13,7 @@ from click.testing import CliRunner
 from basins import Problem, run
 from basins.certified_share import LARGE, OF_LARGE, STARTS, certified_share, default_count
 from basins.cli import main
-from basins.describe import describe
+from basins.description import describe
 from basins.experiment import Experiment, load
 from basins.landscapes.deep_linear.certificates import at_start, certify, level
 from basins.laws import Gaussian, starts
