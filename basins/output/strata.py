@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-
 from basins.estimate import CaseEstimate
 from basins.estimate.counts import StratumMeasure
 from basins.estimate.sentences import at_least, at_most, number
@@ -14,13 +12,11 @@ def strata_headings(case: CaseEstimate) -> tuple[str, ...]:
     return ("j", "modes S" if case.conjecture else "set", "rank", "loss", "count", "measure", "95 % interval, jointly")
 
 
-def strata_cells(
-    case: CaseEstimate, stratum: StratumMeasure, modes_text: Callable[[Sequence[int]], str]
-) -> tuple[str, ...]:
-    """The cells of one critical set. modes_text: the text of S, for deep linear networks. `case` has trajectories."""
+def strata_cells(case: CaseEstimate, stratum: StratumMeasure, name: str) -> tuple[str, ...]:
+    """The cells of one critical set. name: the text that identifies it; `case` has trajectories."""
     return (
         "" if stratum.index is None else str(stratum.index),
-        modes_text(stratum.modes) if case.conjecture else stratum.of.name,
+        name,
         str(stratum.rank),
         f"{stratum.loss:.6g}",
         f"{stratum.count:,}",

@@ -242,7 +242,10 @@ def test_proofs_of_another_version_are_named_and_not_read(run: Path) -> None:
     assert found.proofs is not None
     assert (found.proofs.starts, found.proofs.others) == (0, (f"proved/{proved.VERSION + 1}/",))
     assert open_run(run).estimate().cases[0].proved is None
-    assert f"not read: proved/{proved.VERSION + 1}/" in call("verify", run, "--sample", 0, "--blocks", 0).stdout
+    assert (
+        f"not read, from another version of the proof: proved/{proved.VERSION + 1}/"
+        in call("verify", run, "--sample", 0, "--blocks", 0).stdout
+    )
 
 
 # --- labels ----------------------------------------------------------------------------------------------------------
@@ -293,7 +296,7 @@ def test_run_prove_ends_with_exit_status_1_too(run: Path) -> None:
     to_saddle(run, 9)
     said = call("run", run / "experiment.toml", "--out", run, "--on", "inline", "--prove")
     assert said.exit_code == 1
-    assert said.stderr.splitlines()[-1].startswith("error: rows of case narrow are labelled saddle")
+    assert said.stderr.splitlines()[-1].startswith("error: case narrow has rows labelled saddle")
     assert "id 9" in said.stderr
 
 

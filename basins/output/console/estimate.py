@@ -108,7 +108,8 @@ def _strata(case: CaseEstimate) -> Table:
         style = "" if not stratum.count else "green" if is_minimum or case.planned is not None else ""
         if stratum.count and not is_minimum:
             style = "green" if stratum.modes == case.planted else "bold red"
-        table.add_row(*strata_cells(case, stratum, shortened), style=style)
+        name = shortened(stratum.modes) if case.conjecture else stratum.of.name
+        table.add_row(*strata_cells(case, stratum, name), style=style)
     return table
 
 

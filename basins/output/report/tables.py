@@ -89,7 +89,8 @@ def case_table(estimate: Estimate, read: Sequence[CaseSummary]) -> Table:
 
 def strata_table(case: CaseEstimate) -> Table:
     """The critical sets on which a case's trajectories end."""
-    rows = [strata_cells(case, stratum, modes_text) for stratum in case.strata]
+    names = [modes_text(one.modes) if case.conjecture else one.of.name for one in case.strata]
+    rows = [strata_cells(case, stratum, name) for stratum, name in zip(case.strata, names, strict=True)]
     of = "Strata I(j)" if case.conjecture else "Critical sets"
     return Table(f"{of}, by falling loss, and how many trajectories end there", strata_headings(case), rows, text=(1,))
 
