@@ -1,4 +1,4 @@
-"""The stores that the tests of this folder share, each started once, where it is asked for."""
+"""The stores that the tests of this folder share. Each is started once, on first use."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def seaweedfs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
 
 @pytest.fixture
 def use(monkeypatch: pytest.MonkeyPatch) -> Callable[[Store], str]:
-    """use(store): the environment says where it is; s3://tests/NUMBER, where nothing lies yet."""
+    """use(store) sets the environment for the store and returns s3://tests/NUMBER, an empty place in it."""
 
     def use(store: Store) -> str:
         for name, value in store.environment.items():

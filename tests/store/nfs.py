@@ -1,10 +1,10 @@
-"""A folder that behaves as one on NFS may, for tests: this kernel has no NFS client, so the operating system's calls
-are made to fail as its manual says they do.
+"""A folder that behaves like one on NFS, for tests. This kernel has no NFS client, so calls of the operating system are
+patched to fail as its manual describes.
 
-- The answer to an exclusive create or a rename is lost: it was done, and what is reported is the failure of its second
-  try (EEXIST, ENOENT). Here that happens to the first of each on every path.
-- A handle is stale: the first read of every path is ESTALE.
-- What was not there is remembered as not there, until the folder above is opened, which asks the server.
+- The reply to an exclusive create or a rename is lost: the operation was done, but the failure of its second attempt is
+  reported (EEXIST, ENOENT). Here this happens to the first of each on every path.
+- A handle is stale: the first read of every path raises ESTALE.
+- A file that did not exist is remembered as missing until the folder above is opened, which asks the server.
 - A folder cannot be synced: EINVAL.
 """
 
@@ -25,7 +25,7 @@ from basins.store import local
 
 
 class NFS:
-    """The calls, patched below one folder. happened: how often each fault did."""
+    """The calls, patched below one folder. happened: the number of times each fault was injected."""
 
     def __init__(self, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         self.root, self.away = str(root), False
@@ -118,13 +118,13 @@ class NFS:
 
     @contextmanager
     def elsewhere(self) -> Iterator[None]:
-        """What is done here is done by another machine: without faults, and this one learns nothing of it."""
+        """Inside, another machine acts: without faults, and without updating this machine's cache."""
         self.away = True
         yield
         self.away = False
 
 
 def final_of(path: Any) -> str:
-    """The path that a temporary file is for."""
+    """The final path of a temporary file."""
     folder, _, name = str(path).rpartition("/")
     return f"{folder}/{name.lstrip('.').split('.tmp')[0].rpartition('.')[0]}"

@@ -1,4 +1,4 @@
-"""One case of three shards, and limits as varied as they come to write."""
+"""One case of three shards, and varied limits to write."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def experiment() -> Experiment:
 
 
 def limits(N: int = 1024, seed: int = 0) -> Limits:
-    """Limits as varied as they come: every verdict and reason, unknown ranks, rows that are not finite."""
+    """Varied limits: every verdict and reason, unknown ranks, non-finite rows."""
     rng = np.random.default_rng(seed)
 
     def positive() -> np.ndarray:

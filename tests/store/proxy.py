@@ -1,4 +1,4 @@
-"""Between a program and a store: it passes HTTP/1.1 on, keeps a list of what was asked, and does harm where told to.
+"""A proxy between a program and a store: it forwards HTTP/1.1, records the requests and injects faults.
 
 with Proxy(store) as proxy:
     proxy.faults.append(Fault("PUT", "trajectories/", "cut", after=1000))
@@ -24,11 +24,11 @@ What = Literal["cut", "flip", "503", "silence", "deaf"]
 
 @dataclass
 class Fault:
-    """What happens to a request whose method is `method` and whose path contains `path`, `times` times.
+    """A fault in requests whose method is `method` and whose path contains `path`, injected `times` times.
 
-    cut: both connections are closed when `after` bytes of the body are through; flip: a bit of that byte is turned;
-    503: the store is not asked; silence: nothing goes on from there, until the client gives up; deaf: the store gets
-    all of it, and its answer is lost.
+    cut: both connections are closed after `after` bytes of the body; flip: a bit of that byte is flipped; 503: the
+    store is not contacted; silence: nothing more is forwarded until the client gives up; deaf: the store gets the whole
+    request, but its answer is lost.
     """
 
     method: str
@@ -47,7 +47,7 @@ class Fault:
 
 @dataclass
 class Proxy:
-    """A proxy of one store, on a port of its own."""
+    """A proxy of one store, on its own port."""
 
     store: Store
     faults: list[Fault] = field(default_factory=list)
@@ -72,7 +72,7 @@ class Proxy:
         return f"http://127.0.0.1:{self._listener.getsockname()[1]}"
 
     def asked(self, method: str) -> list[str]:
-        """The paths that were asked for with this method."""
+        """The requested paths with this method."""
         return [path for name, path in self.requests if name == method]
 
     def _accept(self) -> None:
@@ -109,7 +109,7 @@ class Proxy:
         _close(client)
 
     def _one(self, client: socket.socket, asked: Any, server: socket.socket, deaf: threading.Event) -> bool:
-        """Pass one request on. False where the connection ends."""
+        """Forward one request. Returns False if the connection ends."""
         lines = list(_head(asked))
         if not lines:
             return False
@@ -142,7 +142,7 @@ class Proxy:
 
 
 def _head(asked: Any) -> Iterator[bytes]:
-    """The lines of a head; none where the connection ends before it or within it."""
+    """The lines of a head; empty if the connection ends before it or within it."""
     lines = []
     while (line := asked.readline()) != b"\r\n":
         if not line:
@@ -152,7 +152,7 @@ def _head(asked: Any) -> Iterator[bytes]:
 
 
 def _body(asked: Any, head: bytes) -> Iterator[tuple[bytes, bool]]:
-    """What follows a head, piece by piece, and whether the piece is framing; an empty piece where it breaks off."""
+    """The body after a head, piece by piece, and whether each piece is framing; an empty piece if it breaks off."""
     if b"\r\ntransfer-encoding: chunked" in head:
         size = 1
         while size:

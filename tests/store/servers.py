@@ -5,8 +5,8 @@
         ... os.environ | store.environment, "s3://bucket/run" ...
         store.stop(), store.go_on()      # SIGSTOP, SIGCONT
 
-Each starts on free ports in a folder of its own, ends what it started and nothing else, and dies with its parent. The
-packages are in requirements-dev.txt; `absent` says what is missing where one cannot start.
+Each starts on free ports in its own folder, ends only the processes that it started, and dies with its parent. The
+packages are in requirements-dev.txt; `absent` says what is missing if a store cannot start.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ UP = 60.0
 
 
 def free_port() -> int:
-    """A port on which, and 10,000 above which, nothing listens; below the range that the system hands out itself."""
+    """A port that is free, as is the one 10,000 above it, below the range of the system's ephemeral ports."""
     while True:
         port = random.SystemRandom().randrange(20_000, 30_000)
         if all(_is_free(number) for number in (port, port + 10_000)):
@@ -50,13 +50,13 @@ def _stands(pid: int) -> bool:
     """Whether every thread of a process is stopped."""
     try:
         told = [stat.read_text() for stat in Path(f"/proc/{pid}/task").glob("*/stat")]
-    except (FileNotFoundError, ProcessLookupError):  # a thread ended meanwhile
+    except (FileNotFoundError, ProcessLookupError):  # a thread ended in the meantime
         return False
     return all(stat.rpartition(")")[2].split()[0] == "T" for stat in told)
 
 
 class Store(ABC):
-    """A store in a folder. key, secret: what it lets in."""
+    """A store in a folder. key, secret: the credentials that it accepts."""
 
     name: str
     key: str
@@ -65,7 +65,7 @@ class Store(ABC):
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.port = free_port()
-        self.ports = [self.port]  # all that it listens on
+        self.ports = [self.port]  # all ports that it listens on
         self.processes: list[subprocess.Popen[bytes]] = []
 
     @staticmethod
@@ -85,7 +85,7 @@ class Store(ABC):
 
     @property
     def environment(self) -> dict[str, str]:
-        """What a program needs to know to use it."""
+        """The environment variables with which a program uses the store."""
         return {
             "AWS_ENDPOINT_URL": self.endpoint,
             "AWS_ACCESS_KEY_ID": self.key,
@@ -94,7 +94,7 @@ class Store(ABC):
         }
 
     def create(self, bucket: str) -> None:
-        """Make a bucket, unless it is there."""
+        """Create a bucket if it does not exist."""
         from pyarrow.fs import S3FileSystem
 
         S3FileSystem(
@@ -124,7 +124,7 @@ class Store(ABC):
         self.end()
 
     def stop(self) -> None:
-        """SIGSTOP: connections are taken and nothing answers, once every thread stands."""
+        """SIGSTOP: connections are accepted but nothing answers. Waits until every thread has stopped."""
         self._signal(signal.SIGSTOP)
         until = time.monotonic() + 10
         while not all(_stands(process.pid) for process in self.processes):
@@ -136,7 +136,8 @@ class Store(ABC):
         self._signal(signal.SIGCONT)
 
     def end(self) -> None:
-        """Kill it; the folder stays. SIGKILL, for one of them outlives SIGTERM, and both do when stopped."""
+        """Kill the store; its folder stays. Uses SIGKILL: one of the stores survives SIGTERM, and both do when
+        stopped."""
         for process in self.processes:
             process.kill()
         for process in self.processes:
@@ -238,8 +239,8 @@ FILTERS = {
 class Swift(Store):
     """Four processes: proxy, account, container, object.
 
-    devices: where objects lie, a folder with one folder d1 in it; full: it says that there is no space left (by a
-    reserve as large as the disk), so that a put fails as on a full one.
+    devices: the place of objects, a folder with one folder d1 in it; full: the store reports that no space is left (by
+    a reserve as large as the disk), so that a put fails as on a full disk.
     """
 
     name = "Swift"
@@ -285,7 +286,7 @@ class Swift(Store):
 
 
 class SeaweedFS(Store):
-    """One process. full: its volumes take nothing more."""
+    """One process. full: its volumes accept nothing more."""
 
     name = "SeaweedFS"
     key, secret = "key", "secret"
@@ -328,7 +329,7 @@ class SeaweedFS(Store):
             "-s3",
             f"-s3.port={self.port}",
             f"-s3.config={self.folder / 's3.json'}",
-            "-s3.port.iceberg=0",  # else a port that is always the same
+            "-s3.port.iceberg=0",  # otherwise the port is always the same
             "-s3.port.lance=0",
         )
 

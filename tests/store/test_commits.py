@@ -1,4 +1,4 @@
-"""A commit is whole or not there, wherever it is cut off; a put is durable, and leaves no debris."""
+"""A commit is complete or absent, wherever it is interrupted; a put is durable and leaves no debris."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class CrashingFiles(LocalFiles):
 
 
 def check_crashes(folder: Path, tables: ShardTables) -> None:
-    """Wherever a commit is cut off: a file of rows is never there before the other two."""
+    """Wherever a commit is interrupted, a file of rows never exists before the other two."""
     for k in range(4):
         root = folder / str(k)
         manifest = create_or_resume(files_at(root), experiment())
@@ -78,7 +78,7 @@ def test_a_reversed_commit_order_is_detected(tmp_path: Path, monkeypatch: pytest
 
 
 def calls_of_put(files: LocalFiles, monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """What the operating system is asked for by one put over a file that is there, in order."""
+    """The system calls of one put over an existing file, in order."""
     asked: list[str] = []
     names: dict[int, str] = {}
     real: dict[str, Callable[..., Any]] = {name: getattr(os, name) for name in ("open", "fsync", "replace")}

@@ -1,4 +1,4 @@
-"""What is foreign to a run is left alone; what is damaged is named, whoever reads it; what differs is always named."""
+"""Foreign files in a run are left alone; every reader reports a damaged file; a run that differs is always reported."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ def littered(run: Path) -> Path:
 
 
 def test_foreign_files_are_reported_and_are_not_damage(littered: Path) -> None:
-    """Wherever they lie: beside shards, digests, telemetry, records of checks, and in the layer."""
+    """In every place: beside shards, digests, telemetry, records of checks, and in the layer."""
     found = verify(littered, sample=2, blocks=1, seed=1, repair_damage=True)
     assert found.findings == ()
     assert found.set_aside is None
@@ -202,7 +202,7 @@ def first_of(run: Path, name: str) -> Path:
 def test_damage_is_reported_in_one_line_that_names_the_file(
     original: Path, tmp_path: Path, name: str, damage: Callable[[Path], None]
 ) -> None:
-    """Whoever reads it; who does not need it goes on."""
+    """Every command that reads the file reports it; the others work."""
     refused = 0
     for number, command in enumerate(COMMANDS):
         run = shutil.copytree(original, tmp_path / f"run{number}")

@@ -1,4 +1,4 @@
-"""A run of schema 1 is read-only, and `basins migrate` writes it again in the present schema."""
+"""A run of schema 1 is read-only, and `basins migrate` rewrites it in the current schema."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def test_layers_are_migrated(tmp_path: Path) -> None:
 
 
 def back_to_schema_1(run: Path, old: Path) -> None:
-    """What `migrate` does, the other way round; telemetry is left out."""
+    """The inverse of `migrate`, without telemetry."""
     from dataclasses import replace
 
     from basins.store.commit import cases_table, commit_shard, read_manifest

@@ -1,4 +1,4 @@
-"""The way to a store that does harm: it lets go of a client that leaves."""
+"""The fault-injecting proxy releases a client that leaves."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ from proxy import Proxy
 
 
 def test_the_proxy_closes_both_sides_when_the_client_leaves() -> None:
-    """Workers come and go by the hundred: a thread that went on reading nothing once ate a core and a gigabyte."""
+    """There are hundreds of workers. A thread that kept reading from a closed connection once used a core and a
+    gigabyte."""
     with socket.create_server(("127.0.0.1", 0)) as store:
         port = store.getsockname()[1]
         with Proxy(cast(Any, SimpleNamespace(port=port))) as proxy:

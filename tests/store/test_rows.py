@@ -1,4 +1,4 @@
-"""rows = "exceptions": less on disk, and the same answer."""
+"""rows = "exceptions": less on disk, and the same estimate."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ name = "escaped"
 trajectories = 50
 law = { name = "near_planted", modes = [0], distance = 1e-3, scale = 0.5 }
 """
-"""A budget that not every row can do with, a control, and a law whose every row is a minimum."""
+"""A budget that is too small for some rows, a control, and a law all of whose rows are minima."""
 
 
 def experiment(rows: str | None, text: str = TEXT) -> Experiment:
@@ -81,7 +81,7 @@ def test_exceptions_and_watched_ids_keep_their_rows(runs: dict[str, Run]) -> Non
 
 
 def test_a_minimum_in_a_control_is_an_exception(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A detector that fails: planted starts said to be minima keep their rows, to be looked at."""
+    """If the detector fails, planted starts that are labelled minima keep their rows, so that they can be inspected."""
 
     def failed(problem: Problem, starts: np.ndarray, settings: Settings, watch: np.ndarray, wait: bool) -> Limits:
         limits = integrate_batch(problem, starts, settings, watch, wait)
@@ -94,7 +94,7 @@ def test_a_minimum_in_a_control_is_an_exception(monkeypatch: pytest.MonkeyPatch)
 
 
 def test_without_watched_ids_only_exceptions_keep_theirs(tmp_path: Path) -> None:
-    """An empty file is a commit mark all the same."""
+    """An empty file is still a commit mark."""
     made = run(experiment("exceptions", TEXT.replace("= 7", "= 0").replace("400", "20_000")), tmp_path, on="inline")
     assert (made.trajectories("gaussian")["verdict"] != "minimum").all()
     assert made.estimate().cases[0].trajectories == 3000
@@ -105,7 +105,7 @@ def test_without_watched_ids_only_exceptions_keep_theirs(tmp_path: Path) -> None
 
 
 def test_a_lost_row_is_refused(runs: dict[str, Run], tmp_path: Path) -> None:
-    """No plan says how many rows are kept: the block file does."""
+    """The number of kept rows is in the block file, not in the plan."""
     text = TEXT.replace("3000", "1000")
     run(experiment("exceptions", text), tmp_path, on="inline")
     path = tmp_path / layout.part("trajectories", basins.open_run(tmp_path).case("gaussian").key, 0)
@@ -130,7 +130,8 @@ def test_show_integrates_a_row_that_was_not_kept_and_says_so(runs: dict[str, Run
 
 
 def test_a_row_of_iris_takes_at_most_forty_bytes() -> None:
-    """What the lanes engine makes, with the file's own overhead; of 10^5 rows it is 29.2, half of it t and loss."""
+    """Rows of the lanes engine, including the file's overhead; with 10^5 rows it is 29.2 bytes, half of it t and
+    loss."""
     iris = load(Path(__file__).parents[2] / "examples" / "iris.toml").cases[0]
     rows = shard.compute_shard(iris, 1, range(4), 100).trajectories
     assert len(parquet.encode(rows, {})) <= 40 * len(rows)

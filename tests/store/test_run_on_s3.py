@@ -1,4 +1,4 @@
-"""A run in an object store: the same bytes as in a folder, whoever works and whatever is killed, and any reader."""
+"""A run in an object store has the same bytes as in a folder, on any runner and after any kill, for any reader."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from basins.store import files_at
 
 @pytest.fixture(scope="session")
 def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
-    """The files of the run in a folder, as one process makes it."""
+    """The files of the same run, made by one process in a folder."""
     path = tmp_path_factory.mktemp("undisturbed") / "run"
     run(tiny(), path, on="inline")
     return data_files(path)
@@ -43,7 +43,7 @@ def uri(request: pytest.FixtureRequest, use: Callable[[Store], str]) -> str:
 
 
 def objects(uri: str) -> dict[str, bytes]:
-    """Every object of a run that promises its bytes."""
+    """All objects of a run whose bytes are promised."""
     files = files_at(uri)
     return {path: files.get(path) for path in files.paths("") if not path.startswith("telemetry/")}
 
@@ -110,7 +110,7 @@ def test_pandas_and_every_command_read_a_run_on_s3(uri: str, tmp_path: Path) -> 
 
 @pytest.mark.slow
 def test_verified_damaged_repaired_extended_and_reported(uri: str, tmp_path: Path) -> None:
-    """The commands that look after a run do it in a store as in a folder."""
+    """The maintenance commands work in a store as in a folder."""
 
     def says(*arguments: str, status: int = 0) -> str:
         done = CliRunner().invoke(main, [*arguments])
@@ -140,7 +140,7 @@ def test_verified_damaged_repaired_extended_and_reported(uri: str, tmp_path: Pat
 def test_a_store_failure_on_resume_is_not_reported_as_damage(
     seaweedfs: Store, use: Callable[[Store], str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It is said at the first file, not after all of them, and nobody is told to move a shard away."""
+    """The failure is reported at the first file, not after all of them, and not as a damaged shard to move away."""
     uri = f"{use(seaweedfs)}/run"
     run(tiny(), uri, on="inline")
     with Proxy(seaweedfs) as proxy:
@@ -179,7 +179,7 @@ def test_two_drivers_on_one_run_do_no_harm(uri: str, undisturbed: dict[str, byte
 
 @pytest.mark.slow
 def test_a_driver_killed_and_interrupted_changes_no_byte(uri: str, tmp_path: Path) -> None:
-    """SIGKILL, then Ctrl-C, each in the middle, then to the end; no worker's debris is swept, for there is none.
+    """SIGKILL, then Ctrl-C, each in the middle, then to the end. There is no debris to sweep.
 
     22 shards: a driver leaves up to six with its workers, who may still commit them.
     """
@@ -210,7 +210,8 @@ def test_a_run_survives_a_store_that_fails_and_stalls(
     undisturbed: dict[str, bytes],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Every upload of rows is cut off once, others are refused or their answers lost; the store is stopped for 20 s."""
+    """Every upload of rows is cut once, other requests are refused or lose their answers, and the store stalls for
+    20 s."""
     store = request.getfixturevalue(name)
     uri = f"{use(store)}/run"
     with Proxy(store) as proxy:

@@ -40,7 +40,7 @@ def uri(store: Store, use: Callable[[Store], str]) -> str:
 
 @pytest.fixture
 def proxy(store: Store, uri: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Proxy]:
-    """Between the tests and the store."""
+    """A proxy between the tests and the store."""
     with Proxy(store) as proxy:
         monkeypatch.setenv("AWS_ENDPOINT_URL", proxy.endpoint)
         yield proxy
@@ -56,7 +56,7 @@ SMALL, IN_PARTS = 5_000, 11 * MIB
 def test_a_failed_upload_leaves_the_old_object(
     what: Any, after: int, old: bytes | None, proxy: Proxy, uri: str
 ) -> None:
-    """The old object, or none: also once the stream that failed is gone."""
+    """The old object or none remains, even after the failed stream is deleted."""
     files = files_at(uri)
     if old is not None:
         files.put("victim", old)
@@ -84,7 +84,7 @@ def test_a_failed_upload_leaves_the_old_object(
 def test_a_failed_upload_in_parts_leaves_the_old_object(
     method: str, path: str, what: Any, proxy: Proxy, uri: str
 ) -> None:
-    """Wherever it fails: when it is begun, at a part, when the parts are joined."""
+    """It may fail when it begins, at a part, or when the parts are joined."""
     files = files_at(uri)
     files.put("victim", b"old")
     proxy.faults.append(Fault(method, path, what, after=MIB // 2, times=100))
@@ -114,7 +114,7 @@ def test_a_failed_upload_in_parts_leaves_the_old_object(
     ],
 )
 def test_a_failed_upload_is_retried(what: Any, after: int, size: int, proxy: Proxy, uri: str) -> None:
-    """deaf: the store took it, and its answer was lost."""
+    """deaf: the store accepted the request, but its answer was lost."""
     files, data = files_at(uri, patient=True), os.urandom(size)
     proxy.faults.append(Fault("PUT", "victim", what, after=after, times=2))
     files.put("victim", data)
@@ -123,7 +123,7 @@ def test_a_failed_upload_is_retried(what: Any, after: int, size: int, proxy: Pro
 
 
 def test_a_store_that_keeps_other_bytes_is_detected(proxy: Proxy, uri: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """These stores check what arrives; of one that does not, the object is looked at after the put."""
+    """These stores check what arrives. For one that does not, the object is checked after the put."""
     files = files_at(uri)
     send = S3Files._send
     monkeypatch.setattr(S3Files, "_send", lambda files, key, data: send(files, key, data.slice(1)))
@@ -137,7 +137,7 @@ def test_a_store_that_keeps_other_bytes_is_detected(proxy: Proxy, uri: str, monk
 def test_an_object_whose_etag_is_not_an_md5_is_read_back(
     proxy: Proxy, uri: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As where a store encrypts with a key of its own: every put and get compares bytes then."""
+    """As with a store that encrypts with its own key: then every put and get compares bytes."""
     monkeypatch.setattr(s3, "_etag", lambda file: "0" * 32)
     files = files_at(uri)
     files.put("file", b"12345")
@@ -152,7 +152,7 @@ def test_an_object_whose_etag_is_not_an_md5_is_read_back(
 
 
 def test_ctrl_c_between_open_and_write_commits_no_empty_object(uri: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """pyarrow commits a stream that is dropped: here it would be an object of no bytes."""
+    """pyarrow commits a stream that is dropped, which would leave an empty object here."""
     files = S3Files(uri)
     files.put("victim", b"old")
     client = files._client
@@ -164,7 +164,7 @@ def test_ctrl_c_between_open_and_write_commits_no_empty_object(uri: str, monkeyp
         def open_output_stream(self, *arguments: Any, **options: Any) -> Any:
             stream = client.single.open_output_stream(*arguments, **options)
             signal.raise_signal(signal.SIGINT)
-            time.sleep(0.5)  # who does not wait for it reads the old object
+            time.sleep(0.5)  # without waiting, the old object would be read
             return stream
 
     monkeypatch.setattr(files, "_client", s3_client.Client(Interrupting(), client.parts))
@@ -172,7 +172,7 @@ def test_ctrl_c_between_open_and_write_commits_no_empty_object(uri: str, monkeyp
 
     def slow_start(thread: threading.Thread) -> None:
         start(thread)
-        time.sleep(0.2)  # it is at work before its pool knows it
+        time.sleep(0.2)  # the thread works before its pool knows it
 
     monkeypatch.setattr(threading.Thread, "start", slow_start)
     previous = signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -185,7 +185,7 @@ def test_ctrl_c_between_open_and_write_commits_no_empty_object(uri: str, monkeyp
 
 
 def test_pyarrow_commits_an_empty_object_for_a_dropped_stream(uri: str) -> None:
-    """What the test above guards against is so: when pyarrow mends it, the thread in S3Files._put can go."""
+    """The fault that the test above guards against exists. If pyarrow fixes it, the thread in S3Files._put can go."""
     files = S3Files(uri)
     stream = files._client.single.open_output_stream(files._key("empty"))
     del stream
@@ -216,7 +216,7 @@ def test_a_worker_lists_nothing_and_puts_each_file_once(proxy: Proxy, uri: str) 
     experiment = tiny()
     create_or_resume(files_at(uri), experiment)
     key = experiment.cases[0].key
-    work(uri, key, 0, 1)()  # this process is known to the store then
+    work(uri, key, 0, 1)()  # so that this process is connected to the store
     proxy.requests.clear()
     work(uri, key, 1, 1)()
     bucket, prefix = s3_client.parse(uri)
@@ -229,7 +229,7 @@ def test_a_worker_lists_nothing_and_puts_each_file_once(proxy: Proxy, uri: str) 
     assert len(proxy.requests) == 2 + 1 + 6
 
 
-# --- a store that stands still ---------------------------------------------------------------------------------------
+# --- a stalled store -------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.slow

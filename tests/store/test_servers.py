@@ -1,4 +1,4 @@
-"""The stores that the tests start: they answer, they stand still when stopped, and nothing of them is left."""
+"""The stores that the tests start: they answer, stall when stopped, and leave no process behind."""
 
 from __future__ import annotations
 

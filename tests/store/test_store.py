@@ -1,4 +1,4 @@
-"""The run on disk, looked at with pyarrow and the operating system, not with the store itself."""
+"""The run on disk, checked with pyarrow and the operating system instead of the store itself."""
 
 from __future__ import annotations
 
@@ -140,7 +140,7 @@ def test_every_value_survives_and_unknown_values_are_null(tmp_path: Path) -> Non
 
 
 def test_a_row_takes_at_most_forty_bytes() -> None:
-    """Of rows whose every float is random, which is more than real ones are."""
+    """Measured on rows with random floats, which compress less than real ones."""
     size = len(parquet.encode(tables_of(DEEP_LINEAR, 0, limits()).trajectories, experiment_keys()))
     overhead = len(parquet.encode(DEEP_LINEAR.trajectories.empty_table(), experiment_keys()))
     assert (size - overhead) / 1024 <= 40
@@ -152,7 +152,7 @@ def experiment_keys() -> dict[str, str]:
 
 
 def test_the_same_tables_are_the_same_bytes_in_another_process() -> None:
-    """Another hash seed, another number of Arrow threads."""
+    """With another hash seed and another number of Arrow threads."""
     code = (
         "import sys, hashlib, os, pyarrow; sys.path[:0] = [sys.argv[1], os.path.dirname(sys.argv[1])]\n"
         "pyarrow.set_cpu_count(int(sys.argv[2]))\n"
@@ -182,7 +182,7 @@ def test_a_flipped_bit_in_a_page_is_refused_by_name(run: Path, tmp_path: Path) -
 
 
 def test_a_disk_error_is_not_reported_as_damage(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A number of the system's is trouble of the place: nobody is told to move the file away."""
+    """An error with an errno is a failure of the place, so the remedy is not to move the file away."""
 
     class Failing:
         closed = False
@@ -300,7 +300,8 @@ def test_an_unknown_case_column_or_verdict_is_refused(run: Path) -> None:
 
 
 def test_a_run_in_progress_shows_its_committed_shards(tmp_path: Path) -> None:
-    """Shards 0 and 2 done, 1 with its visits and blocks only: the prefix ends before it, and no reader sees them."""
+    """Shards 0 and 2 are done, and 1 has only its visits and blocks: the prefix ends before 1, and no reader sees
+    it."""
     manifest = create_or_resume(files_at(tmp_path), experiment())
     opened = open_run(tmp_path)
     assert len(opened.trajectories()) == len(opened.blocks()) == len(opened.visits()) == 0
@@ -347,7 +348,7 @@ def test_a_resume_checks_part_of_a_large_run(run: Path, tmp_path: Path, monkeypa
 
 
 def test_errors_of_the_store_can_be_pickled(run: Path) -> None:
-    """From a worker to the driver, by pickle."""
+    """They are sent from a worker to the driver."""
     import pickle
 
     with pytest.raises(BasinsError) as raised:

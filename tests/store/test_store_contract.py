@@ -1,5 +1,5 @@
-"""The contract of basins/store/files.py, once, for every tenant: a folder, one that behaves as on NFS, and an object
-store on each of two real servers.
+"""The contract of basins/store/files.py, tested on every implementation: a folder, one that behaves like NFS, and an
+object store on each of two real servers.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ MIB = 1 << 20
 
 
 class Place(NamedTuple):
-    """Where files may lie. elsewhere: what happens inside is done by another machine."""
+    """A place for files. elsewhere: inside this context another machine acts."""
 
     name: str
     uri: str
@@ -97,7 +97,7 @@ def test_a_prefix_does_not_match_a_longer_folder_name(place: Place) -> None:
 
 
 def test_a_file_put_on_another_machine_is_found(place: Place) -> None:
-    """Though this machine has looked before, and knows that it was not there."""
+    """Even if this machine has looked for it before and remembers that it was missing."""
     files = place.files()
     files.put("case=1/first", b"1")
     assert not files.exists("case=1/second")
@@ -113,7 +113,7 @@ def test_a_file_put_on_another_machine_is_found(place: Place) -> None:
 
 
 def test_a_large_file(place: Place) -> None:
-    """Which an object store is sent in parts."""
+    """It is sent to an object store in parts."""
     files = place.files()
     data = random.Random(1).randbytes(11 * MIB)
     files.put("large", data)
@@ -124,7 +124,7 @@ def test_a_large_file(place: Place) -> None:
 
 
 def test_no_reader_sees_part_of_a_file(place: Place) -> None:
-    """While two others put files of two lengths over one another, over and over."""
+    """While two others keep replacing each other's file, which have different lengths."""
     files = place.files()
     contents = {b"a" * 100_000, b"b" * 300_001}
     files.put("file", b"a" * 100_000)
@@ -208,7 +208,7 @@ def test_parquet_is_read_in_place(place: Place) -> None:
 
 
 def test_the_nfs_faults_are_injected(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each of them, in one pass through the verbs: the suite above would not notice if they did not."""
+    """Each fault is injected in one pass through the operations. The suite above would not notice if it were not."""
     nfs = NFS(tmp_path, monkeypatch)
     place = Place("nfs", str(tmp_path / "runs" / "one"), nfs.elsewhere)
     test_the_operations(place)
