@@ -18,7 +18,7 @@ from typing import Any
 
 from rich.console import Console
 
-from basins.describe import describe
+from basins.description import describe
 from basins.errors import ArgumentError, AssumptionError, AssumptionWarning, DataError, RunError
 from basins.execution.base import cores
 from basins.experiment import Experiment, load

@@ -120,6 +120,6 @@ def drawn_data(text: str) -> dict[str, Draw]:
         data = case["data"] if "landscape" not in case else {}
         if data.get("source") == "gaussian":
             law = {key: value for key, value in data.items() if key not in ("source", "seed") and value is not False}
-            said = ", ".join(key if value is True else f"{key} = {json.dumps(value)}" for key, value in law.items())
-            drawn[case["name"]] = Draw(f"gaussian ({said})", data["seed"])
+            terms = ", ".join(key if value is True else f"{key} = {json.dumps(value)}" for key, value in law.items())
+            drawn[case["name"]] = Draw(f"gaussian ({terms})", data["seed"])
     return drawn

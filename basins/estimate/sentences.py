@@ -59,11 +59,11 @@ def _at_this_size(case: CaseEstimate) -> str:
 
 def _all_proved(case: CaseEstimate, proved: Proved) -> str:
     """The sentence when every counted start is proved, so that the labels no longer matter."""
-    said = proofs(proved, "this law", case.trajectories)
+    text = proofs(proved, "this law", case.trajectories)
     if case.censored:
         verb = "row is censored; its start is" if case.censored == 1 else "rows are censored; their starts are"
-        said += f" As computed, {case.censored:,} {verb} proved all the same."
-    return f"{case.shape} So this checks the machinery. {said}" if not case.can_test else said
+        text += f" As computed, {case.censored:,} {verb} proved all the same."
+    return f"{case.shape} So this checks the machinery. {text}" if not case.can_test else text
 
 
 def proofs(proved: Proved, laws: str, trajectories: int) -> str:
@@ -74,14 +74,14 @@ def proofs(proved: Proved, laws: str, trajectories: int) -> str:
     if not proved.proved:
         return f"Of {proved.tried:,} starts{some} none is proved to flow to a global minimum: proofs bound nothing."
     if not left:
-        said = f"Of {proved.tried:,} starts{some} every one is proved to flow to a global minimum: the"
+        text = f"Of {proved.tried:,} starts{some} every one is proved to flow to a global minimum: the"
     else:
         which = "the other one counts as a saddle" if left == 1 else f"the other {left:,} count as saddles"
-        said = (
+        text = (
             f"Of {proved.tried:,} starts{some} {proved.proved:,} {'is' if proved.proved == 1 else 'are'} proved to "
             f"flow to a global minimum, and {which}: so the"
         )
-    said += (
+    text += (
         f" saddle basins hold less than {at_most(proved.upper)} of {laws}, at {_percent(proved.confidence)} "
         f"confidence; {PROVED}."
     )
@@ -89,11 +89,11 @@ def proofs(proved: Proved, laws: str, trajectories: int) -> str:
         ids = ", ".join(map(str, proved.contradicted))
         which = f" (id {ids}{', ...' * (proved.saddles > len(proved.contradicted))})" * bool(ids)
         one = proved.saddles == 1
-        said += (
+        text += (
             f" {proved.saddles:,} of them {'is' if one else 'are'} labelled saddle{which}: "
             f"{'that label is' if one else 'those labels are'} wrong."
         )
-    return said
+    return text
 
 
 def _as_computed(case: CaseEstimate) -> str:
@@ -147,26 +147,26 @@ def pooled_sentence(pooled: PooledEstimate) -> str:
         return "Nothing to pool: no trajectory of a law with a density is counted, or each case has its own dynamics."
     m = len(pooled.cases)
     laws = "this law" if m == 1 else "the mixture of these laws, each weighted by its trajectories"
-    said = [
+    parts = [
         f"Pooled, {m} case{'s' * (m > 1)}: {pooled.saddle:,} saddles and {pooled.censored:,} censored among "
         f"{pooled.trajectories:,} trajectories. The saddle basins hold less than "
         f"{at_most(pooled.saddle_measure.upper)} of {laws}, at {_percent(pooled.confidence)} confidence; "
         f"{labels(pooled, pooled.unchecked)}."
     ]
     if pooled.proved is not None:
-        said.append(proofs(pooled.proved, laws, pooled.trajectories))
+        parts.append(proofs(pooled.proved, laws, pooled.trajectories))
     if pooled.grown is not None:
-        said.append(grown_sentence(pooled.grown))
+        parts.append(grown_sentence(pooled.grown))
     if m > 1:
-        said.append("This bounds no single case.")
+        parts.append("This bounds no single case.")
     if pooled.untestable:
         which = "This shape" if m == 1 else f"The shape of {pooled.untestable} of them"
-        said.append(f"{which} cannot test the conjecture: its zero is a theorem, and no evidence.")
+        parts.append(f"{which} cannot test the conjecture: its zero is a theorem, and no evidence.")
     if pooled.twins:
-        said.append(
+        parts.append(
             f"Left out: {len(pooled.twins)} with the same starts as one of these (another engine), no further evidence."
         )
-    return " ".join(said)
+    return " ".join(parts)
 
 
 def grown_sentence(grown: Grown) -> str:
@@ -287,10 +287,10 @@ def _check(case: CaseEstimate) -> str:
 
 def _censored(case: CaseEstimate) -> str:
     reasons = sorted(case.reasons.items(), key=lambda item: (-item[1], item[0]))
-    said = ", ".join(f"{reason}: {count:,}" for reason, count in reasons)
+    text = ", ".join(f"{reason}: {count:,}" for reason, count in reasons)
     remedy = f"; {remedy_of(reasons[0][0], case.null)}" if reasons and reasons[0][0] in REMEDIES else ""
     verb = "is" if case.censored == 1 else "are"
-    return f"{case.censored:,} {verb} censored ({said}{remedy})"
+    return f"{case.censored:,} {verb} censored ({text}{remedy})"
 
 
 def remedy_of(reason: str, null: bool) -> str:
@@ -306,13 +306,13 @@ def settled_alike(case: CaseEstimate) -> str:
     if count < 2:
         return ""
     index = next((s.index for s in case.strata if s.modes == modes), None)
-    said = f"All {count:,} settled rows whose loss identifies a stratum are beside one, {stratum_text(index, modes)}"
+    text = f"All {count:,} settled rows whose loss identifies a stratum are beside one, {stratum_text(index, modes)}"
     if modes == case.beside:
-        return f"{said}: the starts of this law lie beside it, so this is no evidence."
+        return f"{text}: the starts of this law lie beside it, so this is no evidence."
     if case.H == 1 or modes != tuple(range(len(modes))):
-        return f"{said}: all its saddles are strict, and their basins are null by theorem (docs/verdicts.md)."
+        return f"{text}: all its saddles are strict, and their basins are null by theorem (docs/verdicts.md)."
     return (
-        f"{said}: evidence against the conjecture would look like this, if survival also stops falling (basins plot "
+        f"{text}: evidence against the conjecture would look like this, if survival also stops falling (basins plot "
         "survival RUN, docs/verdicts.md)."
     )
 
@@ -320,8 +320,8 @@ def settled_alike(case: CaseEstimate) -> str:
 def _strata_met(case: CaseEstimate) -> str:
     met = [s for s in case.strata if s.count and not s.is_minimum]
     most = sorted(met, key=lambda s: -s.count)[:4]
-    said = [f"{set_text(s)}: {s.count:,}" for s in most]
-    return "; ".join(said) + ("; ..." if len(met) > 4 else "")
+    parts = [f"{set_text(s)}: {s.count:,}" for s in most]
+    return "; ".join(parts) + ("; ..." if len(met) > 4 else "")
 
 
 def _of(count: int, case: CaseEstimate) -> str:

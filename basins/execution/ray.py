@@ -151,9 +151,9 @@ def _timed_out(error: Exception) -> bool:
 
 def _no_start(error: Exception, address: str) -> RunError:
     """The RunError for a failed start or join."""
-    said = last_line(error)
+    reason = last_line(error)
     if "AF_UNIX path length" in str(error):
-        said = f"the names of its sockets get too long in {tempfile.gettempdir()}"
+        reason = f"the names of its sockets get too long in {tempfile.gettempdir()}"
         remedy = "set TMPDIR to a shorter path, such as /tmp, or use --on processes"
     elif _timed_out(error):
         remedy = "give the same command again when the machine is less busy, or use --on processes"
@@ -161,7 +161,7 @@ def _no_start(error: Exception, address: str) -> RunError:
         remedy = "use --on processes"
     else:
         remedy = "check the address and RAY_AUTH_TOKEN_PATH, or use --on processes"
-    return RunError(f"cannot start or join Ray: {said}", where=address, remedy=remedy)
+    return RunError(f"cannot start or join Ray: {reason}", where=address, remedy=remedy)
 
 
 def _prepare_environment() -> None:

@@ -97,13 +97,13 @@ class Dashboard:
         The status is INTERRUPTED if the job was stopped. Raises RunError if the job does not exist or could not be
         started, or if the cluster is gone for longer than PATIENCE.
         """
-        said, lost = 0, None
+        printed, lost = 0, None
         while True:
             try:
                 info = self.info(job)
                 lost = None
                 if info["status"] != "PENDING":
-                    said = asyncio.run(self._tail(job, said, say))
+                    printed = asyncio.run(self._tail(job, printed, say))
                     info = self.info(job)
             except _Gone as error:
                 now = time.monotonic()
@@ -137,9 +137,9 @@ class Dashboard:
         known: dict[str, Any] = answer.json()
         return known
 
-    async def _tail(self, job: str, said: int, say: Callable[[str], None]) -> int:
-        """Pass the log to `say` after its first `said` characters, until the job or the connection ends, or for SILENCE
-        seconds nothing comes. Returns the number of characters said by then."""
+    async def _tail(self, job: str, printed: int, say: Callable[[str], None]) -> int:
+        """Pass the log to `say` after its first `printed` characters, until the job or the connection ends, or for
+        SILENCE seconds nothing comes. Returns the number of characters printed by then."""
         import aiohttp
 
         passed = 0
@@ -147,13 +147,13 @@ class Dashboard:
         try:
             while True:
                 text = await asyncio.wait_for(anext(lines), SILENCE)
-                new = text[max(0, said - passed) :]
+                new = text[max(0, printed - passed) :]
                 passed += len(text)
                 if new:
                     say(new)
-                    said += len(new)
+                    printed += len(new)
         except (StopAsyncIteration, TimeoutError, RuntimeError, aiohttp.ClientError, OSError):
-            return said
+            return printed
 
     def _status(self, job: str, info: dict[str, Any]) -> int:
         status = info["driver_exit_code"]

@@ -197,39 +197,39 @@ def combine(replicates: Sequence[Sequence[SplittingLevel]]) -> list[Estimated]:
 
 def warnings(rows: Sequence[Estimated], replicates: int) -> list[str]:
     """The warnings, one line each."""
-    said = []
+    lines = []
     if replicates < FEWEST:
-        said.append(f"{replicates} replicates: fewer than {FEWEST} give no interval, and so no bound")
+        lines.append(f"{replicates} replicates: fewer than {FEWEST} give no interval, and so no bound")
     elif replicates < CALIBRATED:
-        said.append(
+        lines.append(
             f"{replicates} replicates: the interval is calibrated for {CALIBRATED} or more (docs/calibration.md)"
         )
     equal = [row.level for row in rows if not row.bounded]
     if replicates >= FEWEST and equal:
         numbers = ", ".join(map(str, equal[:6])) + (", ..." if len(equal) > 6 else "")
-        said.append(f"all replicates are equal at level {numbers}: their spread gives no interval there")
+        lines.append(f"all replicates are equal at level {numbers}: their spread gives no interval there")
     most = stats.chi2.ppf(1 - DISAGREE, replicates - 1) / (replicates - 1)
     apart = [row for row in rows if row.deviation**2 > most * row.within**2]
     if apart:
         worst = max(apart, key=_over_within)
-        said.append(
+        lines.append(
             f"replicates differ by {_over_within(worst):.1f} times their within-run error at level {worst.level} (from "
             f"level {apart[0].level} on): chains mix slowly there; the interval uses the spread of the replicates"
         )
     few = [row for row in rows if row.ancestors < COLLAPSED]
     if few:
-        said.append(
+        lines.append(
             f"fewer than {COLLAPSED} of a replicate's first draws have descendants from level {few[0].level} on (the "
             f"last: {rows[-1].ancestors:g}, fewest {rows[-1].fewest_ancestors}): raise the population or the sweeps"
         )
     undecided = sum(row.undecided for row in rows)
     if undecided:
         asked = sum(row.trajectories for row in rows)
-        said.append(
+        lines.append(
             f"{undecided:,} of {asked:,} trajectories ended undecided and were counted as inside, which can only raise "
             "P: raise [engine] budget"
         )
-    return said
+    return lines
 
 
 def _over_within(row: Estimated) -> float:

@@ -66,31 +66,31 @@ def sentences(tail: CaseTail) -> list[str]:
     beyond = f"P({event(tail.stratum, last.threshold, 5)})"
     whose = f"{_whose(tail)} is below {beyond} = {number(last.P)}"
     if last.bounded:
-        said = [
+        lines = [
             f"{whose}, 95 % interval [{at_least(last.lower)}, {at_most(last.upper)}]; below {at_most(last.bound)} at "
             f"{100 * CONFIDENCE:g} %, one-sided ({tail.replicates} independent replicates)."
         ]
     else:
         why = " that are all equal" if tail.replicates >= FEWEST else f", fewer than {FEWEST}"
-        said = [f"{whose}, an estimate from {tail.replicates} replicates{why}: without an interval it is no bound."]
+        lines = [f"{whose}, an estimate from {tail.replicates} replicates{why}: without an interval it is no bound."]
     unresolved = next((level for level in tail.levels if not level.resolved), None)
     if unresolved is not None or tail.pilot.ending == "resolution":
         blurred = unresolved or tail.pilot
-        said.append(
+        lines.append(
             f"At {event(tail.stratum, blurred.threshold, 5)} the computed {symbol(tail.stratum)} is no longer that "
             f"of the exact flow ({_kept(blurred)}): levels from there on show nothing, and the target "
             f"{tail.plan.target:g} was not reached. {_further(blurred)}"
         )
     elif tail.plan.target * 2 < last.P:
-        said.append(f"The target {tail.plan.target:g} was not reached.")
+        lines.append(f"The target {tail.plan.target:g} was not reached.")
     if tail.expected is not None and not np.isnan(last.exponent):
         over = [level.exponent for level in tail.levels[-4:] if not np.isnan(level.exponent)]
         source = "theory.md 5 predicts" if tail.stratum is None else "basins/rare/exponents.py predicts"
-        said.append(
+        lines.append(
             f"Local exponent over the last levels {np.mean(over):.2f}; {source} {tail.expected:.4g} asymptotically "
             "(heuristic)."
         )
-    return said
+    return lines
 
 
 def _whose(tail: CaseTail) -> str:

@@ -117,12 +117,12 @@ class Transitions:
             return "No id is watched (visits_every = 0), so nothing is known of the saddles passed on the way."
         if not self.watched:
             return "No watched id is counted yet."
-        said = f"{self.watched:,} trajectories watched (every {self.visits_every}-th id), "
-        said += f"{self.passed:,} saddles passed at a relative distance of at most {NEAR:g}"
-        said += f"; {self.without:,} passed none" if self.without else ""
-        said += f"; {self.slow_downs:,} slow-downs near no saddle" if self.slow_downs else ""
-        said += f"; {self.censored:,} censored, whose way on is not known" if self.censored else ""
-        return f"{said}."
+        text = f"{self.watched:,} trajectories watched (every {self.visits_every}-th id), "
+        text += f"{self.passed:,} saddles passed at a relative distance of at most {NEAR:g}"
+        text += f"; {self.without:,} passed none" if self.without else ""
+        text += f"; {self.slow_downs:,} slow-downs near no saddle" if self.slow_downs else ""
+        text += f"; {self.censored:,} censored, whose way on is not known" if self.censored else ""
+        return f"{text}."
 
     def table(self) -> pd.DataFrame:
         """One row per edge, by falling count: source and target (names), count, share of those that leave the source,

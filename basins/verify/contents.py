@@ -138,13 +138,13 @@ def _wrong_blocks(case: Case, rows: dict[str, Column], table: pa.Table, ids: ran
     for k, block in enumerate(blocks["block"]):
         here = of_row == k
         verdicts = np.bincount(rows["verdict"][here], minlength=len(names))
-        said = [blocks[name][k] for name in names]
-        wanted = [said[0], *verdicts[1:].tolist()] if not keeps_all else verdicts.tolist()
-        if blocks["count"][k] != counts[k] or sum(said) != counts[k]:
-            yield f"block {block} counts {sum(said)} verdicts for {counts[k]} trajectories"
-        elif said != wanted or verdicts[0] > said[0]:
-            yield f"block {block} counts {_listed(names, said)}; its rows are {_listed(names, verdicts.tolist())}"
-        elif _other_sets(_by_set(form, blocks["strata"][k]), _sets(case, form, rows, here, said[0]), said[0]):
+        recorded = [blocks[name][k] for name in names]
+        wanted = [recorded[0], *verdicts[1:].tolist()] if not keeps_all else verdicts.tolist()
+        if blocks["count"][k] != counts[k] or sum(recorded) != counts[k]:
+            yield f"block {block} counts {sum(recorded)} verdicts for {counts[k]} trajectories"
+        elif recorded != wanted or verdicts[0] > recorded[0]:
+            yield f"block {block} counts {_listed(names, recorded)}; its rows are {_listed(names, verdicts.tolist())}"
+        elif _other_sets(_by_set(form, blocks["strata"][k]), _sets(case, form, rows, here, recorded[0]), recorded[0]):
             yield f"block {block} counts other strata than those of its rows"
         totals = {name: (blocks[name][k], int(rows[name][here].sum())) for name in ("evaluations", "steps")}
         for name, (total, summed) in totals.items():

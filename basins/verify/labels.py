@@ -139,7 +139,13 @@ def check_labels(
     rows: dict[str, dict[int, tuple[str, str]]] = {}
     for one in found:
         rows.setdefault(one.row.case, {})[one.row.id] = one.row.verdict, one.found
-    said = {"sample": sample, "layers": view.committed, "tighter": TIGHTER, "level": CONFIDENCE, "rates": check.rates()}
+    details = {
+        "sample": sample,
+        "layers": view.committed,
+        "tighter": TIGHTER,
+        "level": CONFIDENCE,
+        "rates": check.rates(),
+    }
     drawn_from = {
         key: DrawnFrom.of(
             shards,
@@ -149,7 +155,7 @@ def check_labels(
         for key, (shards, layers) in _population(view, manifest, reached).items()
     }
     density = {group.verdict: size for group, size in sizes.items() if group.law == DENSITY}
-    return replace(check, path=write_checks(files, manifest, seed, rows, said, drawn_from, density))
+    return replace(check, path=write_checks(files, manifest, seed, rows, details, drawn_from, density))
 
 
 def _groups(
@@ -220,13 +226,13 @@ def draw(view: View, manifest: Manifest, good: Sequence[ShardCheck], sample: int
     """Draw `sample` rows of these shards, or all of them if there are fewer."""
     counts = _counts(manifest, good)
     parts = parts_of({group: int(each.sum()) for group, each in counts.items()}, sample)
-    said = {key: DrawnFrom.of(*there, ()).where() for key, there in _population(view, manifest, good).items()}
+    population = {key: DrawnFrom.of(*there, ()).where() for key, there in _population(view, manifest, good).items()}
     for group, part in parts.items():
         if not part:
             continue
         ends = np.cumsum(counts[group])
         # A stream for each population and size: samples must not depend on each other (frames.py).
-        content = canonical_json({"seed": seed, "group": [*group], "rows": part, "from": said})
+        content = canonical_json({"seed": seed, "group": [*group], "rows": part, "from": population})
         key = np.frombuffer(hashlib.sha256(content).digest()[:16], dtype="<u8")
         rng = np.random.Generator(np.random.Philox(key=key))
         chosen = np.sort(rng.choice(int(ends[-1]), part, replace=False))

@@ -98,11 +98,11 @@ def _compare(place: ShardSource, manifest: Manifest, case: Case, shard: int, blo
     for kind in compared:
         if not tolerant and not there[kind].equals(getattr(again, kind)):
             findings.append((kind, f"block {block} computed again gives other {kind}"))
-    said = [
+    located = [
         place.finding(layout.part(kind, case.key, shard), what, Trouble.computed, case.key, shard)
         for kind, what in findings
     ]
-    return said, len(may)
+    return located, len(may)
 
 
 def _rows_that_differ(there: pa.Table, again: pa.Table) -> dict[int, tuple[Row | None, Row | None]]:

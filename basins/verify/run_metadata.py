@@ -85,9 +85,9 @@ def _disagreements(manifest: Manifest, values: dict[str, Any]) -> Iterator[str]:
         if case.dynamics_kind or "dynamics" in table:
             there = case.dynamics_table if case.dynamics_kind else None
             pairs.append((f"case {table['name']!r}: dynamics", table.get("dynamics"), there))
-    for name, said, there in pairs:
-        if said != there:
-            yield f"{name} = {said} in {layout.EXPERIMENT}, {there} in {layout.MANIFEST}"
+    for name, written, there in pairs:
+        if written != there:
+            yield f"{name} = {written} in {layout.EXPERIMENT}, {there} in {layout.MANIFEST}"
 
 
 def check_cases(files: Files, manifest: Manifest, same_writer: bool) -> list[Finding]:

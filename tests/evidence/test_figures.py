@@ -222,7 +222,7 @@ def test_certified_shares_have_lines_or_points() -> None:
     rows = [(shape, scale, 0.5, 0.3, 0.1, 0.2, 100) for shape in ("(2, 2)", "(3, 3)") for scale in (0.1, 1.0)]
     table = pd.DataFrame(rows, columns=["shape", "scale", *ARGUMENTS, "draws"])
     drawn = certified(table)
-    assert "100 draws a point" in words(drawn)
+    assert "100 draws per point" in words(drawn)
     assert [axes.get_title(loc="left") for axes in drawn.axes] == list(ARGUMENTS.values())
     heights = [float(axes.lines[0].get_ydata()[0]) for axes in drawn.axes]
     assert heights == [0.5, 0.3, 0.1, 0.2]
@@ -249,7 +249,7 @@ def test_a_sweep_over_scales_makes_lines_whatever_the_cases_are_called(tmp_path:
     assert left_out == 0
     assert shares["shape"].tolist() == ["2-2-2"] * 2 + ["2-3-2"] * 2
     assert shares["scale"].tolist() == [0.1, 0.5] * 2
-    assert "10,000 draws a point" in words(certified(shares))
+    assert "10,000 draws per point" in words(certified(shares))
 
 
 def test_a_figure_with_nothing_to_draw_says_why(tmp_path: Path) -> None:

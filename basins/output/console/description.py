@@ -43,8 +43,8 @@ def print_plan(out: Console, experiment: Experiment, plan: Sequence[PlannedCase]
 def _pilot(out: Console, experiment: Experiment) -> None:
     if experiment.auto:
         blocks = experiment.blocks_per_shard
-        said = f"blocks_per_shard = {blocks} by a pilot on this machine; a run keeps the number from its creation."
-        paragraph(out, said)
+        text = f"blocks_per_shard = {blocks} by a pilot on this machine; a run keeps the number from its creation."
+        paragraph(out, text)
 
 
 def wall(plan: Sequence[PlannedCase], workers: int) -> float:

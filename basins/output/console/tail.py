@@ -22,8 +22,8 @@ def print_tail(out: Console, tail: CaseTail) -> None:
     for level in tail.levels:
         table.add_row(*formatting.row(tail, level), style="" if level.resolved else "dim")
     indented(out, table)
-    for said in formatting.sentences(tail):
-        paragraph(out, said, style="bold")
-    for said in tail.warnings:
-        paragraph(out, f"warning: {said}", style="yellow")
+    for line in formatting.sentences(tail):
+        paragraph(out, line, style="bold")
+    for warning in tail.warnings:
+        paragraph(out, f"warning: {warning}", style="yellow")
     out.print()

@@ -85,8 +85,8 @@ def _labels(out: Console, manifest: Manifest, labels: LabelCheck) -> None:
     for group, rows in labels.groups.items():
         if isinstance(rows, Counter):
             resolved = [f"{rows[word]:,} {word}" for word in ("minimum", "saddle") if rows[word]]
-            said = f"now {', '.join(resolved)}" if resolved else "all undecided again"
-            table.add_row(group.verdict, group.law, f"{rows.total():,}", "", "", f"{rows['undecided']:,}", said)
+            text = f"now {', '.join(resolved)}" if resolved else "all undecided again"
+            table.add_row(group.verdict, group.law, f"{rows.total():,}", "", "", f"{rows['undecided']:,}", text)
         else:
             agreed = rows.checked - rows.disagreed - rows.undecided
             numbers = [f"{k:,}" for k in (rows.checked, agreed, rows.disagreed, rows.undecided)]

@@ -50,9 +50,9 @@ def _lines(shares: pd.DataFrame) -> Figure:
         axes.set_xlabel("scale of the Gaussian law")
     for axes in panels[::2]:
         axes.set_ylabel("certified at t = 0")
-    said = f"{int(shares['draws'].min()):,} draws a point"
-    said += f"; the first {MOST} of {len(shapes)} shapes" if len(shapes) > MOST else ""
-    figure.suptitle(said, fontsize=9, x=0.01, ha="left")
+    title = f"{int(shares['draws'].min()):,} draws per point"
+    title += f"; the first {MOST} of {len(shapes)} shapes" if len(shapes) > MOST else ""
+    figure.suptitle(title, fontsize=9, x=0.01, ha="left")
     handles, labels = panels[0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside right upper", title="widths", fontsize=8)
     return figure

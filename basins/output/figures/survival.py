@@ -81,11 +81,11 @@ def _line(axes: Axes, line: Line, k: int, alone: bool) -> None:
             t, lower[part], upper[part], step="post", color=colour, alpha=0.2, linewidth=0, label="95 % band, pointwise"
         )
         if curve.least:
-            said = f"(saddle + censored) / N = {curve.never:,} / {curve.N:,}"
-            axes.axhline(curve.least, color=GREY, linewidth=0.9, linestyle=(0, (1, 1.5)), label=said)
+            text = f"(saddle + censored) / N = {curve.never:,} / {curve.N:,}"
+            axes.axhline(curve.least, color=GREY, linewidth=0.9, linestyle=(0, (1, 1.5)), label=text)
         if np.isfinite(curve.first_censored):
-            said = "first censored stop: S is an upper bound from here on"
-            axes.axvline(curve.first_censored, color=GREY, linewidth=0.9, linestyle=(0, (4, 2, 1, 2)), label=said)
+            text = "first censored stop: S is an upper bound from here on"
+            axes.axvline(curve.first_censored, color=GREY, linewidth=0.9, linestyle=(0, (4, 2, 1, 2)), label=text)
         if line.tails is not None and line.tails.fits:
             _tails(axes, line.tails)
     if line.exact is not None:
@@ -100,13 +100,13 @@ def _tails(axes: Axes, tails: Tails) -> None:
         if fit is None:
             continue
         value = f"rate {fit.rate:.3g}" if fit.kind == "exponential" else f"exponent {fit.rate:.3g}"
-        said = f"{fit.kind}, {value} [{fit.lower:.3g}, {fit.upper:.3g}], {p_sentence(fit.p_value, fit.p_at_floor)}"
-        axes.plot(t, fit.survival(t, tail), color=COLOURS[k], linestyle=STYLES[k], label=said)
+        text = f"{fit.kind}, {value} [{fit.lower:.3g}, {fit.upper:.3g}], {p_sentence(fit.p_value, fit.p_at_floor)}"
+        axes.plot(t, fit.survival(t, tail), color=COLOURS[k], linestyle=STYLES[k], label=text)
     exponent = tails.prediction.exponent
     if exponent is not None:
         wide = np.geomspace(t[0], 4 * t[-1], 100)
-        said = f"predicted slope, exponent {exponent:.3g}{'' if tails.prediction.proved else ' (heuristic)'}"
-        axes.plot(wide, 2 * tail.share * (wide / t[0]) ** -exponent, color="black", linestyle=STYLES[3], label=said)
+        text = f"predicted slope, exponent {exponent:.3g}{'' if tails.prediction.proved else ' (heuristic)'}"
+        axes.plot(wide, 2 * tail.share * (wide / t[0]) ** -exponent, color="black", linestyle=STYLES[3], label=text)
 
 
 def _span(lines: Sequence[Line]) -> tuple[float, float]:

@@ -60,8 +60,8 @@ def trajectory(
     below.set(xlabel="time t of the gradient flow", ylabel="singular values of the network")
     decades(above, first, float(one.t[-1]))
     above.legend(loc="lower left", bbox_to_anchor=(0, 0.04))
-    said = f", the first {MOST} of {problem.d_y}" if problem.d_y > MOST else ""
-    below.legend(loc="upper left", title=f"dotted: sigma{said}", title_fontsize=8, fontsize=8)
+    more = f", the first {MOST} of {problem.d_y}" if problem.d_y > MOST else ""
+    below.legend(loc="upper left", title=f"dotted: sigma{more}", title_fontsize=8, fontsize=8)
     return figure
 
 

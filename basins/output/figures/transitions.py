@@ -44,11 +44,11 @@ def transitions(graph: Transitions) -> Figure:
         )  # fmt: skip
     xs, ys = np.array(list(places.values())).T
     axes.set(xlim=(xs.min() - 0.45, xs.max() + 0.45), ylim=(ys.min() - 0.2, ys.max() + 0.12))
-    said = "rank rises to the right, the loss falls downwards; shares of those watched"
-    said += f"; {left_out} rarer steps left out" if left_out else ""
-    said += f"\n{graph.slow_downs:,} slow-downs near no saddle are not shown" if graph.slow_downs else ""
+    note = "rank rises to the right, the loss falls downwards; shares of those watched"
+    note += f"; {left_out} rarer steps left out" if left_out else ""
+    note += f"\n{graph.slow_downs:,} slow-downs near no saddle are not shown" if graph.slow_downs else ""
     axes.set_title(title)
-    figure.text(0.5, 0.005, said, ha="center", va="bottom", fontsize=8, color=GREY)
+    figure.text(0.5, 0.005, note, ha="center", va="bottom", fontsize=8, color=GREY)
     return figure
 
 

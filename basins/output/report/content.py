@@ -141,12 +141,12 @@ def verdict(estimate: Estimate) -> str:
     failed = doubts.failed_controls(estimate)
     free = [case for case in estimate.cases if not case.null]
     if len(free) == 1:
-        said = sentence(free[0])
+        text = sentence(free[0])
     elif free:
-        said = pooled_sentence(estimate.pooled)
+        text = pooled_sentence(estimate.pooled)
     else:
-        said = "No case of this run has a law with a density, so it says nothing about the conjecture."
-    return f"Not to be relied on, because the control failed: {said}" if failed else said
+        text = "No case of this run has a law with a density, so it says nothing about the conjecture."
+    return f"Not to be relied on, because the control failed: {text}" if failed else text
 
 
 # --- figures ---------------------------------------------------------------------------------------------------------

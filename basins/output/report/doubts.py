@@ -125,18 +125,18 @@ def _labels(estimate: Estimate) -> list[str]:
     rows, wrong, undecided, uncovered = (
         sum(getattr(one, name) for one in errors) for name in ("checked", "disagreed", "undecided", "uncovered")
     )
-    said = (
+    text = (
         f"Label error: of {rows:,} minima integrated again, {wrong:,} disagreed and {undecided:,} were undecided, "
         "which counts as wrong. The tighter integration is taken as the truth. Each case gives its bound with the "
         "label error included."
     )
     if uncovered:
-        said += f" {uncovered:,} minima that no check could draw count as wrong."
+        text += f" {uncovered:,} minima that no check could draw count as wrong."
     without = [case.name for case in free if case.label_error is None]
     if without:
         names = ", ".join(without[:6]) + (", ..." if len(without) > 6 else "")
-        said += f" No label was checked in: {names}. There the bounds take every label as right."
-    return [said]
+        text += f" No label was checked in: {names}. There the bounds take every label as right."
+    return [text]
 
 
 def _censored(estimate: Estimate) -> list[str]:
@@ -156,16 +156,16 @@ def _censored(estimate: Estimate) -> list[str]:
 
 
 def _shapes(estimate: Estimate) -> list[str]:
-    said = []
+    found = []
     proved = [case for case in estimate.cases if not case.null and not case.can_test]
     if proved:
         names = ", ".join(case.name for case in proved[:6]) + (", ..." if len(proved) > 6 else "")
-        said.append(f"Shapes for which the conjecture is a theorem: {names}. Their zero is no evidence for it.")
+        found.append(f"Shapes for which the conjecture is a theorem: {names}. Their zero is no evidence for it.")
     null = [case.name for case in estimate.cases if case.null]
     if null:
         names = ", ".join(null[:6]) + (", ..." if len(null) > 6 else "")
-        said.append(f"Null laws, whose starts fill no volume: {names}. They enter no bound.")
-    return said
+        found.append(f"Null laws, whose starts fill no volume: {names}. They enter no bound.")
+    return found
 
 
 def _drift(summaries: Sequence[CaseSummary]) -> list[str]:
@@ -175,10 +175,10 @@ def _drift(summaries: Sequence[CaseSummary]) -> list[str]:
         return []
     worst = max(known, key=lambda one: one.worst_drift / one.case.settings.rtol)
     ratio = worst.worst_drift / worst.case.settings.rtol
-    said = (
+    text = (
         f"Drift of the invariants, which the flow keeps exactly: at most {worst.worst_drift:.3g} relative, in "
         f"{worst.case.name}, {ratio:.3g} times rtol"
     )
     if beyond:
-        return [f"{said}. That is more than {DRIFT:g} times: look at the slowest rows of that case."]
-    return [f"{said}: the integration keeps the invariants."]
+        return [f"{text}. That is more than {DRIFT:g} times: look at the slowest rows of that case."]
+    return [f"{text}: the integration keeps the invariants."]

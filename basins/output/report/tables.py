@@ -99,17 +99,17 @@ def survival_sentence(curve: Survival) -> str:
     """What survival adds to the estimate, with its least value. The bound itself is not repeated."""
     if curve.never == 0:
         return f"Survival falls to 0: all {curve.N:,} trajectories are certified."
-    said = (
+    text = (
         f"Survival falls to (saddle + censored) / N = {curve.never:,} / {curve.N:,}, the share behind the bound above: "
         "every saddle basin lies inside the set not certified by t, for every t."
     )
     if np.isfinite(curve.first_censored):
-        said += (
+        text += (
             f" From the first censored stop, t = {curve.first_censored:.4g}, on S is an upper bound: a censored row "
             "counts as not certified. (The Kaplan-Meier estimator, which assumes random censoring, would be too low: "
             "a budget stops exactly the slow ones.)"
         )
-    return said
+    return text
 
 
 def exact_sentence(curve: Survival, t: NDArray[np.float64], S: NDArray[np.float64]) -> str:
@@ -131,24 +131,24 @@ def tail_sentences(fitted: Tails) -> list[str]:
     tail = fitted.tail
     if not fitted.fits:
         return [f"The tail of the certification times: too few to fit. Predicted, {fitted.prediction.text}."]
-    said = (
+    text = (
         f"The tail of the certification times, from t = {tail.edges[0]:.4g} (where {number(tail.share)} of the law is "
         f"left) to {tail.edges[-1]:.4g}: {tail.certified:,} certified, {tail.later:,} later or never. "
     )
     if fitted.better is None:
-        said += f"Neither law fits better (Vuong's test, {p_sentence(fitted.vuong)}). "
+        text += f"Neither law fits better (Vuong's test, {p_sentence(fitted.vuong)}). "
     else:
-        said += f"Of the two laws the {fitted.better} fits better (Vuong's test, {p_sentence(fitted.vuong)}). "
-    said += f"Predicted, {fitted.prediction.text}"
+        text += f"Of the two laws the {fitted.better} fits better (Vuong's test, {p_sentence(fitted.vuong)}). "
+    text += f"Predicted, {fitted.prediction.text}"
     exponent, law = fitted.prediction.exponent, fitted.power_law
     if exponent is not None and law is not None:
         inside = law.lower <= exponent <= law.upper
-        said += f"; that is {'inside' if inside else 'outside'} the interval of this range"
+        text += f"; that is {'inside' if inside else 'outside'} the interval of this range"
         if not inside:
-            said += (
+            text += (
                 ". A prediction is a limit for t to infinity, reached slowly: see how the exponent moves with the range"
             )
-    return [said + "."]
+    return [text + "."]
 
 
 def tail_table(fitted: Tails, exponents: pd.DataFrame) -> list[Table]:
