@@ -43,7 +43,7 @@ def _rows(context: click.Context, option: click.Parameter, value: str | None) ->
     "--prove",
     callback=_rows,
     metavar="N|all",
-    help="First prove where N random starts, or all existing ones, flow. The options below belong to --prove.",
+    help="First prove where N random starts, or all existing ones, flow. The next five options need --prove.",
 )
 @click.option("--case", metavar="KEY|NAME", help="Prove only starts of this case.")
 @PROVE_ON

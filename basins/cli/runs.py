@@ -112,7 +112,7 @@ def _folder(name: str) -> str:
 @ADDRESS
 @DEADLINE
 def extend(run: str, budget: int, on: str, workers: int | None, address: str | None, deadline: float | None) -> None:
-    """Integrate trajectories that used up their budget again, with a larger budget.
+    """Integrate again, with a larger budget, the trajectories that used up theirs.
 
     Trajectories of a finished RUN that are censored for their evaluation budget, or as settled beside a saddle, are
     integrated again into a new layer over the run. Existing files do not change. After an interruption the same command

@@ -235,8 +235,8 @@ def test_a_second_sample_covers_later_shards(tmp_path: Path) -> None:
 
 
 def test_a_later_sample_of_the_whole_run_may_be_used_alone(tmp_path: Path) -> None:
-    """Of many small samples on the way each frame takes its part of alpha: what is drawn from all serves better, and
-    the others' rows, wrong ones among them, still count."""
+    """With many small samples taken during the run, each frame takes its share of alpha. A sample of the whole run
+    gives a better bound, and the rows of the others, including wrong ones, still count."""
     of = experiment(trajectories=8_192)
     for shards in (1, 2, 4, 6, 8):
         run = made(tmp_path, of, shards={"gaussian": range(shards)})

@@ -1,4 +1,4 @@
-"""A real headless Chromium, driven over its DevTools protocol: what a page looks like, and what it complains of."""
+"""A real headless Chromium, driven over its DevTools protocol: measures a page's layout and collects its errors."""
 
 from __future__ import annotations
 
@@ -51,13 +51,13 @@ MEASURE = """JSON.stringify({
 
 
 def chromium() -> str | None:
-    """The browser's path, None where there is none."""
+    """The browser's path, None if it is not installed."""
     return next(filter(None, map(shutil.which, NAMES)), None)
 
 
 @contextmanager
 def browsing() -> Iterator[str]:
-    """A browser with a fresh profile; its DevTools address. It is ended at the end."""
+    """Start a browser with a fresh profile, give its DevTools address, and end it afterwards."""
     program = chromium()
     assert program is not None
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as profile:
@@ -89,8 +89,8 @@ def _port(process: subprocess.Popen[bytes], file: Path) -> int:
 
 
 def look(address: str, page: Path, width: int, screenshot: Path | None = None, dark: bool = False) -> dict[str, Any]:
-    """The page at this width: MEASURE's numbers, and `complaints`: console errors, exceptions, failed requests and
-    whatever it asked for that is not itself."""
+    """The page at this width: the numbers of MEASURE, and `complaints`: console errors, exceptions, failed requests and
+    requests for anything but the page itself."""
     return asyncio.run(asyncio.wait_for(_look(address, page, width, screenshot, dark), PATIENCE))
 
 
@@ -138,7 +138,7 @@ def _complaint(event: dict[str, Any], page: Path) -> str | None:
 
 
 class _Tab:
-    """One tab: calls and their answers, events in between."""
+    """One tab: calls and their answers, with events in between."""
 
     def __init__(self, socket: aiohttp.ClientWebSocketResponse) -> None:
         self.socket, self.numbers, self.events = socket, itertools.count(1), list[dict[str, Any]]()

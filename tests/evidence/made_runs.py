@@ -1,4 +1,4 @@
-"""Runs with chosen times, verdicts and visits, written as a worker writes them: nothing is integrated."""
+"""Runs with chosen times, verdicts and visits, written as a worker writes them, without integration."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ Visit = tuple[float, int, float]
 
 @dataclass
 class Fates:
-    """What becomes of a case's ids: t (N,) at the stop; saddles: id -> bitmask; censored ids; visits by id; drift
+    """The outcomes of a case's ids: t (N,) at the stop; saddles: id -> bitmask; censored ids; visits by id; drift
     (N,) and evaluations (N,)."""
 
     t: ArrayLike
@@ -73,7 +73,8 @@ def experiment(
 
 
 def made(out: Path, of: Experiment, fates: Mapping[str, Fates], shards: Sequence[int] | None = None) -> Run:
-    """A run at `out` with these fates by case name; `shards`: only these are there. A case without fates has none."""
+    """A run at `out` with these outcomes by case name. shards: only these exist. A case without outcomes has no
+    shards."""
     files = files_at(out)
     manifest = create_or_resume(files, of)
     for case in of.cases:

@@ -41,7 +41,7 @@ N = 2000
 
 
 def words(figure: Figure) -> str:
-    """All text of a figure, legends, ticks and titles included."""
+    """All text of a figure, including legends, ticks and titles."""
     figure.canvas.draw()
     return "\n".join(text.get_text() for text in figure.findobj(mpl.text.Text))
 
@@ -189,7 +189,7 @@ def test_a_curve_is_the_flow(flow_to: object) -> None:
 
 
 def test_a_planted_start_stays_on_its_plateau() -> None:
-    """LSODA would let it go; with exact_zeros the second singular value is zero to the last bit at every point."""
+    """LSODA would let it leave. With exact_zeros the second singular value is exactly zero at every point."""
     from basins.laws import Planted, starts
 
     problem = Problem.from_spectrum([2.0, 1.0], d_x=2, hidden=(2, 2))

@@ -17,7 +17,7 @@ def test_powers_of_two_are_exact_edges() -> None:
 
 
 def test_octaves_agree_with_the_blocks(rng: np.random.Generator) -> None:
-    """One bin an octave counts as store/schemas.py does, times on an edge and zeros included."""
+    """With one bin per octave the counts are those of store/schemas.py, including times on an edge and zeros."""
     t = np.concatenate([[0.0, 2.0**-21, 2.0**-20, 1.0, 2.0**44, 1e300], 2 ** rng.uniform(-25, 50, 10_000)])
     counted = LogHistogram(log_edges(LOG2_T_LOW, LOG2_T_HIGH, 1))
     counted.add(t)

@@ -31,7 +31,7 @@ run = basins.open_run(sys.argv[1])
 case = run.manifest.cases[0].key
 steps = {}
 def done(name):
-    # not getrusage's, which counts what this process was before it became this program
+    # not getrusage's, which includes the process before exec
     steps[name] = 1024 * int(re.search(r"VmHWM:\s+(\d+)", Path("/proc/self/status").read_text())[1])
 done("import")
 estimate = run.estimate().cases[0]
@@ -52,8 +52,8 @@ print(json.dumps({"N": estimate.trajectories, "saddle": estimate.saddle,
 
 
 def made_large(out: Path, rows: int) -> None:
-    """A run of so many rows, all there: one shard's tables, with ids of their own in each. Few distinct numbers, so
-    that it is small on disk; to a reader it is a run like any other."""
+    """A complete run of this many rows: each shard has the same tables with its own ids. It has few distinct numbers,
+    so that it is small on disk; to a reader it is an ordinary run."""
     of = experiment(rows, visits_every=100, blocks_per_shard=BLOCKS)
     files, case = files_at(out), of.cases[0]
     manifest = create_or_resume(files, of)
@@ -68,8 +68,8 @@ def made_large(out: Path, rows: int) -> None:
 
 
 def moved(tables: ShardTables, ids: range) -> ShardTables:
-    """The same tables, cut to the ids of another shard. Only every 100th of all ids is watched, so visits stay with
-    the ids of the first shard that are, moved to the next that is."""
+    """The same tables, moved to the ids of another shard. Only every 100th id is watched, so the visits of a watched id
+    move to the next watched one."""
     trajectories, visits, blocks = tables
     N, M = len(ids), -(-len(ids) // BLOCK)
     trajectories = trajectories.slice(0, N).set_column(0, trajectories.schema.field("id"), pa.array(ids, pa.int64()))

@@ -78,7 +78,7 @@ def page(run: Run) -> str:
 
 @pytest.fixture
 def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Pages whose figures are made but not drawn, where words are what is looked at."""
+    """Pages whose figures are made but not drawn, for tests that check only words."""
 
     def picture(figure: object, caption: str, alt: str) -> content.Picture:
         return content.Picture("data:,", 1, 1, caption, alt)
@@ -122,7 +122,7 @@ def test_the_report_has_the_verdict_its_bound_and_all_sections(run: Run, page: s
 
 
 def test_report_figure_and_tables_have_one_p_value(run: Run, page: str) -> None:
-    """One number of samples everywhere, and at its floor the same words."""
+    """The same number of samples everywhere, and the same words at the floor of the p-value."""
     from basins.output.figures.of_run import figure_of
     from basins.summary import summaries, tabulated
     from basins.summary.tails import SAMPLES, p_sentence, p_text
@@ -268,7 +268,7 @@ def test_refusals(
 
 
 def test_a_run_of_another_schema_is_refused(run: Run, tmp_path: Path) -> None:
-    """Mixed versions: a manifest of another one, and a shard of another one in a run of ours."""
+    """Mixed versions: a manifest of another schema, and a shard of another schema in a run of this one."""
     import shutil
 
     there = tmp_path / "run"

@@ -84,7 +84,7 @@ def test_the_wrong_law_is_rejected(law: str) -> None:
 
 
 def test_a_p_value_at_the_floor_of_its_samples_is_printed_as_less_than_it() -> None:
-    """100 samples and none as far: 1/101, of which no more is known than that it is below 0.01."""
+    """If none of 100 samples is as far, the value is 1/101, and only p < 0.01 is known."""
     wrong = fit(binned(pareto(np.random.default_rng(10), 3.0, 3000)), "exponential")
     assert wrong is not None
     assert (wrong.p_value, wrong.p_at_floor) == (1 / (SAMPLES + 1), True)
@@ -128,7 +128,7 @@ def test_both_laws_are_compared(tmp_path: Path) -> None:
 
 
 def test_the_range_ends_before_the_first_censored_stop(tmp_path: Path) -> None:
-    """Rows censored at t = 8 and later count as later than 8, whatever they would have become."""
+    """Rows censored at t = 8 and later count as later than 8, whatever their limit."""
     t = pareto(np.random.default_rng(12), 1.0, 5000)
     slow = tuple(np.flatnonzero(t > 8)[::2].tolist())
     stopped = t.copy()
@@ -156,7 +156,7 @@ def test_a_range_by_default_and_by_hand(tmp_path: Path) -> None:
 
 
 def test_exponents_for_later_and_later_starts(tmp_path: Path) -> None:
-    """A law whose local exponent falls to 1: each later range sees more of it."""
+    """A law whose local exponent falls to 1: each later range has an exponent nearer to it."""
     q = np.random.default_rng(14).uniform(size=50_000)
     t = 1 / q + 3 / np.sqrt(q)
     table = exponents(summary_of(tmp_path, t), shares=(0.5, 0.1, 0.01), samples=0)

@@ -51,7 +51,7 @@ def test_every_w_of_a_small_population_is_covered(alpha: float) -> None:
 
 
 def test_bounds_smaller_by_one_would_miss() -> None:
-    """The guard guards: a bound less by one misses some w more often than it may."""
+    """The check can fail: a bound smaller by one misses some w more often than alpha."""
     N, n, alpha = 30, 20, 0.05
     worst = max(
         sum(exactly(k, w, n, N) for k in range(n + 1) if max(k, upper(k, n, N, 1 - alpha) - 1) < w)
@@ -103,7 +103,7 @@ def test_sizes_of_a_run_are_exact(n: int, N: int) -> None:
 
 
 def test_few_draws_of_many_agree_with_the_binomial() -> None:
-    """n << N: the binomial bound, which never knows that rows run out, is the limit and never the tighter one."""
+    """n << N: the binomial bound, which ignores that rows run out, is the limit and never the tighter one."""
     for k, n in ((0, 200), (3, 200), (40, 1_000)):
         share = upper(k, n, 10**9, 0.975) / 10**9
         assert share == pytest.approx(one_sided_upper(k, n, 0.975), rel=1e-5)
