@@ -34,9 +34,8 @@ def trajectory(
     draw_levels(above, levels, max(float(one.loss.max()), levels[0].loss))
     above.plot(one.t[after], one.loss[after], color=BLUE, label=label or f"loss, {one.steps:,} steps")
     for passes, name, face in ((True, "passes a saddle", ORANGE), (False, "slow-down", "white")):
-        at = [
-            (max(t, first), loss) for t, loss, passing in visits if passing == passes
-        ]  # a visit at t = 0 is drawn at the edge
+        # A visit at t = 0 is drawn at the edge.
+        at = [(max(t, first), loss) for t, loss, passing in visits if passing == passes]
         if at:
             above.plot(
                 *zip(*at, strict=True), color=ORANGE, marker="s", linestyle="", markersize=5, markerfacecolor=face,
@@ -66,7 +65,7 @@ def trajectory(
 
 
 def _begins(one: Steps) -> float:
-    """The time at which the loss has fallen by a hundredth, but at least a thousandth of the last time."""
+    """The time at which the loss has fallen by a hundredth; a thousandth of the last time if it never has."""
     fallen = np.flatnonzero(one.loss < 0.99 * one.loss[0])
     first = float(one.t[max(int(fallen[0]) - 1, 1)]) if len(fallen) else float(one.t[-1]) / 1000
     return max(min(first, float(one.t[-1]) / 10), float(one.t[1]))
