@@ -159,9 +159,8 @@ class _Files(caching.IndexDataCacheFile):  # type: ignore[misc]
         self._write(self._index_path, (self._version, self._source_stamp, known))
 
     def _write(self, path: str, parts: tuple[Any, ...]) -> None:
-        data = b"".join(
-            map(self._dump, parts)
-        )  # pickled separately: only the first part can be read by another version
+        # Pickled separately: another version can read only the first part.
+        data = b"".join(map(self._dump, parts))
         with self._open_for_write(path) as file:
             file.write(hashlib.sha256(data).digest() + data)
 

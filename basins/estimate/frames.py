@@ -85,9 +85,8 @@ class _Case:
         """
         found = np.full((len(self.samples), self.shards), -1, dtype=np.int64)
         for k, sample in enumerate(self.samples):
-            if (
-                sample.drawn_from is None
-            ):  # written by an earlier version: it has only the number of shards in all layers
+            # An earlier version wrote only the number of shards in all layers.
+            if sample.drawn_from is None:
                 if sample.layers == self.run.view.committed:
                     found[k] = self.now
                 continue

@@ -72,9 +72,7 @@ def with_words_in_use(table: pa.Table) -> pa.Table:
             column = one_array(table[position])
             codes = np.asarray(column.indices.fill_null(-1))
             used = np.unique(codes[codes >= 0])
-            new = np.full(
-                len(column.dictionary) + 1, -1, dtype=np.int8
-            )  # the last entry is for null, which has code -1
+            new = np.full(len(column.dictionary) + 1, -1, dtype=np.int8)  # the last entry is for null, code -1
             new[used] = np.arange(len(used))
             indices = pa.array(new[codes], field.type.index_type, mask=codes < 0)
             words = column.dictionary.take(pa.array(used, pa.int64()))
@@ -148,9 +146,8 @@ def own_keys(metadata: pq.FileMetaData) -> dict[str, str]:
 def damaged(files: Files, path: str, why: object) -> RunError:
     """The error for a damaged file, or for a place that does not give it."""
     reason = " ".join(str(why).split())
-    if (
-        isinstance(why, OSError) and why.errno is not None
-    ):  # pyarrow's own errors about unparsable content have no errno
+    # pyarrow's own errors about unparsable content have no errno.
+    if isinstance(why, OSError) and why.errno is not None:
         return RunError(
             f"cannot read {path}: {why.strerror or reason}", where=files.uri, remedy="check the disk or the store"
         )

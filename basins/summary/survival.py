@@ -81,9 +81,8 @@ class Survival:
         """The edges between which S changes, and one more on either side."""
         changes = np.flatnonzero((self.alive < self.N) & (self.alive > self.never))
         if not len(changes):
-            first = int(
-                np.searchsorted(-self.alive, -self.never)
-            )  # all certified at once: include the edge where they are gone
+            # All are certified at once: include the edge where they are gone.
+            first = int(np.searchsorted(-self.alive, -self.never))
             return slice(max(first - 1, 0), first + 1)
         return slice(max(int(changes[0]) - 1, 0), int(changes[-1]) + 2)
 

@@ -260,7 +260,8 @@ def _rows(view: View, manifest: Manifest, shard: ShardCheck, verdict: str, withi
     column = critical.vocabulary.set_column
     table = view.part("trajectories", case, shard.shard, ["id", "verdict", column]).to_pydict()
     codes = dict(zip(table["id"], table[column], strict=True))
-    if verdict == VERDICTS[Verdict.minimum]:  # most need not be kept: they have no other verdict
+    # Most rows of minima may not be kept; a minimum is an id with no other verdict.
+    if verdict == VERDICTS[Verdict.minimum]:
         others = [id for id, word in zip(table["id"], table["verdict"], strict=True) if word != verdict]
         ids = np.setdiff1d(np.array(manifest.ids(case, shard.shard)), others)
     else:
