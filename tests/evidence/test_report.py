@@ -106,7 +106,7 @@ def test_the_report_has_the_verdict_its_bound_and_all_sections(run: Run, page: s
         "label error: not measured",
         "it should read 100 % saddle there, and does (1,500 of 1,500)",
         "(saddle + censored) / N = 2 / 1,500",
-        "Kaplan and Meier's, would be too low",
+        "The Kaplan-Meier estimator, which assumes random censoring, would be too low",
         "Predicted, H = 2: power law of exponent kappa = 3, a heuristic (theory.md 5)",
         "1,500 trajectories watched (every 1-th id), 1,000 saddles passed",
         "What could be wrong",
