@@ -14,7 +14,7 @@ from basins import Problem, laws
 from basins.classification.classify_batch import integrate
 from basins.integrators.base import Ends, Leg, Settings
 from basins.integrators.scipy import Reference
-from basins.integrators.simd.dop853 import dop853
+from basins.integrators.simd.dop853 import DOP853
 from basins.integrators.simd.integrator import Lanes
 from basins.integrators.simd.kernel import compiled
 from basins.integrators.simd.memory import aligned
@@ -108,9 +108,8 @@ def states_at(problem: Problem, starts: np.ndarray, t: float, tol: float, engine
 
 def work(shape: DeepLinearCode) -> float:
     """Multiply-adds of an attempted step, a lane: twelve evaluations, the tableau's sums, the norms."""
-    tableau = dop853()
-    terms = sum(len(part) for part in (*tableau.rows, tableau.weights, tableau.fifth, tableau.third))
-    return tableau.stages * shape.multiply_adds + shape.n * (terms + 8)
+    terms = sum(len(part) for part in (*DOP853.rows, DOP853.weights, DOP853.fifth, DOP853.third))
+    return DOP853.stages * shape.multiply_adds + shape.n * (terms + 8)
 
 
 @njit

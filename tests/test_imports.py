@@ -248,12 +248,15 @@ def test_what_is_called_late_is_there() -> None:
     assert all(callable(called_late(name)) for name in names)
 
 
-def test_a_run_without_proofs_does_not_import_them() -> None:
-    """The kernels of proof/ would add to the start of every command and every worker."""
+def test_a_run_imports_no_proofs_and_no_solvers() -> None:
+    """They would add to the start of every command and every worker, scipy's solvers about 0.3 s. What needs them
+    imports them late."""
     code = (
         "import sys, basins.execution.run, basins.execution.shard, basins.cli.runs, basins.estimate.of_run\n"
-        "proofs = [m for m in sys.modules if m.startswith('basins.proof')]\n"
-        "assert not proofs, proofs\n"
+        "import basins.integrators.simd.integrator\n"
+        "seldom = ('basins.proof', 'scipy.integrate', 'scipy.optimize', 'scipy.sparse')\n"
+        "imported = [m for m in sys.modules if m.startswith(seldom)]\n"
+        "assert not imported, imported\n"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
 

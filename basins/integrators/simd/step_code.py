@@ -12,7 +12,7 @@ from functools import lru_cache
 
 from basins.codegen.llvm_ir import Function, Index, Pointer, module
 from basins.codegen.vector_sums import combine, over_components, squares, sum_of_squares, weigh
-from basins.integrators.simd.dop853 import SAFETY, Tableau, dop853
+from basins.integrators.simd.dop853 import DOP853, SAFETY, Tableau
 from basins.landscapes.base import GradientCode
 
 
@@ -203,7 +203,7 @@ def stage(code: GradientCode, lanes: int, field: Function) -> Function:
 def source(code: GradientCode, lanes: int) -> str:
     """The kernel's LLVM IR for groups of `lanes` lanes."""
     field = code.emit(lanes)
-    steps = [attempt(code, dop853(), lanes, field), first(code, lanes, field), trial(code, lanes, field)]
+    steps = [attempt(code, DOP853, lanes, field), first(code, lanes, field), trial(code, lanes, field)]
     return module([field, *steps, stage(code, lanes, field)], lanes)
 
 
@@ -214,4 +214,4 @@ def scratch_of(code: GradientCode) -> int:
 
 @lru_cache(maxsize=64)
 def _stages(n: int) -> _Stages:
-    return _Stages(n, dop853())
+    return _Stages(n, DOP853)

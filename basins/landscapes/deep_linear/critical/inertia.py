@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse.linalg import ArpackNoConvergence, LinearOperator, eigsh, lobpcg
 
 from basins.errors import ArgumentError
 from basins.landscapes.deep_linear.critical.polish import DENSE
@@ -115,6 +114,8 @@ def lowest_eigenvalue(problem: Problem, W: Array) -> tuple[float, float]:
     against an eigenvalue that may be zero. LOBPCG takes over where it does not converge. The error is the residual
     ||Hessian v - lambda v|| of the resulting vector: some eigenvalue is that near, and the lowest is at most lambda.
     """
+    from scipy.sparse.linalg import ArpackNoConvergence, LinearOperator, eigsh, lobpcg  # not needed by most runs
+
     n, c = problem.n, hessian_size(problem, W)
     if c == 0:  # W = 0 and H >= 2
         return 0.0, 0.0

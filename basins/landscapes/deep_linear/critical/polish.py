@@ -16,13 +16,16 @@ linear equations in that rank. It converges quadratically, and to first order it
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse.linalg import LinearOperator, lsmr
 
 from basins.landscapes.deep_linear.critical.ranks import Cycle, Path, codimension, segments
 from basins.rounding import U
+
+if TYPE_CHECKING:
+    from scipy.sparse.linalg import LinearOperator
 
 Array = NDArray[np.float64]
 
@@ -139,6 +142,8 @@ def _step(layers: list[Array], equations: list[Equation], codim: int) -> list[Ar
         k = min(codim, int(np.sum(s > n * U * s[0])))
         step = right[:k].T @ ((left[:, :k].T @ f) / s[:k])
     else:
+        from scipy.sparse.linalg import lsmr  # not needed by most runs
+
         # Stopping early leaves the spurious directions alone: their share of f is quadratic in the distance.
         step = lsmr(_operator(layers, equations), f, atol=1e-7, btol=1e-7, maxiter=4 * n)[0]
     return _subtract(layers, step)
@@ -169,6 +174,8 @@ def _derivative(layers: list[Array], equations: list[Equation]) -> Array:
 
 
 def _operator(layers: list[Array], equations: list[Equation]) -> LinearOperator:
+    from scipy.sparse.linalg import LinearOperator
+
     at = _offsets(layers)
     rows = [0, *np.cumsum([eq.residual.size for eq in equations])]
 
