@@ -1,10 +1,11 @@
 """What several rooms' tests share: the flow at a given time, a solver's own measure of error, exact critical
-points."""
+points; and which worker of pytest-xdist runs what."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,6 +17,30 @@ from basins.integrators.scipy import Reference
 
 # Ray's workers give way to all else (niceness 15); on a busy machine tests would wait for them without end.
 os.environ.setdefault("RAY_worker_niceness", "0")
+
+COMPILE_PROOFS = (
+    "tests/proof/",
+    "tests/verify/test_proved_files.py",
+    "tests/verify/test_proving.py",
+    "tests/test_readme.py",
+)
+"""Where proofs are made. To compile them takes a minute and more, which every worker would do for itself."""
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """A file's tests are one worker's, as `--dist loadfile` has it, and those that compile proofs are one worker's
+    together."""
+    if config.getoption("dist") != "loadfile":
+        return None
+    from xdist.scheduler.loadfile import LoadFileScheduling  # type: ignore[import-untyped]
+
+    class CompiledOnce(LoadFileScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            return "proofs" if nodeid.startswith(COMPILE_PROOFS) else str(super()._split_scope(nodeid))
+
+    return CompiledOnce(config, log)
+
 
 Array = NDArray[np.float64]
 RTOL, ATOL = 1e-8, 1e-10

@@ -40,6 +40,12 @@ def test_quick_names_tests_that_are_there() -> None:
         assert path.exists(), path
 
 
+def test_the_tests_that_compile_proofs_are_there() -> None:
+    """A file that is moved would compile them a second time, on a worker of its own."""
+    for name in runpy.run_path(str(ROOT / "tests" / "conftest.py"))["COMPILE_PROOFS"]:
+        assert (ROOT / name).exists(), name
+
+
 def test_every_test_file_has_a_name_of_its_own() -> None:
     """pytest imports them by name alone: of two with one name the second ends the whole run, and only the whole run."""
     names = Counter(path.name for path in (ROOT / "tests").rglob("*.py") if path.name != "conftest.py")
