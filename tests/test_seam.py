@@ -31,6 +31,7 @@ REASONS = {
         "rare/truth.py",
         "output/console/codim.py",
         "output/console/tail.py",
+        "output/report/of_tail.py",
     ],
     "these laws are defined by modes or widths, and only a landscape that has them can be given one": [
         "laws/balanced.py",

@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from basins.cli.common import RUNS, command
+from basins.cli.tails import is_tail, refuse_figure_of_tails, tail_figure, tail_report
 from basins.errors import ArgumentError
 
 
@@ -17,7 +18,8 @@ def report(runs: tuple[str, ...], out: str) -> None:
     """Write a report on RUN as one HTML page.
 
     It has the question, the verdict with its bound, tables, figures, and what could be wrong. It needs no network.
-    Several runs are put on one page side by side, and pooled where they are of one problem and law.
+    Several runs are put on one page side by side, and pooled where they are of one problem and law. RUN may also be the
+    folder of a tail (basins tail).
     """
     from basins.extras import required
     from basins.run_tables import open_run
@@ -25,6 +27,9 @@ def report(runs: tuple[str, ...], out: str) -> None:
     target = _target(out)
     for package in ("matplotlib", "jinja2"):
         required(package, "a report")
+    if is_tail(*runs):
+        _put(target, tail_report(runs[0]).encode())
+        return
     if len(runs) > 1:
         from basins.output.report import report_of_several
 
@@ -36,7 +41,7 @@ def report(runs: tuple[str, ...], out: str) -> None:
     _put(target, page(opened).encode())
 
 
-PLOTS = ("loss", "occupancy", "survival", "visits", "certified", "drift", "cost", "trajectory")
+PLOTS = ("loss", "occupancy", "survival", "visits", "certified", "drift", "cost", "trajectory", "tail")
 
 
 @command
@@ -59,6 +64,8 @@ def plot(name: str, runs: tuple[str, ...], case: str | None, number: int | None,
     trajectory  one trajectory, integrated again: loss, singular values, fitted modes; needs --id
 
     Several runs are drawn in one figure by survival, occupancy, drift and cost.
+    tail        of what `basins tail` wrote: the probability from level to level, with intervals,
+                what is predicted, and exact values where they are known
     """
     from basins.run_tables import open_run
 
@@ -68,6 +75,10 @@ def plot(name: str, runs: tuple[str, ...], case: str | None, number: int | None,
     from basins.output.figures import encoded, format_of, of_run
 
     form = format_of(target.name)
+    if is_tail(*runs):
+        _put(target, encoded(tail_figure(runs[0], name, case), form))
+        return
+    refuse_figure_of_tails(runs[0], name)
     if len(runs) > 1:
         from basins.comparison.several import opened as all_opened
         from basins.output.figures.of_several import figure_of_several

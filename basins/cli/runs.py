@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import re
 import sys
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -25,6 +27,7 @@ from basins.cli.common import (
     print_json,
 )
 from basins.cli.proving import prove_starts, refuse_inapplicable
+from basins.cli.tails import is_tail, print_tail_estimate, tail_status
 
 
 @command
@@ -156,12 +159,18 @@ def estimate(runs: tuple[str, ...], as_json: bool, case: str | None, base: bool)
     """Estimate the measure of the saddle basins, with exact intervals.
 
     For a run in progress, the shards up to the first missing one are counted. Several runs are pooled: cases of the
-    same problem and law, of different seeds, are counted as one.
+    same problem and law, of different seeds, are counted as one. RUN may also be the folder of a tail (basins tail):
+    then the levels of its complete replicates are shown, with intervals from their spread.
     """
     from basins.output.console.estimate import print_case, print_estimate
     from basins.output.console.screen import console
     from basins.run_tables import open_run
 
+    if is_tail(*runs):
+        if base:
+            raise click.UsageError("--base is of runs: a tail has no layers")
+        print_tail_estimate(runs[0], case, as_json)
+        return
     opened = [open_run(run, 0 if base else None) for run in runs]
     key = None if case is None else opened[0].case(case).key
     if len(opened) > 1:
@@ -220,29 +229,42 @@ def show(run: str, number: int, case: str | None, reintegrate: bool, base: bool)
 def status(run: str, watch: bool, every: float, as_json: bool) -> None:
     """Show the progress of a run.
 
-    It shows finished shards, verdicts, rate, time left, losses and layers. It reads only the run's files, so it works
-    from any machine that can access them.
+    It shows finished shards, verdicts, rate, time left, losses and layers; of a tail (basins tail), its replicates and
+    how deep they are. It reads only the run's files, so it works from any machine that can access them.
     """
     import time
 
     from basins.output.console.screen import console
-    from basins.output.console.status import print_status
-    from basins.status import Watcher
-    from basins.store import files_at
 
-    watcher, screen = Watcher(files_at(run)), console()
+    screen = console()
+    look, show = tail_status(run) if is_tail(run) else run_status(run)
     with suppress(KeyboardInterrupt):
         while True:
-            found = watcher.look()
+            found, over = look()
             if as_json:
                 print_json(found.to_dict(), indent=None)
             else:
                 if watch and sys.stdout.isatty():
                     click.clear()
-                print_status(screen, found)
-            if not watch or found.activity.state == "complete":
+                show(screen, found)
+            if not watch or over:
                 return
             time.sleep(every)
+
+
+def run_status(run: str) -> tuple[Callable[[], tuple[Any, bool]], Callable[[Any, Any], None]]:
+    """A function that looks at the run, which gives its status and whether it is complete, and one that prints it."""
+    from basins.output.console.status import print_status
+    from basins.status import Watcher
+    from basins.store import files_at
+
+    watcher = Watcher(files_at(run))
+
+    def look() -> tuple[Any, bool]:
+        found = watcher.look()
+        return found, found.activity.state == "complete"
+
+    return look, print_status
 
 
 @command

@@ -59,7 +59,7 @@ def tail(
     table of the splitting levels, with intervals from independent replicates.
     """
     from basins.output.console.screen import console
-    from basins.output.console.tail import print_tail
+    from basins.output.console.tail import print_tails
     from basins.rare.formatting import event
     from basins.rare.replicates import PILOT, SplittingLevel
     from basins.rare.tail import tail as tail_of
@@ -89,6 +89,5 @@ def tail(
         line(f"interrupted: finished levels are kept in {out}; the same command resumes the tail")
         sys.exit(INTERRUPTED)
     screen = console()
-    for one in done:
-        print_tail(screen, one)
+    print_tails(screen, done)
     screen.print(f"complete: {out}", soft_wrap=True)

@@ -18,6 +18,29 @@ H = 1: / dt); taken: share of accepted moves; still: autocorrelation of the chai
 first draws have descendants; kept: share of starts that stay inside under perturbation (`Estimated`)."""
 
 
+def explanations(stratum: object | None) -> dict[str, str]:
+    """What each column of the table of splitting levels says, by its heading."""
+    threshold, event_text = ("t", "T > t") if stratum is None else ("g", "G < g")
+    told = {
+        threshold: "threshold of the level: a start is inside if it is not certified by time t"
+        if stratum is None
+        else "threshold of the level: a start is inside if its gradient norm falls below g (docs/tail.md)",
+        f"P({event_text})": "probability of being inside: the mean of the replicates' estimates",
+        "95 % interval": "two-sided, from the replicates' spread alone; none where all are equal or fewer than 4",
+        "s": "standard deviation of log P between replicates",
+        "within": "the same as a replicate sees it from inside; if s is much larger, chains mix slowly",
+        "slope": f"|d log P / d log {threshold}| from the level before",
+        "taken": "share of proposed moves that are accepted",
+        "still": "autocorrelation of the chains over a level's sweeps: near 1, they hardly move",
+        "from": "first draws that have descendants, median of the replicates: where few are left, raise the population",
+        "kept": f"share of the chains that stay inside with weights changed by their rounding error, and at tolerances "
+        f"100 times tighter: below {100 * STEADY:.0f} % the level shows nothing",
+    }
+    if stratum is None:
+        told["slope"] += "; with one hidden layer -d log P / dt, for there the tail is exponential"
+    return told
+
+
 def headings(stratum: object | None) -> Sequence[str]:
     """The headings of the table of splitting levels, for T, or for G if a stratum is given."""
     return ("", *(("t", "P(T > t)") if stratum is None else ("g", "P(G < g)")), *COLUMNS)

@@ -13,6 +13,7 @@ resumed.
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
@@ -53,6 +54,9 @@ LEVELS = pa.schema(
 MOVE_ROWS = pa.schema(
     [("move", pa.string()), ("proposed", pa.int64()), ("accepted", pa.int64()), ("size", pa.float64())]
 )
+LEVELS_OF = re.compile(r"levels/case=\w+/replicate=(\d+)/level-\d+\.parquet$")
+"""The path of a committed level, and its replicate."""
+
 OTHER_OUT = "give another --out, or the arguments that made this run"
 
 
@@ -175,6 +179,11 @@ def create_or_resume(files: Files, experiment: Experiment, wanted: TailManifest)
         raise RunError(f"a run of another tail: {'; '.join(changed)}", where=files.uri, remedy=OTHER_OUT)
     refuse_wrong_data(files, experiment.text)
     return there
+
+
+def is_tail(files: Files) -> bool:
+    """Whether there is a tail in these files."""
+    return files.exists(TAIL)
 
 
 def read_manifest(files: Files) -> TailManifest:

@@ -6,11 +6,12 @@ import os
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from typing import Any
 
 import numpy as np
 
-from basins.errors import ArgumentError, RunError
+from basins.errors import ArgumentError, RunError, nearest
 from basins.execution.run import runner_of
 from basins.execution.shard import Task
 from basins.experiment import Case, Experiment, load
@@ -54,6 +55,27 @@ class CaseTail:
         resolved = [row for row in self.levels if row.resolved]
         chosen = [row for row in resolved if row.bounded] or resolved
         return chosen[-1] if chosen else None
+
+    def to_dict(self) -> dict[str, Any]:
+        """For JSON: what is not a number is None."""
+        levels = [{**_finite(asdict(row)), "bounded": row.bounded, "resolved": row.resolved} for row in self.levels]
+        last = self.last
+        return {
+            "case": self.case.key,
+            "name": self.case.name,
+            "stratum": None if self.stratum is None else self.stratum.index,
+            "replicates": self.replicates,
+            "plan": asdict(self.plan),
+            "expected_exponent": self.expected,
+            "last": None if last is None else last.level,
+            "upper": None if last is None or not last.bounded else last.bound,
+            "levels": levels,
+            "warnings": list(self.warnings),
+        }
+
+
+def _finite(values: dict[str, Any]) -> dict[str, Any]:
+    return {name: None if isinstance(one, float) and not np.isfinite(one) else one for name, one in values.items()}
 
 
 def tail(
@@ -112,18 +134,22 @@ def tail(
     return read_tail(out, replicates)
 
 
-def read_tail(run: str | os.PathLike[str], replicates: int | None = None) -> list[CaseTail]:
+def read_tail(run: str | os.PathLike[str], replicates: int | None = None, case: str | None = None) -> list[CaseTail]:
     """The result of the tail at a path, from replicates 1 ... `replicates`, or from all complete ones. Two or three
-    replicates give estimates without intervals, and a warning.
+    replicates give estimates without intervals, and a warning. case: only this one, by its key or name.
 
     Raises RunError if there is no tail or it has fewer than two complete replicates (or than `replicates`);
-    ArgumentError for `replicates` below two.
+    ArgumentError for `replicates` below two, and a case that is not there.
     """
     if replicates is not None:
         _check_whole("replicates", replicates, 2)
     files = files_at(run)
     manifest = read_manifest(files)
-    return [_case_tail(files, manifest, case, replicates) for case in manifest.cases]
+    cases = [one for one in manifest.cases if case in (None, one.key, one.name)]
+    if not cases:
+        names = [name for one in manifest.cases for name in (one.name, one.key)]
+        raise ArgumentError(f"no case {case!r}", where=files.uri, remedy=nearest(case, names))
+    return [_case_tail(files, manifest, one, replicates) for one in cases]
 
 
 def _case_tail(files: Files, manifest: TailManifest, case: Case, replicates: int | None) -> CaseTail:

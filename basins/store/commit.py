@@ -29,6 +29,9 @@ def read_manifest(files: Files) -> Manifest:
     try:
         data = files.get(layout.MANIFEST)
     except FileNotFoundError:
+        if files.exists("tail.json"):
+            what, remedy = "a tail, not a run", "a tail has `basins status`, `estimate`, `report` and `plot tail`"
+            raise RunError(what, where=files.uri, remedy=remedy) from None
         raise RunError(
             f"not a run: no {layout.MANIFEST}", where=files.uri, remedy="give the folder that `basins run` wrote"
         ) from None

@@ -11,10 +11,11 @@ from collections.abc import Iterable
 from itertools import takewhile
 from pathlib import Path
 
-import matplotlib.pyplot as plt
 import numpy as np
+from matplotlib.figure import Figure
 
 from basins.estimate.sentences import at_most
+from basins.output.figures.style import COLOURS, encoded, logarithmic, look, styled
 from basins.rare import formatting
 from basins.rare.approach_truth import nearer
 from basins.rare.tail import REPLICATES, CaseTail, read_tail
@@ -50,7 +51,7 @@ theory.md 5, which is reached slowly.
 
 ![log P against t, and against g](pictures/tail.png)
 
-Bands: 95 % intervals. Dots: values that are known exactly.
+Bands: 95 % intervals. Crosses: values that are known exactly.
 """
 METHOD = """
 ## How
@@ -251,33 +252,37 @@ def levels(name: str, tail: CaseTail) -> list[str]:
     return lines
 
 
-def draw(rows: dict[str, str], sections: dict[str, str]) -> None:
-    """log P against t or g with its interval, as the page's sections have them; what is known as dots."""
-    figure, panels = plt.subplots(1, 3, figsize=(12, 4), sharey=True)
+@styled
+def picture(rows: dict[str, str], sections: dict[str, str]) -> Figure:
+    """log P against t or g with its interval, as the page's sections have them; what is known as crosses."""
+    figure = Figure(figsize=(11, 5.2), layout="constrained")
+    panels = figure.subplots(1, 3, sharey=True)
     for name in sorted(sections):
         H = int(rows[name].split(" | ")[2])
         panel = panels[2 if is_near(name) else int(H > 1)]
-        colour = f"C{len(panel.get_legend_handles_labels()[0])}"
+        k = sum(label != "exact" for label in panel.get_legend_handles_labels()[1])
         levels = [line.strip("|\n ").split(" | ") for line in sections[name].splitlines() if re.match(r"\| \d", line)]
         x, P = (np.array([float(level[column]) for level in levels]) for column in (1, 2))
         ends = [["nan"] * 2 if level[3] == "none" else re.findall(r"[\d.e+-]+", level[3]) for level in levels]
         low, high = np.array(ends, dtype=float).T
-        panel.plot(x, P, color=colour, lw=1.6, label=name)
-        panel.fill_between(x, low, high, color=colour, alpha=0.2, lw=0)
+        panel.plot(x, P, markersize=3.5, label=name, **look(k))
+        panel.fill_between(x, low, high, color=COLOURS[k % 7], alpha=0.2, linewidth=0)
         if "| truth |" in sections[name]:
             known = [float(level[-1].removesuffix(" outside")) for level in levels]
-            panel.plot(x, known, "o", color=colour, ms=3.5, mfc="white")
+            panel.plot(x, known, "x", color="black", markersize=5)
     titles = ("T, H = 1", "T, H = 2 and 3", "G, closest approach")
     for panel, title, label in zip(panels, titles, ("t", "t", "g"), strict=True):
-        panel.set(yscale="log", xlabel=label, title=title)
-        panel.legend(fontsize=7, frameon=False)
-        panel.grid(alpha=0.2)
-    panels[1].set_xscale("log")
-    panels[2].set_xscale("log")
+        logarithmic(panel, "y" if title == titles[0] else "xy")
+        panel.set(xlabel=label, title=title)
+        panel.legend(loc="upper center", bbox_to_anchor=(0.5, -0.16), fontsize=8, ncols=1 if title == titles[2] else 2)
     panels[2].invert_xaxis()
     panels[0].set_ylabel("P(T > t), P(G < g)")
-    figure.tight_layout()
-    figure.savefig(ROOT / "docs/pictures/tail.png", dpi=110)
+    return figure
+
+
+def draw(rows: dict[str, str], sections: dict[str, str]) -> None:
+    """docs/pictures/tail.png, in the style of the figures of a run."""
+    (ROOT / "docs/pictures/tail.png").write_bytes(encoded(picture(rows, sections), "png"))
 
 
 if __name__ == "__main__":

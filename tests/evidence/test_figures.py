@@ -93,7 +93,7 @@ def test_every_figure_states_its_number_of_trajectories(run: Run) -> None:
 
 
 def test_the_command_line_knows_all_figures() -> None:
-    assert (*of_run.FIGURES, "trajectory") == PLOTS
+    assert (*of_run.FIGURES, "trajectory", "tail") == PLOTS
     with pytest.raises(ArgumentError, match="choose one of loss, occupancy"):
         of_run.figure_of(None, "pie")  # type: ignore[arg-type]
 

@@ -98,6 +98,7 @@ class Page:
     experiment: str
     provenance: Table
     version: str = field(default=basins.__version__)
+    command: str = "basins run"
 
 
 def content(read: Reading) -> Page:

@@ -24,15 +24,16 @@ def report_of_several(*runs: Path) -> str:
     """The page of two runs or more, by path or opened. Raises as `report` does."""
     from basins.output.report.several import content_of_several
 
-    return _rendered(content_of_several(*runs))
+    return rendered(content_of_several(*runs))
 
 
 def page(read: Reading) -> str:
     """The report of a run whose parts are read through `read`, so that they can be shared with other output."""
-    return _rendered(content(read))
+    return rendered(content(read))
 
 
-def _rendered(page: Page) -> str:
+def rendered(page: Page) -> str:
+    """A page as HTML. Raises MissingExtraError without Jinja2."""
     with importing("jinja2", "a report"):
         from jinja2 import Environment, StrictUndefined
     here = resources("basins.output.report")
