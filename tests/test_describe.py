@@ -130,7 +130,7 @@ def test_the_notes_of_the_engine_on_a_shape_are_shown() -> None:
 
 def test_a_compression_is_reported() -> None:
     of = tiny([2, 2], [2.0, 1.0])
-    wide = replace(of.cases[0], landscape=Problem.from_spectrum([2.0, 1.0], d_x=40, hidden=(4,)))
+    wide = of.cases[0].changed(landscape=Problem.from_spectrum([2.0, 1.0], d_x=40, hidden=(4,)))
     (note,) = describe(of, wide).notes
     assert note.startswith("widths (40, 4, 2) are integrated as widths (6, 4, 2): 32 numbers per state instead of 168")
-    assert describe(of, replace(wide, settings=replace(wide.settings, compress=False))).notes == ()
+    assert describe(of, wide.changed(settings=replace(wide.settings, compress=False))).notes == ()

@@ -18,6 +18,7 @@ from basins.dynamics.named import dynamics_of, import_path
 from basins.errors import ArgumentError, BasinsError, ExperimentError, nearest
 from basins.experiment.checks import a_dynamics, a_law, a_name, a_problem, plain, whole
 from basins.experiment.document import Engine, validated
+from basins.experiment.made import Made
 from basins.integrators import engine_of, method_of
 from basins.integrators.base import Settings, refuse_settings
 from basins.landscapes.base import Landscape
@@ -43,7 +44,7 @@ class EngineSettings(TypedDict, total=False):
 
 
 @dataclass(frozen=True, eq=False, init=False)
-class Case:
+class Case(Made):
     """A problem, a law and engine settings, and how many trajectories.
 
         basins.Case(problem, basins.Gaussian(0.5), n=100_000, name="gaussian", rtol=1e-6)
@@ -95,22 +96,6 @@ class Case:
         )
         refuse_unproved(self.landscape, dynamics, self.settings.certify)
         self.law.check(self.landscape)
-
-    @classmethod
-    def made(cls, **values: Any) -> Case:
-        """The case of these fields, all of them validated."""
-        case = object.__new__(cls)
-        case._fill(**values)
-        return case
-
-    def changed(self, **values: Any) -> Case:
-        """The same case with other values of some fields, validated."""
-        return self.made(**{one.name: getattr(self, one.name) for one in fields(self)} | values)
-
-    def _fill(self, **values: Any) -> None:
-        left_out = {"source": "", "reading": (), "kind": "", "table": {}, "dynamics": FLOW, "dynamics_kind": ""}
-        for name, value in {**left_out, **values}.items():
-            object.__setattr__(self, name, value)
 
     def __repr__(self) -> str:
         said = {name: value for name, value in spelt_out(self.settings).items() if value != getattr(Settings, name)}

@@ -22,7 +22,7 @@ import itertools
 import os
 import tomllib
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal, Unpack
@@ -39,6 +39,7 @@ from basins.experiment.case import Case, EngineSettings
 from basins.experiment.case_builder import CaseBuilder
 from basins.experiment.checks import plain
 from basins.experiment.document import Document, Expanded, Rows, expanded, short, validated
+from basins.experiment.made import Made
 from basins.experiment.sweep import Sweep
 from basins.home import with_home
 from basins.landscapes.deep_linear.problem import Problem
@@ -79,7 +80,7 @@ class Plan:
 
 
 @dataclass(frozen=True, eq=False, init=False, repr=False)
-class Experiment:
+class Experiment(Made):
     """A validated experiment: cases, a seed, and how the run is laid out.
 
         basins.Experiment(problem, basins.Gaussian(0.5), n=100_000, seed=1)
@@ -142,24 +143,6 @@ class Experiment:
             each = (expanded(validated(Document, values, where), where) for values, where in made)
             self._fill(**_assembled(document, itertools.chain.from_iterable(each), builder, from_python.WHERE))
 
-    @classmethod
-    def made(cls, **values: Any) -> Experiment:
-        """The experiment of these fields, all of them validated."""
-        experiment = object.__new__(cls)
-        experiment._fill(**values)
-        return experiment
-
-    def _fill(self, **values: Any) -> None:
-        for name, value in {"files": {}, "rows_given": True, **values}.items():
-            object.__setattr__(self, name, value)
-
-    def with_plan(self, blocks_per_shard: int) -> Experiment:
-        """The same with this many blocks in a shard."""
-        return self._with(blocks_per_shard=blocks_per_shard)
-
-    def _with(self, **changes: Any) -> Experiment:
-        return self.made(**{one.name: getattr(self, one.name) for one in fields(self)} | changes)
-
     def __repr__(self) -> str:
         count = f"{len(self.cases):,} case{'s' * (len(self.cases) != 1)}"
         lines = [f"Experiment({self.name!r}, seed {self.seed}, {count})"]
@@ -190,7 +173,7 @@ class Experiment:
     def keeping(self, rows: Rows) -> Experiment:
         """The same experiment with these rows kept."""
         text = tomli_w.dumps(tomllib.loads(self.text) | {"rows": rows})
-        return self._with(rows=rows, text=text)
+        return self.changed(rows=rows, text=text)
 
     def plan(self, case: Case) -> Plan:
         """How the case is divided into blocks and shards. Raises ArgumentError if that is not decided yet."""

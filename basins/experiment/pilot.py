@@ -43,7 +43,7 @@ def decided(experiment: Experiment) -> Experiment:
     if experiment.blocks_per_shard is not None:
         return experiment
     slowest = max(seconds_per_block(experiment, case) for case in experiment.cases)
-    return experiment.with_plan(blocks_per_shard(slowest, _blocks(experiment)))
+    return experiment.changed(blocks_per_shard=blocks_per_shard(slowest, _blocks(experiment)))
 
 
 def blocks_per_shard(seconds: float, blocks: int) -> int:

@@ -29,7 +29,7 @@ def create_or_resume(files: Files, experiment: Experiment, on_message: Callable[
     elif not new:
         there = read_manifest(files)
         if experiment.auto:
-            experiment = experiment.with_plan(there.blocks_per_shard)
+            experiment = experiment.changed(blocks_per_shard=there.blocks_per_shard)
         if not experiment.rows_given and experiment.rows != there.rows:  # above 10^7 too, a run keeps what it kept
             experiment = experiment.keeping(there.rows)
     wanted = Manifest.of(experiment)
