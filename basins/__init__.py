@@ -8,6 +8,10 @@
     run = basins.extend("runs/iris", budget=10**7)
     run = basins.prove_run("runs/iris", rows=10_000)
     run = basins.open_run("runs/iris")
+    run.estimate(), run.show(17), run.plot("survival"), run.verify(), run.report("report.html")
+    flow = basins.trajectory(problem, W0, t_eval=[0.0, 1.0, 10.0])
+    problem, W = basins.from_torch(module, X, Y)
+    basins.where(problem, W)
 
 Names are resolved when they are first used, so that `import basins` stays light: no ray, no matplotlib, no pandas.
 """
@@ -20,6 +24,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from basins.classification.classify_batch import integrate
     from basins.classification.verdict import Limits, Reason
+    from basins.commands import Job, codim, describe, follow, migrate, plan, stop, submit
     from basins.comparison import compare, pool
     from basins.endpoint import Endpoint, where
     from basins.errors import BasinsError
@@ -33,6 +38,7 @@ if TYPE_CHECKING:
     from basins.landscapes.deep_linear.trained import from_jax, from_torch
     from basins.laws import Balanced, Gaussian, He, Lecun, NearPlanted, Planted, Uniform, Xavier
     from basins.proof import Proof, largest_ball, prove
+    from basins.rare.tail import tail
     from basins.run_tables import Run, open_run
     from basins.trajectories import Trajectory, trajectory
 
@@ -48,6 +54,7 @@ _HOME = {
     "Experiment": "basins.experiment",
     "Gaussian": "basins.laws",
     "He": "basins.laws",
+    "Job": "basins.commands",
     "Lecun": "basins.laws",
     "Limits": "basins.classification.verdict",
     "NearPlanted": "basins.laws",
@@ -62,17 +69,25 @@ _HOME = {
     "Verdict": "basins.landscapes.base",
     "Xavier": "basins.laws",
     "certify": "basins.landscapes.deep_linear.certificates",
+    "codim": "basins.commands",
     "compare": "basins.comparison",
+    "describe": "basins.commands",
     "extend": "basins.execution.run",
+    "follow": "basins.commands",
     "from_jax": "basins.landscapes.deep_linear.trained",
     "from_torch": "basins.landscapes.deep_linear.trained",
     "integrate": "basins.classification.classify_batch",
     "largest_ball": "basins.proof",
+    "migrate": "basins.commands",
     "open_run": "basins.run_tables",
+    "plan": "basins.commands",
     "pool": "basins.comparison",
     "prove": "basins.proof",
     "prove_run": "basins.execution.run",
     "run": "basins.execution.from_python",
+    "stop": "basins.commands",
+    "submit": "basins.commands",
+    "tail": "basins.rare.tail",
     "trajectory": "basins.trajectories",
     "where": "basins.endpoint",
 }
@@ -87,6 +102,7 @@ __all__ = [
     "Experiment",
     "Gaussian",
     "He",
+    "Job",
     "Lecun",
     "Limits",
     "NearPlanted",
@@ -101,17 +117,25 @@ __all__ = [
     "Verdict",
     "Xavier",
     "certify",
+    "codim",
     "compare",
+    "describe",
     "extend",
+    "follow",
     "from_jax",
     "from_torch",
     "integrate",
     "largest_ball",
+    "migrate",
     "open_run",
+    "plan",
     "pool",
     "prove",
     "prove_run",
     "run",
+    "stop",
+    "submit",
+    "tail",
     "trajectory",
     "where",
 ]

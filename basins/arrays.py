@@ -61,6 +61,17 @@ def number(value: Any, where: str) -> float:
     return float(value)
 
 
+def whole(value: Any, where: str, least: int = 0, below: int | None = None) -> int:
+    """`value` as an int of at least `least`, and less than `below`. Raises ArgumentError for anything else."""
+    if isinstance(value, bool | np.bool_) or not isinstance(value, int | np.integer) or value < least:
+        raise ArgumentError(
+            f"{where} = {_short(value)}", where=where, remedy=f"give a whole number of at least {least}"
+        )
+    if below is not None and value >= below:
+        raise ArgumentError(f"{where} = {_short(value)}", where=where, remedy=f"give a whole number below {below:g}")
+    return int(value)
+
+
 def switch(value: Any, where: str) -> bool:
     """`value` as True or False. Raises ArgumentError for anything else, although Python would interpret it."""
     if not isinstance(value, bool | np.bool_):

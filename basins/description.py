@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from basins import laws
+from basins.called_late import Printed
 from basins.certified_share import CertifiedShare, certified_share
 from basins.classification.classify_batch import reduction_in
 from basins.experiment import Case, Experiment
@@ -49,13 +50,13 @@ class Cost:
     bytes_per_row: float
 
 
-@dataclass(frozen=True)
-class Description:
+@dataclass(frozen=True, repr=False)
+class Description(Printed):
     """One case. at_start: how many of its first starts are certified to reach a global minimum at t = 0, and by which
     argument. Its `testing` counts the starts for which a saddle without negative curvature is not excluded, so that
     their limits test the conjecture.
 
-    notes: the engine's remarks on this shape.
+    notes: the engine's remarks on this shape; experiment: what the case is of.
     """
 
     case: Case
@@ -64,6 +65,13 @@ class Description:
     shape: ShapeVerdict
     notes: tuple[str, ...]
     cost: Cost
+    experiment: Experiment
+
+    @property
+    def planned(self) -> PlannedCase:
+        """The case in the plan of a run: blocks, shards, seconds of one worker like this machine, bytes on disk."""
+        of_case = self.experiment.plan(self.case)
+        return PlannedCase(self.case, of_case.blocks, of_case.shards, self.cost)
 
 
 def describe(experiment: Experiment, case: Case) -> Description:
@@ -78,6 +86,7 @@ def describe(experiment: Experiment, case: Case) -> Description:
         shape=can_test(problem.widths),
         notes=_notes(case),
         cost=sample_cost(experiment, case),
+        experiment=experiment,
     )
 
 

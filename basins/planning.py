@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 
 from basins import laws
+from basins.called_late import Printed
 from basins.classification.classify_batch import integrate_batch
 from basins.description import sample_cost
 from basins.errors import ArgumentError
@@ -93,6 +94,18 @@ class CaseCost:
             "sampled": self.sampled,
             "censored": self.censored,
         }
+
+
+@dataclass(frozen=True, repr=False)
+class Plan(Printed):
+    """What a bound needs, and of an experiment what that costs, case by case (those whose law has a density)."""
+
+    needed: Needed
+    costs: tuple[CaseCost, ...] = ()
+
+    def to_dict(self) -> dict[str, Any]:
+        """What `basins plan --json` prints."""
+        return self.needed.to_dict() | {"costs": [cost.to_dict() for cost in self.costs]}
 
 
 def needed(

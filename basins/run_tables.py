@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 
 from basins.errors import ArgumentError, RunError, nearest
 from basins.experiment import Case
+from basins.run_actions import RunActions
 from basins.store.commit import cases_table, missing_shards, read_manifest
 from basins.store.committed import shards_there
 from basins.store.copy import copy_run
@@ -36,7 +37,7 @@ def open_run(path: str | os.PathLike[str], layers: int | None = None) -> Run:
     return Run(files_at(path), layers)
 
 
-class Run:
+class Run(RunActions):
     """A run on disk. What others commit of it meanwhile is seen by the next call, and so is what it has grown by; its
     layers are read as they were when they were first looked at, so that counts and rows agree.
 
@@ -59,9 +60,6 @@ class Run:
         """Read the run's manifest again where the run has grown since."""
         if read_manifest(self.files).stage != self.manifest.stage:
             self._read()
-
-    def __repr__(self) -> str:
-        return f"Run({self._files.uri!r})"
 
     @property
     def path(self) -> str:

@@ -9,6 +9,7 @@ import numpy as np
 import pyarrow.compute as pc
 
 from basins import laws
+from basins.called_late import Printed
 from basins.classification.classify_batch import integrate_batch
 from basins.classification.verdict import PATIENCE, REASONS, Reason
 from basins.errors import ArgumentError, RunError
@@ -42,8 +43,8 @@ class Reintegration:
         return all(self.row[name] == row[name] for name in ("verdict", "modes"))
 
 
-@dataclass(frozen=True)
-class Shown:
+@dataclass(frozen=True, repr=False)
+class Shown(Printed):
     """One row of a run and its case. visits: with the columns of store/passed.py, None if the id was not watched; kept:
     whether the row is in the run (otherwise it was integrated again for this); layer: the layer that the row comes
     from, 0 for the base (in a layer the case's settings have the layer's budget); proof: the row of its start in

@@ -14,6 +14,7 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from basins.called_late import Printed
 from basins.errors import RunError
 from basins.store import Files, layout, parquet, read_manifest
 from basins.store.committed import shards_there, short_shards
@@ -80,8 +81,8 @@ class LayerStatus:
         return all(part.shards_done == part.shards for part in self.parts)
 
 
-@dataclass(frozen=True)
-class Status:
+@dataclass(frozen=True, repr=False)
+class Status(Printed):
     """The state of a run: its base and its layers, the lowest first; the activity is that of the top one. sizes: its
     trajectories in each stage, of a run that has grown more than one."""
 

@@ -49,7 +49,7 @@ FLOORS = [
     ["store"],
     ["examples"],
     ["execution.shard", "execution.extension", "estimate"],
-    ["run_tables"],
+    ["run_tables", "run_actions"],
     ["summary", "rare"],
     ["experiment.packed", "job"],
     [
@@ -67,7 +67,7 @@ FLOORS = [
     ],
     ["rare.tail", "rare.formatting"],
     ["output.figures.tail"],
-    ["output.report"],
+    ["output.report", "commands"],
     ["output.console"],
     ["drafting"],
     ["cli"],
@@ -84,13 +84,17 @@ def room(module: str) -> str:
 
 
 TYPED_UPWARD = {
+    "basins.run_actions types basins.progress",
+    "basins.run_actions types basins.show",
+    "basins.run_actions types basins.status",
+    "basins.run_actions types basins.verify",
     "basins.classification.verdict types basins.trajectories",
     "basins.estimate.frames types basins.run_tables",
     "basins.estimate.of_run types basins.run_tables",
     "basins.estimate.proved types basins.run_tables",
 }
 """Imported from a higher floor for annotations alone: an estimate is made of a run, and a run makes its estimate;
-limits may hold their trajectories."""
+limits may hold their trajectories, and a run gives back what is made of it."""
 
 
 @dataclass

@@ -32,6 +32,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from basins.called_late import Printed
 from basins.errors import ArgumentError
 from basins.integrators import engine_of
 from basins.integrators.base import Array, Leg, Settings, Stop
@@ -90,8 +91,8 @@ class Counted:
     by_t: tuple[Rung, ...]
 
 
-@dataclass(frozen=True)
-class Codimension:
+@dataclass(frozen=True, repr=False)
+class Codimension(Printed):
     """The result of `codimension_of`. base (n,): the planted point; rates: minus the Hessian's negative eigenvalues
     there, falling; theory: m_u of theory.md 2 (H = 1), otherwise None; kappa: if the stratum also has non-strict points
     (H >= 2, S = {1..k}), the exponent of theory.md 5 with which these hold starts; delta: the largest distance from the

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from basins.called_late import Printed
 from basins.errors import ArgumentError, RunError, nearest
 from basins.execution.run import runner_of
 from basins.execution.shard import Task
@@ -34,8 +35,8 @@ Reached = Callable[[str, int, SplittingLevel], None]
 """Called for each splitting level that a replicate reaches, with the case's name, the replicate and the level."""
 
 
-@dataclass(frozen=True)
-class CaseTail:
+@dataclass(frozen=True, repr=False)
+class CaseTail(Printed):
     """The tail of a case. levels: with intervals; pilot: the pilot's last level; stratum: the one that is approached
     (G), None for T; expected: the exponent that theory predicts."""
 

@@ -31,7 +31,7 @@ import os
 import re
 from typing import Any, Protocol
 
-from basins.errors import RunError
+from basins.errors import ArgumentError, RunError
 from basins.home import with_home
 from basins.store.local import LocalFiles
 
@@ -77,6 +77,10 @@ def files_at(run: str | os.PathLike[str], *, patient: bool = False) -> Files:
 
     Raises RunError for a URI of another kind, and for a store that cannot be reached or denies access.
     """
+    if not isinstance(run, str | os.PathLike):
+        raise ArgumentError(
+            f"{type(run).__name__} is no path", where="run", remedy="give a folder, or s3://BUCKET/PREFIX"
+        )
     uri = os.fspath(run)
     scheme, found, rest = uri.partition("://")
     if not found:

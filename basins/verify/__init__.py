@@ -16,7 +16,9 @@ import os
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
-from basins.errors import ArgumentError, RunError
+from basins.arrays import whole
+from basins.called_late import Printed
+from basins.errors import RunError
 from basins.store import Files, Manifest, files_at, layout, read_manifest
 from basins.store.committed import shards_there, short_shards
 from basins.store.layered_view import View
@@ -56,8 +58,8 @@ SAMPLE, BLOCKS = 200, 4
 """The default numbers of rows whose labels are checked and of blocks that are computed again."""
 
 
-@dataclass(frozen=True)
-class Verification:
+@dataclass(frozen=True, repr=False)
+class Verification(Printed):
     """The result of `verify`.
 
     shards, good: committed shards that were checked, and those without fault; trajectories: number in the good ones;
@@ -140,8 +142,7 @@ def verify(
     too large number.
     """
     for name, value in (("sample", sample), ("blocks", blocks), ("seed", seed)):
-        if value < 0 or value >= 1 << 63:
-            raise ArgumentError(f"{name} = {value}", where=name, remedy="give a whole number of at least 0, below 2^63")
+        whole(value, name, below=1 << 63)
     files = files_at(run)
     manifest = read_manifest(files)
     same_writer = dict(manifest.versions).get("pyarrow") == dict(versions())["pyarrow"]

@@ -80,6 +80,7 @@ def test_differences_are_tested_exactly(runs: dict[str, Path]) -> None:
     table = np.array([[a.censored, 700 - a.censored], [b.censored, 900 - b.censored]])
     assert censored.p == pytest.approx(float(fisher_exact(table).pvalue))
     assert len(found.tests) == 4
+    assert censored.p is not None
     assert censored.p_holm == pytest.approx(min(1.0, 4 * censored.p))  # the smallest of four
     assert "Holm" in found.method
     same = basins.compare(runs["a"], runs["again"])
