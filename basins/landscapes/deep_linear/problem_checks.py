@@ -94,9 +94,9 @@ def check_flow(flow: str) -> Flow:
 def check_widths(d_x: int, hidden: Sequence[int], d_y: int) -> tuple[int, ...]:
     """(d_x, d_1, ..., d_H, d_y) as whole numbers. Raises ArgumentError, and AssumptionError (1) for narrow layers."""
     if isinstance(hidden, (int, np.integer)):
-        raise ArgumentError(f"{hidden} is not a list", where="hidden", remedy=f"give a list of widths: ({hidden},)")
+        raise ArgumentError(f"{hidden} is no list", where="hidden", remedy=f"give a list of widths: ({hidden},)")
     if not isinstance(hidden, Sequence | np.ndarray):
-        raise ArgumentError(f"{hidden!r} is not a list", where="hidden", remedy="give a list of widths, such as (4, 4)")
+        raise ArgumentError(f"{hidden!r} is no list", where="hidden", remedy="give a list of widths, such as (4, 4)")
     for width in (d_x, *hidden):
         if isinstance(width, bool) or not isinstance(width, (int, np.integer)) or width < 1:
             raise ArgumentError(f"width {width!r}", where="hidden", remedy="widths are whole numbers of at least 1")
