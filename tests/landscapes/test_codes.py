@@ -97,7 +97,7 @@ def test_a_landscape_of_33_modes_is_refused_in_one_line(tmp_path: Path) -> None:
         ("vocabulary", Vocabulary(("minimum", "saddle", "censored"), ("level",), "modes"), "called 'modes'"),
     ],
 )
-def test_what_a_landscape_states_of_its_codes_is_checked(
+def test_invalid_code_bits_and_column_names_are_refused(
     name: str, value: object, words: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(ManyWellsSets, name, value)

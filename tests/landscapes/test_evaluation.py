@@ -20,7 +20,7 @@ def all_bytes(values):
 
 @pytest.mark.parametrize("raw", [False, True], ids=["reduced", "raw"])
 @pytest.mark.parametrize("widths", SHAPES, ids=str)
-def test_it_says_what_flow_says(widths, raw):
+def test_evaluation_agrees_with_the_gradient_module(widths, raw):
     problem = problem_of(widths, raw)
     W = states(problem)
     found = evaluate(problem, W)
@@ -73,7 +73,7 @@ def test_bytes_do_not_depend_on_neighbours(monkeypatch):
     assert all_bytes(evaluate(problem, W)) == all_bytes(whole)
 
 
-def test_rows_that_are_not_finite_spoil_no_other():
+def test_non_finite_rows_do_not_affect_others():
     """What overflows is inf or nan and says nothing; the suite makes a warning an error."""
     problem = problem_of((2, 2, 2, 2))
     W = states(problem, 40)
@@ -88,7 +88,7 @@ def test_rows_that_are_not_finite_spoil_no_other():
     assert np.isfinite(drift(problem, W, bad)[rows]).all()
 
 
-def test_no_rows():
+def test_empty_batch():
     problem = problem_of((2, 2, 2, 2))
     assert evaluate(problem, np.empty((0, problem.n))).fitted.shape == (0, 2)
     assert drift(problem, np.empty((0, problem.n)), np.empty((0, problem.n))).shape == (0,)

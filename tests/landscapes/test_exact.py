@@ -359,7 +359,7 @@ def test_diagonal_starts_stay_on_the_stable_manifold(S, rng, flow_to):
 # --- refusals -------------------------------------------------------------------------------------------------------
 
 
-def test_what_has_no_closed_form_is_refused(rng):
+def test_problems_without_closed_form_are_refused(rng):
     chain, wide = chain_problem(2), Problem.from_spectrum([2.0, 1.1], d_x=3, hidden=(3,))
     raw = Problem.from_data(rng.standard_normal((5, 1)), rng.standard_normal((5, 1)), hidden=(1,), flow="raw")
     refused = [

@@ -68,7 +68,7 @@ def test_loss_is_half_the_squared_residual_written_out(problem, rng):
     assert problem.loss(W) == pytest.approx(0.5 * np.sum((problem.target - product @ G) ** 2), rel=1e-13)
 
 
-def test_a_batch_is_its_states_one_by_one(problem, rng):
+def test_batch_equals_single_states(problem, rng):
     W = rng.standard_normal((4, problem.n))
     L, gradient = problem.loss_and_gradient(W)
     assert L.shape == (4,)

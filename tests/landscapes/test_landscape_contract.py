@@ -82,7 +82,7 @@ def test_gradient_is_the_derivative_of_the_loss(landscape: Landscape) -> None:
         np.testing.assert_allclose((up - down) / (2 * step), gradient[:, i], rtol=1e-6, atol=1e-7)
 
 
-def test_a_batch_is_its_states(landscape: Landscape) -> None:
+def test_batch_equals_single_states(landscape: Landscape) -> None:
     W = states(landscape)
     loss, gradient = landscape.loss_and_gradient(W)
     for k, one in enumerate(W):
@@ -157,7 +157,7 @@ def test_critical_sets_agree_with_the_loss(landscape: Landscape) -> None:
     assert max(one.code for one in listed).bit_length() <= critical.code_bits <= CODE_BITS
 
 
-def test_below_its_level_a_state_is_decided_and_above_it_is_not(landscape: Landscape) -> None:
+def test_states_below_the_level_are_decided_and_others_are_not(landscape: Landscape) -> None:
     critical, W = landscape.critical, states(landscape, 200, scale=1.1)
     delta = 1e-6
     there = critical.evaluate(W)

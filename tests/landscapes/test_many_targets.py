@@ -47,7 +47,7 @@ def test_strata_by_their_modes(deep: Problem) -> None:
     assert deep.assumptions()[3].holds is None
 
 
-def test_as_many_targets_as_a_bitmask_has_bits() -> None:
+def test_64_targets_fill_the_bitmask() -> None:
     d_y = 64
     problem = Problem.from_spectrum(np.linspace(3.0, 0.5, d_y), d_x=d_y, hidden=(d_y,))
     strata = problem.strata()
@@ -108,7 +108,7 @@ law = {{ name = "planted", modes = {list(TWENTY)}, scale = 0.2 }}
 """
 
 
-def test_a_run_from_end_to_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_run_end_to_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "thirty.toml").write_text(EXPERIMENT)
     monkeypatch.chdir(tmp_path)
 
@@ -140,7 +140,7 @@ def test_a_run_from_end_to_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     assert len(run.visits()) > 0
 
 
-def test_digits(tmp_path: Path) -> None:
+def test_digits_data_set(tmp_path: Path) -> None:
     pytest.importorskip("sklearn")
     experiment = load(Path(__file__).parents[2] / "examples" / "digits.toml")
     problem = experiment.cases[0].problem

@@ -46,7 +46,7 @@ def at_states(problem: Problem, W: np.ndarray, mask: int) -> np.ndarray:
 
 @pytest.mark.parametrize("H", [1, 2, 3, 4])
 @pytest.mark.parametrize("k", [0, 1])
-def test_balanced_weights_are_as_far_as_they_are_large(H: int, k: int) -> None:
+def test_distance_of_balanced_weights_is_their_size(H: int, k: int) -> None:
     """Mode k at delta times its final weights, those before it fitted: the distance is delta, at any depth."""
     sigma, delta = np.array([2.0, 1.0]), 0.01
     problem = Problem.from_spectrum(sigma, d_x=2, hidden=(2,) * H)
@@ -57,7 +57,7 @@ def test_balanced_weights_are_as_far_as_they_are_large(H: int, k: int) -> None:
     assert found == pytest.approx(delta * (1 - delta ** (H + 1)) ** (1 / H), rel=1e-6)
 
 
-def test_what_is_near_in_gradient_and_far_in_loss_is_not_near() -> None:
+def test_small_gradient_with_distant_loss_is_not_near() -> None:
     problem = Problem.from_spectrum([2.0, 1.0], d_x=2, hidden=(2, 2))
     modes, loss = np.zeros(3, dtype=np.uint64), np.array([2.5, 2.5 - 0.3 * 2.0, np.nan])
     found = distance(problem, modes, loss, np.full(3, 1e-6))
@@ -65,7 +65,7 @@ def test_what_is_near_in_gradient_and_far_in_loss_is_not_near() -> None:
     assert passes(found).tolist() == [True, False, False]
 
 
-def test_the_minima_and_what_is_not_known_are_no_saddles() -> None:
+def test_minima_and_unknown_values_have_no_distance() -> None:
     problem = Problem.from_spectrum([2.0, 1.0], d_x=2, hidden=(2, 2))
     found = distance(problem, np.array([3, 0], dtype=np.uint64), [0.0, 2.5], [0.0, np.nan])
     assert np.isnan(found).all()
@@ -82,7 +82,7 @@ def test_a_diagonal_start_passes_the_origin_and_the_first_saddle() -> None:
 
 
 @pytest.mark.parametrize("scale", [0.1, 0.01])
-def test_small_starts_are_as_far_from_the_origin_as_their_scale(scale: float) -> None:
+def test_distance_of_small_starts_is_their_scale(scale: float) -> None:
     problem = Problem.from_spectrum([2.0, 1.0], d_x=2, hidden=(2, 2))
     found = at_states(problem, starts(problem, Gaussian(scale), 1, 0), 0)
     assert 0.7 * scale < np.median(found) < 1.1 * scale
@@ -96,7 +96,7 @@ def test_planted_neighbours_pass_the_saddle_they_were_planted_beside() -> None:
     assert not any(0b10 in way for way in passed.values())
 
 
-def test_sigma_and_scale_together_change_nothing() -> None:
+def test_distance_is_invariant_under_a_common_scale() -> None:
     """sigma -> 8 sigma, W -> 2 W, t -> t / 16 for H = 2: loss x 64, |grad L| x 32."""
     problem, larger = (Problem.from_spectrum([2.0 * c, 1.0 * c], d_x=2, hidden=(2, 2)) for c in (1, 8))
     W, settings = starts(problem, Gaussian(0.02), 1, 0)[:200], Settings()
@@ -113,7 +113,7 @@ def test_sigma_and_scale_together_change_nothing() -> None:
     assert scaled == pytest.approx(distance(problem, visits.modes, visits.loss, visits.gradient_norm), rel=1e-12)
 
 
-def test_the_units_of_the_inputs_change_nothing_in_the_raw_flow() -> None:
+def test_raw_distance_is_invariant_under_units_of_the_inputs() -> None:
     """X -> 8 X, W -> W / 2 for H = 2: the same loss, |grad L| x 2."""
     rng = np.random.default_rng(0)
     X = rng.normal(size=(60, 4))

@@ -38,7 +38,7 @@ def said_digits(problem: Problem) -> tuple[int, int] | None:
 @pytest.mark.skipif(not LONG, reason="no longer numbers here to compare with")
 @pytest.mark.parametrize("apart", [1e-8, 1e-10, 1e-12, 1e-13])
 @pytest.mark.parametrize("kind", ["collinear", "small column", "units"])
-def test_the_digits_that_are_said_to_be_left_are_left(kind: str, apart: float) -> None:
+def test_reported_digits_are_correct(kind: str, apart: float) -> None:
     closest = 16.0
     for seed in range(20):
         rng = np.random.default_rng(seed)
@@ -72,7 +72,7 @@ def test_collinear_columns_are_noted_with_digits_and_a_remedy() -> None:
     assert "drop inputs that are nearly combinations of others" in note
 
 
-def test_a_column_lost_to_its_unit_is_said_and_the_remedies_keep_it() -> None:
+def test_column_lost_to_its_unit_is_noted_and_remedies_keep_it() -> None:
     rng = np.random.default_rng(0)
     X, Y = rng.normal(size=(30, 3)), rng.normal(size=(30, 2))
     mixed = X * [1e9, 1.0, 1e-7]
@@ -109,7 +109,7 @@ def test_inputs_of_any_size_give_the_same_reduced_problem(scale: float) -> None:
 
 @pytest.mark.filterwarnings("error")
 @pytest.mark.parametrize(("scale", "size"), [(1e200, "large"), (1e160, "large"), (1e-160, "small"), (1e-200, "small")])
-def test_targets_whose_squares_overflow_or_vanish_are_refused_as_that(scale: float, size: str) -> None:
+def test_targets_whose_squares_overflow_or_underflow_are_refused(scale: float, size: str) -> None:
     rng = np.random.default_rng(0)
     X, Y = rng.normal(size=(30, 3)), rng.normal(size=(30, 2))
     with pytest.raises(DataError, match=f"Y: targets as {size} as .*: the loss is of their squares") as refusal:
@@ -118,7 +118,7 @@ def test_targets_whose_squares_overflow_or_vanish_are_refused_as_that(scale: flo
 
 
 @pytest.mark.parametrize("sigma", [[1e200, 1e199], [1e200, 1.0], [1.0, 1e-200], [1e-200, 1e-201], [5e-324]])
-def test_singular_values_whose_squares_overflow_or_vanish_are_refused(sigma: list[float]) -> None:
+def test_singular_values_whose_squares_overflow_or_underflow_are_refused(sigma: list[float]) -> None:
     with pytest.raises(BasinsError, match=r"sigma: singular values from .*: the loss is of their squares"):
         Problem.from_spectrum(sigma, d_x=3, hidden=(2,))
 
@@ -144,7 +144,7 @@ def test_a_singular_value_that_is_zero_to_rounding_is_refused(sigma: list[float]
         Problem.from_spectrum(sigma, d_x=3, hidden=(3,))
 
 
-def test_a_small_singular_value_that_is_not_stays() -> None:
+def test_small_but_resolved_singular_value_is_kept() -> None:
     with pytest.warns(AssumptionWarning, match="tied"):  # 1/2 (1 + 1e-26) is 1/2 to rounding
         problem = Problem.from_spectrum([1.0, 1e-13], d_x=2, hidden=(2,))
     assert problem.sigma.tolist() == [1.0, 1e-13]

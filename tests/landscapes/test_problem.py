@@ -42,14 +42,14 @@ def test_pack_and_unpack_are_inverse_and_row_major(rng):
 
 
 @pytest.mark.parametrize("W", [np.zeros(9), np.zeros((2, 11)), np.zeros((1, 1, 10)), 0.0, "weights"], ids=str)
-def test_a_state_of_another_size_is_refused(W):
+def test_state_of_wrong_size_is_refused(W):
     problem = Problem.from_spectrum([2.0, 1.0], d_x=3, hidden=(2,))
     with pytest.raises(ArgumentError, match="W: "):
         problem.loss(W)
 
 
 @pytest.mark.parametrize("flow", ["reduced", "raw"])
-def test_what_is_written_down_is_read_back_exactly(flow, data, rng):
+def test_to_dict_round_trip_is_exact(flow, data, rng):
     problem = Problem.from_data(*data, hidden=(3, 2), flow=flow, intercept=True)
     again = Problem.from_dict(json.loads(json.dumps(problem.to_dict())))
     assert again.to_dict() == problem.to_dict()
@@ -129,14 +129,14 @@ def test_assumptions_are_listed_with_their_numbers():
         ({"d_x": 3.0}, ArgumentError, r"width 3\.0"),
     ],
 )
-def test_what_is_no_problem_is_refused_with_a_remedy(arguments, kind, says):
+def test_invalid_problems_are_refused_with_a_remedy(arguments, kind, says):
     with pytest.raises(kind, match=says) as refusal:
         Problem.from_spectrum(**{"sigma": [2.0, 1.0], "d_x": 3, "hidden": (2,), **arguments})
     assert refusal.value.remedy
     assert "\n" not in str(refusal.value)
 
 
-def test_data_refusals_at_the_door(data):
+def test_invalid_data_is_refused(data):
     X, Y = data
     with pytest.raises(ArgumentError, match=r"unknown flow 'whole'; choose one of reduced, raw"):
         Problem.from_data(X, Y, hidden=(3,), flow="whole")
@@ -147,7 +147,7 @@ def test_data_refusals_at_the_door(data):
         Problem.from_data(Q, Q[:, :2], hidden=(3,))
 
 
-def test_numpy_widths_are_widths():
+def test_numpy_integers_are_accepted_as_widths():
     problem = Problem.from_spectrum([2.0, 1.0], d_x=np.int64(3), hidden=np.array([2, 4]))
     assert problem.widths == (3, 2, 4, 2)
     assert all(type(width) is int for width in problem.widths)

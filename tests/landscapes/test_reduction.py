@@ -33,7 +33,7 @@ def test_effective_loss_and_least_squares_loss_add_up(data, rng):
     assert problem.notes == ()
 
 
-def test_decompositions_put_the_data_together_again(data):
+def test_decompositions_reproduce_the_data(data):
     X, Y = data
     reduction = reduce(X, Y)
     np.testing.assert_allclose(reduction.gram_root @ reduction.gram_root.T, X.T @ X, rtol=1e-12, atol=1e-12)
@@ -75,7 +75,7 @@ def test_fewer_samples_than_features(rng):
     assert problem.least_squares_loss == pytest.approx(0, abs=1e-20)
 
 
-def test_constant_columns_are_said_and_standardising_drops_them(data):
+def test_constant_columns_are_noted_and_standardising_drops_them(data):
     X, Y = data
     X = np.column_stack([X, np.full(9, 3.0)])
     problem = Problem.from_data(X, Y, hidden=(3,))
@@ -91,7 +91,7 @@ def test_constant_columns_are_said_and_standardising_drops_them(data):
     assert both.d_x == 5
 
 
-def test_standardise_and_intercept_do_what_they_say(data):
+def test_standardise_and_intercept(data):
     X, Y = data
     centred = (X - X.mean(axis=0)) / X.std(axis=0)
     by_option = reduce(X, Y, standardise=True, intercept=True)
@@ -161,7 +161,7 @@ def spoiled(array, value):
         (lambda X, Y: (0 * X, Y), "every input is zero"),
     ],
 )
-def test_what_is_not_data_is_refused(spoil, says, data):
+def test_invalid_data_is_refused(spoil, says, data):
     X, Y = spoil(*data)
     with pytest.raises(DataError, match=says):
         Problem.from_data(X, Y, hidden=(3,))

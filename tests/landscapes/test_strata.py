@@ -143,14 +143,14 @@ def test_masks():
     np.testing.assert_allclose(subset_sums(np.array([2.0, 1.0])), [0, 4, 1, 5])
 
 
-def test_below_names_what_is_still_reachable():
+def test_below_lists_reachable_strata():
     strata = problem_of((3, 3, 3)).strata()
     assert set(strata.below(np.inf)) == set(range(8))
     assert set(strata.below(0.5 * SIGMA[2] ** 2)) == {0b111}
     assert 0b011 in strata.below(0.5 * SIGMA[2] ** 2 * 1.01)
 
 
-def test_thirty_modes_have_strata_but_no_list():
+def test_strata_of_thirty_modes_are_not_listed():
     sigma = np.linspace(3.0, 1.0, 30)
     problem = Problem.from_spectrum(sigma, d_x=30, hidden=(30,))
     strata = problem.strata()
@@ -168,6 +168,6 @@ def test_thirty_modes_have_strata_but_no_list():
 
 
 @pytest.mark.parametrize("modes", [[3], [-1], 8, -1], ids=str)
-def test_a_mode_that_is_not_there_is_refused(modes):
+def test_unknown_mode_is_refused(modes):
     with pytest.raises(ArgumentError, match=r"0\.\.2"):
         problem_of((3, 3, 3)).strata().of(modes)

@@ -49,7 +49,7 @@ def wells(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return out
 
 
-def test_it_is_a_landscape() -> None:
+def test_double_well_satisfies_the_landscape_protocol() -> None:
     landscape: Landscape = DoubleWell(3)
     assert landscape.gradient_code() is not None
 
@@ -100,12 +100,12 @@ def test_rows_carry_the_landscapes_own_column(wells: Path) -> None:
     assert open_run(wells).cases()["dimensions"].tolist() == [3]
 
 
-def test_it_verifies(wells: Path) -> None:
+def test_run_verifies(wells: Path) -> None:
     found = verify(wells, sample=0, blocks=2)
     assert found.findings == ()
 
 
-def test_commands_take_it(wells: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+def test_commands_accept_the_run(wells: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     assert status("estimate", wells) == 0
     said = capfd.readouterr().out
     assert "minimum at -1" in said
@@ -132,7 +132,7 @@ def test_commands_take_it(wells: Path, tmp_path: Path, capfd: pytest.CaptureFixt
         (("[law]", "[network]\nhidden = [2]\n\n[law]"), r"both \[landscape\] and \[network\]"),
     ],
 )
-def test_what_is_refused(change: tuple[str, str], words: str) -> None:
+def test_invalid_landscape_tables_are_refused(change: tuple[str, str], words: str) -> None:
     assert change[0] in TEXT
     with pytest.raises(BasinsError, match=words):
         Experiment.from_toml(TEXT.replace(*change), Path())

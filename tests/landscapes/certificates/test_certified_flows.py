@@ -181,7 +181,7 @@ def test_no_certificate_is_contradicted():
     holds(total)
 
 
-def test_nor_in_the_raw_flow():
+def test_no_certificate_is_contradicted_in_the_raw_flow():
     """Raw data, lam_min(X X^T) in the rate and the raw W_1 in C_1."""
     rng = np.random.default_rng(5)
     X, Y = rng.standard_normal((12, 3)) / 8, rng.standard_normal((12, 2))
@@ -193,7 +193,7 @@ def test_nor_in_the_raw_flow():
         assert tally.contradicted == tally.rates_broken == tally.excluded_visits == 0
 
 
-def test_a_certificate_that_is_moved_is_contradicted(monkeypatch):
+def test_wrong_certificates_are_contradicted(monkeypatch):
     """The same campaign, with a rate that is too large, and with ranks excluded by eigenvalues of any size."""
     from basins.landscapes.deep_linear.certificates import spectra, start_certificates
 

@@ -30,7 +30,7 @@ def figures(text: str) -> list[float | str]:
 
 
 @pytest.mark.parametrize("widths", [(2, 2, 2, 2), (2, 2, 2, 2, 2)], ids=str)
-def test_a_row_is_what_the_script_makes(script: ModuleType, widths: tuple[int, ...]) -> None:
+def test_row_of_the_page_equals_script_output(script: ModuleType, widths: tuple[int, ...]) -> None:
     """To a draw or two: an eigenvalue at its tolerance may be seen otherwise by another LAPACK."""
     problem = script.problem_of(widths)
     rows = [line for line in PAGE.splitlines() if line.startswith(f"| {widths} |")]
@@ -40,7 +40,7 @@ def test_a_row_is_what_the_script_makes(script: ModuleType, widths: tuple[int, .
             assert cell == (pytest.approx(fresh, abs=0.06) if isinstance(fresh, float) else fresh)
 
 
-def test_what_the_invariants_prove_does_not_depend_on_a_common_scale(script: ModuleType) -> None:
+def test_invariant_certificates_do_not_depend_on_a_common_scale(script: ModuleType) -> None:
     """Why columns are pooled: a start and twice the start have the same certificates."""
     from basins import certify
     from basins.laws import Gaussian, starts

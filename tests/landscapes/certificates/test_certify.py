@@ -40,7 +40,7 @@ def near_minimum(problem, rng, count):
 
 
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
-def test_stratum_by_stratum_it_is_the_level_and_the_ranks(shape, rng):
+def test_excluded_combines_level_and_ranks(shape, rng):
     """Against `reachable`, which lists: for every start and every S."""
     problem = spectrum_problem(*shape)
     W = np.concatenate([any_scales(problem, rng, 60), near_minimum(problem, rng, 40)])
@@ -103,11 +103,11 @@ def planted_excluded(rng):
     return wrong
 
 
-def test_a_planted_start_does_not_exclude_where_it_ends(rng):
+def test_planted_start_does_not_exclude_its_limit(rng):
     assert planted_excluded(rng) == 0
 
 
-def test_eigenvalues_counted_by_their_sign_would(rng, monkeypatch):
+def test_counting_eigenvalues_by_sign_excludes_limits_of_planted_starts(rng, monkeypatch):
     monkeypatch.setattr(certificates.spectra, "U", 1e-60)
     assert planted_excluded(rng) > 100
 
@@ -147,7 +147,7 @@ def test_which_ranks_carry_a_nonstrict_saddle(rng):
     assert not certify(wide, any_scales(wide, rng, 50)).nonstrict_ranks.any()
 
 
-def test_the_level_excludes_what_is_above_the_loss_and_not_what_is_at_it():
+def test_level_excludes_strata_above_the_loss_but_not_at_it():
     problem = spectrum_problem(3, (3,), 3)  # sigma^2 / 2 = 2, 0.605, 0.08
     at = construct(problem, [0, 1], seed=1)  # L = 0.08: at I({0, 1}) itself
     found = certify(problem, at)
@@ -186,7 +186,7 @@ def test_the_loss_bound_starts_at_the_loss_and_falls_at_twice_the_rate(rng):
 
 
 @pytest.mark.parametrize(("modes", "said"), [([2], "0..1"), ([-1], "0..1"), (4, "0..1"), (-1, "0..1")])
-def test_a_stratum_that_is_not_there_is_refused(modes, said, rng):
+def test_unknown_stratum_is_refused(modes, said, rng):
     problem = spectrum_problem(2, (2,), 2)
     found = certify(problem, any_scales(problem, rng, 2))
     for ask in (found.excluded, found.excluded_by, found.excluded_nonstrict):
@@ -195,13 +195,13 @@ def test_a_stratum_that_is_not_there_is_refused(modes, said, rng):
 
 
 @pytest.mark.parametrize("delta", [0.0, -1e-6, 1.0, np.nan])
-def test_a_margin_that_proves_too_much_is_refused(delta, rng):
+def test_margin_outside_0_1_is_refused(delta, rng):
     problem = spectrum_problem(2, (2,), 2)
     with pytest.raises(ArgumentError, match="delta: delta = "):
         certify(problem, any_scales(problem, rng, 2), delta=delta)
 
 
-def test_one_state_what_overflows_and_no_state(rng):
+def test_single_state_overflow_and_empty_batch(rng):
     problem = spectrum_problem(2, (2, 2), 2)
     W = any_scales(problem, rng, 3)
     assert certify(problem, W[1]).rate == certify(problem, W).rate[1]
@@ -216,7 +216,7 @@ def test_one_state_what_overflows_and_no_state(rng):
     assert basins.certify is certify
 
 
-def test_thirty_targets_and_no_list():
+def test_thirty_targets_need_no_list_of_strata():
     """2^30 strata: asked for one at a time, by positions or bitmask."""
     problem = Problem.from_spectrum(np.linspace(3.0, 0.5, 30), d_x=31, hidden=(30, 30))
     law = Planted(tuple(range(20)), 0.3)

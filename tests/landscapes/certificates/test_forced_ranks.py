@@ -14,7 +14,7 @@ from basins.landscapes.deep_linear.certificates.spectra import spectra_of
 from basins.landscapes.deep_linear.certificates.start_certificates import _least_rank
 
 
-def test_structural_zeros_never_count(rng, monkeypatch):
+def test_structural_zeros_do_not_count(rng, monkeypatch):
     """(3, 8, 2): rank C_1 <= 5 and n+ <= 2. Counting signs finds n+ > 2 in nearly every draw: a false certificate."""
     problem = spectrum_problem(3, (8,), 2)
     W = gaussian(problem, rng, 1000)
@@ -62,7 +62,7 @@ def test_a_planted_start_is_never_certified_away_from_its_saddle(rng):
     assert planted_excluded(rng) == 0
 
 
-def test_the_tolerance_guards(rng, monkeypatch):
+def test_without_a_tolerance_planted_starts_are_excluded(rng, monkeypatch):
     naive(monkeypatch)
     assert planted_excluded(rng) > 100
 
@@ -103,7 +103,7 @@ def test_wide_single_layers_certify_every_draw(shape, rng):
 
 
 @pytest.mark.parametrize("shape", [(3, (3,), 2), (2, (2, 2), 2), (2, (2, 2, 2), 2)], ids=str)
-def test_what_is_excluded_is_not_reached(shape, rng, flow_to):
+def test_excluded_strata_are_not_reached(shape, rng, flow_to):
     """Certified starts reach L < 1e-10 sigma_min^2; planted ones end at a rank that was not excluded."""
     problem = spectrum_problem(*shape)
     W = any_scales(problem, rng, 20_000)
@@ -164,7 +164,7 @@ def test_more_tolerance_certifies_less(rng, monkeypatch):
     assert not before.global_minimum.any()
 
 
-def test_what_overflows_or_vanishes_is_certified_nothing(rng):
+def test_overflow_and_underflow_certify_nothing(rng):
     problem = spectrum_problem(2, (3,), 2)
     W = gaussian(problem, rng, 1)
     assert at_start(problem, W).global_minimum.all()
@@ -181,7 +181,7 @@ def test_what_overflows_or_vanishes_is_certified_nothing(rng):
     assert np.isfinite(at_start(deep, huge).rate).all()
 
 
-def test_one_state_is_a_batch_of_one(rng):
+def test_single_state_equals_batch_of_one(rng):
     problem = spectrum_problem(2, (2, 2), 2)
     W = gaussian(problem, rng, 3)
     batch = at_start(problem, W)

@@ -12,7 +12,7 @@ from basins import Problem
 from basins.landscapes.deep_linear.certificates import level, level_margin, level_rate, loss_rounding, reachable
 
 
-def test_the_last_saddle_is_above_the_level_and_a_moved_level_would_certify_it(rng, critical_point):
+def test_last_saddle_is_above_the_level_and_a_wrong_level_would_certify_it(rng, critical_point):
     """At S = {1..d_y - 1} the loss is the level to rounding: only delta keeps it out."""
     problem = spectrum_problem(4, (4, 3), 3)
     W = np.array([critical_point(problem, [0, 1], rng) for _ in range(50)])
@@ -25,7 +25,7 @@ def test_the_last_saddle_is_above_the_level_and_a_moved_level_would_certify_it(r
     assert (loss < level(problem, delta=-1e-6)).all()
 
 
-def test_the_loss_bound_holds_what_rounding_does(rng):
+def test_loss_bound_covers_rounding(rng):
     """Layers of norm 1e5 that cancel: the computed loss is off, within the bound, and the margin does not certify
     it."""
     problem = spectrum_problem(2, (2, 2), 2)

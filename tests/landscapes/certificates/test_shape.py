@@ -78,7 +78,7 @@ def test_shapes_that_can_test_leave_some_nonstrict_saddle(rng):
         ((5, 3, 3, 3, 1), True, "for H = 3 it is open"),
     ],
 )
-def test_what_a_shape_can_test(widths, can, says):
+def test_which_shapes_can_test(widths, can, says):
     verdict, sentence = can_test(widths)
     assert verdict is can
     assert says in sentence

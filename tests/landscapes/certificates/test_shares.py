@@ -32,7 +32,7 @@ def first(problem: Problem, law: Gaussian, seed: int, count: int) -> np.ndarray:
     [((2, 2, 2, 2), 0.5, 3000), ((3, 3, 2), 1.0, 1500), ((5, 3, 3, 1), 0.1, 2048)],
     ids=str,
 )
-def test_each_argument_is_counted_for_itself(widths: tuple[int, ...], scale: float, count: int) -> None:
+def test_each_argument_is_counted_separately(widths: tuple[int, ...], scale: float, count: int) -> None:
     problem = Problem.from_spectrum([2.0, 1.1][: widths[-1]], d_x=widths[0], hidden=widths[1:-1])
     W = first(problem, Gaussian(scale), 7, count)
     found, proved = certified_share(problem, Gaussian(scale), 7, count), at_start(problem, W)

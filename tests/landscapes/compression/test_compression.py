@@ -65,7 +65,7 @@ def planted(problem: Problem, unfitted: tuple[int, ...], count: int, rng: np.ran
 
 
 @pytest.mark.parametrize(("widths", "small", "flow"), CASES, ids=str)
-def test_the_widths(widths: tuple[int, ...], small: tuple[int, ...], flow: str) -> None:
+def test_compressed_widths(widths: tuple[int, ...], small: tuple[int, ...], flow: str) -> None:
     assert compressed_widths(problem_of(widths, flow)) == small
 
 
@@ -92,7 +92,7 @@ def test_no_two_neighbours_shrink_and_one_pass_is_enough(rng: np.random.Generato
         ((4, 9, 4), False),  # 72 numbers to 64
     ],
 )
-def test_it_is_done_where_it_pays(widths: tuple[int, ...], pays: bool) -> None:
+def test_compression_is_used_where_it_pays(widths: tuple[int, ...], pays: bool) -> None:
     problem = Problem.from_spectrum(1.1 ** -np.arange(widths[-1]), d_x=widths[0], hidden=widths[1:-1])
     assert (compression(problem) is not None) == pays
 
@@ -100,7 +100,7 @@ def test_it_is_done_where_it_pays(widths: tuple[int, ...], pays: bool) -> None:
 # --- it is exact -----------------------------------------------------------------------------------------------------
 
 
-def test_it_commutes_with_the_flow(case: tuple[Compression, Array], flow_to: Callable[..., Array]) -> None:
+def test_compression_commutes_with_the_flow(case: tuple[Compression, Array], flow_to: Callable[..., Array]) -> None:
     """flow(compress(W)) = compress(flow(W)) in the frame of the start, so expand(flow(compress(W))) = flow(W)."""
     small, W = case[0], case[1][:2]
     t, tight = 1.0, {"rtol": 3e-14, "atol": 1e-15}
@@ -118,7 +118,7 @@ def test_the_gradient_is_compressed_to_the_gradient(case: tuple[Compression, Arr
     np.testing.assert_allclose(ours, small.original.gradient(W), rtol=0, atol=1e-13)
 
 
-def test_what_is_recorded_stays(case: tuple[Compression, Array]) -> None:
+def test_recorded_values_are_unchanged(case: tuple[Compression, Array]) -> None:
     small, W = case
     y = small.compress(W)
     original, problem = small.original, small.problem
@@ -134,7 +134,7 @@ def test_what_is_recorded_stays(case: tuple[Compression, Array]) -> None:
             np.testing.assert_allclose(c, C, atol=1e-13)
 
 
-def test_it_comes_back(case: tuple[Compression, Array]) -> None:
+def test_expand_inverts_compress(case: tuple[Compression, Array]) -> None:
     small, W = case
     back = small.expand(small.compress(W), W)
     assert (np.linalg.norm(back - W, axis=1) <= 100 * U * np.linalg.norm(W, axis=1)).all()
@@ -150,7 +150,7 @@ def test_the_frame_is_orthonormal(case: tuple[Compression, Array], rng: np.rando
 
 @pytest.mark.parametrize("kind", ["balanced", "parallel", "tiny", "mixed"])
 @pytest.mark.parametrize(("widths", "_"), SHAPES[1:4], ids=str)
-def test_lines_that_hardly_span(widths: tuple[int, ...], _: object, kind: str, rng: np.random.Generator) -> None:
+def test_nearly_dependent_lines(widths: tuple[int, ...], _: object, kind: str, rng: np.random.Generator) -> None:
     """Dependent to rounding, tiny or very unequal: the frame is orthonormal or empty, and nothing is lost."""
     problem = problem_of(widths)
     small = Compression.of(problem)
@@ -203,7 +203,7 @@ def test_planted_zeros_stay_bitwise(rng: np.random.Generator) -> None:
         assert layers[0][..., 1].all()
 
 
-def test_an_overflow_is_seen(rng: np.random.Generator) -> None:
+def test_overflow_gives_no_finite_state(rng: np.random.Generator) -> None:
     """A line whose square overflows does not become a finite state."""
     problem = problem_of((3, 9, 2))
     W = rng.standard_normal((2, problem.n))
@@ -252,7 +252,7 @@ def test_planted_saddles_are_proved(engine: str, rng: np.random.Generator) -> No
 
 
 @pytest.mark.slow
-def test_a_saddle_that_outlasts() -> None:
+def test_outlasted_saddle() -> None:
     """theory.md 6.8 with more inputs: what settles is read, and waited beside, where it is small."""
     problem = Problem.from_spectrum([2.0, 1.0], d_x=12, hidden=(2,))
     W_1 = np.hstack([np.diag([0.7, 0.4]), np.zeros((2, 10))])
@@ -338,7 +338,7 @@ print(hashlib.sha256(y.tobytes() + small.expand(y * 1.25 + 0.1, W).tobytes()).he
 """
 
 
-def test_compiled_code_does_what_is_written() -> None:
+def test_compiled_code_equals_plain_python() -> None:
     """Plain Python rounds each operation by itself, and so must the compiled code: nothing fused, no sum reordered."""
     found = []
     for mode in ({"NUMBA_DISABLE_JIT": "1"}, {}):

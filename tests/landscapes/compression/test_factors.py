@@ -24,18 +24,18 @@ def problem_of(widths: tuple[int, ...]) -> Problem:
 
 
 @pytest.mark.parametrize("nu", [1, 2, 7, 24, 25, 60, 774])
-def test_chi_numbers_are_chi(nu: int) -> None:
+def test_chi_numbers_have_the_chi_distribution(nu: int) -> None:
     q = philox.centred_uniforms(7, 8, nu, 20_000 * chi.draws(nu)).reshape(20_000, -1)
     assert stats.kstest(chi.chi(q, nu), stats.chi(nu).cdf).pvalue > 1e-3
 
 
-def test_a_wrong_degree_is_seen() -> None:
+def test_wrong_degrees_of_freedom_are_detected() -> None:
     q = philox.centred_uniforms(7, 8, 60, 20_000 * chi.draws(60)).reshape(20_000, -1)
     assert stats.kstest(chi.chi(q, 60), stats.chi(61).cdf).pvalue < 1e-6
 
 
 @pytest.mark.parametrize("widths", SHAPES)
-def test_the_two_laws_agree_in_what_is_recorded(widths: tuple[int, ...]) -> None:
+def test_full_and_compressed_draws_have_the_same_law(widths: tuple[int, ...]) -> None:
     """Loss, gradient norm, invariants at the start; verdicts and times of a few at the end."""
     problem = problem_of(widths)
     scale = tuple(0.5 + 0.1 * j for j in range(len(widths) - 1))
@@ -62,7 +62,7 @@ def test_the_two_laws_agree_in_what_is_recorded(widths: tuple[int, ...]) -> None
 
 
 @pytest.mark.parametrize("widths", SHAPES)
-def test_compressing_gives_back_what_was_drawn(widths: tuple[int, ...]) -> None:
+def test_compress_returns_the_drawn_factors(widths: tuple[int, ...]) -> None:
     problem = problem_of(widths)
     small = Compression.of(problem)
     W = starts(problem, Gaussian(0.5, "compressed"), 5, 0)
@@ -74,7 +74,7 @@ def test_fewer_numbers_are_drawn() -> None:
     assert Gaussian(0.5, "compressed").draws(problem) < problem.n / 8
 
 
-def test_the_stream_is_its_own_and_golden() -> None:
+def test_stream_is_separate_and_frozen() -> None:
     problem = problem_of((9, 2, 2))
     assert stream_key(problem, Gaussian(0.5)) == stream_key(problem, Gaussian(0.5, "full"))
     assert stream_key(problem, Gaussian(0.5)) != stream_key(problem, Gaussian(0.5, "compressed"))

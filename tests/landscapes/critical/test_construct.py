@@ -74,7 +74,7 @@ def test_the_papers_condition_alone_misses_strict_saddles() -> None:
     assert missed >= 2
 
 
-def test_too_lax_a_rule_is_caught() -> None:
+def test_a_too_lax_rule_is_detected() -> None:
     """Were one tightened pair enough for a non-strict saddle, strict ones would be called so."""
     wrong = 0
     for seed in range(0, 60, 3):
@@ -100,7 +100,7 @@ def every_pattern(width: list[int]) -> set[frozenset[tuple[tuple[int, int], int]
 
 
 @pytest.mark.parametrize(("widths", "modes"), [((2, 2, 2, 2), (0,)), ((2, 2, 2, 2), ()), ((3, 3, 2, 2), (0,))])
-def test_every_rank_pattern_can_come_out(widths: tuple[int, ...], modes: tuple[int, ...]) -> None:
+def test_every_rank_pattern_occurs(widths: tuple[int, ...], modes: tuple[int, ...]) -> None:
     problem, r = problem_of(widths), len(modes)
     width = [problem.d_y - r, *(d - r for d in problem.hidden)]
     patterns = every_pattern(width)
@@ -113,7 +113,7 @@ def test_every_rank_pattern_can_come_out(widths: tuple[int, ...], modes: tuple[i
 
 
 @pytest.mark.parametrize("widths", SHAPES, ids=str)
-def test_segments_and_ranks_say_the_same(widths: tuple[int, ...]) -> None:
+def test_segments_and_ranks_are_equivalent(widths: tuple[int, ...]) -> None:
     """Segments are read back from numerical ranks, and two of them cover the cycle iff a pair is not tightened."""
     for seed in range(12):
         kind = KINDS[seed % 2]

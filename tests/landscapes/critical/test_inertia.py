@@ -65,7 +65,7 @@ def test_raw_flow_has_the_same_indices_and_other_rates() -> None:
         assert rates[0] == pytest.approx(-found.lowest, rel=1e-12)
 
 
-def test_more_layers_have_no_one_index() -> None:
+def test_indices_are_refused_for_two_hidden_layers() -> None:
     problem = problem_of((2, 2, 2, 2))
     with pytest.raises(ArgumentError, match="H = 2"):
         indices(problem, (0,))

@@ -62,7 +62,7 @@ def test_curvature_vanishes_as_eps_to_the_h_minus_1(H: int, eps: float) -> None:
 
 
 @pytest.mark.parametrize("H", [2, 3, 4])
-def test_a_gap_below_the_distance_is_not_read(H: int) -> None:
+def test_gap_below_the_distance_is_undecided(H: int) -> None:
     """The same points, known only to 1e-6: decided while eps is well above that, undecided from there on."""
     for eps, kind in ((1e-3, Kind.STRICT), (1e-4, Kind.STRICT), (3e-6, Kind.UNDECIDED), (1e-8, Kind.UNDECIDED)):
         problem, W = line_of_strict_saddles(H, eps)
@@ -80,7 +80,7 @@ def test_small_gaussian_starts_are_undecided_or_not_critical() -> None:
         assert found.moved > 1e-9
 
 
-def test_a_hessian_that_contradicts_takes_the_answer_back() -> None:
+def test_contradicting_hessian_withdraws_the_answer() -> None:
     problem, modes, W = point((3, 3, 3, 3), "nonstrict", 1)
     fit = problem.fitted(W)
     pairs = layer_pairs(Cycle(problem.unpack(W), problem.sigma), len(modes), 1e-13)

@@ -12,7 +12,7 @@ from basins.landscapes.deep_linear.problem import Problem
 
 
 @pytest.mark.parametrize("widths", [*SHAPES, *ONE_HIDDEN_LAYER], ids=str)
-def test_a_push_is_taken_back(widths: tuple[int, ...]) -> None:
+def test_polish_returns_to_the_point(widths: tuple[int, ...]) -> None:
     for seed in range(9):
         kind = KINDS[seed % 3]
         if len(widths) == 3 and kind == "nonstrict":
@@ -26,7 +26,7 @@ def test_a_push_is_taken_back(widths: tuple[int, ...]) -> None:
         assert np.linalg.norm(found.state - push(W, 1e-6, seed)) == pytest.approx(found.moved, rel=1e-6)
 
 
-def test_it_moves_by_the_distance() -> None:
+def test_polish_moves_by_the_distance() -> None:
     """H = 1, where the tangent space is the Hessian's kernel: to first order it undoes the push's normal part."""
     problem = problem_of((4, 3, 3))
     for seed in range(6):
@@ -76,7 +76,7 @@ def test_products_and_matrix_give_the_same_step(monkeypatch: pytest.MonkeyPatch)
         assert sparse.polished_residual < 1e-12 * sparse.scale ** (problem.H + 1)
 
 
-def test_it_converges_quadratically() -> None:
+def test_polish_converges_quadratically() -> None:
     problem, modes, W = point((3, 3, 3, 3, 3), "strict", 2)
     ranks = Cycle(problem.unpack(W), problem.sigma).ranks(1e-12)
     scale = float(np.linalg.norm(W))
@@ -86,7 +86,7 @@ def test_it_converges_quadratically() -> None:
     assert point_.steps <= 3
 
 
-def test_ranks_of_no_critical_point_lead_nowhere() -> None:
+def test_ranks_of_no_critical_point_give_none() -> None:
     problem, _, W = point((3, 3, 3, 3), "strict", 2)
     layers = list(problem.unpack(W))
     full = {path: 3 for path in Cycle(layers, problem.sigma).paths()}

@@ -28,7 +28,7 @@ def test_names_are_those_of_the_theory() -> None:
     assert Path(2, 0).name(3) == "I"
 
 
-def test_products_are_the_written_ones() -> None:
+def test_products_equal_the_explicit_ones() -> None:
     problem, _, W = point((4, 3, 4, 3, 3, 3), "strict", 0)
     layers, cycle = problem.unpack(W), Cycle(problem.unpack(W), problem.sigma)
     by_hand = layers[1] @ layers[0] @ problem.target.T @ layers[4] @ layers[3]
