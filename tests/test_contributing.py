@@ -1,4 +1,4 @@
-"""CONTRIBUTING's lines do what the page says: each new tenant is found by its name, and works."""
+"""The code in CONTRIBUTING.md works as it stands: each new tenant is found by its name and runs."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ KNOWN = {
     "Task": Task, "Vocabulary": Vocabulary, "dataclass": dataclass, "legend_below": legend_below, "np": np,
     "page": page, "styled": styled,
 }  # fmt: skip
-"""What the page's lines find around them."""
+"""The names that the code of the page uses without importing them."""
 
 TEXT = """
 name = "new tenants"
