@@ -1,4 +1,4 @@
-"""What a landscape need not say (basins/landscapes/defaults.py): it is read from its fields, and claims the least."""
+"""Default members of a landscape (basins/landscapes/defaults.py): read from its fields, and claiming the least."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from basins.landscapes.defaults import CriticalSetsDefaults, LandscapeDefaults
 
 
 class TiltedSets(CriticalSetsDefaults):
-    """The global minimum at w = 1, a saddle at 0.1 and a local minimum at -1, as far as the values say."""
+    """A saddle of value 0.5, a local minimum of 0.4 and a global one of 0.1."""
 
     def listed(self) -> Sequence[CriticalSet]:
         return [
@@ -92,7 +92,7 @@ def test_a_wrong_table_is_refused(values: dict[str, Any], words: str) -> None:
 
 
 def test_a_row_beside_a_saddle_is_censored_when_its_budget_is_spent() -> None:
-    """Without `settle` nothing says that it rests, and without a law of zeros nothing proves it."""
+    """Nothing says that the row rests, because `settle` is not given, and no zeros prove a saddle."""
     start = np.array([[1e-200, 0.3]])
     settings = Settings(engine="reference", method="DOP853", budget=200)
     found = integrate_batch(ManyWells(2), start, settings, np.zeros(1, dtype=bool), wait=True)

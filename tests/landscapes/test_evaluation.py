@@ -1,4 +1,4 @@
-"""Evaluation against flow.py, which is readable, and against itself: no row, batch or CPU changes a byte."""
+"""Evaluation agrees with the readable gradient.py, and neither the batch nor the CPU changes a byte of a row."""
 
 import numpy as np
 import pytest
@@ -74,7 +74,7 @@ def test_bytes_do_not_depend_on_neighbours(monkeypatch):
 
 
 def test_non_finite_rows_do_not_affect_others():
-    """What overflows is inf or nan and says nothing; the suite makes a warning an error."""
+    """What overflows is inf or nan, without a warning: warnings are errors in the tests."""
     problem = problem_of((2, 2, 2, 2))
     W = states(problem, 40)
     bad = W.copy()

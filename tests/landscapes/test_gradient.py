@@ -1,4 +1,4 @@
-"""The vector field against derivatives taken another way, the paper's statements about it, and what it keeps."""
+"""The vector field against independent derivatives, the paper's statements about it, and its conserved quantities."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The contract of a landscape (basins/landscapes/base.py), held by every tenant: the package's own and one outside."""
+"""The contract of a landscape (basins/landscapes/base.py), for the package's own and for those outside it."""
 
 from __future__ import annotations
 

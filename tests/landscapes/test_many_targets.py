@@ -1,4 +1,4 @@
-"""Thirty targets, 2^30 strata, and sklearn's digits with ten: every door works, and none lists what it has not met."""
+"""Thirty targets, so 2^30 strata, and sklearn's digits with ten: every public function works, and none lists strata."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ TWENTY = tuple(range(20))
 
 @pytest.fixture(autouse=True)
 def no_list(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Listing 2^30 strata would take 8 GiB: it is refused, and nobody may even ask."""
+    """Listing 2^30 strata would take 8 GiB. It is refused, and no code under test may ask for it."""
 
     def asked(self: Strata) -> None:
         raise AssertionError(f"2^{self.d_y} strata were asked for")

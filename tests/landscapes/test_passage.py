@@ -1,4 +1,4 @@
-"""Which visits pass a saddle: the distance where it is known, and the saddles that trajectories are known to pass."""
+"""Which visits pass a saddle: distances that are known exactly, and trajectories whose saddles are known."""
 
 from __future__ import annotations
 

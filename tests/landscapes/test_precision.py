@@ -1,4 +1,4 @@
-"""What rounding costs is said, with a remedy; sizes that double precision does not hold are refused as that."""
+"""Notes on digits lost to rounding, with a remedy; sizes beyond double precision are refused for that reason."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from basins import Problem
 from basins.errors import AssumptionError, AssumptionWarning, BasinsError, DataError
 
 LONG = np.finfo(np.longdouble).eps < 1e-18
-"""Whether this machine has longer numbers than double precision."""
+"""Whether this machine has a floating-point type with more digits than double precision."""
 
 
 def sigma_in_longer_numbers(X: np.ndarray, Y: np.ndarray) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""The public door to one problem: what it makes, keeps, writes down and refuses."""
+"""The public API of a problem: construction, states, serialisation and refusals."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Data to problem: what the reduction keeps, what it says, and what it refuses."""
+"""The reduction of data to a problem: what it preserves, notes and refuses."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def full_loss(X, Y, product):
 
 
 def test_effective_loss_and_least_squares_loss_add_up(data, rng):
-    """The paper's split of (1): what the network sees plus what no network can lower."""
+    """The paper's split of (1): the effective loss plus the least-squares loss, which no network can lower."""
     X, Y = data
     problem = Problem.from_data(X, Y, hidden=(3,), flow="raw")
     W = rng.standard_normal(problem.n)
@@ -49,8 +49,7 @@ def test_decompositions_reproduce_the_data(data):
 
 
 def test_rank_deficient_inputs_are_reduced_exactly(data, rng, flow_to):
-    """Remark 1: a dependent column changes nothing that the flow can see; the raw flow inside the row space is the
-    true one."""
+    """Remark 1: a dependent column does not change the flow, and the raw flow inside the row space is the true one."""
     X, Y = data
     X = np.column_stack([X, X[:, 0] - 2 * X[:, 1]])
     problem = Problem.from_data(X, Y, hidden=(3,), flow="raw")

@@ -1,4 +1,4 @@
-"""Runs of a landscape outside the package that has several minima and saddles: labels, counts and what is said."""
+"""Runs of a landscape outside the package with several minima and saddles: labels, counts and sentences."""
 
 from __future__ import annotations
 

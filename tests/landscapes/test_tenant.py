@@ -74,7 +74,8 @@ def test_a_start_on_the_stable_manifold_is_a_saddle_and_one_beside_it_is_not() -
 
 
 def test_basins_have_measure_one_half(wells: Path) -> None:
-    """Known exactly; the joint interval holds it, and the share is within four standard deviations."""
+    """The measure is known exactly: the joint interval contains it, and the share is within four standard
+    deviations."""
     (case,) = open_run(wells).estimate().cases
     assert (case.minimum, case.saddle, case.censored) == (4_000, 0, 0)
     by_code = {one.of.code: one for one in case.strata}

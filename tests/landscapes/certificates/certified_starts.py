@@ -1,4 +1,4 @@
-"""Problems and starts that the certificates' tests share, and rounding that is overlooked."""
+"""Problems and starts for the tests of certificates, and a patch that ignores rounding."""
 
 from __future__ import annotations
 
@@ -30,7 +30,8 @@ def gaussian(problem, rng, count, scales=None):
 
 
 def any_scales(problem, rng, count):
-    """Gaussian starts with a scale a layer and start, over two decades: many kinds of certificate occur."""
+    """Gaussian starts with one scale for each layer and start, over two decades, so that every kind of certificate
+    occurs."""
     W = gaussian(problem, rng, count)
     for W_j in problem.unpack(W):
         W_j *= 10 ** rng.uniform(-1, 1, (count, 1, 1))

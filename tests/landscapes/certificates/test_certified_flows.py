@@ -1,4 +1,4 @@
-"""A certificate is a theorem: flows that are certified, integrated on all the same, by the lanes engine.
+"""Certified flows are integrated to their limits by the lanes engine, and no certificate may be contradicted.
 
 Each row is certified by its invariants at t = 0 or by the loss level on the way, and carried on from there to
 L < 1e-12 sigma_min^2. None may end anywhere else, none may break its guaranteed rate, and for H = 1 none may settle,
@@ -30,7 +30,7 @@ SHAPES = [
 ]  # fmt: skip
 SETTINGS = Settings(rtol=1e-8, atol=1e-10)
 BELOW = 1e-12
-"""In units of sigma_min^2: where a flow that is certified must get to."""
+"""In units of sigma_min^2: a certified flow must get below this loss."""
 
 NEAR = 1e-6
 """A visit has settled beside a saddle where its gradient is at rest, and D_W and L are within this of the stratum's."""
@@ -38,7 +38,7 @@ NEAR = 1e-6
 
 @dataclass
 class Tally:
-    """Trajectories, by what became of them. level_only: certified by the level and by nothing before it."""
+    """Trajectories by their outcome. level_only: those that the level alone certified."""
 
     trajectories: int = 0
     at_start: int = 0
@@ -77,7 +77,7 @@ def mixed_scales(problem: Problem, rng: np.random.Generator, count: int) -> np.n
 
 
 def flow_on(problem, states, t, below, budget, t_end=np.inf, watch=False) -> Ends:
-    """From states (N, n) at times t (N,) until L < below, t_end or the budget; no rest is looked for."""
+    """From states (N, n) at times t (N,) until L < below, t_end or the budget; rest does not stop a row."""
     N = len(states)
     leg = Leg(
         np.ascontiguousarray(states), t, np.full(N, below), np.full(N, np.inf), np.full(N, budget),
@@ -182,7 +182,7 @@ def test_no_certificate_is_contradicted():
 
 
 def test_no_certificate_is_contradicted_in_the_raw_flow():
-    """Raw data, lam_min(X X^T) in the rate and the raw W_1 in C_1."""
+    """Raw data: lam_min(X X^T) is in the rate, and the raw W_1 in C_1."""
     rng = np.random.default_rng(5)
     X, Y = rng.standard_normal((12, 3)) / 8, rng.standard_normal((12, 2))
     for hidden in [(3,), (3, 3)]:
@@ -194,7 +194,7 @@ def test_no_certificate_is_contradicted_in_the_raw_flow():
 
 
 def test_wrong_certificates_are_contradicted(monkeypatch):
-    """The same campaign, with a rate that is too large, and with ranks excluded by eigenvalues of any size."""
+    """The same campaign finds contradictions if the rate is too large, or if eigenvalues of any size exclude ranks."""
     from basins.landscapes.deep_linear.certificates import spectra, start_certificates
 
     rate = start_certificates._rate

@@ -1,4 +1,4 @@
-"""docs/certified.md: its numbers, computed again."""
+"""The numbers of docs/certified.md are computed again."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def figures(text: str) -> list[float | str]:
 
 @pytest.mark.parametrize("widths", [(2, 2, 2, 2), (2, 2, 2, 2, 2)], ids=str)
 def test_row_of_the_page_equals_script_output(script: ModuleType, widths: tuple[int, ...]) -> None:
-    """To a draw or two: an eigenvalue at its tolerance may be seen otherwise by another LAPACK."""
+    """To a draw or two, because another LAPACK may put an eigenvalue on the other side of its tolerance."""
     problem = script.problem_of(widths)
     rows = [line for line in PAGE.splitlines() if line.startswith(f"| {widths} |")]
     made = [script.row_by_scale(problem, str(widths)), script.row_by_ratio(problem, str(widths))]

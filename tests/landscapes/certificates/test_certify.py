@@ -1,4 +1,4 @@
-"""basins.certify: what one state excludes, and by which argument, for any one stratum and never as a list."""
+"""basins.certify: which strata a state excludes, and by which argument. Strata are asked for one at a time."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def spectrum_problem(d_x, hidden, d_y):
 
 
 def any_scales(problem, rng, count):
-    """Gaussian starts with a scale a layer and start, over two decades: every argument occurs."""
+    """Gaussian starts with one scale for each layer and start, over two decades, so that every argument occurs."""
     W = rng.standard_normal((count, problem.n))
     for W_j in problem.unpack(W):
         W_j *= 10 ** rng.uniform(-1, 1, (count, 1, 1))

@@ -1,5 +1,5 @@
-"""Inertia and the ranks that the C_j force (theory.md 3c, 3d): nothing they exclude is reached, and a moved tolerance
-would exclude what is."""
+"""Inertia and the ranks that the C_j force (theory.md 3c, 3d): no excluded stratum is reached, and without a tolerance
+some would be."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def test_structural_zeros_do_not_count(rng, monkeypatch):
 
 
 def test_balanced_starts_have_no_inertia(rng, monkeypatch):
-    """C_j = 0 up to rounding of its two products, which a tolerance relative to ||C_j|| would take for signs."""
+    """C_j is the rounding of its two products. A tolerance relative to ||C_j|| would find signs in it."""
     problem = spectrum_problem(3, (4, 5), 3)
     s = rng.uniform(0.5, 2, (200, 3))
     Q = [np.linalg.qr(rng.standard_normal((200, d, 3)))[0] for d in (3, 4, 5, 3)]

@@ -1,4 +1,4 @@
-"""The two-sided rate of the residual (theory.md 3b): nothing it says may be contradicted."""
+"""The two-sided rate of the residual (theory.md 3b) is a bound at every state and along every trajectory."""
 
 from __future__ import annotations
 
@@ -158,7 +158,7 @@ def test_a_layer_that_widens_ends_the_bound():
 
 
 def test_a_layer_that_narrows_ends_the_backward_bound():
-    """The same trap from the other side, nu_k with d_{k-1} > d_k."""
+    """The same error for the backward bound, nu_k with d_{k-1} > d_k."""
     problem = Problem.from_spectrum([2.0, 1.0], d_x=2, hidden=(3, 2, 3))
     small = 0.01
     W = problem.pack([

@@ -1,4 +1,4 @@
-"""The share certified at t = 0: one number wherever it is said, and each argument for itself."""
+"""The share certified at t = 0: each argument is counted separately, and every output has the same number."""
 
 from __future__ import annotations
 

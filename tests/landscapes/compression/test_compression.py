@@ -1,4 +1,4 @@
-"""The compressed state: it commutes with the flow, keeps what is recorded, and comes back."""
+"""Compression commutes with the flow, keeps all that is recorded, and can be inverted."""
 
 from __future__ import annotations
 
@@ -173,7 +173,7 @@ def test_nearly_dependent_lines(widths: tuple[int, ...], _: object, kind: str, r
 
 
 def test_a_frame_is_orthonormal_or_empty_whatever_the_lines(rng: np.random.Generator) -> None:
-    """What is left of a line that depends on others is rounding, and orthogonal only once it is made so."""
+    """The remainder of a dependent line is rounding, and orthogonal only after it is orthogonalised again."""
     from basins.landscapes.deep_linear.compression import frames
 
     p, q, d = 5, 4, 12
@@ -253,7 +253,7 @@ def test_planted_saddles_are_proved(engine: str, rng: np.random.Generator) -> No
 
 @pytest.mark.slow
 def test_outlasted_saddle() -> None:
-    """theory.md 6.8 with more inputs: what settles is read, and waited beside, where it is small."""
+    """theory.md 6.8 with more inputs: the compressed state is read at rest, and waited for."""
     problem = Problem.from_spectrum([2.0, 1.0], d_x=12, hidden=(2,))
     W_1 = np.hstack([np.diag([0.7, 0.4]), np.zeros((2, 10))])
     W_1[0, 4] = 0.2
@@ -277,7 +277,7 @@ def test_a_row_that_never_moves_keeps_its_bits(rng: np.random.Generator) -> None
 
 
 def test_visits_are_the_same(rng: np.random.Generator) -> None:
-    """From a small start the flow passes strata; what is told of them is read in the small space."""
+    """From a small start the flow passes strata. The visits are read in the compressed space."""
     problem = problem_of((14, 3, 3))
     W = 1e-3 * rng.standard_normal((3, problem.n))
     small, full = (integrate(problem, W, rtol=1e-10, compress=compress).visits for compress in (True, False))

@@ -1,4 +1,4 @@
-"""Compressed factors drawn directly: chi numbers are chi, and the law is that of full draws in all that is recorded."""
+"""Compressed factors drawn directly: the chi numbers, and the same law as full draws in all that is recorded."""
 
 from __future__ import annotations
 

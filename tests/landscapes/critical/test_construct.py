@@ -1,4 +1,4 @@
-"""Constructed critical points are exact, of the kind asked for, and of every rank pattern there is."""
+"""Constructed critical points are exact, have the kind that was asked for, and cover every rank pattern."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def test_the_papers_condition_alone_misses_strict_saddles() -> None:
 
 
 def test_a_too_lax_rule_is_detected() -> None:
-    """Were one tightened pair enough for a non-strict saddle, strict ones would be called so."""
+    """If one tightened pair sufficed for a non-strict saddle, strict saddles would be called non-strict."""
     wrong = 0
     for seed in range(0, 60, 3):
         problem, modes, W = point((2, 3, 2, 2, 2), "strict", seed)

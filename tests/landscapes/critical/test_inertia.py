@@ -1,4 +1,4 @@
-"""Signs of the Hessian: for H = 1 what theory.md 2 says of every stratum; and the large case against the dense one."""
+"""Signs of the Hessian: the indices of theory.md 2 for H = 1, and products of the Hessian against the dense matrix."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ def test_lowest_eigenvalue_from_products(widths: tuple[int, ...]) -> None:
 
 @pytest.mark.parametrize("widths", [*SHAPES, *ONE_HIDDEN_LAYER], ids=str)
 def test_hessian_size_bounds_the_hessian(widths: tuple[int, ...]) -> None:
-    """What is called zero is relative to something that the Hessian stays below, there and after a move."""
+    """The size that tolerances are relative to bounds the Hessian, at the state and after a move."""
     for seed, kind in enumerate(("strict", "minimum")):
         problem, _, W = point(widths, kind, seed)
         size = hessian_size(problem, W)

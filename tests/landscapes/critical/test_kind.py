@@ -1,4 +1,4 @@
-"""What can be decided, and that the rest is "undecided" with the gap that is too small."""
+"""Which states are decided; the others are "undecided", with the gap that is too small."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def test_a_strict_saddle_is_strict_from_nearby(widths: tuple[int, ...]) -> None:
 
 @pytest.mark.parametrize("widths", SHAPES, ids=str)
 def test_a_non_strict_saddle_from_nearby_is_undecided(widths: tuple[int, ...]) -> None:
-    """1e-6 away, strict critical points are as near: neither answer would be a finding."""
+    """Strict critical points are 1e-6 away too, so neither answer would be justified."""
     non_strict_nearest = 0
     for seed in range(1, 25, 3):
         problem, _, W = point(widths, "nonstrict", seed)
@@ -95,7 +95,7 @@ def test_contradicting_hessian_withdraws_the_answer() -> None:
 
 @pytest.mark.parametrize("entry", [0.46, -4.06, 2.0, 7.0])
 def test_modes_that_cannot_be_read_are_undecided(entry: float) -> None:
-    """Near another whole number than 0 and 1 is near neither."""
+    """An entry near another whole number than 0 and 1 is near neither."""
     problem = problem_of((3, 3, 3, 3))
     answer = kind_of(problem, np.array([1.0, entry, 0.0]), 1e-6, 1e-13, 1e-4, (), None)
     assert answer.kind is Kind.UNDECIDED

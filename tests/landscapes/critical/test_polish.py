@@ -1,4 +1,4 @@
-"""Polishing: back to the critical set by the distance pushed off it, to a residual at rounding; and no further."""
+"""Polishing returns to the critical set, moves by the distance from it, and ends at a residual of rounding."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def test_gaussian_points_are_not_critical() -> None:
 
 
 def test_products_and_matrix_give_the_same_step(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The way of large states (LSMR) on small ones, against the dense way."""
+    """The method for large states (LSMR) on small ones, against the dense method."""
     for seed in range(6):
         problem, _, W = point((4, 3, 4, 3), KINDS[seed % 3], seed)
         pushed = push(W, 1e-6, seed)
@@ -102,7 +102,7 @@ def test_ranks_of_no_critical_point_give_none() -> None:
     ids=["d_y = 30", "digits-like"],
 )
 def test_large_problems(problem: Problem) -> None:
-    """2^30 strata are not listed; n = 2,791 and 974 take the way by products."""
+    """2^30 strata are not listed; n = 2,791 and 974 use products alone."""
     for kind in ("strict", "nonstrict", "minimum"):
         modes = modes_for(problem, kind, 3)
         W = construct(problem, modes, kind, seed=3)

@@ -1,4 +1,4 @@
-"""Planted starts stay on the stable manifold in floating point; starts beside it are as far off as was asked."""
+"""Planted starts stay on the stable manifold in floating point; starts beside it have the distance asked for."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The counterexamples of docs/verdicts.md: its numbers, computed."""
+"""The counterexamples of docs/verdicts.md: their numbers are computed again."""
 
 from __future__ import annotations
 
