@@ -54,7 +54,7 @@ def test_64_targets_fill_the_bitmask() -> None:
     assert strata.of([0, d_y - 1]).mask == 1 << (d_y - 1) | 1
     with pytest.raises(ArgumentError, match=f"not all among 0..{d_y - 1}"):
         strata.of([d_y])
-    with pytest.raises(ArgumentError, match="more than Python's len can say"):
+    with pytest.raises(ArgumentError, match="more than Python's len can return"):
         len(strata)
     found = certify(problem, starts(problem, Planted((0, d_y - 1), 0.1), 1, 0)[:2])
     assert not found.excluded([0, d_y - 1]).any()

@@ -99,7 +99,7 @@ class Strata(Sequence[Stratum]):
 
     def __len__(self) -> int:
         if self.d_y > 62:
-            raise ArgumentError(f"2^{self.d_y} strata are more than Python's len can say", remedy="ask for 1 << d_y")
+            raise ArgumentError(f"2^{self.d_y} strata are more than Python's len can return", remedy="ask for 1 << d_y")
         return 1 << self.d_y
 
     @cached_property

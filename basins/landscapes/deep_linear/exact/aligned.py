@@ -1,4 +1,4 @@
-"""Balanced layers aligned with the target: every mode of the product by itself (theory.md 6.3)."""
+"""Balanced layers aligned with the target, where each mode of the product evolves by itself (theory.md 6.3)."""
 
 from __future__ import annotations
 
@@ -20,8 +20,10 @@ def balanced(problem: Problem, s0: ArrayLike, t: ArrayLike, gauges: Sequence[Arr
 
     s0: (d_y,), modes of the product at t = 0, >= 0 (a mode at 0 stays); gauges: H matrices Q_j (d_j, d_y) with
     orthonormal columns, the identity's by default: W_j = Q_j diag(s^{1/(H+1)}) Q_{j-1}^T with Q_0 = [I 0]^T and
-    Q_{H+1} = I, so that every C_j is 0. H = 1: s = sigma / (1 + (sigma / s0 - 1) e^{-2 sigma t}). H > 1: the scalar
-    chain with all weights equal.
+    Q_{H+1} = I, so that every C_j is 0. For H = 1, s = sigma / (1 + (sigma / s0 - 1) e^{-2 sigma t}); for H > 1 it is
+    the scalar chain with all weights equal.
+
+    Returns the state, (n,) or (T, n). Raises ArgumentError for modes or gauges that do not fit the problem.
     """
     start = floats(s0, "balanced: s0")
     require(problem, "balanced")

@@ -26,8 +26,8 @@ def scalar_chain(problem: Problem, W0: ArrayLike, t: ArrayLike) -> Array:
 
 
 def scalar_chain_time(problem: Problem, W0: ArrayLike, p: float) -> float:
-    """The time at which the product w_{H+1}...w_1 of a scalar chain is p; inf if it never is, or only in the
-    limit."""
+    """The time at which the product w_{H+1}...w_1 of a scalar chain is p; inf if it never is, or only in the limit.
+    Raises ArgumentError for a problem that is no scalar chain."""
     return _scalar_chain(problem, W0).time_of_product(p)
 
 
@@ -35,7 +35,8 @@ def tied_chain_start(problem: Problem, magnitude: float, others: Sequence[float]
     """(magnitude, -magnitude, *others), others positive and larger: on the stable manifold of 0 in exact arithmetic
     (theory.md 6.9).
 
-    All widths 1, H + 1 weights. Rounding lets an integrator escape: a control for numerical escape, not an oracle.
+    All widths 1, H + 1 weights. Rounding lets an integrator escape, so this is a control for numerical escape, not an
+    oracle. Raises ArgumentError for other widths, and for others that are not all larger than the magnitude.
     """
     w = np.array([magnitude, -magnitude, *others], dtype=np.float64)
     require(problem, "tied_chain_start", set(problem.widths) == {1}, "widths that are all 1")
@@ -49,8 +50,8 @@ def tied_chain_start(problem: Problem, magnitude: float, others: Sequence[float]
 
 
 def blow_up_time(sigma: float, v: ArrayLike) -> float:
-    """When w_j' = sigma p / w_j from v (H + 1,), H >= 2, reaches infinity: from W = eps v a chain leaves 0 after
-    eps^-(H-1) times this.
+    """The time at which w_j' = sigma p / w_j from v (H + 1,), H >= 2, reaches infinity. From W = eps v a chain leaves 0
+    after eps^-(H-1) times this. Raises ArgumentError for fewer than three weights, and for sigma <= 0.
 
     F(v^2) = int_0^inf dx / (2 sigma sqrt(prod (v_j^2 + x))) for a positive product; 2 F(v^2 - min v^2) - F(v^2) for a
     negative one, where x first falls to -min v^2; inf where the smallest magnitude is tied and the product not
