@@ -21,7 +21,7 @@ from basins.store.layered_view import View
 from basins.store.layers import Layer, read_layers
 from basins.store.layout import Kind
 from basins.store.manifest import Manifest
-from basins.store.passed import with_passages
+from basins.store.passages import with_passages
 from basins.store.schemas import Tables
 from basins.store.temporary import TemporaryFolder
 

@@ -20,7 +20,7 @@ from basins.landscapes.deep_linear.strata import mask_to_modes
 from basins.laws import BLOCK
 from basins.run_tables import Run
 from basins.store import layout, parquet, proved, rows
-from basins.store.passed import with_passages
+from basins.store.passages import with_passages
 from basins.store.schemas import Tables
 
 TIGHTER = 100
@@ -45,9 +45,9 @@ class Reintegration:
 
 @dataclass(frozen=True, repr=False)
 class Shown(Printed):
-    """One row of a run and its case. visits: with the columns of store/passed.py, None if the id was not watched; kept:
-    whether the row is in the run (otherwise it was integrated again for this); layer: the layer that the row comes
-    from, 0 for the base (in a layer the case's settings have the layer's budget); proof: the row of its start in
+    """One row of a run and its case. visits: with the columns of store/passages.py, None if the id was not watched;
+    kept: whether the row is in the run (otherwise it was integrated again for this); layer: the layer that the row
+    comes from, 0 for the base (in a layer the case's settings have the layer's budget); proof: the row of its start in
     RUN/proved (store/proved.py), None if no proof was tried."""
 
     case: Case
