@@ -10,7 +10,8 @@ ball about the computed state that holds the exact one. Where all of a ball lies
 theorem about the start as stored: "label error: none".
 
     labels.py         the public functions, and the tiers
-    carry.py          one start, step after step
+    carry.py          one start, step after step; carry_lanes.py: a start in each lane, to the same bits
+    steps.py          one step, and what is asked at its knots; memory.py: what it works in
     taylor.py         Taylor coefficients in double precision; double_double.py: in pairs of doubles
     models.py         the algebra l1(h): tails and rounding of matrix series
     log_norm.py       the logarithmic norm by norms of blocks; cholesky.py: by Cholesky after Rump

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from basins.codegen.vectors import larger, no, some, where
 from basins.jit_cache import njit
 from basins.rounding import U
 
@@ -39,17 +40,17 @@ def gamma(k: int, unit: float) -> float:
 
 
 @njit(cache=True, error_model="numpy")
-def frobenius(M: Any, i: int, at: int, size: int) -> float:
+def frobenius(M: Any, i: int, at: int, size: int) -> Any:
     """||M[i, at : at + size]||_2, from above. The sum's own gamma is in the factor: it may be long."""
     total = 0.0
     for q in range(size):
         x = M[index(i), index(at + q)]
         total += x * x
-    return np.sqrt(total + SMALL_SQUARE) * (UP + 4.0 * U * size)  # type: ignore[no-any-return]
+    return np.sqrt(total + SMALL_SQUARE) * (UP + 4.0 * U * size)
 
 
 @njit(cache=True, error_model="numpy")
-def schatten4(M: Any, i: int, at: int, rows: int, columns: int) -> float:
+def schatten4(M: Any, i: int, at: int, rows: int, columns: int) -> Any:
     """A bound of the spectral norm of the (rows, columns) matrix at M[i, at:]: the root of ||X^T X||_F, rounding
     included; the Gram matrix is that of the smaller side."""
     squares, trace = 0.0, 0.0
@@ -68,31 +69,33 @@ def schatten4(M: Any, i: int, at: int, rows: int, columns: int) -> float:
                 trace += dot  # ||X||_F^2
     long = UP + 4.0 * U * (side * side + inner)
     gram = np.sqrt(squares + SMALL_SQUARE) * long
-    return np.sqrt(gram + gamma(inner + 2, U) * trace * long + TINY) * UP  # type: ignore[no-any-return]
+    return np.sqrt(gram + gamma(inner + 2, U) * trace * long + TINY) * UP
 
 
 @njit(cache=True, error_model="numpy")
-def exp_up(g: float) -> float:
+def exp_up(g: Any) -> Any:
     """e^g from above for 0 <= g < 50, else inf: the exponential series of g / 2^s, all terms non-negative, squared s
     times."""
-    if not (g >= 0.0 and g < 50.0):
-        return np.inf
-    squarings = 0
-    while g > 0.5:
-        g *= 0.5
-        squarings += 1
+    possible = (g >= 0.0) & (g < 50.0)
+    g = where(possible, g, 0.0)
+    squarings, most = 0.0 * g, 0
+    large = g > 0.5
+    while some(large):
+        g, squarings = where(large, 0.5 * g, g), squarings + where(large, 1.0, 0.0)
+        large = g > 0.5
+        most += 1
     term, total = 1.0, 1.0
     for k in range(1, 16):
         term *= g / k
         total += term
     total = (total + term) * UP  # the terms left out sum to less than the last one taken
-    for _ in range(squarings):
-        total *= total
-    return total * UP
+    for k in range(most):
+        total = where(squarings > k, total * total, total)
+    return where(possible, total * UP, np.inf)
 
 
 @njit(cache=True, error_model="numpy")
-def power(x: float, exponent: float) -> float:
+def power(x: Any, exponent: float) -> Any:
     """x^exponent to about three digits, 0 <= exponent < 1, by square roots: for step sizes, which prove nothing, but
     whose bytes must not depend on a libm."""
     result, root = 1.0, x
@@ -104,31 +107,33 @@ def power(x: float, exponent: float) -> float:
 
 
 @njit(cache=True, error_model="numpy")
-def perron(K: Any, m: int, v: Any, turns: int) -> float:
+def perron(K: Any, m: int, v: Any, turns: int) -> Any:
     """The Perron root of the symmetric non-negative matrix K (m, m), from above, by Collatz-Wielandt: for every v > 0
-    it is at most max_i (K v)_i / v_i. v (2, m) is scratch; power iterations make the bound sharp."""
+    it is at most max_i (K v)_i / v_i. v (2, m) is scratch; power iterations make the bound sharp. nan where K has an
+    entry that is not finite."""
     for i in range(m):
         v[0, i] = 1.0
-    bound = 0.0
-    for turn in range(turns):
-        highest, largest, spoilt = 0.0, 0.0, 0.0
+    bound, goes_on, spoilt = np.inf, True, False
+    for _ in range(turns):
+        highest, largest, total_ratio = 0.0, 0.0, 0.0
         for i in range(m):
             total = 0.0
             for j in range(m):
                 total += K[index(i), index(j)] * v[0, index(j)]
             v[1, i] = total
             ratio = total / v[0, i]
-            highest = max(highest, ratio)
-            spoilt += ratio
-        if not spoilt < np.inf:
-            return np.nan
-        if turn == 0 or not highest >= bound:
-            bound = highest
+            highest = larger(highest, ratio)
+            total_ratio += ratio
+        finite = total_ratio < np.inf
+        spoilt = spoilt | (goes_on & no(finite))
+        goes_on = goes_on & finite
+        bound = where(goes_on & no(highest >= bound), highest, bound)
         for i in range(m):  # the shift keeps -root from being an eigenvalue as large as the root
             v[0, i] = v[1, i] + 0.5 * highest * v[0, i]
-            largest = max(largest, v[0, i])
-        if not largest > 0.0:
+            largest = larger(largest, v[0, i])
+        goes_on = goes_on & (largest > 0.0)
+        if not some(goes_on):
             break
         for i in range(m):
-            v[0, i] = max(v[0, i] / largest, 1e-30)
-    return bound * UP + TINY
+            v[0, i] = larger(v[0, i] / largest, 1e-30)
+    return where(spoilt, np.nan, bound * UP + TINY)

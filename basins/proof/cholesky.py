@@ -139,7 +139,7 @@ def subtract(shape: Any, node: Any, i: int, j: int, N: Any) -> None:
 
 
 @njit(cache=True, error_model="numpy")
-def minus_hessian(shape: Any, constants: Any, node: Any, N: Any) -> float:
+def minus_hessian(shape: Any, constants: Any, node: Any, N: Any) -> Any:
     """N (n, n) = -Hess L at the node, its lower triangle of blocks; a bound of the spectral norm of its rounding."""
     m, d, at = shape.m, shape.d, shape.at
     prefixes(shape, constants, node)

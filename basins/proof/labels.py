@@ -11,12 +11,16 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from basins.arrays import number
+from basins.codegen.vectors import zeros
 from basins.errors import ArgumentError, nearest
 from basins.landscapes.deep_linear.problem import Problem, the_problem
-from basins.proof import carry as _carry
-from basins.proof.carry import Ended, Knots, Tier, carry, ended_for, work_for
+from basins.proof import steps as _steps
+from basins.proof.carry import carry
+from basins.proof.carry_lanes import STATE, carry_lanes
 from basins.proof.constants import constants_of
+from basins.proof.memory import Ended, Knots, ended_for, work_for, work_in_lanes
 from basins.proof.shape import Array, Constants, Shape, shape_of
+from basins.proof.steps import Tier
 from basins.rows import Row, chosen, counted_words, html, word, words
 
 if TYPE_CHECKING:
@@ -29,11 +33,11 @@ NO_CODE = -1
 class Unproved(IntEnum):
     """Why a row is not proved: codes into UNPROVED."""
 
-    error = _carry.ERROR
-    steps = _carry.STEPS
-    step_size = _carry.STEP_SIZE
-    size = _carry.SIZE
-    non_finite = _carry.NON_FINITE
+    error = _steps.ERROR
+    steps = _steps.STEPS
+    step_size = _steps.STEP_SIZE
+    size = _steps.SIZE
+    non_finite = _steps.NON_FINITE
 
 
 UNPROVED = (
@@ -165,17 +169,22 @@ def prove(problem: Problem, W0: ArrayLike, radius: ArrayLike = 0.0, *, tiers: Se
     for name in names:
         _try(shape, constants, tier_of(name, problem.n), starts, radii, left, ended)
         tier[left] = TIERS.index(name)
-        left = np.flatnonzero((ended.code != _carry.PROVED) & np.isfinite(starts).all(axis=1))
+        left = np.flatnonzero((ended.code != _steps.PROVED) & np.isfinite(starts).all(axis=1))
     return _proof(ended, tier, radii)
 
 
 def _try(
     shape: Shape, constants: Constants, tier: Tier, starts: Array, radii: Array, rows: NDArray[np.int64], ended: Ended
 ) -> None:
-    if len(rows):
+    if not len(rows):
+        return
+    if tier.cholesky:
         n = starts.shape[1]
         none = Knots(np.empty(0), np.empty((0, n)), np.empty((0, n)), np.empty(0))
-        carry(shape, constants, tier, *work_for(shape, tier), starts, radii, rows, ended, none)
+        carry(shape, constants, tier, *work_for(shape, tier), starts, radii, rows, ended, none, tier.pairs or None)
+    else:
+        memory = (*work_in_lanes(shape, tier), zeros(3 * shape.m + 1), zeros(STATE))
+        carry_lanes(shape, constants, tier, *memory, starts, radii, rows, ended)
 
 
 def enclosures(problem: Problem, W0: ArrayLike, radius: float = 0.0, *, tier: str = "B") -> Enclosures:
@@ -188,8 +197,9 @@ def enclosures(problem: Problem, W0: ArrayLike, radius: float = 0.0, *, tier: st
     ended, radii = ended_for(1), _radii(radius, 1)
     memory = work_for(shape, settings)
     carry(
-        shape, constants_of(problem), settings, *memory, np.ascontiguousarray(start), radii, np.arange(1), ended, knots
-    )
+        shape, constants_of(problem), settings, *memory, np.ascontiguousarray(start), radii, np.arange(1), ended, knots,
+        settings.pairs or None,
+    )  # fmt: skip
     proof = _proof(ended, np.array([TIERS.index(name)], dtype=np.int8), radii)
     h, W, W_low, error = (array[: int(ended.steps[0]) + 1] for array in knots)
     return Enclosures(h, W, W_low, error, proof)
@@ -221,7 +231,7 @@ def largest_ball(problem: Problem, W0: ArrayLike, *, accuracy: float = 0.05) -> 
 
 def _proof(ended: Ended, tier: NDArray[np.int8], radii: Array) -> Proof:
     code, t, error, margin, growth, steps = ended
-    proved = code == _carry.PROVED
+    proved = code == _steps.PROVED
     reason = np.where(proved, NO_CODE, code).astype(np.int8)
     return Proof(proved, reason, t, error, margin, growth, steps, tier, radii)
 

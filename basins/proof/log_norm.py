@@ -71,7 +71,7 @@ def multiply(
             out[0, o + a * columns + b] = total
 
 
-@njit(cache=True, error_model="numpy", forceinline=True)
+@njit(cache=True, error_model="numpy")
 def errors(shape: Any, constants: Any, node: Any, unit: float, cut: float) -> None:
     """node.first and node.error of S, E, F as they were computed with roundoff `unit`; `cut` is u where only the upper
     parts of pairs are used from here on, else 0."""
@@ -105,7 +105,7 @@ def errors(shape: Any, constants: Any, node: Any, unit: float, cut: float) -> No
     first[E] = (first[E] + error[E]) * UP
 
 
-@njit(cache=True, error_model="numpy", forceinline=True)
+@njit(cache=True, error_model="numpy")
 def spectral(shape: Any, node: Any) -> None:
     """node.first of W, S and F made spectral: from above, of the exact matrices."""
     m, d, at, s_at, first, error = shape.m, shape.d, shape.at, shape.s_at, node.first, node.error
@@ -134,7 +134,7 @@ def block_factor(shape: Any, S: Any, F: Any, first: Any, error: Any, X: Any, i: 
 
 @njit(cache=True, error_model="numpy")
 def between(
-    shape: Any, W: Any, first: Any, errors: Any, Q: Any, spare: Any, i: int, j: int, size: float, error: float
+    shape: Any, W: Any, first: Any, errors: Any, Q: Any, spare: Any, i: int, j: int, size: Any, error: Any
 ) -> Any:  # fmt: skip
     """From Q_{i-1,j} in Q to Q_ij = W_{i-1} Q_{i-1,j}, (d[i], d[j+1]), i >= j + 2: spectral and Frobenius norms and the
     error's, from above. size and error are those of Q_{i-1,j}, which is the identity for i = j + 2."""
@@ -152,7 +152,7 @@ def between(
     return (schatten4(Q, 0, 0, d[i], d[j + 1]) + wrong) * UP, frobenius(Q, 0, 0, count), wrong
 
 
-@njit(cache=True, error_model="numpy", forceinline=True)
+@njit(cache=True, error_model="numpy")
 def block_norms(shape: Any, node: Any) -> None:
     """node.K: bounds of the block norms of the residual's part, from above."""
     m = shape.m
@@ -172,8 +172,8 @@ def block_norms(shape: Any, node: Any) -> None:
 # --- between two knots ------------------------------------------------------------------------------------------------
 
 
-@njit(cache=True, error_model="numpy", forceinline=True)
-def join(top: float, bend: float, turn: float, models: Any, k: int) -> Any:
+@njit(cache=True, error_model="numpy")
+def join(top: Any, bend: Any, turn: Any, models: Any, k: int) -> Any:
     """(top, bend, turn) of a product, from its first factor's and those of series k: with chords S_c, R_c,
     S R - chord(S R) = (S - S_c) R + S_c (R - R_c) - tau (1 - tau) (S(h) - S(0)) (R(h) - R(0)), tau = t / h, and the
     mean of tau (1 - tau) is 1/6."""
@@ -181,7 +181,7 @@ def join(top: float, bend: float, turn: float, models: Any, k: int) -> Any:
     return top * t, bend * t + top * b + turn * r / 6.0, turn * t + top * r
 
 
-@njit(cache=True, error_model="numpy", forceinline=True)
+@njit(cache=True, error_model="numpy")
 def second_order(shape: Any, models: Any, gram: float, gauss_newton: bool, J: Any, C: Any) -> None:
     """C (m, m): block norms of the mean over the step of -Hess L's distance from its chord; with the Gauss-Newton part
     where `gauss_newton`. J (3, m) is scratch: top, bend, turn of J_i = S_{i+1} (x) B_i, of which that part is the
@@ -212,7 +212,7 @@ def second_order(shape: Any, models: Any, gram: float, gauss_newton: bool, J: An
 
 
 @njit(cache=True, error_model="numpy")
-def without(b: Any, m: int, i: int, j: int, k: int) -> float:
+def without(b: Any, m: int, i: int, j: int, k: int) -> Any:
     """The product of b_l over all layers but i, j and k."""
     total = 1.0
     for l in range(m):  # noqa: E741
@@ -222,7 +222,7 @@ def without(b: Any, m: int, i: int, j: int, k: int) -> float:
 
 
 @njit(cache=True, error_model="numpy")
-def moves(b: Any, m: int, i: int, j: int) -> float:
+def moves(b: Any, m: int, i: int, j: int) -> Any:
     """sqrt(sum_c prod_{l != c} b_l^2) over the layers but i and j: times r, what changes of total length r can do to
     the product of these layers, by telescoping and Cauchy-Schwarz."""
     total = 0.0
@@ -230,11 +230,11 @@ def moves(b: Any, m: int, i: int, j: int) -> float:
         if c != i and c != j:
             one = without(b, m, i, j, c)
             total += one * one
-    return np.sqrt(total)  # type: ignore[no-any-return]
+    return np.sqrt(total)
 
 
-@njit(cache=True, error_model="numpy", forceinline=True)
-def tube(shape: Any, constants: Any, models: Any, radius: float, gauss_newton: bool, J: Any, b: Any, C: Any) -> None:
+@njit(cache=True, error_model="numpy")
+def tube(shape: Any, constants: Any, models: Any, radius: Any, gauss_newton: bool, J: Any, b: Any, C: Any) -> None:
     """C (m, m): block norms of what -Hess L can change within `radius` of the path; b (m,) is scratch, and J (3, m),
     whose first row is the top of J_i from `second_order` and whose second becomes its change."""
     m, g = shape.m, constants.gram_top

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from basins.codegen.vectors import larger
 from basins.jit_cache import njit
 from basins.proof.bounds import TINY, UP, frobenius, gamma, index
 from basins.proof.shape import Array, Shape
@@ -49,7 +50,7 @@ def models_for(shape: Shape, p: int) -> Models:
     )
 
 
-@njit(cache=True, error_model="numpy", forceinline=True)
+@njit(cache=True, error_model="numpy")
 def measure(shape: Any, models: Any, W: Any, S: Any, E: Any, F: Any, p: int) -> None:
     """The norms of all computed coefficients."""
     m, d, at, s_at, size = shape.m, shape.d, shape.at, shape.s_at, models.size
@@ -63,8 +64,8 @@ def measure(shape: Any, models: Any, W: Any, S: Any, E: Any, F: Any, p: int) -> 
         size[3 * m, i] = frobenius(E, i, 0, d[m] * d[0])
 
 
-@njit(cache=True, error_model="numpy", forceinline=True)
-def scale(models: Any, h: float, p: int) -> None:
+@njit(cache=True, error_model="numpy")
+def scale(models: Any, h: Any, p: int) -> None:
     """Norms times h^i, and their sums from either end."""
     size, scaled, before, after = models.size, models.scaled, models.before, models.after
     for series in range(size.shape[0]):
@@ -82,8 +83,8 @@ def scale(models: Any, h: float, p: int) -> None:
             after[k, index(order)] = total
 
 
-@njit(cache=True, error_model="numpy", forceinline=True)
-def product(models: Any, a: int, b: int, inner: int, p: int, unit: float, underflow: float) -> Any:
+@njit(cache=True, error_model="numpy")
+def product(models: Any, a: int, b: int, inner: int, p: int, unit: float, underflow: Any) -> Any:
     """Tail and round of the product of series a and b, inner dimension `inner`, whose coefficients below p were
     computed with unit roundoff `unit`."""
     scaled, before, after, tail, rounds = models.scaled, models.before, models.after, models.tail, models.round
@@ -98,8 +99,8 @@ def product(models: Any, a: int, b: int, inner: int, p: int, unit: float, underf
     return high * UP + TINY, low * UP + underflow
 
 
-@njit(cache=True, error_model="numpy", forceinline=True)
-def defect(shape: Any, constants: Any, models: Any, h: float, clock: float, p: int, unit: float) -> Any:
+@njit(cache=True, error_model="numpy")
+def defect(shape: Any, constants: Any, models: Any, h: Any, clock: Any, p: int, unit: float) -> Any:
     """Every series' rest at step h; a bound D of int ||u' - f(u)|| over the step, and the part of it that rounding has
     no share in, h tail / (p + 1): a tail's degrees are p and more. clock: the unit of time of the coefficients."""
     m, d = shape.m, shape.d
@@ -108,7 +109,7 @@ def defect(shape: Any, constants: Any, models: Any, h: float, clock: float, p: i
     powers = 1.0
     for _ in range(p):
         powers *= h / clock
-    underflow = TINY * max(1.0, powers)
+    underflow = TINY * larger(1.0, powers)
     tail[2 * m - 1], rounds[2 * m - 1] = TINY, underflow  # S_{m-1} is W_{m-1}, but for the degree p, which it lacks:
     tail[2 * m - 1] += scaled[m - 1, p]
     for l in range(m - 2, -1, -1):  # noqa: E741
@@ -144,7 +145,7 @@ def defect(shape: Any, constants: Any, models: Any, h: float, clock: float, p: i
     return (truncated + h * (others + underflow)) * UP + TINY, truncated * UP
 
 
-@njit(cache=True, error_model="numpy", forceinline=True)
+@njit(cache=True, error_model="numpy")
 def chords(models: Any, first: Any, p: int) -> None:
     """top, bend and turn of every series; first (Q,): bounds of the norms of S(0), spectral where they are known."""
     scaled, tail, rounds = models.scaled, models.tail, models.round
@@ -158,12 +159,12 @@ def chords(models: Any, first: Any, p: int) -> None:
         models.top[k] = (first[k] + turn) * UP
 
 
-@njit(cache=True, error_model="numpy", forceinline=True)
-def jump(models: Any, m: int, p: int, unit: float) -> float:
+@njit(cache=True, error_model="numpy")
+def jump(models: Any, m: int, p: int, unit: float) -> Any:
     """||y - u(h-)||: y is Horner's rule for the increments, then one addition (docs/proofs.md, step 4)."""
     total = 0.0
     for l in range(m):  # noqa: E741
         moved = models.after[l, 1]
         one = 1.01 * unit * (models.scaled[l, 0] + moved) + gamma(2 * p + 1, unit) * moved
         total += one * one
-    return np.sqrt(total) * UP + TINY  # type: ignore[no-any-return]
+    return np.sqrt(total) * UP + TINY

@@ -67,7 +67,7 @@ def products(shape: Any, constants: Any, W: Any, S: Any, E: Any, F: Any, i: int)
 
 
 @njit(cache=True, error_model="numpy")
-def taylor(shape: Any, constants: Any, W: Any, S: Any, E: Any, F: Any, p: int, unit: float) -> None:
+def taylor(shape: Any, constants: Any, W: Any, S: Any, E: Any, F: Any, p: int, unit: Any) -> None:
     """W[1] ... W[p] from W[0], and coefficients 0 ... p - 1 of the rest, in powers of t / unit: W_l[i+1] =
     fl(f_l[i] / (i + 1)) unit. The unit of time is a power of two, so that nothing is rounded by it, and about a step:
     coefficients neither overflow nor underflow.
@@ -85,7 +85,7 @@ def taylor(shape: Any, constants: Any, W: Any, S: Any, E: Any, F: Any, p: int, u
 
 
 @njit(cache=True, error_model="numpy")
-def end_point(W: Any, h: float, p: int, n: int, y: Any) -> None:
+def end_point(W: Any, h: Any, p: int, n: int, y: Any) -> None:
     """y[0] = fl(x + Horner of the increments), (1, n) (docs/proofs.md, step 4)."""
     for q in range(n):
         total = W[p, q]

@@ -19,11 +19,11 @@ from cases import SQUARE
 from numba import njit
 from numba.core.dispatcher import Dispatcher
 
-from basins.proof import bounds, carry, cholesky, double_double, log_norm, models, taylor
+from basins.proof import bounds, carry, carry_lanes, cholesky, double_double, log_norm, models, steps, taylor
 from basins.proof.double_double import V
 from basins.rounding import U
 
-MODULES = (bounds, carry, cholesky, double_double, log_norm, models, taylor)
+MODULES = (bounds, carry, carry_lanes, cholesky, double_double, log_norm, models, steps, taylor)
 
 Rational = list[list[Fraction]]
 
@@ -106,9 +106,10 @@ def test_no_flag_of_fast_math_is_in_the_compiled_code() -> None:
 def test_no_flag_of_fast_math_is_in_a_whole_proof(tmp_path: Path) -> None:
     script = (
         "import sys\nsys.path[:0] = sys.argv[1:]\n"
-        "from cases import SQUARE, gaussian\nfrom basins.proof import carry, prove\n"
-        "prove(SQUARE, gaussian(SQUARE, 1, 1))\n"
-        "print(*carry.carry.inspect_llvm().values())\n"
+        "from cases import SQUARE, gaussian\nfrom basins.proof import carry, carry_lanes, prove\n"
+        "prove(SQUARE, gaussian(SQUARE, 1, 1), tiers='B')\n"
+        "prove(SQUARE, gaussian(SQUARE, 1, 1), tiers='D')\n"
+        "print(*carry.carry.inspect_llvm().values(), *carry_lanes.carry_lanes.inspect_llvm().values())\n"
     )
     done = subprocess.run(
         [sys.executable, "-c", script, str(Path(__file__).parent), *sys.path],
@@ -162,7 +163,7 @@ def test_perron_roots_are_from_above_and_sharp() -> None:
             if kind % 2:
                 np.fill_diagonal(K, 0.0)
             true = float(np.linalg.eigvalsh(K)[-1])
-            found = bounds.perron(K, m, np.zeros((2, m)), carry.TURNS)
+            found = bounds.perron(K, m, np.zeros((2, m)), steps.TURNS)
             assert true * (1 - 1e-13) <= found <= 1.05 * true + 1e-9
     assert bounds.perron(np.zeros((3, 3)), 3, np.zeros((2, 3)), 12) < 1e-250
     for bad in (np.nan, np.inf):
@@ -275,7 +276,7 @@ def test_the_jump_at_a_steps_end_is_bounded(in_pairs: bool) -> None:
     """y = fl(x + Horner) against the polynomial in rationals."""
     rng = np.random.default_rng(7)
     n, p, h, worst = SQUARE.n, 10, 0.37, 0.0
-    shape, tier = carry_shape(), carry.Tier(p, 1e-9, 0.3, False, in_pairs, 10)
+    shape, tier = carry_shape(), steps.Tier(p, 1e-9, 0.3, False, in_pairs, 10)
     memory = models.models_for(shape, p)
     for _ in range(20):
         W = rng.normal(size=(p + 1, n)) * 0.3 ** np.arange(p + 1)[:, None]

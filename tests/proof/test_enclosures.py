@@ -10,7 +10,7 @@ from scipy.integrate import solve_ivp
 
 from basins import Problem
 from basins.proof import TIERS, Enclosures, enclosures, labels
-from basins.proof.carry import Tier
+from basins.proof.steps import Tier
 
 REACHED = {"B": 0.2, "C": 0.04, "D": 0.04, "E": 0.005}
 """The largest distance over radius that a tier's knots must come to: far below it a bound would hide slack."""

@@ -14,12 +14,15 @@ from scipy.integrate import solve_ivp
 from basins import Problem
 from basins.proof import carry, enclosures, labels
 from basins.proof.bounds import perron
-from basins.proof.carry import Tier, work_for
 from basins.proof.cholesky import eigenvalue_bound, minus_hessian, runs_through
 from basins.proof.constants import constants_of
+from basins.proof.double_double import V
 from basins.proof.log_norm import second_order, tube
+from basins.proof.memory import work_for
 from basins.proof.models import chords, defect
 from basins.proof.shape import shape_of
+from basins.proof.steps import Tier, at_step, coefficients, power_of_two
+from basins.rounding import U
 
 NORMS, CHOLESKY = Tier(12, 1e-9, 0.3, False, False, 300), Tier(16, 1e-16, 0.1, True, False, 2000)
 PAIRS = Tier(28, 1e-30, 0.1, True, True, 4000)
@@ -36,19 +39,26 @@ class Bench:
     def at(self, W: np.ndarray) -> float:
         """The bound of max(0, lambda_max(-Hess L)) at W."""
         self.node.W[0] = W
-        return float(carry.growth_at(self.shape, self.constants, self.tier, self.node, self.scratch, 0.0))
+        return float(
+            carry.growth_at(
+                self.shape, self.constants, self.tier, self.node, self.scratch, 0.0, self.tier.pairs or None
+            )
+        )
 
     def step(self, h: float) -> tuple[float, float, float]:
         """The Taylor coefficients at the node and all bounds for a step h: the defect, its truncation, the second-order
         term."""
-        first, clock = self.node.first.copy(), carry.power_of_two(1.0, h)
-        carry.coefficients(self.shape, self.constants, self.tier, self.path, self.models, self.node, clock)
-        found: Any = carry.at_step(self.shape, self.constants, self.tier, self.models, first, self.scratch, h, clock)
+        first, clock = self.node.first.copy(), power_of_two(1.0, h)
+        of = self.shape, self.constants, self.tier
+        known = carry.coefficients_pairs if self.tier.pairs else coefficients
+        known(*of, self.path, self.models, self.node, clock)
+        unit = V if self.tier.pairs else U
+        found: Any = at_step(*of, self.models, first, self.scratch, h, clock, unit)
         return found
 
     def along(self, h: float, t: float) -> np.ndarray:
         """u(t) of the computed coefficients."""
-        clock = carry.power_of_two(1.0, h)
+        clock = power_of_two(1.0, h)
         return np.polynomial.polynomial.polyval(t / clock, self.path.W)
 
 
@@ -245,7 +255,7 @@ def test_the_defects_bound_holds_and_rounding_is_in_it(name: str, tier: Tier) ->
             bench.at(W)
             step = h / np.linalg.norm(problem.hessian(W), 2)
             bound, truncated, _ = bench.step(step)
-            clock = carry.power_of_two(1.0, step)
+            clock = power_of_two(1.0, step)
             low = bench.path.W_low if tier.pairs else np.zeros_like(bench.path.W)
             sizes = [oracle.defect(problem, bench.path.W, low, clock, 0.5 * step * (1 + x)) for x in places]
             mean = 0.5 * step * float(np.dot(sizes, weights))

@@ -33,7 +33,7 @@ def digest() -> str:
 
 
 def elsewhere(cache: Path, **environment: str) -> str:
-    code = f"import sys\nsys.path[:0] = sys.argv[1:]\nfrom {__name__} import digest\nprint(digest())\n"
+    code = "import sys\nsys.path[:0] = sys.argv[1:]\nfrom test_proof_bytes import digest\nprint(digest())\n"
     done = subprocess.run(
         [sys.executable, "-c", code, str(Path(__file__).parent), *sys.path],
         env={**os.environ, "NUMBA_CACHE_DIR": str(cache), **environment}, capture_output=True, text=True, check=True,
