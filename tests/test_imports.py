@@ -54,7 +54,6 @@ FLOORS = [
     ["experiment.packed", "job"],
     [
         "progress",
-        "notebook_progress",
         "execution",
         "description",
         "show",

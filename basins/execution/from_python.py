@@ -9,6 +9,7 @@ from typing import Any, Literal, Unpack
 
 from basins.errors import ArgumentError
 from basins.execution.base import Runner
+from basins.execution.notebook_progress import listener_of
 from basins.execution.ray import EMBEDDED
 from basins.execution.run import run as execute
 from basins.experiment import Case, Experiment, Sweep
@@ -17,7 +18,6 @@ from basins.experiment.document import Rows, short
 from basins.experiment.packed import opened
 from basins.landscapes.deep_linear.problem import Problem
 from basins.laws import Law
-from basins.notebook_progress import listener_of
 from basins.progress import Listener
 from basins.run_tables import Run
 from basins.store import files_at

@@ -60,7 +60,10 @@ def a_problem(value: Any) -> Problem:
     if hasattr(value, "gradient_code"):
         remedy = 'name its class: basins.Experiment(landscape={"kind": "module:Class", ...}, law=..., n=...)'
         raise ArgumentError(f"{_kind(value)} is no deep linear network", where="problem", remedy=remedy)
-    raise ArgumentError(f"{_kind(value)} is no problem", where="problem", remedy=A_PROBLEM)
+    remedy = A_PROBLEM
+    if isinstance(value, str | os.PathLike):
+        remedy = "give a basins.Problem; of a TOML file, basins.Experiment.from_toml(path) or basins.run(path)"
+    raise ArgumentError(f"{_kind(value)} is no problem", where="problem", remedy=remedy)
 
 
 def a_dynamics(value: Any) -> Dynamics:

@@ -415,5 +415,5 @@ def kind_of(field: FieldInfo) -> str:
 
 def short(value: Any) -> str:
     """A value as TOML would write it, on one line of at most 60 characters."""
-    text = str(value).lower() if isinstance(value, bool) else repr(value)
+    text = str(value).lower() if isinstance(value, bool) else repr(value).replace("\n", " ")
     return text if len(text) <= 60 else text[:57] + "..."

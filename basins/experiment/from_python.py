@@ -200,7 +200,7 @@ def _table(name: str, value: Any) -> Tables:
 
 def _data_table(arrays: Arrays, value: Any) -> Tables:
     """The table [data] of X and Y, or the keys that name a file or another source."""
-    if isinstance(value, tuple) and len(value) == 2:
+    if isinstance(value, tuple | list) and len(value) == 2:
         value = {"X": value[0], "Y": value[1]}
     if not isinstance(value, Mapping) or not {"X", "Y"} & set(value):
         return _table("data", value)

@@ -22,9 +22,9 @@ from experiments import data_files, tiny
 import basins
 from basins.errors import ArgumentError, BasinsError, RunError
 from basins.execution.base import Runner
+from basins.execution.notebook_progress import EVERY, NotebookProgress, Shown, listener_of
 from basins.execution.ray import Ray
 from basins.execution.run import run as execute
-from basins.notebook_progress import EVERY, NotebookProgress, Shown, listener_of
 from basins.progress import Event, PlainProgress, RunEnded, RunStarted, ShardDone
 from basins.store import files_at, layout
 from basins.verify import verify

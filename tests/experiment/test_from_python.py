@@ -277,6 +277,7 @@ def test_the_repr_lists_the_cases() -> None:
 
 # --- refused -------------------------------------------------------------------------------------------------------
 
+ARRAYS: dict[str, Any] = {"data": (X, Y), "network": {"hidden": [2]}, "law": GAUSSIAN, "n": 5}
 REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "nothing": ({}, "problem: no problem; give a problem, a law and n"),
     "no law": ({"problem": SPECTRUM, "n": 5}, "law: no law; give one, such as basins.Gaussian(0.5)"),
@@ -293,7 +294,10 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
         {"problem": X, "law": GAUSSIAN, "n": 5},
         "problem: a value of type ndarray is no problem; give a basins.Problem",
     ),
-    "path": ({"problem": "iris.toml", "law": GAUSSIAN, "n": 5}, "problem: 'iris.toml' is no problem"),
+    "path": (
+        {"problem": "iris.toml", "law": GAUSSIAN, "n": 5},
+        "problem: 'iris.toml' is no problem; give a basins.Problem; of a TOML file, basins.Experiment.from_toml(path)",
+    ),
     "case as problem": ({"problem": [Case(SPECTRUM, GAUSSIAN, 5)]}, "a case is no problem; give cases=[...]"),
     "law's name": ({"problem": SPECTRUM, "law": "gaussian", "n": 5}, "law: 'gaussian' is no law; give a law, such as"),
     "law's class": ({"problem": SPECTRUM, "law": Gaussian, "n": 5}, "law: the class Gaussian is no law"),
@@ -364,6 +368,9 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
         {"data": (X.astype(str), Y), "network": {"hidden": [2]}, "law": GAUSSIAN, "n": 5},
         "X: not an array of numbers",
     ),
+    "three arrays": ({**ARRAYS, "data": (X, Y, Y)}, 'is no table; give its keys, such as {"path"'),
+    "array for a table": ({**ARRAYS, "network": X}, 'is no table; give its keys, such as {"hidden": [4, 4]}'),
+    "array for cases": ({"cases": X}, "give a list of basins.Case(problem, law, n, ...), or a basins.Sweep"),
     "path for a table": (
         {"data": "iris.csv", "network": {"hidden": [2]}, "law": GAUSSIAN, "n": 5},
         "data: 'iris.csv' is no table; give its keys, such as",
