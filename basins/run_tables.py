@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from basins.arrays import whole
 from basins.errors import ArgumentError, RunError, nearest
 from basins.experiment import Case
 from basins.run_actions import RunActions
@@ -34,6 +35,8 @@ if TYPE_CHECKING:
 def open_run(path: str | os.PathLike[str], layers: int | None = None) -> Run:
     """The run at a path, finished or in progress, under all of its layers (layers.py) or the first so many; 0: as it
     was before it was extended. Raises RunError where there is none."""
+    if layers is not None:
+        whole(layers, "layers")
     return Run(files_at(path), layers)
 
 

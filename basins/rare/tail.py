@@ -108,6 +108,9 @@ def tail(
     give no interval, and values out of range; RunError if `out` holds something else.
     """
     if not isinstance(experiment, Experiment):
+        if not isinstance(experiment, str | os.PathLike):
+            what = f"{type(experiment).__name__} is no experiment"
+            raise ArgumentError(what, where="experiment", remedy="give the path of its TOML file")
         experiment = load(os.fspath(experiment))
     plan = _plan(target, population, keep, sweeps, experiment.seed, stratum)
     _check_whole("replicates", replicates, FEWEST, ": fewer give no interval, and so no bound")
