@@ -1,4 +1,4 @@
-"""A run opened for reading: its cases, rows, visits and blocks as pandas tables, whole or in progress."""
+"""A run opened for reading: its cases, rows, visits and blocks as pandas tables, finished or in progress."""
 
 from __future__ import annotations
 
@@ -33,8 +33,8 @@ if TYPE_CHECKING:
 
 
 def open_run(path: str | os.PathLike[str], layers: int | None = None) -> Run:
-    """The run at a path, finished or in progress, under all of its layers (layers.py) or the first so many; 0: as it
-    was before it was extended. Raises RunError where there is none."""
+    """The run at a path, finished or in progress. layers: how many of its layers (layers.py) to apply, by default all;
+    0: the run as it was before it was extended. Raises RunError if there is no run."""
     if layers is not None:
         whole(layers, "layers")
     return Run(files_at(path), layers)
@@ -108,7 +108,7 @@ class Run(RunActions):
     # --- tables ---------------------------------------------------------------------------------------------------
 
     def cases(self) -> pd.DataFrame:
-        """One row a case: key (`case`), name, problem, law, settings, plan."""
+        """One row per case: key (`case`), name, problem, law, settings, plan."""
         self._follow()
         return _frame(cases_table(self.manifest))
 
@@ -122,11 +122,11 @@ class Run(RunActions):
     ) -> pd.DataFrame:
         """The rows of committed shards, by case and id; `case` is a key or a name, None for all.
 
-        Rows are missing from an experiment with rows = "exceptions": there are those that are not `minimum`, and those
-        of watched ids (divisible by visits_every). All of them are counted in `blocks`.
+        An experiment with rows = "exceptions" keeps only the rows that are not `minimum` and those of watched ids
+        (divisible by visits_every); `blocks` counts all of them.
 
-        columns: only these (and `case`); verdict: only rows with this one; contiguous: only the contiguous prefix of
-        ids, the rows an estimate may count while the run is in progress.
+        columns: only these (and `case`); verdict: only rows with this verdict; contiguous: only the contiguous prefix
+        of ids, which an estimate may count while the run is in progress. Raises ArgumentError for unknown names.
         """
         self._follow()
         cases = self.manifest.cases if case is None else (self.case(case),)
@@ -134,14 +134,14 @@ class Run(RunActions):
 
     def visits(self, case: str | None = None, *, contiguous: bool = False) -> pd.DataFrame:
         """The visits of committed shards, by case, id and number: closest approaches, where the gradient norm has a
-        local minimum. `distance`: of each from the nearest stratum, relative to the weights about to be grown;
-        `passes`: whether that is near enough to pass a saddle, else it is a slow-down (passage.py). Neither is on
+        local minimum. `distance`: from the nearest stratum, relative to the weights about to grow; `passes`: whether
+        the visit is near enough to pass a saddle (otherwise it is a slow-down, passage.py). Both are computed, not on
         disk."""
         self._follow()
         return self._table("visits", case, None, None, contiguous)
 
     def blocks(self, case: str | None = None, *, contiguous: bool = False) -> pd.DataFrame:
-        """One row a block of committed shards: counts by verdict and stratum, costs, histogram of log t."""
+        """One row per block of committed shards: counts by verdict and stratum, costs, histogram of log t."""
         self._follow()
         return self._table("blocks", case, None, None, contiguous)
 
@@ -156,9 +156,9 @@ class Run(RunActions):
     ) -> Iterator[pd.DataFrame]:
         """A case's "trajectories", "visits" or "blocks" shard by shard, so that a run of any size fits in memory.
 
-        columns: only these are read (where all are, visits have `distance` and `passes` too); shards: only these, by
-        default the contiguous prefix, which an estimate may count; verdict: only rows with this one. The rows of one
-        shard, without the column `case`, are held at a time.
+        columns: only these are read (without it, visits also have `distance` and `passes`); shards: only these, by
+        default the contiguous prefix, which an estimate may count; verdict: only rows with this verdict. Only the rows
+        of one shard, without the column `case`, are in memory at a time.
         """
         the_case = self.case(case)
         where = _with_verdict([the_case], verdict)
@@ -168,7 +168,7 @@ class Run(RunActions):
             yield _frame(with_passages(the_case.landscape, part) if kind == "visits" and columns is None else part)
 
     def estimate(self) -> Estimate:
-        """The measure of the saddles' basins with exact intervals, of the contiguous prefix of every case."""
+        """The measure of the saddle basins with exact intervals, from the contiguous prefix of every case."""
         from basins.estimate import estimate_run
 
         self._follow()
@@ -177,21 +177,20 @@ class Run(RunActions):
     # --- progress ---------------------------------------------------------------------------------------------------
 
     def committed(self, case: str) -> list[int]:
-        """The shards of a case that are there, ascending; one that is short, since the run has grown, is among them."""
+        """The committed shards of a case, ascending. A short one, of a run that has grown since, is among them."""
         self.view.look_again(self.case(case).key)
         return shards_there(self.files, "trajectories", self.case(case).key)
 
     def missing(self) -> dict[str, list[int]]:
-        """The shards that are not there, by the key of their case; a case that has all is left out."""
+        """The missing shards by case key. A case without missing shards is left out."""
         self._follow()
         found = {case.key: missing_shards(self.files, self.manifest, case) for case in self.manifest.cases}
         return {key: shards for key, shards in found.items() if shards}
 
     def contiguous_prefix(self, case: str) -> int:
-        """How many shards of a case are done without a gap, counted from the first. A shard that is short, since the
-        run has grown, is the last of them.
+        """The number of shards of a case that are done without a gap, counted from the first.
 
-        An estimate counts these alone: the fastest shards finish first, so that counting what is finished is biased.
+        An estimate counts only these: the fastest shards finish first, so counting all finished ones would be biased.
         """
         done, the_case = self.committed(case), self.case(case)
         prefix = next((k for k, shard in enumerate(done) if shard != k), len(done))
@@ -201,7 +200,7 @@ class Run(RunActions):
         return prefix
 
     def case(self, name: str) -> Case:
-        """The case of a key or a name. Raises ArgumentError for one that is not there."""
+        """The case with this key or name. Raises ArgumentError if there is none."""
         by_name = {case.name: case for case in self.manifest.cases} | {case.key: case for case in self.manifest.cases}
         if name not in by_name:
             raise ArgumentError(f"no case {name!r}", where=self.files.uri, remedy=nearest(name, by_name))
@@ -211,7 +210,7 @@ class Run(RunActions):
 
     @cached_property
     def view(self) -> View:
-        """The shards as the layers leave them."""
+        """The shards with the layers applied."""
         return View(self.files, self.layers, self.manifest)
 
     @cached_property
@@ -258,7 +257,7 @@ def _refuse_unknown(cases: Sequence[Case], kind: Kind, columns: list[str] | None
 
 
 def _frame(table: pa.Table) -> pd.DataFrame:
-    """As pandas: unsigned integers become nullable ones (a bitmask of 64 bits does not survive a float)."""
+    """The table as pandas. Unsigned integers become nullable ones, since a bitmask of 64 bits does not fit a float."""
     import pandas as pd
 
     nullable = {pa.uint64(): pd.UInt64Dtype(), pa.uint32(): pd.UInt32Dtype(), pa.uint8(): pd.UInt8Dtype()}
