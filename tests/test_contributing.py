@@ -17,6 +17,8 @@ from matplotlib.figure import Figure
 from numpy.typing import ArrayLike
 
 from basins import integrators, laws
+from basins.dynamics.defaults import DynamicsDefaults
+from basins.errors import BasinsError
 from basins.execution import run as run_module
 from basins.execution.inline import Inline
 from basins.execution.shard import Task
@@ -37,8 +39,9 @@ from basins.verify import verify
 PAGE = Path(__file__).parents[1] / "CONTRIBUTING.md"
 KNOWN = {
     "Array": Array, "ArrayLike": ArrayLike, "ClassVar": ClassVar, "Codes": Codes, "CriticalSet": CriticalSet,
-    "CriticalSetsDefaults": CriticalSetsDefaults, "Ends": Ends, "Figure": Figure, "Inline": Inline,
-    "LandscapeDefaults": LandscapeDefaults, "Law": Law, "Leg": Leg, "Listener": Listener, "Problem": Problem,
+    "CriticalSetsDefaults": CriticalSetsDefaults, "DynamicsDefaults": DynamicsDefaults, "Ends": Ends,
+    "Figure": Figure, "Inline": Inline, "Landscape": Landscape, "LandscapeDefaults": LandscapeDefaults, "Law": Law,
+    "Leg": Leg, "Listener": Listener, "Problem": Problem,
     "Reading": Reading, "Reference": Reference, "RestScale": RestScale, "Sequence": Sequence, "Settings": Settings,
     "Task": Task, "Vocabulary": Vocabulary, "dataclass": dataclass, "legend_below": legend_below, "np": np,
     "page": page, "styled": styled,
@@ -92,6 +95,26 @@ def test_a_new_landscape(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     assert checked.findings == ()
     assert checked.labels is not None
     assert {one.found for one in checked.labels.rows} == {"agreed"}
+
+
+def test_a_new_dynamics(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """From the page's lines and its TOML to an estimate: every start is certified to end at a global minimum."""
+    section = sections()["A dynamics"]
+    module = ModuleType("descent")
+    module.__dict__.update(KNOWN)
+    monkeypatch.setitem(sys.modules, "descent", module)
+    executed(section["python"], module, 15)
+    network = 'data = { source = "spectrum", sigma = [2.0, 1.0], d_x = 2 }\nnetwork = { hidden = [2] }\n'
+    law = '[law]\nname = "gaussian"\nscale = 0.5\n'
+    text = f'name = "descent"\nseed = 4\ntrajectories = 200\n{network}{section["toml"]}\n{law}'
+    run = run_module.run(Experiment.from_toml(text, tmp_path), tmp_path / "run", on="inline")
+    assert run.manifest.cases[0].dynamics.to_dict() == {"rate": 0.1}
+    (case,) = run.estimate().cases
+    assert (case.minimum, case.saddle, case.censored) == (200, 0, 0)
+    assert set(run.trajectories()["certificate"]) == {"trap"}
+    for wrong in ("rate = 0", "rate = true", "speed = 0.1"):
+        with pytest.raises(BasinsError):
+            Experiment.from_toml(text.replace("rate = 0.1", wrong), tmp_path)
 
 
 def test_a_new_law_engine_runner_and_figure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

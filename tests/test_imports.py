@@ -24,6 +24,7 @@ FLOORS = [
         "errors",
         "extras",
         "called_late",
+        "dataclass_tables",
         "home",
         "import_path",
         "jit_cache",

@@ -12,13 +12,12 @@ import hashlib
 import json
 from abc import ABC, abstractmethod
 from collections.abc import Hashable, Mapping, Sequence
-from dataclasses import MISSING, fields
-from typing import Any, Self, get_type_hints
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from basins.errors import ArgumentError
+from basins.dataclass_tables import field_types, from_table
 from basins.landscapes.base import (
     Array,
     Codes,
@@ -231,7 +230,7 @@ class LandscapeDefaults(ABC):
         return self.to_dict()
 
     def to_dict(self) -> dict[str, Any]:
-        return {name: getattr(self, name) for name in _types(type(self))}
+        return {name: getattr(self, name) for name in field_types(type(self))}
 
     @classmethod
     def from_dict(cls, numbers: Mapping[str, Any]) -> Self:
@@ -239,30 +238,5 @@ class LandscapeDefaults(ABC):
 
     @classmethod
     def from_table(cls, values: Mapping[str, Any]) -> Self:
-        """The landscape of these keys; a field with a default may be left out.
-
-        Raises ArgumentError for a key that is no field, a missing one, and a value of another type. What a value means
-        is for `__post_init__` to check.
-        """
-        types = _types(cls)
-        needed = _without_default(cls)
-        for name in (*values, *needed):
-            if name not in types:
-                raise ArgumentError("no such key", where=name, remedy=f"{cls.__name__} has {', '.join(types)}")
-            if name not in values:
-                raise ArgumentError(f"{cls.__name__} needs it", where=name, remedy=f"give {types[name].__name__}")
-            given, asked = values[name], types[name]
-            if type(given) is not asked and not (asked is float and type(given) is int):
-                raise ArgumentError(f"{given!r}", where=name, remedy=f"give {asked.__name__}")
-        return cls(**{name: types[name](value) for name, value in values.items()})
-
-
-def _types(of: type) -> dict[str, type]:
-    """The fields of a dataclass with their types."""
-    hints = get_type_hints(of)
-    return {one.name: hints[one.name] for one in fields(of)}
-
-
-def _without_default(of: type) -> list[str]:
-    """The names of a dataclass's fields that must be given."""
-    return [one.name for one in fields(of) if one.default is MISSING and one.default_factory is MISSING]
+        """The landscape of these keys. Raises as `dataclass_tables.from_table` does."""
+        return from_table(cls, values)
