@@ -48,6 +48,7 @@ law = { name = "gaussian", scale = 0.5 }
 engine = { budget = 40 }
 """
 
+SINGLE = TINY[: TINY.index("[[case]]\nname = \"control\"")]
 FAST = TINY.replace('[engine]\nname = "reference"\n', "")
 
 ALL = tuple(PLACES)
@@ -91,7 +92,7 @@ COMMANDS: dict[str, tuple[list[str], tuple[str, ...]]] = {
     "tail": (["tail", "fast.toml", "--case", "größe – Σ", "--on", "inline", "--out", "NEW", *TAIL], FEW),
     "plot": (["plot", "occupancy", "run", "-o", "NEW.png"], SOME),
     "plot, one": (["plot", "trajectory", "run", "--case", "größe – Σ", "--id", "3", "-o", "NEW.svg"], FEW),
-    "report": (["report", "run", "-o", "NEW.html"], FEW),
+    "report": (["report", "single", "-o", "NEW.html"], FEW),
     "saddle_measure": ([str(ROOT / "analysis" / "saddle_measure.py"), "run", "--out", "NEW"], SOME),
 }
 REFUSED: dict[str, list[str]] = {
@@ -112,11 +113,12 @@ Answer = tuple[int, str, str]
 
 @pytest.fixture(scope="module")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with the experiment and its finished run."""
+    """A folder with the experiment and its finished run, and a run of its first case alone."""
     folder = tmp_path_factory.mktemp("places")
     (folder / "tiny.toml").write_text(TINY)
     (folder / "fast.toml").write_text(FAST)
     run_module.run(Experiment.from_toml(TINY, folder), folder / "run", on="inline")
+    run_module.run(Experiment.from_toml(SINGLE, folder), folder / "single", on="inline")
     return folder
 
 
@@ -237,7 +239,7 @@ def test_output_is_the_same_without_a_home(answers: Mapping[tuple[str, str], Ans
     assert not (home / "~").exists()
 
 
-@pytest.mark.parametrize("command", [["estimate", "run"], ["estimate", "run", "--json"], ["--help"]])
+@pytest.mark.parametrize("command", [["estimate", "run"], ["--help"]])
 def test_a_new_process_handles_closed_streams(home: Path, command: list[str]) -> None:
     """The same in a new process, including its start, which the forked processes share."""
     basins = f'"{sys.executable}" -m basins.cli {" ".join(command)}'
