@@ -17,11 +17,11 @@ WORDS = {"sigma", "modes", "widths", "gram"}
 REASONS = {
     "proofs and rare events are of deep linear networks, and refuse another landscape (Case.problem)": [
         "proof/bounds.py",
-        "proof/carry.py",
         "proof/constants.py",
         "proof/log_norm.py",
         "proof/models.py",
         "proof/shape.py",
+        "proof/steps.py",
         "rare/approach.py",
         "rare/approach_truth.py",
         "rare/chain_tail.py",
