@@ -1,4 +1,4 @@
-"""The parts that `verify --prove` and `run --prove` have in common."""
+"""Proving from the command line."""
 
 from __future__ import annotations
 

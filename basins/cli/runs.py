@@ -26,7 +26,7 @@ from basins.cli.common import (
     line,
     print_json,
 )
-from basins.cli.proving import prove_starts, refuse_inapplicable
+from basins.cli.proving import refuse_inapplicable
 from basins.cli.tails import is_tail, print_tail_estimate, tail_status
 
 
@@ -38,7 +38,7 @@ from basins.cli.tails import is_tail, print_tail_estimate, tail_status
 @ADDRESS
 @DEADLINE
 @click.option("--dry-run", is_flag=True, help="Show the plan and what it would cost; write nothing.")
-@click.option("--prove", is_flag=True, help="Then prove where every start flows, like `basins verify RUN --prove all`.")
+@click.option("--prove", is_flag=True, help="Also prove where every start flows, shard by shard.")
 def run(
     experiment: Path,
     out: str | None,
@@ -67,7 +67,8 @@ def run(
             raise click.UsageError("--dry-run writes nothing, so there is nothing to prove")
         from basins.execution.proving import provable
 
-        provable(loaded.cases, None, str(experiment))
+        for name, why in provable(loaded.cases, None, str(experiment))[1].items():
+            line(f"case {name!r} is not proved: {why}")
     out = str(Path("runs") / _folder(loaded.name)) if out is None else out
     screen = console()
     if dry_run:
@@ -82,13 +83,18 @@ def run(
 
     try:
         done = run_experiment(
-            loaded, out, on=on, workers=workers, address=address, deadline=deadline, listeners=[progress()]
+            loaded,
+            out,
+            on=on,
+            workers=workers,
+            address=address,
+            deadline=deadline,
+            listeners=[progress()],
+            prove=prove,
         )
     except KeyboardInterrupt:
         line(f"interrupted: finished shards are kept in {out}; the same command resumes the run")
         sys.exit(INTERRUPTED)
-    if prove:
-        prove_starts(out, "all", None, 0, on, workers, address, deadline)
     found = done.estimate()
     print_estimate(screen, found)
     screen.print(f"complete: {done.path}", soft_wrap=True)

@@ -52,7 +52,7 @@ def run_missing(
     """
     tasks = Tasks({case.key: missing_shards(files, contents, case) for case in contents.cases})
     shards = sum(len(contents.shards(case)) for case in contents.cases)
-    trajectories, done = _trajectories(files, contents, tasks)
+    trajectories, done = trajectories_done(files, contents, tasks)
     short = forget_short_digests(files, contents) if isinstance(contents, Manifest) else ()
     book, log = DigestBook(files, contents, short), TelemetryLog(files)
 
@@ -69,7 +69,7 @@ def run_missing(
         log,
         keep,
         book.close,
-        lambda: _refuse_if_missing(files, contents),
+        lambda: refuse_if_missing(files, contents),
     )
 
 
@@ -118,7 +118,7 @@ def run_session(
             log.flush()
 
 
-def _trajectories(files: Files, contents: Manifest | Layer, tasks: Tasks) -> tuple[int, int]:
+def trajectories_done(files: Files, contents: Manifest | Layer, tasks: Tasks) -> tuple[int, int]:
     """The number of all trajectories, and of those in shards that are done."""
     if isinstance(contents, Manifest):
         total = sum(case.trajectories for case in contents.cases)
@@ -132,7 +132,7 @@ def _trajectories(files: Files, contents: Manifest | Layer, tasks: Tasks) -> tup
     return sum(contents.trajectories.values()), done
 
 
-def _refuse_if_missing(files: Files, contents: Contents) -> None:
+def refuse_if_missing(files: Files, contents: Contents) -> None:
     """Raises RunError that names the shards that the store lacks, even if the runner reported them as done."""
     gaps = []
     for case in contents.cases:

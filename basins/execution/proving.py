@@ -1,4 +1,5 @@
-"""Starts of a run proved, on any runner: every id of the shards that are there, or a random sample of ids.
+"""Starts of a run proved, on any runner: every id of the shards that are there, or a random sample of ids; or every id
+of a shard by the worker that has just integrated it.
 
 What is proved is a start alone, whatever label its row has: rows that were kept nowhere (rows = "exceptions") are drawn
 again by their id like all others, and rows labelled saddle or censored are tried too. What comes out is kept in
@@ -9,7 +10,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 import numpy as np
@@ -17,18 +18,24 @@ import pyarrow as pa
 
 from basins.errors import ArgumentError, AssumptionError, RunError
 from basins.execution.base import Runner
-from basins.execution.driver import run_session
+from basins.execution.driver import Tasks, refuse_if_missing, run_session, trajectories_done
 from basins.execution.extension import starts_of
 from basins.execution.shard import Commit, ShardSummary, Task, open_manifest, timed
+from basins.execution.shard import work as integrate
 from basins.execution.telemetry import TelemetryLog
 from basins.experiment import Case
 from basins.laws import BLOCK
 from basins.progress import Listener, RunStarted, ShardDone
 from basins.store import Files, Manifest, files_at, layout, missing_shards, proved
+from basins.store.digests import DigestBook
+from basins.store.growth import forget_short_digests
 from basins.store.proved import Ids, ProofDigests, Proving
 
 WORK = "basins.execution.proving:work"
 """What a runner has done for each shard; its run_path is `path_of`."""
+
+TOGETHER = "basins.execution.proving:work_together"
+"""What a runner has done for each shard of `basins run --prove`."""
 
 MOST_ROWS = 10**8
 """Starts of a sample, whose ids a worker holds in memory."""
@@ -167,6 +174,34 @@ def work(path: str, case: str, shard: int, attempt: int) -> Commit:
     return commit
 
 
+@dataclass(frozen=True)
+class ShardAndProofs(ShardSummary):
+    """What a worker sends back of a shard that it integrated and whose starts it tried. proofs: None of a case that
+    cannot be proved."""
+
+    proofs: ProofSummary | None = None
+
+
+def work_together(path: str, case: str, shard: int, attempt: int) -> Commit:
+    """Integrate a shard and commit it, then prove its starts; what is there already is not done again. What is returned
+    commits the proofs: a worker that dies while it proves has not lost the shard."""
+    telemetry = timed()
+    run = path.rpartition("#")[0]
+    done = integrate(run, case, shard, attempt)()
+    if unprovable(open_manifest(files_at(run, patient=True)).case(case)) is not None:
+        return lambda: ShardAndProofs(**vars(done))
+    prove_too = work(path, case, shard, attempt)
+
+    def commit() -> ShardSummary:
+        proofs = prove_too()
+        assert isinstance(proofs, ProofSummary)
+        computed = done.telemetry.computed or proofs.telemetry.computed
+        both = replace(done, counts={**done.counts, "proved": proofs.proved}, telemetry=telemetry(computed))
+        return ShardAndProofs(**vars(both), proofs=proofs)
+
+    return commit
+
+
 @lru_cache(maxsize=4)
 def _proving_of(name: str, manifest: Manifest, uri: str) -> Proving:
     return proved.named(files_at(uri, patient=True), manifest, name)  # once a process: a name has one content
@@ -201,16 +236,56 @@ def run_proofs(
         digests.add(event.summary.task.case, event.summary.task.shard, event.summary.sha256)
 
     def end() -> None:
-        gaps = [f"shard {left[0]} of case {case.key}" for case in proving.cases if (left := _left(case))]
-        if gaps:
-            remedy = "give the command again: only what is missing is proved"
-            raise RunError(f"ended with proofs missing: {'; '.join(gaps[:3])}", where=files.uri, remedy=remedy)
-
-    def _left(case: Case) -> list[int]:
-        return proved.missing(folder, proving, case)
+        _refuse_unproved(files, proving)
 
     missing = sum(map(len, of_case.values()))
     started = RunStarted(folder.uri, runner.name, workers, proving.rows, done, shards, shards - missing, "starts")
     run_session(
         started, of_case, path_of(files, proving), runner, listeners, TelemetryLog(folder), keep, digests.close, end
     )
+
+
+def run_and_prove(
+    files: Files, manifest: Manifest, cases: list[Case], runner: Runner, workers: int | None, listeners: list[Listener]
+) -> None:
+    """Have integrated what is missing of the run, and every start of these cases proved, shard by shard. The runner is
+    one of TOGETHER. Raises RunError for a shard that fails, or that has no rows or no proofs at the end."""
+    proving = proved.every_id(manifest, {case.key: manifest.shards(case) for case in cases})
+    folder = proving.files(files)
+    missing = {case.key: frozenset(missing_shards(files, manifest, case)) for case in manifest.cases}
+    for case in cases:
+        missing[case.key] |= frozenset(proved.missing(folder, proving, case))
+    tasks = Tasks({key: sorted(of_case) for key, of_case in missing.items()})
+    trajectories, done = trajectories_done(files, manifest, tasks)
+    shards = sum(len(manifest.shards(case)) for case in manifest.cases)
+    book = DigestBook(files, manifest, forget_short_digests(files, manifest))
+    digests = ProofDigests(folder, proving)
+
+    def keep(event: ShardDone) -> None:
+        summary = event.summary
+        assert isinstance(summary, ShardAndProofs)
+        book.add(summary.task.case, summary.task.shard, summary.digests)
+        if summary.proofs is not None:
+            digests.add(summary.task.case, summary.task.shard, summary.proofs.sha256)
+
+    def close() -> None:
+        book.close()
+        digests.close()
+
+    def end() -> None:
+        refuse_if_missing(files, manifest)
+        _refuse_unproved(files, proving)
+
+    started = RunStarted(files.uri, runner.name, workers, trajectories, done, shards, shards - len(tasks))
+    path = path_of(files, proving)
+    run_session(started, tasks.shards, path, runner, listeners, TelemetryLog(files), keep, close, end)
+
+
+def _refuse_unproved(files: Files, proving: Proving) -> None:
+    """Raises RunError that names shards without proofs, whatever the runner believes."""
+    folder = proving.files(files)
+    left = {case.key: proved.missing(folder, proving, case) for case in proving.cases}
+    gaps = [f"shard {shards[0]} of case {key}" for key, shards in left.items() if shards]
+    if gaps:
+        remedy = "give the command again: only what is missing is proved"
+        raise RunError(f"ended with proofs missing: {'; '.join(gaps[:3])}", where=files.uri, remedy=remedy)

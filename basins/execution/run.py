@@ -16,8 +16,8 @@ from basins.execution.extension import create_or_resume as create_or_resume_laye
 from basins.execution.extension import path_of
 from basins.execution.inline import Inline
 from basins.execution.processes import Processes
+from basins.execution.proving import TOGETHER, check_numbers, plan, provable, run_and_prove, run_proofs
 from basins.execution.proving import WORK as PROVE
-from basins.execution.proving import check_numbers, plan, provable, run_proofs
 from basins.execution.ray import Ray
 from basins.experiment import Experiment, load
 from basins.progress import Listener, Message
@@ -38,6 +38,7 @@ def run(
     address: str | None = None,
     deadline: float | None = None,
     listeners: Iterable[Listener] = (),
+    prove: bool = False,
 ) -> Run:
     """Execute an experiment (or the TOML file of one) into the run at `out`: all of it, or the part that is missing. A
     run that is there with fewer trajectories, or fewer cases, grows in place (docs/design.md, Growing).
@@ -45,7 +46,8 @@ def run(
     on: "ray", "processes", "inline", or a Runner; workers: by default one per core, on a cluster as many as it has;
     address: HOST:PORT of a Ray cluster (default: RAY_ADDRESS, else an embedded Ray); deadline: seconds after which a
     shard is abandoned and tried again (default: ten times the longest that a shard of its case took, at least a
-    minute; inline has none); listeners: called with each event of progress.py.
+    minute; inline has none); listeners: called with each event of progress.py; prove: whether each shard's starts are
+    also proved, as it lands, in the cases where that is possible (docs/proofs.md). No byte of the run depends on it.
 
     Everything is checked before `out` is touched. Raises ExperimentError, DataError, AssumptionError or ArgumentError
     for invalid input; RunError if `out` holds something else or cannot be written, if the run is damaged, and if a
@@ -53,13 +55,20 @@ def run(
     """
     if not isinstance(experiment, Experiment):
         experiment = load(os.fspath(experiment))
-    runner = _ready(on, workers, address, deadline, WORK)
+    if prove:
+        provable(experiment.cases, None, experiment.name)
+    runner = _ready(on, workers, address, deadline, TOGETHER if prove else WORK)
     files = files_at(out)
     listening = list(listeners)
     manifest = create_or_resume(files, experiment, lambda text: _tell(listening, text))
     files.sweep()
     check_shards(files, manifest)
-    run_missing(files_at(out, patient=True), manifest, files.uri, runner, workers, listening)
+    patient = files_at(out, patient=True)
+    if prove:
+        cases, _ = provable(manifest.cases, None, files.uri)
+        run_and_prove(patient, manifest, cases, runner, workers, listening)
+    else:
+        run_missing(patient, manifest, files.uri, runner, workers, listening)
     return Run(files)
 
 

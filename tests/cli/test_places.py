@@ -48,7 +48,7 @@ law = { name = "gaussian", scale = 0.5 }
 engine = { budget = 40 }
 """
 
-SINGLE = TINY[: TINY.index("[[case]]\nname = \"control\"")]
+SINGLE = TINY[: TINY.index('[[case]]\nname = "control"')]
 FAST = TINY.replace('[engine]\nname = "reference"\n', "")
 
 ALL = tuple(PLACES)
