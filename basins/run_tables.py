@@ -13,6 +13,7 @@ import pyarrow.compute as pc
 from basins.arrays import whole
 from basins.errors import ArgumentError, RunError, nearest
 from basins.experiment import Case
+from basins.experiment.checks import a_path
 from basins.run_actions import RunActions
 from basins.store.commit import cases_table, missing_shards, read_manifest
 from basins.store.committed import shards_there
@@ -84,7 +85,7 @@ class Run(RunActions):
 
         Raises RunError for a place that holds anything, or cannot be written; the run then stays where it is.
         """
-        to = files_at(path)
+        to = files_at(a_path("path", path))
         copy_run(self.files, to)
         self._files = to
         self.__dict__.pop("view", None)

@@ -7,13 +7,15 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, Unpack
 
+from basins.arrays import number
 from basins.errors import ArgumentError
 from basins.execution.base import Runner
 from basins.execution.notebook_progress import listener_of
 from basins.execution.ray import EMBEDDED
 from basins.execution.run import run as execute
 from basins.experiment import Case, Experiment, Sweep
-from basins.experiment.case import EngineSettings
+from basins.experiment.case import EngineSettings, refuse_unknown
+from basins.experiment.checks import a_path
 from basins.experiment.document import Rows, short
 from basins.experiment.packed import opened
 from basins.landscapes.deep_linear.problem import Problem
@@ -76,6 +78,7 @@ def run(
     for invalid input; RunError if `out` holds something else or cannot be written, if the run is damaged, and if a
     shard fails or is missing at the end. KeyboardInterrupt stops it cleanly; with `out` the same call resumes it.
     """
+    refuse_unknown(settings, run.__kwdefaults__ or ())
     if isinstance(experiment, str | os.PathLike | Experiment) and isinstance(law, str | os.PathLike):
         if out is not None:
             raise ArgumentError(f"given twice: {short(law)} and {short(out)}", where="out", remedy="give out=... once")
@@ -95,13 +98,12 @@ def run(
         **settings,
     }
     asked = _experiment(experiment, {key: value for key, value in said.items() if value is not None})
-    listening = [*listeners, *filter(None, [listener_of(progress)])]
+    listening = [*_listeners(listeners), *filter(None, [listener_of(progress)])]
+    _check_runners_options(address, deadline)
     options: dict[str, Any] = {} if on is None else {"on": _runner(on)}
     options |= {"workers": workers, "address": address, "deadline": deadline, "listeners": listening}
     if out is not None:
-        if not isinstance(out, str | os.PathLike):
-            raise ArgumentError(short(out), where="out", remedy="give a folder or an s3:// URI, or leave it out")
-        return execute(asked, out, **options)
+        return execute(asked, a_path("out", out), **options)
     _refuse_cluster(on, address)
     folder = TemporaryFolder()
     try:
@@ -119,7 +121,7 @@ def _experiment(experiment: Any, said: dict[str, Any]) -> Experiment:
     if said:
         there = "an Experiment" if isinstance(experiment, Experiment) else f"the experiment {short(str(experiment))}"
         remedy = "leave them out: an experiment says these itself; or give a problem"
-        raise ArgumentError(f"{', '.join(said)} given with {there}", where=next(iter(said)), remedy=remedy)
+        raise ArgumentError(f"{', '.join(said)} given with {there}", where="run", remedy=remedy)
     if isinstance(experiment, Experiment):
         return experiment
     if isinstance(experiment, str) and "\n" in experiment:
@@ -133,6 +135,21 @@ def _runner(on: Any) -> str | Runner:
         raise ArgumentError(short(on), where="on", remedy='give "ray", "processes" or "inline", or a Runner')
     found: str | Runner = on
     return found
+
+
+def _listeners(listeners: Any) -> list[Listener]:
+    found = list(listeners) if isinstance(listeners, Iterable) else [listeners]
+    if not isinstance(listeners, Iterable) or not all(map(callable, found)):
+        remedy = "give a list of functions, each of an event (basins.progress)"
+        raise ArgumentError(short(listeners), where="listeners", remedy=remedy)
+    return found
+
+
+def _check_runners_options(address: Any, deadline: Any) -> None:
+    if address is not None and not isinstance(address, str):
+        raise ArgumentError(short(address), where="address", remedy="give HOST:PORT of a Ray cluster as text")
+    if deadline is not None:
+        number(deadline, "deadline")
 
 
 def _refuse_cluster(on: Any, address: str | None) -> None:

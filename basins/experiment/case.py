@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, fields
 from functools import cached_property
 from typing import Any, TypedDict, Unpack
@@ -194,12 +194,17 @@ class Case(Made):
 # --- settings -------------------------------------------------------------------------------------------------
 
 
+def refuse_unknown(settings: Mapping[str, Any], others: Iterable[str] = ()) -> None:
+    """Raises ArgumentError for a name that is none of `EngineSettings`. others: what the caller takes besides."""
+    known = [*EngineSettings.__annotations__, *others]
+    for name in settings:
+        if name not in EngineSettings.__annotations__:
+            raise ArgumentError(f"no setting {name!r}", where=name, remedy=nearest(name, known))
+
+
 def engine_table(settings: Mapping[str, Any]) -> dict[str, Any]:
     """Settings by the names of `EngineSettings` as the table [engine]. Raises ArgumentError for an unknown name."""
-    known = EngineSettings.__annotations__
-    for name in settings:
-        if name not in known:
-            raise ArgumentError(f"no setting {name!r}", where=name, remedy=nearest(name, known))
+    refuse_unknown(settings)
     table = {name: plain(value) for name, value in settings.items() if (name, value) != ("method", None)}
     return {"name" if name == "engine" else name: value for name, value in table.items()}
 

@@ -34,9 +34,18 @@ def whole(name: str, value: Any) -> int:
     """The value as a whole number of at least 1. Raises ArgumentError."""
     number = plain(value)
     if isinstance(number, bool) or not isinstance(number, int) or not 1 <= number < 1 << 53:
-        example = f", such as {int(number):_}" if isinstance(number, float) and 1 <= number < 1e15 else ""
-        raise ArgumentError(f"{short(value)}", where=name, remedy=f"give a whole number of at least 1{example}")
+        remedy = "give a whole number of at least 1, below 2^53"
+        if isinstance(number, float) and 1 <= number < 1e15:
+            remedy += f", such as {int(number):_}"
+        raise ArgumentError(f"{short(value)}", where=name, remedy=remedy)
     return number
+
+
+def a_path(name: str, value: Any) -> str | os.PathLike[str]:
+    """The value as a path or a URI. Raises ArgumentError."""
+    if not isinstance(value, str | os.PathLike):
+        raise ArgumentError(short(value), where=name, remedy="give the path of a file or folder, as text or as a Path")
+    return value
 
 
 def a_name(value: Any) -> str:

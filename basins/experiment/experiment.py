@@ -35,9 +35,9 @@ from basins.dynamics.base import Dynamics
 from basins.dynamics.gradient_flow import FLOW
 from basins.errors import ArgumentError, ExperimentError, nearest
 from basins.experiment import from_python
-from basins.experiment.case import Case, EngineSettings
+from basins.experiment.case import Case, EngineSettings, refuse_unknown
 from basins.experiment.case_builder import CaseBuilder
-from basins.experiment.checks import plain
+from basins.experiment.checks import a_path, plain
 from basins.experiment.document import Document, Expanded, Rows, expanded, short, validated
 from basins.experiment.made import Made
 from basins.experiment.sweep import Sweep
@@ -132,6 +132,7 @@ class Experiment(Made):
         What a TOML file with the same values gives is the same experiment: keys, shards and their bytes. Raises
         ArgumentError, ExperimentError, DataError and AssumptionError; warns AssumptionWarning for tied subset sums.
         """
+        refuse_unknown(settings, type(self).__init__.__kwdefaults__ or ())
         arrays = from_python.Arrays()
         tables = {"data": data, "network": network, "landscape": landscape}
         asked = from_python.asked_of(arrays, problem, law, n, cases, tables, settings, dynamics)
@@ -213,7 +214,7 @@ class Experiment(Made):
         ExperimentError for a data.npz of other content, and where nothing can be written.
         """
         if path is not None:
-            to = Path(with_home(path))
+            to = Path(with_home(a_path("path", path)))
             try:
                 for name, content in self.files.items():
                     beside = to.parent / name

@@ -105,7 +105,11 @@ def refuse_absent(path: Path) -> None:
             what = "a folder, not a file" if path.is_dir() else "not a file"
             raise DataError(what, where=str(path), remedy="give the path of a file")
     except FileNotFoundError:
-        raise DataError("no such file", where=str(path), remedy="a path is relative to the experiment's file") from None
+        raise DataError(
+            "no such file",
+            where=str(path),
+            remedy="a path is relative to the experiment's file, in Python to the working folder",
+        ) from None
     except (OSError, ValueError) as error:
         what = getattr(error, "strerror", None) or str(error)
         raise DataError(f"no such file ({what})", where=str(path), remedy="check the path") from None

@@ -113,14 +113,15 @@ def asked_of(
     if not given.keys() & {"problem", "data", "network", "landscape"}:
         remedy = "give a problem, a law and n, or cases=[basins.Case(...), ...]"
         raise ArgumentError("no problem", where="problem", remedy=remedy)
+    problems = [] if problem is None else _one_or_more("problem", problem, "problems", a_problem)
     if law is None:
         raise ArgumentError("no law", where="law", remedy="give one, such as basins.Gaussian(0.5)")
+    laws = _one_or_more("law", law, "laws", a_law)
     if n is None:
         raise ArgumentError("missing", where="n", remedy="give how many trajectories, such as n=10_000")
-    laws = _one_or_more("law", law, "laws", a_law)
     engine = engine_table(settings)
     found = []
-    for shape, made_of in _problems(arrays, problem, tables):
+    for shape, made_of in _problems(arrays, problems, tables):
         for one in laws:
             said = {**made_of, "law": _law_table(one), "engine": dict(engine), **({"dynamics": moved} if moved else {})}
             found.append(Asked("", shape, one, whole("n", n), said))
@@ -152,14 +153,13 @@ def _listed(arrays: Arrays, cases: Any, given: Mapping[str, Any]) -> list[Asked]
     return found
 
 
-def _problems(arrays: Arrays, problem: Any, tables: Mapping[str, Any]) -> list[tuple[str, Tables]]:
+def _problems(arrays: Arrays, problems: Sequence[Problem], tables: Mapping[str, Any]) -> list[tuple[str, Tables]]:
     """Shape and tables of each problem, or of what the tables say."""
     given = {name: value for name, value in tables.items() if value is not None}
-    if problem is not None:
+    if problems:
         if given:
             what = f"a problem and {', '.join(given)} at once"
             raise ArgumentError(what, where="problem", remedy="leave one out: a problem has its data and its network")
-        problems = _one_or_more("problem", problem, "problems", a_problem)
         return [(shape_text(one), arrays.tables_of(one)) for one in problems]
     if "landscape" not in given and len(given) < 2:
         lacking, example = ("network", EXAMPLES["network"]) if "data" in given else ("data", "(X, Y)")

@@ -197,9 +197,10 @@ def test_a_place_that_holds_something_is_refused_and_the_run_stays(tmp_path: Pat
         (inside, "the run itself"),
         (f"{inside}/below", "the run itself"),
         ("gs://bucket/run", "no store for gs:// addresses"),
+        (5, "path: 5; give the path of a file or folder"),
     ):
-        with pytest.raises(RunError, match=said):
-            made.save(place)
+        with pytest.raises(BasinsError, match=said):
+            made.save(place)  # type: ignore[arg-type]
     assert (tmp_path / "mine" / "data.npz").read_bytes() == b"mine"
     assert len(made.trajectories()) == 1500
 
@@ -309,26 +310,32 @@ REFUSED: dict[str, tuple[tuple[Any, ...], dict[str, Any], str]] = {
     "no n": ((PROBLEM, LAW), {}, "n: missing; give how many trajectories, such as n=10_000"),
     "a law's name": ((PROBLEM, "gaussian", 5), {}, "law: 'gaussian' is no law"),
     "out in place of the law": ((PROBLEM, Path("runs/x")), {"n": 5}, "is no law"),
-    "a path and a law": (("iris.toml", LAW), {}, "law: law given with the experiment 'iris.toml'; leave them out"),
-    "a path and n": (("iris.toml",), {"n": 5}, "n: n given with the experiment 'iris.toml'"),
+    "a path and a law": (("iris.toml", LAW), {}, "run: law given with the experiment 'iris.toml'; leave them out"),
+    "a path and n": (("iris.toml",), {"n": 5}, "run: n given with the experiment 'iris.toml'"),
     "a path and arrays": (
         ("iris.toml",),
         {"data": (np.eye(3), np.eye(3)), "network": {"hidden": [3]}},
-        "data: data, network given with the experiment 'iris.toml'",
+        "run: data, network given with the experiment 'iris.toml'",
     ),
-    "a path and a setting": (("iris.toml",), {"rtol": 1e-6}, "rtol: rtol given with the experiment 'iris.toml'"),
-    "a path and a seed": ((Path("iris.toml"),), {"seed": 0}, "seed: seed given with the experiment 'iris.toml'"),
-    "an experiment and cases": ((tiny(),), {"cases": []}, "cases: cases given with an Experiment"),
+    "a path and a setting": (("iris.toml",), {"rtol": 1e-6}, "run: rtol given with the experiment 'iris.toml'"),
+    "a path and a seed": ((Path("iris.toml"),), {"seed": 0}, "run: seed given with the experiment 'iris.toml'"),
+    "an experiment and cases": ((tiny(),), {"cases": []}, "run: cases given with an Experiment"),
     "out twice": (("iris.toml", "runs/x"), {"out": "runs/y"}, "out: given twice: 'runs/x' and 'runs/y'"),
     "no such file": (("nowhere.toml",), {}, "nowhere.toml: no such file; give the path of a TOML file"),
     "a text": ((tiny().text,), {}, "experiment: a text, not a path; give basins.Experiment.from_toml(text)"),
     "an array": ((np.eye(3), LAW, 5), {}, "problem: a value of type ndarray is no problem"),
     "a number": ((3, LAW, 5), {}, "problem: 3 is no problem"),
-    "out of another type": ((PROBLEM, LAW, 5), {"out": 3}, "out: 3; give a folder or an s3:// URI, or leave it out"),
+    "out of another type": ((PROBLEM, LAW, 5), {"out": 3}, "out: 3; give the path of a file or folder"),
     "runner": ((PROBLEM, LAW, 5), {"on": "rey"}, "on: unknown runner 'rey'"),
     "runner of another type": ((PROBLEM, LAW, 5), {"on": 5}, 'on: 5; give "ray", "processes" or "inline", or a Runner'),
     "workers": ((PROBLEM, LAW, 5), {"workers": 1.5}, "workers: workers = 1.5; give a whole number of at least 1"),
     "progress": ((PROBLEM, LAW, 5), {"progress": "bar"}, "progress: progress = 'bar'; give \"auto\", True or False"),
+    "listeners": ((PROBLEM, LAW, 5), {"listeners": 5}, "listeners: 5; give a list of functions"),
+    "listeners of another type": ((PROBLEM, LAW, 5), {"listeners": [5]}, "listeners: [5]; give a list of functions"),
+    "address": ((PROBLEM, LAW, 5), {"address": 5}, "address: 5; give HOST:PORT of a Ray cluster as text"),
+    "deadline": ((PROBLEM, LAW, 5), {"deadline": "5"}, "deadline: '5' is no number; give one number"),
+    "argument": ((PROBLEM, LAW, 5), {"visit_every": 5}, "no setting 'visit_every'; did you mean 'visits_every'?"),
+    "bytes": ((b"iris.toml",), {}, "problem: a value of type bytes is no problem"),
     "setting": ((PROBLEM, LAW, 5), {"budge": 5}, "budge: no setting 'budge'; did you mean 'budget'?"),
     "cluster": ((PROBLEM, LAW, 5), {"address": "h:1"}, "out: missing, and the run is on the cluster h:1"),
     "runner of a cluster": ((PROBLEM, LAW, 5), {"on": Ray("h:1")}, "out: missing, and the run is on the cluster h:1"),

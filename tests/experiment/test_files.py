@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import bz2
 import gzip
+import hashlib
 import shutil
 import tomllib
 import warnings
@@ -158,6 +159,7 @@ def test_keys_that_are_not_given_are_not_in_the_text() -> None:
 
 def test_every_given_key_is_in_the_text_and_reads_back() -> None:
     keys = 'targets = ["species"]\nseparator = ","\ndecimal = "."\nthousands = "_"\nencoding = "utf-8"\nindex = false\n'
+    keys += f'sha256 = "{hashlib.sha256((EXAMPLES / "iris.csv").read_bytes()).hexdigest()}"\n'
     text = HEAD + f'[data]\npath = "iris.csv"\n{keys}categorical = ["species"]\n'
     made = experiment(text + '[network]\nhidden = [3]\n[law]\nname = "he"\n')
     data = tomllib.loads(made.text)["case"][0]["data"]

@@ -263,8 +263,9 @@ def test_toml_and_back(problem: basins.Problem, tmp_path: Path, monkeypatch: pyt
     with pytest.raises(BasinsError, match=r"data\.npz: there already, of other content"):
         other.to_toml("folder/other.toml")
     assert not (tmp_path / "folder" / "other.toml").exists()
-    with pytest.raises(BasinsError, match=r"cannot be written: No such file"):
-        made.to_toml("nowhere/e.toml")
+    for path, said in (("nowhere/e.toml", "cannot be written: No such file"), (5, "path: 5; give the path of a file")):
+        with pytest.raises(BasinsError, match=said):
+            made.to_toml(path)  # type: ignore[arg-type]
 
 
 def test_the_repr_lists_the_cases() -> None:
@@ -280,11 +281,13 @@ def test_the_repr_lists_the_cases() -> None:
 ARRAYS: dict[str, Any] = {"data": (X, Y), "network": {"hidden": [2]}, "law": GAUSSIAN, "n": 5}
 REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "nothing": ({}, "problem: no problem; give a problem, a law and n"),
+    "argument": ({"problem": SPECTRUM, "law": GAUSSIAN, "n": 5, "visit_every": 3}, "did you mean 'visits_every'?"),
+    "law's class, and no n": ({"problem": SPECTRUM, "law": Gaussian}, "law: the class Gaussian is no law"),
     "no law": ({"problem": SPECTRUM, "n": 5}, "law: no law; give one, such as basins.Gaussian(0.5)"),
     "no n": ({"problem": SPECTRUM, "law": GAUSSIAN}, "n: missing; give how many trajectories"),
     "n of type float": (
         {"problem": SPECTRUM, "law": GAUSSIAN, "n": 1e5},
-        "n: 100000.0; give a whole number of at least 1, such as 100_000",
+        "n: 100000.0; give a whole number of at least 1, below 2^53, such as 100_000",
     ),
     "n zero": ({"problem": SPECTRUM, "law": GAUSSIAN, "n": 0}, "n: 0; give a whole number of at least 1"),
     "n true": ({"problem": SPECTRUM, "law": GAUSSIAN, "n": True}, "n: true; give a whole number"),
@@ -415,7 +418,7 @@ def test_what_is_no_sweep_is_refused(values: Any, said: str) -> None:
     [
         ((X, GAUSSIAN, 5), "problem: a value of type ndarray is no problem"),
         ((SPECTRUM, None, 5), "law: None is no law"),
-        ((SPECTRUM, GAUSSIAN, 2.5), "n: 2.5; give a whole number of at least 1, such as 2"),
+        ((SPECTRUM, GAUSSIAN, 2.5), "n: 2.5; give a whole number of at least 1, below 2^53, such as 2"),
         ((SPECTRUM, Gaussian([1, 2]), 5), "scale: 2 scale(s) for 3 layers"),
     ],
 )
