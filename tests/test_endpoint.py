@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 from typing import Any
 
 import numpy as np
@@ -195,6 +196,29 @@ def test_a_training_on_a_plateau_says_when_it_leaves() -> None:
     later = trained(steps, layers)
     _, after = read(later)
     assert problem.loss(after) < 0.5 * problem.sigma_min**2 < problem.loss(W)
+
+
+@pytest.mark.skipif(importlib.util.find_spec("torch") is None, reason="torch is not a dependency")
+def test_a_training_of_torch() -> None:
+    import torch  # type: ignore[import-not-found]
+
+    torch.manual_seed(1)
+    layers = [torch.nn.Linear(a, b, bias=False) for a, b in ((3, 3), (3, 3), (3, 2))]
+    module = torch.nn.Sequential(*layers)
+    optimiser = torch.optim.SGD(module.parameters(), lr=0.1)
+    inputs, targets = torch.tensor(X), torch.tensor(Y)
+    for _ in range(5000):
+        optimiser.zero_grad()
+        loss = torch.nn.MSELoss()(module(inputs), targets)
+        loss.backward()
+        optimiser.step()
+    problem, W = basins.from_torch(module, inputs, targets)
+    assert problem.least_squares_loss is not None
+    assert loss.item() == pytest.approx(problem.loss(W) + problem.least_squares_loss, rel=1e-5)
+    found = basins.where(problem, W)
+    assert found.precision == "float32"
+    assert found.goes == "certified"
+    assert found.sentence.startswith("At a global minimum, to float32 rounding (")
 
 
 def test_other_coordinates_are_told_their_precision() -> None:

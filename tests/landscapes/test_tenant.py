@@ -146,3 +146,17 @@ def status(*arguments: object) -> int:
 
 
 assert str(HERE) in sys.path, "pytest puts a test's folder on the path, so that the landscape can be imported"
+
+
+def test_limits_of_a_foreign_landscape_have_its_words() -> None:
+    landscape = DoubleWell(2)
+    starts = np.random.default_rng(2).normal(size=(6, 2))
+    limits = integrate_batch(landscape, starts, Settings(), np.ones(6, dtype=bool))
+    words = landscape.critical.vocabulary
+    table = limits.to_pandas()
+    assert tuple(table.verdict.cat.categories) == words.verdicts
+    assert tuple(table.certificate.cat.categories) == words.certificates
+    assert table[words.set_column].tolist() == limits.code.tolist()
+    assert [limits[k].verdict_text for k in range(6)] == table.verdict.tolist()
+    assert getattr(limits[3], words.set_column) == limits.code[3]
+    assert repr(limits).startswith("Limits(6 trajectories: ")
