@@ -1,7 +1,7 @@
 """The events of a run, and listeners that show its progress. Runners emit events; numerics never print.
 
 A listener is any callable that takes an event. Events come in this order: a Message for each thing that is worth saying
-before anything is done; one RunStarted; then ShardDone (once per
+before anything is done; one RunStarted; a WorkerReady, where there is something to do; then ShardDone (once per
 shard) and AttemptLost as they happen; then always one RunEnded, whether the run is complete, failed or was interrupted.
 """
 
@@ -43,6 +43,11 @@ class RunStarted:
 
 
 @dataclass(frozen=True)
+class WorkerReady:
+    """The first worker of a session has started; until its first shard is done it compiles and integrates."""
+
+
+@dataclass(frozen=True)
 class ShardDone:
     """A shard was committed, at attempt number `attempt` (from 1)."""
 
@@ -66,8 +71,11 @@ class RunEnded:
     complete: bool
 
 
-Event = Message | RunStarted | ShardDone | AttemptLost | RunEnded
+Event = Message | RunStarted | WorkerReady | ShardDone | AttemptLost | RunEnded
 Listener = Callable[[Event], None]
+
+
+STARTING, COMPILING = "starting workers", "compiling"
 
 
 class Tally:
@@ -79,18 +87,38 @@ class Tally:
         self.lost = 0
         self.counts: Counter[str] = Counter()
         self.since = clock()
+        self.stage = ""
+        self.shards_left = 0
+        self.workers: int | None = None
+        self.seen: dict[tuple[str, int], tuple[float, float]] = {}  # of each worker: when it began, and its last shard
 
     def __call__(self, event: Event) -> None:
         if isinstance(event, RunStarted):
             self.trajectories, self.before, self.since = event.trajectories, event.trajectories_done, self.clock()
+            self.shards_left = event.shards - event.shards_done
+            self.workers = 1 if event.runner == "inline" else event.workers
+            waiting = COMPILING if event.runner == "inline" else STARTING
+            self.stage = waiting if self.shards_left else ""
+        elif isinstance(event, WorkerReady):
+            self.stage = COMPILING
         elif isinstance(event, ShardDone):
-            summary = event.summary
-            if self.counted == 0:  # workers have started by now, so the rate counts from the start of the first shard
-                self.since = self.clock() - summary.telemetry.seconds
-            self.counted += summary.trajectories
-            self.counts.update(summary.counts)
+            self._done(event.summary)
         elif isinstance(event, AttemptLost):
             self.lost += 1
+        elif isinstance(event, RunEnded):
+            self.stage = ""
+
+    def _done(self, summary: ShardSummary) -> None:
+        now, telemetry = self.clock(), summary.telemetry
+        if self.counted == 0:  # workers have started by now, so the rate counts from the start of the first shard
+            self.since = now - telemetry.seconds
+        self.stage = ""
+        self.shards_left -= 1
+        self.counted += summary.trajectories
+        self.counts.update(summary.counts)
+        worker = telemetry.host, telemetry.pid
+        begun, _ = self.seen.get(worker, (now - telemetry.seconds, now))
+        self.seen[worker] = begun, now
 
     @property
     def done(self) -> int:
@@ -105,8 +133,23 @@ class Tally:
 
     @property
     def seconds_left(self) -> float | None:
-        """Seconds left at this session's rate; None while there is no rate yet."""
-        return (self.trajectories - self.done) / self.rate if self.rate > 0 else None
+        """Seconds left; None while no shard is done.
+
+        Shards are done in bursts where workers keep step, so the pace is not what is counted by now: it is what a
+        trajectory took of a worker's time, from when each began to its last shard; and what they have been at since
+        then counts as begun.
+        """
+        spent = sum(last - begun for begun, last in self.seen.values())
+        if not self.counted or spent <= 0:
+            return None
+        if self.done >= self.trajectories:
+            return 0.0
+        left = (self.trajectories - self.done) * spent / self.counted
+        workers = min(self.workers or len(self.seen), max(1, self.shards_left))
+        a_shard = left / max(1, self.shards_left)
+        now = self.clock()
+        under_way = sorted((min(now - last, a_shard) for _, last in self.seen.values()), reverse=True)[:workers]
+        return max(0.0, left - sum(under_way)) / workers
 
     def verdicts(self) -> str:
         """This session's counts as text; empty if it had nothing to do."""
@@ -142,7 +185,7 @@ class RichProgress:
                 runner_text(event),
                 total=event.trajectories,
                 completed=event.trajectories_done,
-                speed="",
+                speed=speed_text(self.tally),
                 verdicts="",
             )
             self.bar.start()
@@ -159,7 +202,7 @@ class PlainProgress:
     def __init__(self, stream: TextIO | None = None, every: float = 10.0) -> None:
         self.tally = Tally()
         self.stream, self.every = stream, every
-        self.last = self.tally.clock()
+        self.last, self.stage = self.tally.clock(), ""
 
     def __call__(self, event: Event) -> None:
         self.tally(event)
@@ -169,8 +212,12 @@ class PlainProgress:
         elif isinstance(event, RunStarted):
             self.say(
                 f"{event.trajectories:,} {event.what} in {event.shards:,} shards, {event.shards_done:,} done; "
-                f"{runner_text(event)}, into {event.path}"
+                f"{runner_text(event)}, into {event.path}{'; ' * bool(self.tally.stage)}{self.tally.stage}"
             )
+            self.stage = self.tally.stage
+        elif isinstance(event, WorkerReady):
+            if self.tally.stage != self.stage:  # of the inline runner it is said already
+                self.say(self.tally.stage)
         elif isinstance(event, AttemptLost):
             self.say(f"{event.task}, attempt {event.attempt}: {event.cause}; again")
         elif isinstance(event, RunEnded) or now - self.last >= self.every:
@@ -232,8 +279,8 @@ def runner_text(event: RunStarted) -> str:
 
 def speed_text(tally: Tally) -> str:
     left = tally.seconds_left
-    if left is None:
-        return ""
+    if left is None or tally.stage:
+        return tally.stage
     minutes, seconds = divmod(round(left), 60)
     hours, minutes = divmod(minutes, 60)
     clock = f"{hours}:{minutes:02d}:{seconds:02d}" if hours else f"{minutes}:{seconds:02d}"

@@ -122,7 +122,7 @@ def test_shards_without_telemetry_are_read_from_their_blocks(copy: Path, monkeyp
     check_counts(look(copy), copy)
     monkeypatch.setattr(status, "BLOCKS", 1)
     first = look(copy).levels[0].parts[0]
-    assert (first.shards_done, first.counted, first.done) == (5, 4, 4 * 1024)
+    assert (first.shards_done, first.counted, first.done) == (5, 3, 3 * 1024)  # of the three lines two are its own
 
 
 def test_a_reported_shard_that_is_gone_is_not_counted(copy: Path) -> None:
@@ -143,7 +143,7 @@ def test_running_stalled_and_stopped(tmp_path: Path) -> None:
 
     def stop(event: Event) -> None:
         seen.append(event)
-        if isinstance(event, ShardDone) and len(seen) == 4:
+        if sum(isinstance(one, ShardDone) for one in seen) == 3:
             raise Stops
 
     with pytest.raises(Stops):

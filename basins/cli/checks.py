@@ -45,7 +45,7 @@ def _rows(context: click.Context, option: click.Parameter, value: str | None) ->
     metavar="N|all",
     help="First prove where N random starts, or all existing ones, flow. The next five options need --prove.",
 )
-@click.option("--case", metavar="KEY|NAME", help="Prove only starts of this case.")
+@click.option("--case", metavar="KEY|PART", help="Prove only starts of this case.")
 @PROVE_ON
 @WORKERS
 @ADDRESS
@@ -83,7 +83,7 @@ def verify(
     if prove is None and (others := [name for name, value in given.items() if value is not None]):
         raise click.UsageError(f"{others[0]} needs --prove")
     if prove is not None:
-        prove_starts(run, prove, case, seed, on or "ray", workers, address, deadline)
+        prove_starts(run, prove, case, seed, on or "auto", workers, address, deadline)
     with Steps() as step:
         found = check(run, sample=sample, blocks=blocks, seed=seed, repair_damage=repair, step=step)
     manifest = read_manifest(files_at(run))

@@ -21,7 +21,7 @@ import basins
 from basins.errors import AssumptionWarning, BasinsError
 from basins.standard_output import guarded, takes_utf8
 
-RUNNERS = ("ray", "processes", "inline")
+RUNNERS = ("auto", "ray", "processes", "inline")
 REFUSED, UNEXPECTED, INTERRUPTED = 2, 1, 130
 
 
@@ -122,9 +122,10 @@ WORKERS = click.option(
 ON = click.option(
     "--on",
     type=click.Choice(RUNNERS),
-    default="ray",
+    default="auto",
     show_default=True,
-    help="Execution backend: Ray, processes on this machine, or this process alone.",
+    help="Execution backend: Ray, processes on this machine, or this process alone; auto takes Ray where an address is "
+    "given, else this process for little work and processes for more.",
 )
 ADDRESS = click.option(
     "--address", help="Address of the Ray cluster; by default RAY_ADDRESS, otherwise a Ray on this machine."
@@ -135,4 +136,8 @@ DEADLINE = click.option(
     metavar="SECONDS",
     help="Retry a shard elsewhere after this time; by default ten times the longest so far, at least a minute.",
 )
-ONE_CASE = click.option("--case", metavar="KEY|NAME", help="The case; required if there are several.")
+ONE_CASE = click.option(
+    "--case",
+    metavar="KEY|PART",
+    help="The case, by a part of its name; required if there are several.",
+)

@@ -11,13 +11,14 @@ from basins.cli.common import INTERRUPTED, RUNNERS, line
 PROVE_ON = click.option(
     "--on",
     type=click.Choice(RUNNERS),
-    help="Execution backend of --prove: Ray (the default), processes on this machine, or this process alone.",
+    help="Execution backend of --prove: Ray, processes on this machine, or this process alone; by default auto, as of "
+    "basins run.",
 )
 
 
 def refuse_inapplicable(on: str, address: str | None, deadline: float | None) -> None:
     """Raises UsageError for an option that the runner does not use."""
-    if address is not None and on != "ray":
+    if address is not None and on not in ("auto", "ray"):
         raise click.UsageError(f"--address needs --on ray, not --on {on}")
     if deadline is not None and on == "inline":
         raise click.UsageError("--deadline needs --on ray or --on processes, not --on inline")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from array import array
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
+from heapq import merge
 from typing import Any
 
 from basins.errors import RunError
@@ -21,7 +22,11 @@ from basins.store.manifest import Manifest
 
 
 class Tasks(Sequence[Task]):
-    """Shards to compute, by case. There may be many, so each takes only eight bytes."""
+    """Shards to compute, by case. There may be many, so each takes only eight bytes.
+
+    The cases take turns, each in proportion to its shards: what is done at any time is a sample of all there is to do,
+    so that its pace says how long the rest takes.
+    """
 
     def __init__(self, shards: Mapping[str, Sequence[int]]) -> None:
         self.shards = {key: array("q", of_case) for key, of_case in shards.items()}
@@ -30,9 +35,12 @@ class Tasks(Sequence[Task]):
         return sum(map(len, self.shards.values()))
 
     def __iter__(self) -> Iterator[Task]:
-        for key, shards in self.shards.items():
-            for shard in shards:
-                yield Task(key, shard)
+        def of_case(place: int, key: str, shards: Sequence[int]) -> Iterator[tuple[float, int, Task]]:
+            for k, shard in enumerate(shards):
+                yield (k + 0.5) / len(shards), place, Task(key, shard)
+
+        for _, _, task in merge(*(of_case(place, *item) for place, item in enumerate(self.shards.items()))):
+            yield task
 
     def __getitem__(self, index: Any) -> Any:
         return list(self)[index]

@@ -24,6 +24,8 @@ class Inline:
 
     def run(self, tasks: Sequence[Task], run_path: str, workers: int | None, on_event: Listener) -> None:
         ledger = Ledger(tasks, on_event)
+        if ledger.unfinished:
+            ledger.ready()
         while ledger.unfinished:
             task, attempt = ledger.take()
             try:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Sequence
 from basins.errors import BasinsError, RunError
 from basins.execution.shard import ShardSummary, Task
 from basins.notes import pass_on
-from basins.progress import AttemptLost, Listener, ShardDone
+from basins.progress import AttemptLost, Listener, ShardDone, WorkerReady
 
 ATTEMPTS = 5
 """The run fails if a shard is lost this many times while no other worker is lost: the shard kills its workers."""
@@ -45,6 +45,7 @@ class Ledger:
         self.blamed: Counter[Task] = Counter()
         self.last_loss: dict[Task, tuple[int, int]] = {}  # (losses, finished) at the shard's last loss
         self.losses = self.finished = 0
+        self.any_ready = False
         self._fetch()
 
     def _fetch(self) -> None:
@@ -70,6 +71,12 @@ class Ledger:
         self.in_flight[task] = self.clock()
         self.attempts[task] += 1
         return task, self.attempts[task]
+
+    def ready(self) -> None:
+        """A worker has started; the first one is told of."""
+        if not self.any_ready:
+            self.any_ready = True
+            self.on_event(WorkerReady())
 
     def done(self, task: Task, summary: ShardSummary) -> None:
         took = self.clock() - self.in_flight.pop(task)

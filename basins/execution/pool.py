@@ -132,6 +132,7 @@ class Pool(ABC):
         match event:
             case Ready():
                 worker.ready, self.failed_starts = True, 0
+                ledger.ready()
             case Integrated():
                 assert worker.integrating is not None
                 worker.writing.append(worker.integrating)

@@ -245,6 +245,16 @@ def run_proofs(
     )
 
 
+def shards_to_prove(files: Files, manifest: Manifest, cases: list[Case]) -> dict[str, list[int]]:
+    """The shards that are not integrated yet, or, of these cases, not proved, by case key."""
+    proving = proved.every_id(manifest, {case.key: manifest.shards(case) for case in cases})
+    folder = proving.files(files)
+    missing = {case.key: frozenset(missing_shards(files, manifest, case)) for case in manifest.cases}
+    for case in cases:
+        missing[case.key] |= frozenset(proved.missing(folder, proving, case))
+    return {key: sorted(of_case) for key, of_case in missing.items()}
+
+
 def run_and_prove(
     files: Files, manifest: Manifest, cases: list[Case], runner: Runner, workers: int | None, listeners: list[Listener]
 ) -> None:
@@ -252,10 +262,7 @@ def run_and_prove(
     one of TOGETHER. Raises RunError for a shard that fails, or that has no rows or no proofs at the end."""
     proving = proved.every_id(manifest, {case.key: manifest.shards(case) for case in cases})
     folder = proving.files(files)
-    missing = {case.key: frozenset(missing_shards(files, manifest, case)) for case in manifest.cases}
-    for case in cases:
-        missing[case.key] |= frozenset(proved.missing(folder, proving, case))
-    tasks = Tasks({key: sorted(of_case) for key, of_case in missing.items()})
+    tasks = Tasks(shards_to_prove(files, manifest, cases))
     trajectories, done = trajectories_done(files, manifest, tasks)
     shards = sum(len(manifest.shards(case)) for case in manifest.cases)
     book = DigestBook(files, manifest, forget_short_digests(files, manifest))

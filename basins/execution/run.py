@@ -5,24 +5,33 @@ proves where its starts flow. The contract of a runner is in base.py.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from inspect import signature
 
 from basins.errors import ArgumentError, nearest
-from basins.execution.base import WORK, Runner
+from basins.execution.auto import AUTO, Choice, by_address, by_work, seconds_of
+from basins.execution.base import WORK, Runner, cores
 from basins.execution.driver import run_missing
 from basins.execution.extension import WORK as EXTEND
 from basins.execution.extension import create_or_resume as create_or_resume_layer
 from basins.execution.extension import path_of
 from basins.execution.inline import Inline
 from basins.execution.processes import Processes
-from basins.execution.proving import TOGETHER, check_numbers, plan, provable, run_and_prove, run_proofs
+from basins.execution.proving import TOGETHER, check_numbers, plan, provable, run_and_prove, run_proofs, shards_to_prove
 from basins.execution.proving import WORK as PROVE
 from basins.execution.ray import Ray
 from basins.experiment import Experiment, load
 from basins.progress import Listener, Message
 from basins.run_tables import Run
-from basins.store import check_shards, create_or_resume, files_at, read_manifest, refuse_other_versions
+from basins.store import (
+    check_shards,
+    create_or_resume,
+    files_at,
+    missing_shards,
+    proved,
+    read_manifest,
+    refuse_other_versions,
+)
 from basins.store.manifest import refuse_read_only
 
 RUNNERS: dict[str, Callable[..., Runner]] = {"inline": Inline, "processes": Processes, "ray": Ray}
@@ -33,7 +42,7 @@ def run(
     experiment: Experiment | str | os.PathLike[str],
     out: str | os.PathLike[str],
     *,
-    on: str | Runner = "ray",
+    on: str | Runner = AUTO,
     workers: int | None = None,
     address: str | None = None,
     deadline: float | None = None,
@@ -43,11 +52,12 @@ def run(
     """Execute an experiment (or the TOML file of one) into the run at `out`: all of it, or the part that is missing. A
     run that is there with fewer trajectories, or fewer cases, grows in place (docs/design.md, Growing).
 
-    on: "ray", "processes", "inline", or a Runner; workers: by default one per core, on a cluster as many as it has;
-    address: HOST:PORT of a Ray cluster (default: RAY_ADDRESS, else an embedded Ray); deadline: seconds after which a
-    shard is abandoned and tried again (default: ten times the longest that a shard of its case took, at least a
-    minute; inline has none); listeners: called with each event of progress.py; prove: whether each shard's starts are
-    also proved, as it lands, in the cases where that is possible (docs/proofs.md). No byte of the run depends on it.
+    on: "auto" (auto.py), "ray", "processes", "inline", or a Runner; workers: by default one per core, on a cluster as
+    many as it has; address: HOST:PORT of a Ray cluster (default: RAY_ADDRESS, else an embedded Ray); deadline: seconds
+    after which a shard is abandoned and tried again (default: ten times the longest that a shard of its case took, at
+    least a minute; inline has none); listeners: called with each event of progress.py; prove: whether each shard's
+    starts are also proved, as it lands, in the cases where that is possible (docs/proofs.md). No byte of the run
+    depends on it.
 
     Everything is checked before `out` is touched. Raises ExperimentError, DataError, AssumptionError or ArgumentError
     for invalid input; RunError if `out` holds something else or cannot be written, if the run is damaged, and if a
@@ -57,18 +67,27 @@ def run(
         experiment = load(os.fspath(experiment))
     if prove:
         provable(experiment.cases, None, experiment.name)
-    runner = _ready(on, workers, address, deadline, TOGETHER if prove else WORK)
+    work = TOGETHER if prove else WORK
+    ready = _ready(on, workers, address, deadline, work)
     files = files_at(out)
     listening = list(listeners)
     manifest = create_or_resume(files, experiment, lambda text: _tell(listening, text))
     files.sweep()
     check_shards(files, manifest)
+    missing = {case.key: missing_shards(files, manifest, case) for case in manifest.cases}
+
+    def seconds() -> float | None:
+        return seconds_of(files, experiment, manifest, missing)
+
     patient = files_at(out, patient=True)
     if prove:
         cases, _ = provable(manifest.cases, None, files.uri)
-        run_and_prove(patient, manifest, cases, runner, workers, listening)
+        missing = shards_to_prove(files, manifest, cases)
+    runner = _chosen(ready, missing, seconds, workers, deadline, work, listening)
+    if prove:
+        run_and_prove(patient, manifest, cases, runner, _workers(runner, workers), listening)
     else:
-        run_missing(patient, manifest, files.uri, runner, workers, listening)
+        run_missing(patient, manifest, files.uri, runner, _workers(runner, workers), listening)
     return Run(files)
 
 
@@ -76,7 +95,7 @@ def extend(
     path: str | os.PathLike[str],
     budget: int,
     *,
-    on: str | Runner = "ray",
+    on: str | Runner = AUTO,
     workers: int | None = None,
     address: str | None = None,
     deadline: float | None = None,
@@ -90,8 +109,8 @@ def extend(
     Raises RunError if `path` is not a run, or if the run or another layer is not finished; ArgumentError for a budget
     that is not larger.
     """
-    runner = _ready(on, workers, address, deadline, EXTEND)
-    files = files_at(path)
+    ready = _ready(on, workers, address, deadline, EXTEND)
+    files, listening = files_at(path), list(listeners)
     manifest = read_manifest(files)
     refuse_other_versions(manifest, files.uri)
     layer = create_or_resume_layer(files, manifest, budget, on_message)
@@ -99,9 +118,10 @@ def extend(
         files.sweep()
         folder = layer.files(files)
         check_shards(folder, layer)
-        run_missing(
-            layer.files(files_at(path, patient=True)), layer, path_of(files, layer), runner, workers, list(listeners)
-        )
+        missing = {case.key: missing_shards(folder, layer, case) for case in layer.cases}
+        runner = _chosen(ready, missing, lambda: None, workers, deadline, EXTEND, listening)
+        there = layer.files(files_at(path, patient=True))
+        run_missing(there, layer, path_of(files, layer), runner, _workers(runner, workers), listening)
     return Run(files)
 
 
@@ -111,7 +131,7 @@ def prove_run(
     *,
     case: str | None = None,
     seed: int = 0,
-    on: str | Runner = "ray",
+    on: str | Runner = AUTO,
     workers: int | None = None,
     address: str | None = None,
     deadline: float | None = None,
@@ -126,7 +146,7 @@ def prove_run(
     other arguments are as in `run`. Raises ArgumentError if nothing can be proved (a null law, t_end, certify = false),
     RunError for a run of other versions.
     """
-    runner = _ready(on, workers, address, deadline, PROVE)
+    ready = _ready(on, workers, address, deadline, PROVE)
     check_numbers(rows, seed)
     files = files_at(path)
     manifest = read_manifest(files)
@@ -138,7 +158,11 @@ def prove_run(
         on_message(f"case {name!r} is not proved: {why}")
     files.sweep()
     proving = plan(files, manifest, rows, seed, cases)
-    run_proofs(files_at(path, patient=True), manifest, proving, runner, workers, list(listeners))
+    listening, folder = list(listeners), proving.files(files)
+    missing = {case.key: proved.missing(folder, proving, case) for case in proving.cases}
+    runner = _chosen(ready, missing, lambda: None, workers, deadline, PROVE, listening)
+    there = files_at(path, patient=True)
+    run_proofs(there, manifest, proving, runner, _workers(runner, workers), listening)
     return opened
 
 
@@ -147,13 +171,48 @@ def _tell(listeners: list[Listener], text: str) -> None:
         listener(Message(text))
 
 
-def _ready(on: str | Runner, workers: int | None, address: str | None, deadline: float | None, work: str) -> Runner:
-    """The runner, after checking everything that can be checked beforehand."""
+def _ready(
+    on: str | Runner, workers: int | None, address: str | None, deadline: float | None, work: str
+) -> tuple[Runner | None, Choice | None]:
+    """The runner, after checking everything that can be checked beforehand; of "auto" none where it depends on what is
+    missing, and why it is Ray where it is."""
     if workers is not None and (isinstance(workers, bool) or not isinstance(workers, int) or workers < 1):
         raise ArgumentError(f"workers = {workers!r}", where="workers", remedy="give a whole number of at least 1")
-    runner = runner_of(on, address, deadline, work) if isinstance(on, str) else on
+    choice = by_address(address) if on == AUTO else None
+    if on == AUTO and choice is None:
+        runner_of("processes", deadline=deadline)  # refuses a deadline without a meaning
+        return None, None
+    runner = runner_of(choice.name if choice else on, address, deadline, work) if isinstance(on, str) else on
     runner.check()
+    return runner, choice
+
+
+def _chosen(
+    ready: tuple[Runner | None, Choice | None],
+    missing: Mapping[str, Sequence[int]],
+    seconds: Callable[[], float | None],
+    workers: int | None,
+    deadline: float | None,
+    work: str,
+    listeners: list[Listener],
+) -> Runner:
+    """The runner for these shards; where "auto" decides, the listeners are told what, and why. seconds: what they take
+    on one core, asked for where it matters."""
+    runner, choice = ready
+    if runner is None:
+        shards = sum(map(len, missing.values()))
+        several = shards > 1 and deadline is None and (workers or cores()) > 1
+        choice = by_work(shards, seconds() if several else None, workers, deadline)
+        runner = runner_of(choice.name, None, deadline if choice.name == "processes" else None, work)
+        runner.check()
+    if choice is not None and any(missing.values()):
+        _tell(listeners, choice.said())
     return runner
+
+
+def _workers(runner: Runner, workers: int | None) -> int | None:
+    """How many there will be, where that is known beforehand."""
+    return cores() if workers is None and runner.name == "processes" else workers
 
 
 def runner_of(name: str, address: str | None = None, deadline: float | None = None, work: str = WORK) -> Runner:

@@ -9,7 +9,7 @@ import time
 from dataclasses import asdict
 from typing import Any
 
-from basins.progress import AttemptLost, Event, Message, RunEnded, RunStarted, ShardDone
+from basins.progress import AttemptLost, Event, Message, RunEnded, RunStarted, ShardDone, WorkerReady
 from basins.store import Files, layout
 
 SECONDS = 10.0
@@ -27,6 +27,8 @@ class TelemetryLog:
         self.last = time.monotonic()
 
     def __call__(self, event: Event) -> None:
+        if isinstance(event, WorkerReady):
+            return
         self.lines.append(json.dumps({"time": time.time(), **_record(event)}))
         if len(self.lines) >= layout.TELEMETRY_LINES or time.monotonic() - self.last >= SECONDS:
             self.flush()

@@ -64,6 +64,15 @@ def seconds_per_block(experiment: Experiment, case: Case) -> float:
     return drawing + BLOCK * seconds / done
 
 
+def seconds_a_trajectory(experiment: Experiment, case: Case, long: float) -> float:
+    """About how long a trajectory of the case takes here; a batch that takes `long` seconds is the last."""
+    starts = laws.starts(case.landscape, case.law, experiment.seed, 0)
+    done, seconds = 0, 0.0
+    for limits, took in timed_batches(experiment, case, starts[: case.trajectories], SAMPLE, long):
+        done, seconds = done + len(limits), seconds + took
+    return seconds / done
+
+
 def timed_batches(
     experiment: Experiment, case: Case, starts: Array, sizes: Iterable[int], long: float
 ) -> Iterator[tuple[Limits, float]]:

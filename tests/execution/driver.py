@@ -1,4 +1,5 @@
-"""A driver to be killed: python driver.py RUN RUNNER WORKERS TRAJECTORIES. It prints a line for every event."""
+"""A driver to be killed: python driver.py RUN RUNNER WORKERS TRAJECTORIES. It prints a line for every event but that a
+worker is ready."""
 
 from __future__ import annotations
 
@@ -12,7 +13,7 @@ from experiments import tiny
 
 from basins.execution.base import search_path
 from basins.execution.run import run
-from basins.progress import Event
+from basins.progress import Event, WorkerReady
 
 
 def started(path: Path | str, on: str, workers: int = 2, trajectories: int = 6500) -> subprocess.Popen[str]:
@@ -28,7 +29,8 @@ def started(path: Path | str, on: str, workers: int = 2, trajectories: int = 650
 
 
 def say(event: Event) -> None:
-    print(type(event).__name__, flush=True)
+    if not isinstance(event, WorkerReady):
+        print(type(event).__name__, flush=True)
 
 
 if __name__ == "__main__":
