@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -14,6 +15,7 @@ from basins.arrays import whole
 from basins.errors import ArgumentError, RunError, nearest
 from basins.experiment import Case
 from basins.experiment.checks import a_path
+from basins.experiment.naming import case_called
 from basins.run_actions import RunActions
 from basins.store.commit import cases_table, missing_shards, read_manifest
 from basins.store.committed import shards_there
@@ -26,6 +28,9 @@ from basins.store.manifest import Manifest
 from basins.store.passages import with_passages
 from basins.store.schemas import Tables
 from basins.store.temporary import TemporaryFolder
+
+OF_CASE = ("case", "name")
+"""The columns that a table read through `Run` has before its own: the case's key, and its name in cases.parquet."""
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -57,7 +62,7 @@ class Run(RunActions):
     def _read(self) -> None:
         self.manifest: Manifest = read_manifest(self.files)
         self.layers: list[Layer] = read_layers(self.files, self.manifest)[: self._layers]
-        for name in ("view", "_keys"):
+        for name in ("view", "_by_key"):
             self.__dict__.pop(name, None)
 
     def _follow(self) -> None:
@@ -121,13 +126,14 @@ class Run(RunActions):
         verdict: str | None = None,
         contiguous: bool = False,
     ) -> pd.DataFrame:
-        """The rows of committed shards, by case and id; `case` is a key or a name, None for all.
+        """The rows of committed shards, by case and id; `case` is a key or a name, None for all. Each row has its
+        case's key as `case` and its name as `name`.
 
         An experiment with rows = "exceptions" keeps only the rows that are not `minimum` and those of watched ids
         (divisible by visits_every); `blocks` counts all of them.
 
-        columns: only these (and `case`); verdict: only rows with this verdict; contiguous: only the contiguous prefix
-        of ids, which an estimate may count while the run is in progress. Raises ArgumentError for unknown names.
+        columns: only these (and `case`, `name`); verdict: only rows with this verdict; contiguous: only the contiguous
+        prefix of ids, which an estimate may count while the run is in progress. Raises ArgumentError for unknown names.
         """
         self._follow()
         cases = self.manifest.cases if case is None else (self.case(case),)
@@ -201,11 +207,10 @@ class Run(RunActions):
         return prefix
 
     def case(self, name: str) -> Case:
-        """The case with this key or name. Raises ArgumentError if there is none."""
-        by_name = {case.name: case for case in self.manifest.cases} | {case.key: case for case in self.manifest.cases}
-        if name not in by_name:
-            raise ArgumentError(f"no case {name!r}", where=self.files.uri, remedy=nearest(name, by_name))
-        return by_name[name]
+        """The case with this key or name, or with a part of a name that no other case has (experiment/naming.py). Raises
+        ArgumentError if there is none, and for a part that several have."""
+        by_key = self._by_key.get(name)
+        return case_called(self.manifest.cases, name, self.files.uri) if by_key is None else by_key
 
     # --- reading ------------------------------------------------------------------------------------------------------
 
@@ -215,14 +220,14 @@ class Run(RunActions):
         return View(self.files, self.layers, self.manifest)
 
     @cached_property
-    def _keys(self) -> list[str]:
-        return [case.key for case in self.manifest.cases]
+    def _by_key(self) -> dict[str, Case]:
+        return {case.key: case for case in self.manifest.cases}
 
     def _table(
         self, kind: Kind, case: str | None, columns: list[str] | None, where: Any, contiguous: bool
     ) -> pd.DataFrame:
         cases = self.manifest.cases if case is None else (self.case(case),)
-        asked = None if columns is None else [column for column in columns if column != "case"]
+        asked = None if columns is None else [column for column in columns if column not in OF_CASE]
         _refuse_unknown(cases, kind, asked)
         tables = []
         for one in cases:
@@ -234,11 +239,17 @@ class Run(RunActions):
             table = pa.concat_tables([empty, *parts])
             if kind == "visits":
                 table = with_passages(one.landscape, table)
-            keys = pa.DictionaryArray.from_arrays(
-                pa.array([self._keys.index(one.key)] * len(table), pa.int32()), pa.array(self._keys, pa.string())
-            )
-            tables.append(table.add_column(0, "case", keys))
+            tables.append(self._with_case(one, table))
         return _frame(pa.concat_tables(tables, promote_options="permissive"))
+
+    def _with_case(self, case: Case, table: pa.Table) -> pa.Table:
+        """The table with the columns of OF_CASE first: no byte on disk depends on a name."""
+        position = self.manifest.cases.index(case)
+        codes = pa.array(np.full(len(table), position), pa.int32())
+        for place, words in enumerate(([*self._by_key], [one.name for one in self.manifest.cases])):
+            column = pa.DictionaryArray.from_arrays(codes, pa.array(words, pa.string()))
+            table = table.add_column(place, OF_CASE[place], column)
+        return table
 
 
 def _with_verdict(cases: Sequence[Case], verdict: str | None) -> Any:

@@ -47,7 +47,7 @@ PLOTS = ("loss", "occupancy", "survival", "visits", "certified", "drift", "cost"
 @command
 @click.argument("name", metavar="NAME", type=click.Choice(PLOTS))
 @RUNS
-@click.option("--case", metavar="KEY|NAME", help="The case; by default all cases, in figures that can show several.")
+@click.option("--case", metavar="KEY|PART", help="The case; by default all cases, in figures that can show several.")
 @click.option("--id", "number", type=int, help="For the figure trajectory: the id of the trajectory.")
 @click.option("-o", "--out", metavar="FILE", help="A .png, .svg or .pdf file; NAME.png by default.")
 def plot(name: str, runs: tuple[str, ...], case: str | None, number: int | None, out: str | None) -> None:

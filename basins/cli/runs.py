@@ -159,7 +159,7 @@ BASE = click.option("--base", is_flag=True, help="Read the run as it was before 
 @command
 @RUNS
 @click.option("--json", "as_json", is_flag=True, help="Print JSON with all digits.")
-@click.option("--case", metavar="KEY|NAME", help="Only this case, by its key or name.")
+@click.option("--case", metavar="KEY|PART", help="Only this case, by its key or a part of its name.")
 @BASE
 def estimate(runs: tuple[str, ...], as_json: bool, case: str | None, base: bool) -> None:
     """Estimate the measure of the saddle basins, with exact intervals.
@@ -275,21 +275,25 @@ def run_status(run: str) -> tuple[Callable[[], tuple[Any, bool]], Callable[[Any,
 
 @command
 @EXPERIMENT
-@click.option("--case", metavar="KEY|NAME", help="Only this case, by its key or name.")
+@click.option("--case", metavar="KEY|PART", help="Only this case, by its key or a part of its name.")
 @WORKERS
 def describe(experiment: Path, case: str | None, workers: int | None) -> None:
     """Describe an experiment before it is run.
 
     It shows sizes, the paper's assumptions, strata, the share certified at t = 0, the cost, and whether the shape can
-    test the conjecture.
+    test the conjecture. Of many cases it shows a table, and each with --case.
     """
     from basins import description as described
     from basins.execution.base import cores
     from basins.experiment import load
     from basins.experiment.pilot import decided
-    from basins.output.console.description import print_description
+    from basins.output.console.description import print_cases, print_description
+    from basins.output.console.estimate import FEW
     from basins.output.console.screen import console
 
     loaded = decided(load(experiment))
+    if case is None and len(loaded.cases) > FEW:
+        print_cases(console(), loaded)
+        return
     chosen = loaded.cases if case is None else (loaded.case(case),)
     print_description(console(), loaded, [described.describe(loaded, one) for one in chosen], workers or cores())

@@ -14,7 +14,7 @@ from basins.cli.common import ADDRESS, EXPERIMENT, INTERRUPTED, RUNNERS, WORKERS
 @command
 @EXPERIMENT
 @click.option("--out", metavar="RUN", required=True, help="Folder of the tail. An existing one is resumed.")
-@click.option("--case", metavar="KEY|NAME", help="Only this case, by its key or name.")
+@click.option("--case", metavar="KEY|PART", help="Only this case, by its key or a part of its name.")
 @click.option(
     "--stratum",
     type=int,

@@ -33,13 +33,14 @@ from numpy.typing import NDArray
 
 from basins.dynamics.base import Dynamics
 from basins.dynamics.gradient_flow import FLOW
-from basins.errors import ArgumentError, ExperimentError, nearest
+from basins.errors import ArgumentError, ExperimentError
 from basins.experiment import from_python
 from basins.experiment.case import Case, EngineSettings, refuse_unknown
 from basins.experiment.case_builder import CaseBuilder
 from basins.experiment.checks import a_path, plain
 from basins.experiment.document import Document, Expanded, Rows, expanded, short, validated
 from basins.experiment.made import Made
+from basins.experiment.naming import case_called
 from basins.experiment.sweep import Sweep
 from basins.home import with_home
 from basins.landscapes.deep_linear.problem import Problem
@@ -164,12 +165,8 @@ class Experiment(Made):
         return tomllib.loads(self.text).get("blocks_per_shard") == "auto"
 
     def case(self, key: str) -> Case:
-        """The case with this key or name."""
-        for case in self.cases:
-            if key in (case.key, case.name):
-                return case
-        names = [one for case in self.cases for one in (case.name, case.key)]
-        raise ArgumentError(f"no case {key!r}", where="case", remedy=nearest(key, names))
+        """The case with this key or name, or an unambiguous part of it (naming.py)."""
+        return case_called(self.cases, key, "case")
 
     def keeping(self, rows: Rows) -> Experiment:
         """The same experiment with these rows kept."""

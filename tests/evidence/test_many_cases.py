@@ -1,4 +1,4 @@
-"""A run of many cases on the command line: unremarkable cases are summarised in a line, the others printed in full."""
+"""A run of many cases on the command line: a table, and what is not as it should be in full."""
 
 from __future__ import annotations
 
@@ -31,10 +31,15 @@ def said(*arguments: str) -> str:
     return done.output
 
 
-def test_unremarkable_cases_share_a_line(run: Run) -> None:
+def test_a_row_a_case_and_saddles_in_full(run: Run) -> None:
     output = said(run.path)
     headings = [line.split("  ")[0] for line in output.splitlines() if line and not line.startswith(" ")]
-    assert headings == ["c9", "c11", "c13", "22 cases", "pooled"]
+    assert headings == ["25 cases", "c9", "pooled"]
+    rows = {line.split()[0]: line.split() for line in output.splitlines()[2:27]}
+    assert len(rows) == 25
+    assert rows["c11"][-5:-1] == ["40", "39", "0", "1"]
+    assert rows["c13"][-7:-1] == ["0", "of", "40", "0", "0", "0"]
+    assert rows["control"][-1] == "null"
     assert "21 cases, 840 trajectories: no saddle, none censored." in " ".join(output.split())
     assert "1 control: 100 % saddle where they were planted." in output
 

@@ -272,14 +272,14 @@ def test_an_invalid_manifest_is_refused(content: bytes, words: str, tmp_path: Pa
 def test_a_run_gives_its_tables(run: Path) -> None:
     opened = open_run(run)
     rows = opened.trajectories()
-    assert list(rows.columns) == ["case", *DEEP_LINEAR.trajectories.names]
+    assert list(rows.columns) == ["case", "name", *DEEP_LINEAR.trajectories.names]
     assert list(rows["id"]) == list(range(2500))
     assert set(rows["case"]) == {key()}
     assert rows["modes"].dtype == "UInt64"
     assert list(opened.blocks()["count"]) == [1024, 1024, 452]
-    assert list(opened.visits().columns) == ["case", *DEEP_LINEAR.visits.names, "distance", "passes"]
+    assert list(opened.visits().columns) == ["case", "name", *DEEP_LINEAR.visits.names, "distance", "passes"]
     assert list(opened.cases()["case"]) == [key()]
-    assert list(opened.trajectories("store", ["t", "id"]).columns) == ["case", "t", "id"]
+    assert list(opened.trajectories("store", ["t", "id"]).columns) == ["case", "name", "t", "id"]
     minima = opened.trajectories(verdict="minimum", columns=["verdict"])
     assert len(minima) == (rows["verdict"] == "minimum").sum() > 0
     assert set(minima["verdict"]) == {"minimum"}

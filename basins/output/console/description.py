@@ -11,6 +11,7 @@ from basins.description import Description, PlannedCase
 from basins.estimate import law_text
 from basins.estimate.sentences import widths_text
 from basins.experiment import Experiment
+from basins.landscapes.deep_linear.problem import Problem
 from basins.output.console.screen import columns, counted, duration, heading, indented, paragraph, shortened, size
 
 
@@ -51,6 +52,31 @@ def wall(plan: Sequence[PlannedCase], workers: int) -> float:
     """Seconds on this number of workers: the work divided evenly, but at least the time of one shard."""
     longest = max(planned.seconds / planned.shards for planned in plan)
     return max(sum(planned.seconds for planned in plan) / workers, longest)
+
+
+def print_cases(out: Console, experiment: Experiment) -> None:
+    """A row a case, of an experiment with many."""
+    cases = experiment.cases
+    heading(out, experiment.name, f"{len(cases):,} cases, seed {experiment.seed}; --case PART describes one")
+    _pilot(out, experiment)
+    table = columns("case", "widths", "law", "trajectories", "shards", "can test", text=(0, 2), gap=2)
+    for case in cases:
+        table.add_row(
+            case.name,
+            widths_text(case.landscape.widths) if isinstance(case.landscape, Problem) else case.landscape.size_text,
+            f"{law_text(case.law)}{', null' if case.law.null else ''}",
+            f"{case.trajectories:,}",
+            f"{experiment.plan(case).shards:,}",
+            "" if case.law.null else "yes" if case.landscape.question()[0] else "no",
+        )
+    indented(out, table)
+    shards = sum(experiment.plan(case).shards for case in cases)
+    paragraph(
+        out,
+        f"{sum(case.trajectories for case in cases):,} trajectories in {counted(shards, 'shard')}. Can test: whether a "
+        "run of this shape can tell something of the conjecture that is not proved. `basins run --dry-run` has the "
+        "cost of each.",
+    )
 
 
 def print_description(out: Console, experiment: Experiment, described: Sequence[Description], workers: int) -> None:

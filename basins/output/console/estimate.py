@@ -13,21 +13,26 @@ from basins.estimate.sentences import at_least, at_most, number, pairs_sentence,
 from basins.output.console.screen import columns, counted, heading, indented, paragraph, shortened
 from basins.output.strata import strata_cells, strata_headings
 
-FEW = 20
+FEW = 8
 """The largest number of cases that are all printed in full."""
+
+ALARMS = 4
+"""Of more, so many of those that are not as they should be."""
 
 
 def print_estimate(out: Console, estimate: Estimate) -> None:
-    """Print every case, then the pool if it has more than one case. With more than FEW cases, those that agree with the
-    conjecture, and controls that are as they should be, are summarised in one line each."""
+    """Print every case, then the pool if it has more than one case. With more than FEW cases: a table of all, and in full
+    those with saddles and controls that fail."""
     plain = [case for case in estimate.cases if case.planned == case.trajectories and _plain(case)]
     right = [case for case in estimate.cases if case.planted is not None and not _alarm(case) and case.trajectories]
-    folded = {case.case for case in (*plain, *right)} if len(estimate.cases) > FEW else set()
-    for case in estimate.cases:
-        if case.case not in folded:
-            print_case(out, case)
-    if folded:
+    shown = list(estimate.cases)
+    if len(shown) > FEW:
+        heading(out, f"{len(shown):,} cases", "--case PART shows one in full")
+        indented(out, _table(estimate.cases))
         _folded(out, plain, right)
+        shown = [case for case in shown if _alarm(case) == "bold red" and case.trajectories][:ALARMS]
+    for case in shown:
+        print_case(out, case)
     if len(estimate.pooled.cases) + len(estimate.pooled.twins) > 1:
         print_pool(out, estimate.pooled)
 
@@ -38,7 +43,6 @@ def _plain(case: CaseEstimate) -> bool:
 
 
 def _folded(out: Console, plain: Sequence[CaseEstimate], right: Sequence[CaseEstimate]) -> None:
-    heading(out, f"{len(plain) + len(right)} cases", "as they should be; --case shows one in full")
     if plain:
         bounds = [case.saddle_measure.upper for case in plain]
         many = sum(case.trajectories for case in plain)
@@ -59,6 +63,28 @@ def _folded(out: Console, plain: Sequence[CaseEstimate], right: Sequence[CaseEst
     if right:
         paragraph(out, f"{counted(len(right), 'control')}: 100 % saddle where they were planted.")
     out.print()
+
+
+def _table(cases: Sequence[CaseEstimate]) -> Table:
+    """One row per case; widths and law only where the names do not tell the cases apart by what was swept."""
+    swept = all(" = " in case.name for case in cases)
+    what = () if swept else ("widths", "law")
+    names = ("case", *what, "counted", "minimum", "saddle", "censored", "bound", "proved")
+    table = columns(*names, text=(0,) if swept else (0, 2), gap=2)
+    for case in cases:
+        part = "" if case.trajectories == case.planned else f" of {case.planned:,}"
+        table.add_row(
+            case.name,
+            *(() if swept else (size_of(case), case.law)),
+            f"{case.trajectories:,}{part}",
+            f"{case.minimum:,}",
+            f"{case.saddle:,}",
+            f"{case.censored:,}",
+            "null" if case.null else at_most(case.saddle_measure.upper),
+            "" if case.proved is None else f"{case.proved.proved:,}/{case.proved.tried:,}",
+            style="bold red" if case.trajectories and _alarm(case) == "bold red" else "",
+        )
+    return table
 
 
 def print_undecided(out: Console, estimate: Estimate, budget: int) -> None:
