@@ -207,8 +207,8 @@ class Run(RunActions):
         return prefix
 
     def case(self, name: str) -> Case:
-        """The case with this key or name, or with a part of a name that no other case has (experiment/naming.py). Raises
-        ArgumentError if there is none, and for a part that several have."""
+        """The case with this key or name, or with a part of a name that no other case has (experiment/naming.py).
+        Raises ArgumentError if there is none, and for a part that several have."""
         by_key = self._by_key.get(name)
         return case_called(self.manifest.cases, name, self.files.uri) if by_key is None else by_key
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from basins.cli.common import command, main
+from basins.cli.common import command, main, print_json
 from basins.errors import ArgumentError, nearest
 
 EXPERIMENT = "experiment"
@@ -30,7 +30,7 @@ def help(context: click.Context, topic: str | None, json_schema: bool) -> None:
     if topic is None:
         click.echo(main.get_help(above))
     elif topic == EXPERIMENT and json_schema:
-        click.echo(reference.schema_text(), nl=False)
+        print_json(reference.schema())
     elif topic == EXPERIMENT:
         print_reference(console(), reference.sections())
     elif topic in main.commands:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from basins.errors import ArgumentError, nearest
 
 if TYPE_CHECKING:
-    from basins.experiment.experiment import Case
+    from basins.experiment.case import Case
 
 LISTED = 8
 """Matches that a refusal names."""

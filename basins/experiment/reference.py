@@ -221,7 +221,7 @@ def schema() -> dict[str, Any]:
 
 def schema_text() -> str:
     """The schema as docs/experiment.schema.json has it."""
-    return json.dumps(schema(), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+    return json.dumps(schema(), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
 
 
 def _object(table: type[Table], required: Sequence[str] = ()) -> dict[str, Any]:

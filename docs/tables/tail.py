@@ -31,6 +31,8 @@ Every saddle basin lies inside {T > t}, so P(T > t) bounds the saddle measure, f
 
     basins tail docs/tables/tail.toml --case 2-2-2-2 --out RUNS/2-2-2-2 --population 4000 --target 3e-13
 
+`basins status`, `estimate`, `report` and `plot tail` take such a folder; `estimate` says what each column means.
+
 The other rows were made in the same way, with the number of chains given in the table (iris: examples/iris.toml
 --case gaussian). The laws are Gaussian with the given scale, the spectra are 2, 1 (3, 2, 1 for 3-3-3-3; 1 for the
 chains), and the flow is the reduced one.

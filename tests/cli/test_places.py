@@ -68,6 +68,7 @@ COMMANDS: dict[str, tuple[list[str], tuple[str, ...]]] = {
     "examples": (["examples"], SOME),
     "an example": (["examples", "iris", "--to", "NEW"], SOME),
     "every key": (["help", "experiment"], SOME),
+    "schema, JSON": (["help", "experiment", "--json-schema"], SOME),
     "run": (["run", "tiny.toml", "--on", "inline", "--out", "NEW"], ALL),
     "run again": (["run", "tiny.toml", "--on", "inline", "--out", "run"], SOME),
     "run, processes": (["run", "tiny.toml", "--on", "processes", "--workers", "1", "--out", "NEW"], FEW),

@@ -21,8 +21,8 @@ ALARMS = 4
 
 
 def print_estimate(out: Console, estimate: Estimate) -> None:
-    """Print every case, then the pool if it has more than one case. With more than FEW cases: a table of all, and in full
-    those with saddles and controls that fail."""
+    """Print every case, then the pool if it has more than one case. With more than FEW cases: a table of all, and in
+    full those with saddles and controls that fail."""
     plain = [case for case in estimate.cases if case.planned == case.trajectories and _plain(case)]
     right = [case for case in estimate.cases if case.planted is not None and not _alarm(case) and case.trajectories]
     shown = list(estimate.cases)
