@@ -7,7 +7,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, Unpack
 
-from basins.arrays import number
+from basins.arrays import number, switch
+from basins.dynamics.base import Dynamics
 from basins.errors import ArgumentError
 from basins.execution.base import Runner
 from basins.execution.notebook_progress import listener_of
@@ -40,6 +41,7 @@ def run(
     data: Mapping[str, Any] | tuple[Any, Any] | None = None,
     network: Mapping[str, Any] | None = None,
     landscape: Mapping[str, Any] | None = None,
+    dynamics: Dynamics | None = None,
     visits_every: int | None = None,
     rows: Rows | None = None,
     blocks_per_shard: int | Literal["auto"] | None = None,
@@ -47,6 +49,7 @@ def run(
     workers: int | None = None,
     address: str | None = None,
     deadline: float | None = None,
+    prove: bool = False,
     progress: bool | Literal["auto"] | None = "auto",
     listeners: Iterable[Listener] = (),
     **settings: Unpack[EngineSettings],
@@ -59,17 +62,18 @@ def run(
         basins.run(cases=[basins.Case(problem, law, n=1000) for law in laws], out="runs/laws")
 
     experiment: a TOML file, the folder of a run, a `basins.Experiment`, or a problem, or a list of these; with a
-    problem, law, n, seed (0 if it is not given), cases, name, data, network, landscape, visits_every, rows,
-    blocks_per_shard and settings are those of `basins.Experiment`.
+    problem, law, n, seed (0 if it is not given), cases, name, data, network, landscape, dynamics, visits_every,
+    rows, blocks_per_shard and settings are those of `basins.Experiment`.
 
     out: a folder, or an s3:// URI; a run that is there is resumed. None: a temporary folder that the run owns. It is
     removed when the run is closed, when nothing refers to it any more, and when Python ends, also where this call is
     interrupted; `Run.save` keeps it. As before, `run(experiment, out)` may be said by position.
 
-    on: "ray", "processes", "inline", or a Runner, by default that of `basins run`; workers: by default one per core, on
+    on: "auto", "ray", "processes", "inline", or a Runner, by default that of `basins run`; workers: one per core, on
     a cluster as many as it has; address: HOST:PORT of a Ray cluster (default: RAY_ADDRESS, else an embedded Ray);
     deadline: seconds after which a shard is abandoned and tried again (default: ten times the longest that a shard of
-    its case took, at least a minute; inline has none).
+    its case took, at least a minute; inline has none); prove: prove each shard's starts too, as it lands, in the cases
+    where that is possible (docs/proofs.md).
 
     progress: "auto": a bar in a notebook or on a terminal, nothing elsewhere; True: lines elsewhere; False or None:
     nothing; listeners: called with each event of progress.py.
@@ -92,6 +96,7 @@ def run(
         "data": data,
         "network": network,
         "landscape": landscape,
+        "dynamics": dynamics,
         "visits_every": visits_every,
         "rows": rows,
         "blocks_per_shard": blocks_per_shard,
@@ -102,6 +107,7 @@ def run(
     _check_runners_options(address, deadline)
     options: dict[str, Any] = {} if on is None else {"on": _runner(on)}
     options |= {"workers": workers, "address": address, "deadline": deadline, "listeners": listening}
+    options |= {"prove": switch(prove, "prove")}
     if out is not None:
         return execute(asked, a_path("out", out), **options)
     _refuse_cluster(on, address)
