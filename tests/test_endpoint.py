@@ -120,6 +120,12 @@ def test_proved_beside_a_saddle() -> None:
     assert "that is not proved" in without.sentence
 
 
+def test_rounding_counts_where_the_quick_proof_of_the_weights_as_given_holds() -> None:
+    W = construct(PROBLEM, (1,), "strict", seed=1).astype(np.float32)
+    assert basins.prove(PROBLEM, W, tiers="BC").proved[0]
+    assert not basins.where(PROBLEM, W).whatever_rounding
+
+
 def test_a_saddle_by_zeros_that_the_flow_keeps() -> None:
     found = basins.where(PROBLEM, np.zeros(PROBLEM.n))
     assert found.kind is Kind.NONSTRICT

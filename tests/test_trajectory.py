@@ -148,6 +148,18 @@ def test_a_budget_that_is_spent_gives_nan_and_says_so(way, rng):
     assert table["modes"].isna().sum() == table["loss"].isna().sum()
 
 
+@pytest.mark.parametrize("way", ["lanes", "DOP853"])
+def test_the_budget_is_of_all_times_together(way, rng):
+    problem = square()
+    start = 0.01 * rng.normal(size=problem.n)
+    (first,) = np.atleast_1d(basins.trajectory(problem, start, [10.0], **WAYS[way]).evaluations)
+    budget = int(first) + 40
+    found = basins.trajectory(problem, start, [10.0, 500.0], budget=budget, **WAYS[way])
+    assert np.isfinite(found.loss[0])
+    assert np.isnan(found.loss[1])
+    assert found.evaluations <= budget + 24
+
+
 def test_a_start_that_overflows_has_its_start_alone():
     problem = square()
     found = basins.trajectory(problem, [np.full(problem.n, 1e160), np.full(problem.n, 0.1)], [0.0, 1.0])
