@@ -8,7 +8,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
 .PHONY: run test quick slow lint types coverage release bench bench-rare bench-prove scale study chaos
 
 run: $(VENV)/.run
-	$(BIN)/basins run examples/iris.toml --out runs/iris --on ray
+	$(BIN)/basins run examples/iris.toml --out runs/iris --on ray --prove
 
 test: $(VENV)/.dev
 	$(BIN)/python -m pytest -m "not slow" -n auto --maxprocesses 4 --dist loadfile
