@@ -79,6 +79,7 @@ def test_differences_are_tested_exactly(runs: dict[str, Path]) -> None:
     assert censored.counts == ((a.censored, 700), (b.censored, 900))
     table = np.array([[a.censored, 700 - a.censored], [b.censored, 900 - b.censored]])
     assert censored.p == pytest.approx(float(fisher_exact(table).pvalue))
+    assert censored.p is not None
     assert len(found.tests) == 4
     assert censored.p is not None
     assert censored.p_holm == pytest.approx(min(1.0, 4 * censored.p))  # the smallest of four

@@ -98,7 +98,7 @@ def _table(found: Comparison) -> Table:
         for row in found.rows
     ]
     columns = (
-        "run", "case", "widths", "law", "trajectories", "minimum", "saddle", "censored", "bound", "proved",
+        "run", "case", "size", "law", "trajectories", "minimum", "saddle", "censored", "bound", "proved",
         "evaluations",
     )  # fmt: skip
     caption = "Cases of each run. Bound: as basins estimate has it; evaluations: of the vector field, a trajectory."
