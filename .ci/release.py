@@ -2,12 +2,16 @@
 
 python .ci/release.py OUT [PYTHON ...]      (what `make release` runs; needs `build` and `packaging`)
 
-The wheel is installed into a fresh environment of each PYTHON with what it asks for, from a folder outside this tree,
-and must say its version and describe examples/iris.toml. A PYTHON that cannot be run here is left out, and named.
+The wheel is installed into a fresh environment of each PYTHON with what it asks for, from a folder outside this tree.
+There it must say its version, copy an example, describe it and run it; say what is missing where an extra is; and take
+at most MOST on disk as installed, before Python compiles it. With the first PYTHON the extras are installed too, and
+draw a figure. A PYTHON that cannot be run here is left out, and named.
 """
 
 from __future__ import annotations
 
+import os
+import re
 import subprocess
 import sys
 import tarfile
@@ -20,12 +24,17 @@ from packaging.metadata import Metadata
 from packaging.specifiers import SpecifierSet
 
 ROOT = Path(__file__).parents[1]
-EXAMPLE = ROOT / "examples" / "iris.toml"
+MOST = 620 * 1024**2
+"""Bytes on disk of an environment with a plain installation, without bytecode, which depends on what is imported."""
+
 IN_WHEEL = (
     "basins/py.typed",
     "basins/__init__.py",
     "basins/output/report/report.html.jinja",
     "basins/output/report/style.css",
+    "basins/examples/iris.toml",
+    "basins/examples/iris.csv",
+    "basins/examples/DATA.md",
 )
 IN_SDIST = ("pyproject.toml", "LICENSE", "Makefile", "CHANGELOG.md", "requirements.txt", "tests/conftest.py")
 
@@ -36,7 +45,10 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="basins-release-") as folder:
         wheel, sdist = built(Path(folder) / "dist")
         check(project, wheel, sdist)
-        tried = [version for python in pythons if (version := try_on(python, wheel, project, Path(folder)))]
+        tried: list[str] = []
+        for python in pythons:
+            version = try_on(python, wheel, project, Path(folder), extras=not tried)
+            tried += [version] if version else []
         if not tried:
             sys.exit(f"error: none of {', '.join(pythons)} can be run here; name one in PYTHONS")
         out.mkdir(parents=True, exist_ok=True)
@@ -73,9 +85,12 @@ def check(project: dict[str, object], wheel: Path, sdist: Path) -> None:
             sys.exit(f"error: {field} of the wheel and of the sdist differ")
     if (in_wheel.name, str(in_wheel.version)) != (project["name"], project["version"]):
         sys.exit(f"error: the metadata say {in_wheel.name} {in_wheel.version}")
+    dead = re.findall(r"\]\((?!https?:)[^)]*\)", in_wheel.description or "")
+    if dead:
+        sys.exit(f"error: the long description links to files: {', '.join(dead[:4])}")
 
 
-def try_on(python: str, wheel: Path, project: dict[str, object], folder: Path) -> str | None:
+def try_on(python: str, wheel: Path, project: dict[str, object], folder: Path, extras: bool) -> str | None:
     """Its version, once the wheel works there; None where there is no such Python."""
     asked = [python, "-c", "import platform; print(platform.python_version())"]
     try:
@@ -87,24 +102,63 @@ def try_on(python: str, wheel: Path, project: dict[str, object], folder: Path) -
         sys.exit(f"error: {python} is Python {version}, and basins asks for {project['requires-python']}")
     place = folder / f"python-{version}"
     run([python, "-m", "venv", str(place)])
-    bin = place / "bin"
-    run([str(bin / "python"), "-m", "pip", "--disable-pip-version-check", "install", "--quiet", str(wheel)])
-    said = run([str(bin / "basins"), "--version"], cwd=place)
+    bin, pip = place / "bin", ["-m", "pip", "--disable-pip-version-check", "install", "--quiet", "--no-compile"]
+    run([str(bin / "python"), *pip, str(wheel)])
+    size = on_disk(place)
+    if size > MOST:
+        sys.exit(f"error: on Python {version} a plain installation takes {size >> 20} MiB, more than {MOST >> 20}")
+    work = place / "work"
+    work.mkdir()
+
+    def basins(*arguments: str, status: int = 0) -> str:
+        return run([str(bin / "basins"), *arguments], cwd=work, status=status)
+
+    said = basins("--version")
     if str(project["version"]) not in said.split():
         sys.exit(f"error: on Python {version} `basins --version` says {said!r}")
-    described = run([str(bin / "basins"), "describe", str(EXAMPLE)], cwd=place)
-    if "4-4-4-3" not in described:
-        sys.exit(f"error: on Python {version} `basins describe` says {described!r}")
-    print(f"{python}: Python {version}: installed, {said.strip()}, examples/iris.toml described", flush=True)
+    basins("examples", "iris", "--to", ".")
+    if "4-4-4-3" not in basins("describe", "iris.toml"):
+        sys.exit(f"error: on Python {version} `basins describe iris.toml` does not say its widths")
+    short = (work / "iris.toml").read_text().replace("400_000", "2_048").replace("blocks_per_shard = 32", "")
+    (work / "short.toml").write_text(short)
+    if "1,024 of 1,024" not in basins("run", "short.toml", "--out", "run", "--on", "processes", "--workers", "2"):
+        sys.exit(f"error: on Python {version} the control of `basins run` does not read 100 % saddle")
+    for extra, *arguments in (
+        ("ray", "run", "short.toml", "--out", "other", "--on", "ray"),
+        ("report", "plot", "cost", "run"),
+        ("report", "report", "run"),
+    ):
+        refused = basins(*arguments, status=2)
+        if f'pip install "ovf-basins[{extra}]"' not in refused or refused.count("\n") != 1:
+            sys.exit(f"error: on Python {version} `basins {' '.join(arguments)}` says {refused!r}")
+    if extras:
+        run([str(bin / "python"), *pip, f"{wheel}[all]"])
+        basins("plot", "occupancy", "run", "--case", "control", "-o", "figure.png")
+        basins("report", "run")
+        basins("examples", "digits", "--to", ".")
+        basins("describe", "digits.toml")
+    with_extras = ", then with all extras" if extras else ""
+    print(f"{python}: Python {version}: {said.strip()} installed, {size >> 20} MiB, iris run{with_extras}", flush=True)
     return version
 
 
-def run(command: list[str], cwd: Path | None = None) -> str:
-    """Its output. Ends here, with what it said, where it fails."""
-    done = subprocess.run(command, cwd=cwd, capture_output=True, text=True)
-    if done.returncode:
+def on_disk(folder: Path) -> int:
+    """Bytes as `du` counts them, without bytecode; a file with several names once."""
+    found = {}
+    for path in (folder, *folder.rglob("*")):
+        if "__pycache__" not in path.parts:
+            stat = path.lstat()
+            found[stat.st_ino] = stat.st_blocks * 512
+    return sum(found.values())
+
+
+def run(command: list[str], cwd: Path | None = None, status: int = 0) -> str:
+    """Its output, of a refusal its standard error. Ends here, with what it said, where its status is another one."""
+    environment = {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "RAY_ADDRESS")}
+    done = subprocess.run(command, cwd=cwd, env=environment, capture_output=True, text=True)
+    if done.returncode != status:
         sys.exit(f"error: {' '.join(command)} ended with {done.returncode}:\n{done.stdout}{done.stderr}")
-    return done.stdout
+    return done.stderr if status else done.stdout
 
 
 if __name__ == "__main__":

@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import ast
+import io
 import re
+import runpy
 import sys
+import tarfile
 import tomllib
+import zipfile
 from pathlib import Path
+from typing import Any
 
+import pytest
 import yaml
 
 import basins
@@ -91,3 +97,54 @@ def test_the_citation_is_of_this_version_and_complete() -> None:
 
 def test_the_version_is_said_once_for_all() -> None:
     assert PROJECT["version"] == basins.__version__
+
+
+# --- the release's script -----------------------------------------------------------------------------------------
+
+
+def script() -> dict[str, Any]:
+    return runpy.run_path(str(ROOT / ".ci" / "release.py"))
+
+
+def test_the_size_of_an_installation_is_what_du_says_without_bytecode(tmp_path: Path) -> None:
+    (tmp_path / "__pycache__").mkdir()
+    empty = script()["on_disk"](tmp_path)
+    (tmp_path / "module.py").write_bytes(b"#" * 40_000)
+    (tmp_path / "the same.py").hardlink_to(tmp_path / "module.py")
+    (tmp_path / "__pycache__" / "module.pyc").write_bytes(b"#" * 400_000)
+    assert 40_000 <= script()["on_disk"](tmp_path) - empty < 80_000
+    assert script()["MOST"] == 620 * 1024**2
+
+
+def test_a_long_description_that_links_to_files_is_refused(tmp_path: Path) -> None:
+    release = script()
+    project = {"name": "ovf-basins", "version": "0.1.0"}
+    wheel, sdist = tmp_path / "ovf_basins-0.1.0-py3-none-any.whl", tmp_path / "ovf_basins-0.1.0.tar.gz"
+    for link, refused in (("[this](https://doi.org/10.3934/mcrf.2022021)", False), ("[this](docs/tail.md)", True)):
+        metadata = f"Metadata-Version: 2.4\nName: ovf-basins\nVersion: 0.1.0\n\nRead {link}.\n"
+        with zipfile.ZipFile(wheel, "w") as archive:
+            archive.writestr("ovf_basins-0.1.0.dist-info/METADATA", metadata)
+            for name in release["IN_WHEEL"]:
+                archive.writestr(name, "")
+        with tarfile.open(sdist, "w:gz") as tar:
+            for name in (*release["IN_SDIST"], "PKG-INFO"):
+                content = metadata.encode() if name == "PKG-INFO" else b""
+                info = tarfile.TarInfo(f"ovf_basins-0.1.0/{name}")
+                info.size = len(content)
+                tar.addfile(info, io.BytesIO(content))
+        if refused:
+            with pytest.raises(SystemExit, match=r"the long description links to files: \]\(docs/tail\.md\)"):
+                release["check"](project, wheel, sdist)
+        else:
+            release["check"](project, wheel, sdist)
+
+
+def test_the_readme_becomes_a_description_without_links_to_files() -> None:
+    """As the build does it."""
+    hook = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["hatch"]["metadata"]["hooks"]
+    text = (ROOT / "README.md").read_text()
+    for one in hook["fancy-pypi-readme"]["substitutions"]:
+        text = re.sub(one["pattern"], one["replacement"], text)
+    assert re.findall(r"\]\((?!https?:)", text) == []
+    assert "docs/tail.md" in text
+    assert "staircase.png)" not in text
