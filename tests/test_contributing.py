@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 import matplotlib as mpl
 import numpy as np
@@ -22,9 +22,10 @@ from basins.errors import BasinsError
 from basins.execution import run as run_module
 from basins.execution.inline import Inline
 from basins.execution.shard import Task
-from basins.experiment import Experiment
+from basins.experiment import Experiment, reference
 from basins.integrators.base import Ends, Leg, Settings
 from basins.integrators.scipy import Reference
+from basins.keys import Key
 from basins.landscapes.base import Codes, CriticalSet, Landscape, RestScale, Vocabulary
 from basins.landscapes.deep_linear.problem import Problem
 from basins.landscapes.defaults import CriticalSetsDefaults, LandscapeDefaults
@@ -38,13 +39,13 @@ from basins.verify import verify
 
 PAGE = Path(__file__).parents[1] / "CONTRIBUTING.md"
 KNOWN = {
-    "Array": Array, "ArrayLike": ArrayLike, "ClassVar": ClassVar, "Codes": Codes, "CriticalSet": CriticalSet,
-    "CriticalSetsDefaults": CriticalSetsDefaults, "DynamicsDefaults": DynamicsDefaults, "Ends": Ends,
-    "Figure": Figure, "Inline": Inline, "Landscape": Landscape, "LandscapeDefaults": LandscapeDefaults, "Law": Law,
-    "Leg": Leg, "Listener": Listener, "Problem": Problem,
+    "Annotated": Annotated, "Array": Array, "ArrayLike": ArrayLike, "ClassVar": ClassVar, "Codes": Codes,
+    "CriticalSet": CriticalSet, "CriticalSetsDefaults": CriticalSetsDefaults, "dataclass": dataclass,
+    "DynamicsDefaults": DynamicsDefaults, "Ends": Ends, "Figure": Figure, "Inline": Inline, "Key": Key,
+    "Landscape": Landscape, "LandscapeDefaults": LandscapeDefaults, "Law": Law, "Leg": Leg,
+    "legend_below": legend_below, "Listener": Listener, "np": np, "page": page, "Problem": Problem,
     "Reading": Reading, "Reference": Reference, "RestScale": RestScale, "Sequence": Sequence, "Settings": Settings,
-    "Task": Task, "Vocabulary": Vocabulary, "dataclass": dataclass, "legend_below": legend_below, "np": np,
-    "page": page, "styled": styled,
+    "styled": styled, "Task": Task, "Vocabulary": Vocabulary,
 }  # fmt: skip
 """The names that the code of the page uses without importing them."""
 
@@ -142,3 +143,5 @@ def test_a_new_law_engine_runner_and_figure(tmp_path: Path, monkeypatch: pytest.
     figure = of_run.figure_of(run, "steps")
     figure.canvas.draw()
     assert any("1,100 trajectories" in text.get_text() for text in figure.findobj(mpl.text.Text))
+    (row,) = reference._rows_of_law(laws.LAWS["laplace"])
+    assert (row.name, row.kind, row.default, row.example) == ("scale", "a number above zero", "required", "scale = 0.5")
