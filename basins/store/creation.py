@@ -11,7 +11,7 @@ from basins.store import layout, parquet, schemas
 from basins.store.commit import cases_table, experiment_text, read_manifest
 from basins.store.files import Files
 from basins.store.growth import grow, resume_or_grow
-from basins.store.kept_data import foreign_paths, put_data, refuse_wrong_data
+from basins.store.kept_data import add_data, foreign_paths, put_data, refuse_wrong_data
 from basins.store.manifest import Manifest, refuse_if_different, refuse_read_only, refuse_skew
 
 
@@ -43,6 +43,7 @@ def create_or_resume(files: Files, experiment: Experiment, on_message: Callable[
     refuse_skew(manifest, wanted, files.uri)
     growth = resume_or_grow(files, manifest, wanted, experiment.text, experiment.rows_given)
     if growth is not None:
+        add_data(files, experiment_text(files), experiment)
         on_message(growth.said())
         grow(files, growth.manifest, experiment.text)
         manifest = read_manifest(files)

@@ -38,6 +38,22 @@ def wrong_data(files: Files, text: str) -> dict[str, str]:
     return found
 
 
+def add_data(files: Files, text: str, experiment: Experiment) -> None:
+    """Store the arrays of cases by which a run grows, before it does. text: the run's experiment.toml before that.
+
+    Raises RunError where the run's own arrays are gone or have changed, or another file has the place of new ones.
+    """
+    refuse_wrong_data(files, text)
+    known = named_in(text)
+    for name, content in experiment.files.items():
+        if name in known:
+            continue
+        if files.exists(name) and files.get(name) != content:
+            what = f"{name} is there, and is no file of this run"
+            raise RunError(what, where=files.uri, remedy="move it away, or give another --out")
+        files.put(name, content)
+
+
 def refuse_wrong_data(files: Files, text: str) -> None:
     """Raises RunError naming what `wrong_data` finds."""
     for name, what in wrong_data(files, text).items():
