@@ -92,6 +92,7 @@ COMMANDS: dict[str, tuple[list[str], tuple[str, ...]]] = {
     "codim, JSON": (["codim", "fast.toml", "--case", "control", "--stratum", "3", "--samples", "200", "--json"], FEW),
     "tail": (["tail", "fast.toml", "--case", "größe – Σ", "--on", "inline", "--out", "NEW", *TAIL], FEW),
     "plot": (["plot", "occupancy", "run", "-o", "NEW.png"], SOME),
+    "compare": (["compare", "run", "COPY"], FEW),
     "plot, one": (["plot", "trajectory", "run", "--case", "größe – Σ", "--id", "3", "-o", "NEW.svg"], FEW),
     "report": (["report", "single", "-o", "NEW.html"], FEW),
     "saddle_measure": ([str(ROOT / "analysis" / "saddle_measure.py"), "run", "--out", "NEW"], SOME),
