@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from basins.classification.verdict import Limits, Reason
     from basins.commands import Job, codim, describe, follow, migrate, plan, stop, submit
     from basins.comparison import compare, pool
+    from basins.drafting import draft
     from basins.endpoint import Endpoint, where
     from basins.errors import BasinsError
     from basins.execution.from_python import run
@@ -72,6 +73,7 @@ _HOME = {
     "codim": "basins.commands",
     "compare": "basins.comparison",
     "describe": "basins.commands",
+    "draft": "basins.drafting",
     "extend": "basins.execution.run",
     "follow": "basins.commands",
     "from_jax": "basins.landscapes.deep_linear.trained",
@@ -120,6 +122,7 @@ __all__ = [
     "codim",
     "compare",
     "describe",
+    "draft",
     "extend",
     "follow",
     "from_jax",

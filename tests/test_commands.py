@@ -25,10 +25,12 @@ from basins.verify import Verification
 
 TWINS = {
     "codim": "basins.codim",
+    "compare": "basins.compare",
     "describe": "basins.describe",
     "estimate": "Run.estimate",
     "extend": "Run.extend",
     "follow": "basins.follow",
+    "init": "basins.draft",
     "migrate": "Run.migrate",
     "plan": "basins.plan",
     "plot": "Run.plot",
@@ -42,6 +44,9 @@ TWINS = {
     "verify": "Run.verify",
 }
 """Command -> its twin in Python."""
+
+OF_THE_COMMAND_LINE = {"examples", "help"}
+"""They print files and docstrings, which Python has as they are."""
 
 OLD = Path(__file__).parent / "runs" / "schema-1" / "all"
 
@@ -104,7 +109,7 @@ def silently(function: Callable[[], Any]) -> Any:
 
 
 def test_every_command_has_a_twin() -> None:
-    assert set(TWINS) == set(main.commands)
+    assert set(TWINS) == set(main.commands) - OF_THE_COMMAND_LINE
     for name in TWINS.values():
         owner, _, twin = name.partition(".")
         function = getattr(basins if owner == "basins" else Run, twin)
@@ -169,7 +174,7 @@ def test_prove_and_extend(run: Run) -> None:
     assert repr(extended).endswith("70 trajectories, 1 layer(s))")
 
 
-@pytest.mark.parametrize("name", PLOTS)
+@pytest.mark.parametrize("name", [name for name in PLOTS if name != "tail"])
 def test_plot(run: Run, name: str, tmp_path: Path) -> None:
     case = None if name in ("occupancy", "survival", "certified", "drift", "cost") else "gaussian"
     figure = silently(lambda: run.plot(name, case, id=7 if name == "trajectory" else None))
@@ -219,7 +224,7 @@ def test_migrate(tmp_path: Path) -> None:
     assert new.trajectories().equals(other.trajectories())
     manifests = {(tmp_path / name / "manifest.json").read_bytes() for name in ("method", "function", "command")}
     assert len(manifests) == 1
-    with pytest.raises(RunError, match="which is the present one"):
+    with pytest.raises(RunError, match="which is the current one"):
         basins.migrate(tmp_path / "method", tmp_path / "again")
 
 

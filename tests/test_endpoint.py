@@ -253,7 +253,7 @@ def test_refused() -> None:
         basins.where(PROBLEM, MOVE, precision="float23")
     with pytest.raises(ArgumentError, match=r"^precision: unknown precision 32"):
         basins.where(PROBLEM, MOVE, precision=32)  # type: ignore[arg-type]
-    with pytest.raises(ArgumentError, match=r"^prove: 'no' is no truth value"):
+    with pytest.raises(ArgumentError, match=r"^prove: 'no' is not a boolean"):
         basins.where(PROBLEM, MOVE, prove="no")  # type: ignore[arg-type]
 
 

@@ -74,8 +74,8 @@ def integrate(
         compress=compress,
     )
     refuse_settings(settings, dynamics)
-    refuse_unproved(problem, dynamics, settings.certify)
     starts = np.atleast_2d(finite_starts(the_problem(problem), W0))
+    refuse_unproved(problem, dynamics, settings.certify)
     if t_eval is not None and not dynamics.continuous:
         what = f"t_eval with {dynamics.text}"
         raise ArgumentError(what, where="t_eval", remedy="leave it out: it is available only for the gradient flow")

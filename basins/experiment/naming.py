@@ -18,8 +18,10 @@ def case_called(cases: Sequence[Case], part: str, where: str) -> Case:
     """The one case of this name or key; else the one that has the part between commas in its name; else the one whose
     name or key has it anywhere, upper and lower case alike.
 
-    Raises ArgumentError where there is none, and where there are several, which it lists.
+    Raises ArgumentError where there is none, where there are several, which it lists, and for what is no text.
     """
+    if not isinstance(part, str):
+        raise ArgumentError(f"no case {part!r}", where=where, remedy="give a name or a key as a text")
     wanted = part.strip().casefold()
     ways: list[Callable[[Case], bool]] = [
         lambda case: part in (case.name, case.key),
