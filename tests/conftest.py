@@ -19,6 +19,7 @@ from basins.integrators.scipy import Reference
 os.environ.setdefault("RAY_worker_niceness", "0")
 
 COMPILE_PROOFS = (
+    "tests/estimate/test_proved.py",
     "tests/proof/",
     "tests/verify/test_proved_files.py",
     "tests/verify/test_proving.py",
