@@ -187,7 +187,7 @@ class RunActions:
         manifest = self._run.manifest
         many, rows = len(manifest.cases), sum(case.trajectories for case in manifest.cases)
         layers = f", {len(self._run.layers)} layer(s)" if self._run.layers else ""
-        return f"Run({self._run.path!r}: {manifest.name!r}, {many:,} case(s), {rows:,} trajectories{layers})"
+        return f"Run({self._run._files.uri!r}: {manifest.name!r}, {many:,} case(s), {rows:,} trajectories{layers})"
 
     def _repr_html_(self) -> str:
 

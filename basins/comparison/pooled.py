@@ -8,7 +8,6 @@ alone has stays as it is.
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterable, Mapping, Sequence
-from dataclasses import replace
 
 from basins.comparison.several import Path, opened
 from basins.errors import ArgumentError
@@ -83,7 +82,7 @@ def _joined(of: Sequence[Found]) -> Evidence:
         return first
     cases = [one.case for _, _, one in of]
     loosest = max(cases, key=lambda case: case.settings.delta)
-    case = replace(loosest, name=cases[0].name, trajectories=sum(case.trajectories for case in cases))
+    case = loosest.changed(name=cases[0].name, trajectories=sum(case.trajectories for case in cases))
     frames: dict[Hashable, Frame] = {}
     for name, _, one in of:
         own: Mapping[Hashable, Frame] = frames_of(one.case.key, one.counts, one.frames)

@@ -256,6 +256,6 @@ def wrong_layer_rows(
         for table in (tables["blocks"], wanted)
     ]
     if compared[0] != compared[1]:
-        yield "blocks", "its blocks do not count what its rows make of those below it"
+        yield "blocks", "its blocks are not those below it, recounted with its rows"
     every = layer.manifest.visits_every
     yield from (("visits", what) for what in _wrong_visits(tables["visits"], ids, every))

@@ -259,8 +259,9 @@ def test_a_notebook_shows_one_bar_and_then_what_was_done(notebook: list[Any]) ->
     with quick():
         pass
     first, last = notebook[0], notebook[-1]
-    assert repr(first) == "inline: 0/1,500"
-    assert first._repr_html_() == '<div><progress value="0" max="1500"></progress> <code>inline: 0/1,500</code></div>'
+    assert repr(first) == "inline: 0/1,500 compiling"
+    bar = '<progress value="0" max="1500"></progress>'
+    assert first._repr_html_() == f"<div>{bar} <code>inline: 0/1,500 compiling</code></div>"
     assert re.fullmatch(r"1,500 of 1,500 trajectories in [\d.]+ s: .*censored [\d,]+", repr(last))
     assert "<progress" not in last._repr_html_()
 
@@ -274,7 +275,7 @@ def test_its_states_are_few_and_say_what_is_left(notebook: list[Any]) -> None:
         now += EVERY / 50
         shown(types.SimpleNamespace())  # type: ignore[arg-type]
     assert 2 <= len(notebook) <= 4
-    assert repr(notebook[-1]) == "ray x 2: 1,024/4,096"
+    assert repr(notebook[-1]) == "ray x 2: 1,024/4,096 starting workers"
     shown(RunEnded(complete=False))
     assert repr(notebook[-1]) == "not complete: 1,024 of 4,096 trajectories in 0.5 s"
     assert html.escape("a<b") in Shown("a<b")._repr_html_()
@@ -333,7 +334,7 @@ REFUSED: dict[str, tuple[tuple[Any, ...], dict[str, Any], str]] = {
     "listeners": ((PROBLEM, LAW, 5), {"listeners": 5}, "listeners: 5; give a list of functions"),
     "listeners of another type": ((PROBLEM, LAW, 5), {"listeners": [5]}, "listeners: [5]; give a list of functions"),
     "address": ((PROBLEM, LAW, 5), {"address": 5}, "address: 5; give HOST:PORT of a Ray cluster as text"),
-    "deadline": ((PROBLEM, LAW, 5), {"deadline": "5"}, "deadline: '5' is no number; give one number"),
+    "deadline": ((PROBLEM, LAW, 5), {"deadline": "5"}, "deadline: '5' is not a number; give one number"),
     "argument": ((PROBLEM, LAW, 5), {"visit_every": 5}, "no setting 'visit_every'; did you mean 'visits_every'?"),
     "bytes": ((b"iris.toml",), {}, "problem: a value of type bytes is no problem"),
     "setting": ((PROBLEM, LAW, 5), {"budge": 5}, "budge: no setting 'budge'; did you mean 'budget'?"),

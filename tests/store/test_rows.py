@@ -5,6 +5,7 @@ from __future__ import annotations
 import tomllib
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -13,7 +14,7 @@ import pytest
 from click.testing import CliRunner
 
 import basins
-from basins import Problem, show
+from basins import show
 from basins.classification.classify_batch import integrate_batch
 from basins.classification.verdict import Limits
 from basins.cli import main
@@ -21,7 +22,6 @@ from basins.errors import ExperimentError, RunError
 from basins.execution import shard
 from basins.execution.run import run
 from basins.experiment import Experiment, load
-from basins.integrators.base import Settings
 from basins.run_tables import Run
 from basins.store import layout, parquet
 
@@ -83,8 +83,8 @@ def test_exceptions_and_watched_ids_keep_their_rows(runs: dict[str, Run]) -> Non
 def test_a_minimum_in_a_control_is_an_exception(monkeypatch: pytest.MonkeyPatch) -> None:
     """If the detector fails, planted starts that are labelled minima keep their rows, so that they can be inspected."""
 
-    def failed(problem: Problem, starts: np.ndarray, settings: Settings, watch: np.ndarray, wait: bool) -> Limits:
-        limits = integrate_batch(problem, starts, settings, watch, wait)
+    def failed(*arguments: Any) -> Limits:
+        limits = integrate_batch(*arguments)
         return replace(limits, verdict=np.zeros_like(limits.verdict))
 
     monkeypatch.setattr(shard, "integrate_batch", failed)

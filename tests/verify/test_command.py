@@ -51,7 +51,7 @@ def test_damage_gives_exit_status_2_and_one_line(copied: Callable[..., Path]) ->
     assert repaired.exit_code == 0
     flat = " ".join(repaired.stdout.split())
     assert f"set aside: {name}" in flat
-    assert "moved to set-aside/0001/ in the run, nothing was deleted; give the run's command again" in flat
+    assert "moved to set-aside/0001/ in the run; nothing was deleted. Give the run's command again" in flat
     after = call("verify", run, "--sample", 0, "--blocks", 0)
     assert after.exit_code == 0
     assert "1 shard missing (so far)" in after.stdout

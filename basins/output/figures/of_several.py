@@ -32,7 +32,7 @@ class Readings:
     def summaries(self) -> list[CaseSummary]:
         """Every case of every run, or the chosen one of each."""
         return [
-            replace(one, case=replace(one.case, name=self._called(name, one.case.name)))
+            replace(one, case=one.case.changed(name=self._called(name, one.case.name)))
             for name, read in self.readings.items()
             for one in read.summaries(self.case)
         ]
