@@ -149,6 +149,11 @@ def why(case: Case, row: Row) -> str:
             "Minimum, proved at t = 0: the inertia of its invariants C_j excludes every stratum of a rank below "
             f"d_y = {problem.d_y} (theory.md 3c, 3d). Nothing had to be integrated."
         )
+    if row["certificate"] == "trap":
+        return (
+            f"Minimum, proved at step {t} of the computed state: gradient descent stays in a ball about it and "
+            f"converges there to a global minimum; eta Lam / 2 is {margin} below 1 on the ball (theory.md 8)."
+        )
     stratum = _stratum(case, row)
     if row["certificate"] == "invariant":
         S = mask_to_modes(row["modes"])

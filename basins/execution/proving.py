@@ -52,10 +52,14 @@ def unprovable(case: Case) -> str | None:
         return "engine.certify = false: its rows have no labels that a proof could confirm"
     if np.isfinite(case.settings.t_end):
         return f"engine.t_end = {case.settings.t_end:g}: a proof follows the flow to its limit"
+    if not case.dynamics.continuous:
+        return f"its dynamics is {case.dynamics.text}, and proofs are of the gradient flow"
+    if case.landscape.enclosure() is None:
+        return f"its landscape, {case.landscape.size_text}, gives no enclosure, which a proof needs"
     from basins.proof import prove
 
     try:
-        prove(case.problem, np.empty((0, case.problem.n)))
+        prove(case.landscape, np.empty((0, case.landscape.n)))
     except AssumptionError as error:
         return str(error)
     return None
@@ -137,7 +141,7 @@ def prove_ids(case: Case, seed: int, ids: Ids) -> pa.Table:
     tables = []
     for first in range(0, len(ids), BLOCK):
         some = ids[first : first + BLOCK]
-        tables.append(proved.table_of(some, prove(case.problem, starts_of(case, seed, some))))
+        tables.append(proved.table_of(some, prove(case.landscape, starts_of(case, seed, some))))
     return proved.joined(tables)
 
 

@@ -39,6 +39,32 @@ class RestScale:
     scale: float = 1.0
 
 
+@dataclass(frozen=True, eq=False)
+class MatrixChain:
+    """A landscape as a proof of labels needs it (proof/): L = 1/2 ||T - W_m ... W_1 G||_F^2 of a chain of matrices.
+
+    For this family of fields proof/ has the Taylor model, the bound on the logarithmic norm and the test that a state
+    is below the level. widths (d_0, ..., d_m); target T (d_m, d_0); gram_root G (d_0, d_0), None for the identity;
+    gram_norm: ||G||_2, about; sigma: the singular values of T, falling: every limit of a residual below the least is a
+    global minimum, which proof/ shows of the stored numbers.
+    """
+
+    widths: tuple[int, ...]
+    target: Array
+    gram_root: Array | None
+    gram_norm: float
+    sigma: Array
+
+    @property
+    def layers(self) -> int:
+        """m."""
+        return len(self.widths) - 1
+
+    @property
+    def sigma_min(self) -> float:
+        return float(self.sigma[-1])
+
+
 class GradientCode(Protocol):
     """The gradient as vector code, for `lanes` trajectories side by side. Hashable: it is compiled once for each value.
 
@@ -111,6 +137,10 @@ class Landscape(Protocol):
 
     def reduce(self) -> Reduction | None:
         """Smaller coordinates where they are exact and pay; None without."""
+        ...
+
+    def enclosure(self) -> MatrixChain | None:
+        """The numbers that a proof of its labels needs; None for a landscape whose labels cannot be proved."""
         ...
 
     def question(self) -> tuple[bool, str]:

@@ -26,6 +26,7 @@ from basins.landscapes.base import (
     Decided,
     Evaluation,
     GradientCode,
+    MatrixChain,
     Motion,
     Reduction,
     RestScale,
@@ -221,6 +222,9 @@ class LandscapeDefaults(ABC):
         return None
 
     def reduce(self) -> Reduction | None:
+        return None
+
+    def enclosure(self) -> MatrixChain | None:
         return None
 
     def question(self) -> tuple[bool, str]:

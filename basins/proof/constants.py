@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from basins.errors import AssumptionError
+from basins.landscapes.base import MatrixChain
 from basins.landscapes.deep_linear.certificates import DELTA
-from basins.landscapes.deep_linear.problem import Problem
 from basins.proof.bounds import TINY, UP, frobenius, gamma, power
 from basins.proof.cholesky import eigenvalue_bound, runs_through
 from basins.proof.shape import Array, Constants
@@ -19,25 +19,25 @@ LARGEST_GRAM = 1500
 """Up to this d_x ||G||_2 is found by Cholesky; beyond, ||G||_F stands in for it."""
 
 
-def constants_of(problem: Problem) -> Constants:
+def constants_of(chain: MatrixChain) -> Constants:
     """T, G and their norms from above, and the level from below.
 
     Reduced flow: T = [diag(sigma) 0] exactly, whose critical values are sums of the stored sigma^2 / 2. Raw flow: they
     are the squared singular values of the stored T provided G is invertible; both are shown by Cholesky. Raises
     AssumptionError where they cannot be: X so ill-conditioned that G may be singular to rounding.
     """
-    target = np.ascontiguousarray(problem.target).reshape(1, -1)
+    target = np.ascontiguousarray(chain.target).reshape(1, -1)
     T = frobenius(target, 0, 0, target.size)
-    size = float(power(problem.sigma[0], 1.0 / (problem.H + 1)))
-    if problem.gram_root is None:
-        level = problem.sigma_min * float(np.sqrt(1.0 - DELTA)) * (1.0 - 1e-15)
+    size = float(power(chain.sigma[0], 1.0 / (chain.layers)))
+    if chain.gram_root is None:
+        level = chain.sigma_min * float(np.sqrt(1.0 - DELTA)) * (1.0 - 1e-15)
         return Constants(target, np.zeros((1, 0)), T, 1.0, 1.0, level, size)
-    G = np.ascontiguousarray(problem.gram_root)
+    G = np.ascontiguousarray(chain.gram_root)
     flat = G.reshape(1, -1)
     full = frobenius(flat, 0, 0, flat.size)
     _show_invertible(G, full)
-    level = _level(problem, T)
-    return Constants(target, flat, T, full, min(full, _spectral_norm(G, full, problem.gram_norm)), level, size)
+    level = _level(chain, T)
+    return Constants(target, flat, T, full, min(full, _spectral_norm(G, full, chain.gram_norm)), level, size)
 
 
 def gram(A: Array) -> Array:
@@ -67,11 +67,11 @@ def _show_invertible(G: Array, full: float) -> None:
         )
 
 
-def _level(problem: Problem, T: float) -> float:
-    N = gram(problem.target)
-    rounding = gamma(problem.d_x + 2, U) * T * T * UP
+def _level(chain: MatrixChain, T: float) -> float:
+    N = gram(chain.target)
+    rounding = gamma(chain.widths[0] + 2, U) * T * T * UP
     for margin in MARGINS:
-        level = problem.sigma_min * float(np.sqrt(1.0 - margin))
+        level = chain.sigma_min * float(np.sqrt(1.0 - margin))
         if positive_definite(N, (level * level + rounding) * UP):
             return level
     raise AssumptionError(

@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from basins.arrays import number
+from basins.arrays import floats, number
 from basins.codegen.vectors import zeros
 from basins.errors import ArgumentError, nearest
-from basins.landscapes.deep_linear.problem import Problem, the_problem
+from basins.landscapes.base import Landscape, MatrixChain
+from basins.landscapes.deep_linear.problem import the_problem
 from basins.proof import steps as _steps
 from basins.proof.carry import carry
 from basins.proof.carry_lanes import STATE, carry_lanes
@@ -147,23 +148,25 @@ def tier_of(name: str, n: int) -> Tier:
     }[name]
 
 
-def tiers_for(problem: Problem) -> tuple[str, ...]:
+def tiers_for(problem: Landscape) -> tuple[str, ...]:
     """The tiers this problem's rows go through."""
     return TIERS if problem.n <= CHOLESKY_N else TIERS[:2]
 
 
-def prove(problem: Problem, W0: ArrayLike, radius: ArrayLike = 0.0, *, tiers: Sequence[str] | None = None) -> Proof:
+def prove(problem: Landscape, W0: ArrayLike, radius: ArrayLike = 0.0, *, tiers: Sequence[str] | None = None) -> Proof:
     """Prove that the exact flow from W0, (n,) or (N, n), goes to a global minimum, for each row or say why not.
 
+    problem: a `Problem`, or another landscape that gives an enclosure (landscapes/base.py).
     radius, a number or (N,), units of W: every start within it (Euclidean distance) is to be proved with the row.
     tiers: which of TIERS to try, cheapest first; all that the problem's size allows if None. The result's bytes depend
     on neither the CPU nor the other rows. A start that is not finite is not proved. Raises ArgumentError for values
-    that have no meaning, AssumptionError where the stored problem's own level cannot be shown.
+    that have no meaning and for a landscape without an enclosure, AssumptionError where the stored problem's own level
+    cannot be shown.
     """
-    starts = np.ascontiguousarray(np.atleast_2d(the_problem(problem).state(W0)))
+    starts = _starts(problem, W0)
     radii = _radii(radius, len(starts))
-    names = _tiers(problem, tiers)
-    shape, constants, N = shape_of(problem), constants_of(problem), len(starts)
+    names, chain = _tiers(problem, tiers), _chain(problem)
+    shape, constants, N = shape_of(chain), constants_of(chain), len(starts)
     ended, tier = ended_for(N), np.full(N, NO_CODE, dtype=np.int8)
     left = np.arange(N)
     for name in names:
@@ -187,17 +190,17 @@ def _try(
         carry_lanes(shape, constants, tier, *memory, starts, radii, rows, ended)
 
 
-def enclosures(problem: Problem, W0: ArrayLike, radius: float = 0.0, *, tier: str = "B") -> Enclosures:
+def enclosures(problem: Landscape, W0: ArrayLike, radius: float = 0.0, *, tier: str = "B") -> Enclosures:
     """The knots of one start's path (n,) in one tier, for a check by other means (docs/proofs.md)."""
-    start = the_problem(problem).state(W0).reshape(1, -1)
-    (name,) = _tiers(problem, [tier])
-    settings, shape = tier_of(name, problem.n), shape_of(problem)
+    start = _starts(problem, W0)
+    (name,), chain = _tiers(problem, [tier]), _chain(problem)
+    settings, shape = tier_of(name, problem.n), shape_of(chain)
     rows, n = settings.most_steps + 1, problem.n
     knots = Knots(np.full(rows, np.nan), np.zeros((rows, n)), np.zeros((rows, n)), np.zeros(rows))
     ended, radii = ended_for(1), _radii(radius, 1)
     memory = work_for(shape, settings)
     carry(
-        shape, constants_of(problem), settings, *memory, np.ascontiguousarray(start), radii, np.arange(1), ended, knots,
+        shape, constants_of(chain), settings, *memory, np.ascontiguousarray(start), radii, np.arange(1), ended, knots,
         settings.pairs or None,
     )  # fmt: skip
     proof = _proof(ended, np.array([TIERS.index(name)], dtype=np.int8), radii)
@@ -205,7 +208,7 @@ def enclosures(problem: Problem, W0: ArrayLike, radius: float = 0.0, *, tier: st
     return Enclosures(h, W, W_low, error, proof)
 
 
-def largest_ball(problem: Problem, W0: ArrayLike, *, accuracy: float = 0.05) -> Array:
+def largest_ball(problem: Landscape, W0: ArrayLike, *, accuracy: float = 0.05) -> Array:
     """The largest radius, (N,), at which `prove` proves the ball about each start of W0 (n,) or (N, n), by bisection.
 
     It is a proved radius, at most the relative `accuracy` below one that is not proved; 0 where the start itself is
@@ -214,7 +217,7 @@ def largest_ball(problem: Problem, W0: ArrayLike, *, accuracy: float = 0.05) -> 
     """
     if not 0 < number(accuracy, "accuracy") < 1:
         raise ArgumentError(f"accuracy {accuracy}", where="largest_ball", remedy="give a number between 0 and 1")
-    starts = np.ascontiguousarray(np.atleast_2d(the_problem(problem).state(W0)))
+    starts = _starts(problem, W0)
     with np.errstate(over="ignore", invalid="ignore"):
         norms = np.sqrt(np.add.reduce(np.square(starts), axis=1))
     found = np.zeros(len(starts))
@@ -236,6 +239,28 @@ def _proof(ended: Ended, tier: NDArray[np.int8], radii: Array) -> Proof:
     return Proof(proved, reason, t, error, margin, growth, steps, tier, radii)
 
 
+def _starts(problem: Landscape, W0: ArrayLike) -> Array:
+    """W0 as (N, n). Raises ArgumentError for what is no landscape, and for what are no states of it."""
+    if not hasattr(problem, "enclosure"):
+        the_problem(problem)  # raises
+    state = getattr(problem, "state", None)
+    starts = state(W0) if state is not None else floats(W0, "W0", remedy="give float64 states")
+    starts = np.ascontiguousarray(np.atleast_2d(starts))
+    if starts.ndim != 2 or starts.shape[1] != problem.n:
+        what = f"starts of shape {starts.shape}"
+        raise ArgumentError(what, where="W0", remedy=f"a state has {problem.n} numbers: give ({problem.n},) or (N, n)")
+    return starts
+
+
+def _chain(problem: Landscape) -> MatrixChain:
+    """What a proof needs of a landscape. Raises ArgumentError for one that does not give it."""
+    chain = problem.enclosure()
+    if chain is None:
+        what = f"{problem.size_text} gives no enclosure, so none of its labels can be proved"
+        raise ArgumentError(what, where="problem", remedy="prove labels of deep linear networks")
+    return chain
+
+
 def _radii(radius: ArrayLike, N: int) -> Array:
     try:
         radii = np.array(np.broadcast_to(np.asarray(radius, dtype=np.float64), (N,)))
@@ -248,7 +273,7 @@ def _radii(radius: ArrayLike, N: int) -> Array:
     return radii
 
 
-def _tiers(problem: Problem, tiers: Sequence[str] | None) -> tuple[str, ...]:
+def _tiers(problem: Landscape, tiers: Sequence[str] | None) -> tuple[str, ...]:
     possible = tiers_for(problem)
     if tiers is None:
         return possible

@@ -17,7 +17,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from basins.landscapes.deep_linear.problem import Problem
+from basins.landscapes.base import MatrixChain
 
 Array = NDArray[np.float64]
 Integers = NDArray[np.int64]
@@ -49,13 +49,13 @@ class Constants(NamedTuple):
     size: float
 
 
-def shape_of(problem: Problem) -> Shape:
-    d = np.array(problem.widths, dtype=np.int64)
+def shape_of(chain: MatrixChain) -> Shape:
+    d = np.array(chain.widths, dtype=np.int64)
 
     def offsets(sizes: Integers) -> Integers:
         return np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
 
     m = len(d) - 1
     return Shape(
-        m, d, offsets(d[1:] * d[:-1]), offsets(d[-1] * d[:-1]), offsets(d[:-1] * d[0]), problem.gram_root is not None
+        m, d, offsets(d[1:] * d[:-1]), offsets(d[-1] * d[:-1]), offsets(d[:-1] * d[0]), chain.gram_root is not None
     )

@@ -235,6 +235,9 @@ class DoubleWell:
     def reduce(self) -> None:
         return None
 
+    def enclosure(self) -> None:
+        return None
+
     def question(self) -> tuple[bool, str]:
         return False, "Both basins have measure one half, and the saddle's none."
 

@@ -19,17 +19,19 @@ from basins.proof.steps import ERROR, NON_FINITE, PROVED, SIZE, STEP_SIZE, STEPS
 
 def alone(problem: Problem, starts: np.ndarray, radius: np.ndarray, tier: Tier) -> Ended:
     """One row after the other, by numbers of floats."""
-    shape, ended, n = shape_of(problem), ended_for(len(starts)), problem.n
+    shape, ended, n = shape_of(problem.enclosure()), ended_for(len(starts)), problem.n
     none = Knots(np.empty(0), np.empty((0, n)), np.empty((0, n)), np.empty(0))
     rows = np.arange(len(starts))
-    carry(shape, constants_of(problem), tier, *work_for(shape, tier), starts, radius, rows, ended, none, None)
+    carry(
+        shape, constants_of(problem.enclosure()), tier, *work_for(shape, tier), starts, radius, rows, ended, none, None
+    )
     return ended
 
 
 def side_by_side(problem: Problem, starts: np.ndarray, radius: np.ndarray, tier: Tier, rows: np.ndarray) -> Ended:
-    shape, ended = shape_of(problem), ended_for(len(starts))
+    shape, ended = shape_of(problem.enclosure()), ended_for(len(starts))
     memory = (*work_in_lanes(shape, tier), zeros(3 * shape.m + 1), zeros(STATE))
-    carry_lanes(shape, constants_of(problem), tier, *memory, starts, radius, rows, ended)
+    carry_lanes(shape, constants_of(problem.enclosure()), tier, *memory, starts, radius, rows, ended)
     return ended
 
 

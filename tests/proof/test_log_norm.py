@@ -33,7 +33,7 @@ class Bench:
 
     def __init__(self, problem: Problem, tier: Tier) -> None:
         self.problem, self.tier = problem, tier
-        self.shape, self.constants = shape_of(problem), constants_of(problem)
+        self.shape, self.constants = shape_of(problem.enclosure()), constants_of(problem.enclosure())
         self.path, self.models, self.node, self.scratch = work_for(self.shape, tier)
 
     def at(self, W: np.ndarray) -> float:

@@ -16,7 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from basins.arrays import floats
 from basins.errors import ArgumentError, AssumptionWarning
-from basins.landscapes.base import CriticalSets, Reduction, RestScale
+from basins.landscapes.base import CriticalSets, MatrixChain, Reduction, RestScale
 from basins.landscapes.deep_linear import gradient as gradient_flow
 from basins.landscapes.deep_linear.gradient_code import DeepLinearCode
 from basins.landscapes.deep_linear.problem_checks import (
@@ -245,6 +245,10 @@ class Problem(ProblemTable):
         """Whether this shape can test the conjecture (certificates/shape.py)."""
         shape = PARTS["shape"](self.widths)
         return shape.can_test, shape.sentence
+
+    def enclosure(self) -> MatrixChain:
+        """Its numbers for a proof of labels (proof/)."""
+        return MatrixChain(self.widths, self.target, self.gram_root, self.gram_norm, self.sigma)
 
     def reduce(self) -> Reduction | None:
         """The compression (compression/), or None where none pays."""
