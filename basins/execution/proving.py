@@ -16,11 +16,12 @@ from functools import lru_cache
 import numpy as np
 import pyarrow as pa
 
+from basins import laws
 from basins.errors import ArgumentError, AssumptionError, RunError
 from basins.execution.base import Runner
 from basins.execution.driver import Tasks, refuse_if_missing, run_session, trajectories_done
 from basins.execution.extension import starts_of
-from basins.execution.shard import Commit, ShardSummary, Task, open_manifest, timed
+from basins.execution.shard import Commit, ShardSummary, Task, open_manifest, timed, warm
 from basins.execution.shard import work as integrate
 from basins.execution.telemetry import TelemetryLog
 from basins.experiment import Case
@@ -169,6 +170,8 @@ def work(path: str, case: str, shard: int, attempt: int) -> Commit:
             *proved.counts(folder, proving, the_case, shard), proved.sha256_of(folder, case, shard), computed=False
         )
         return lambda: done
+    if warm_proofs(the_case, manifest.seed):
+        telemetry = timed()  # what is compiled once in a process is no shard's time
     table = prove_ids(the_case, manifest.seed, proving.ids(the_case, shard))
 
     def commit() -> ShardSummary:
@@ -176,6 +179,20 @@ def work(path: str, case: str, shard: int, attempt: int) -> Commit:
         return summary(len(table), sum(table["proved"].to_pylist()), sha, computed=True)
 
     return commit
+
+
+_WARM: set[str] = set()
+
+
+def warm_proofs(case: Case, seed: int) -> bool:
+    """Compile what proofs of the case need, if this process has not yet; whether it had to."""
+    if case.key in _WARM:
+        return False
+    _WARM.add(case.key)
+    from basins.proof import prove
+
+    prove(case.landscape, laws.starts(case.landscape, case.law, seed, 0)[:1], tiers=["B"])
+    return True
 
 
 @dataclass(frozen=True)
@@ -189,11 +206,15 @@ class ShardAndProofs(ShardSummary):
 def work_together(path: str, case: str, shard: int, attempt: int) -> Commit:
     """Integrate a shard and commit it, then prove its starts; what is there already is not done again. What is returned
     commits the proofs: a worker that dies while it proves has not lost the shard."""
-    telemetry = timed()
     run = path.rpartition("#")[0]
-    done = integrate(run, case, shard, attempt)()
-    if unprovable(open_manifest(files_at(run, patient=True)).case(case)) is not None:
+    manifest = open_manifest(files_at(run, patient=True))
+    if unprovable(manifest.case(case)) is not None:
+        done = integrate(run, case, shard, attempt)()
         return lambda: ShardAndProofs(**vars(done))
+    warm(manifest.case(case), manifest.seed)
+    warm_proofs(manifest.case(case), manifest.seed)
+    telemetry = timed()
+    done = integrate(run, case, shard, attempt)()
     prove_too = work(path, case, shard, attempt)
 
     def commit() -> ShardSummary:

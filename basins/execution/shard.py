@@ -171,7 +171,8 @@ def warm(case: Case, seed: int) -> bool:
         return False
     _WARM.add(case.key)
     start = laws.starts(case.landscape, case.law, seed, 0)[:1]
-    integrate_batch(case.landscape, start, replace(case.settings, budget=1), np.zeros(1, dtype=bool), case.law.null)
+    once, unwatched = replace(case.settings, budget=1), np.zeros(1, dtype=bool)
+    integrate_batch(case.landscape, start, once, unwatched, case.law.null, case.dynamics)
     return True
 
 

@@ -143,3 +143,33 @@ def test_a_run_of_which_nothing_can_be_proved_is_refused_before_it_is_made(tmp_p
     with pytest.raises(ArgumentError, match="nothing can be proved"):
         basins.run(experiment, tmp_path / "run", on="inline", prove=True)
     assert not (tmp_path / "run").exists()
+
+
+def test_a_shards_time_begins_when_everything_is_compiled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Otherwise the first shards of a fresh installation would make the time left many times too long."""
+    done: list[str] = []
+    clock, compiles, proves = proving.timed, proving.warm, proving.warm_proofs
+
+    def noting(name: str, function: Callable[..., object]) -> Callable[..., object]:
+        def noted(*arguments: object) -> object:
+            done.append(name)
+            return function(*arguments)
+
+        return noted
+
+    monkeypatch.setattr(proving, "_WARM", set())
+    monkeypatch.setattr(shard, "_WARM", set())
+    for name, function in (("timed", clock), ("warm", compiles), ("warm_proofs", proves)):
+        monkeypatch.setattr(proving, name, noting(name, function))
+    run(provable(), tmp_path / "run", on="inline", prove=True)
+    assert done[:3] == ["warm", "warm_proofs", "timed"]
+
+
+def test_what_is_compiled_first_is_the_cases_own_dynamics(monkeypatch: pytest.MonkeyPatch) -> None:
+    case = provable().cases[0]
+    asked: list[object] = []
+    monkeypatch.setattr(shard, "_WARM", set())
+    monkeypatch.setattr(shard, "integrate_batch", lambda *arguments: asked.append(arguments[-1]))
+    assert shard.warm(case, 1)
+    assert not shard.warm(case, 1)
+    assert asked == [case.dynamics]
