@@ -170,7 +170,7 @@ def pooled_sentence(pooled: PooledEstimate) -> str:
 
 
 def grown_sentence(grown: Grown) -> str:
-    """How often, and the bounds that hold all the same."""
+    """How often a run has grown, and the bounds that hold however it was decided when to stop."""
     sizes = [f"{size:,}" for size in grown.sizes]
     shown = sizes if len(sizes) <= 6 else [*sizes[:2], "...", *sizes[-3:]]
     times = {1: "once", 2: "twice"}.get(grown.times, f"{grown.times:,} times")
@@ -178,8 +178,8 @@ def grown_sentence(grown: Grown) -> str:
     above = f"more than {at_least(measure.lower)} and " if measure.lower > 0 else ""
     proofs = "" if grown.proved is None else f", and less than {at_most(grown.proved)} by proofs alone"
     return (
-        f"Grown {times} ({' -> '.join(shown)}), and growing until it pleases is stopping by what was seen. What holds "
-        f"in all stages at once, whenever one stops: {above}less than {at_most(measure.upper)}{proofs}, at {percent} "
+        f"The run has grown {times} ({' -> '.join(shown)}). The bound above is for a size that was fixed beforehand; "
+        f"this one holds whenever growing is stopped: {above}less than {at_most(measure.upper)}{proofs}, at {percent} "
         f"confidence (stage {len(sizes)}: exact, at alpha = {grown.upper_alpha:.3g})."
     )
 

@@ -147,7 +147,7 @@ def test_it_is_said() -> None:
     one = grown((1000, 4000, 400_000), Counts(minimum=400_000))
     assert isinstance(one, Grown)
     assert grown_sentence(one) == (
-        "Grown twice (1,000 -> 4,000 -> 400,000), and growing until it pleases is stopping by what was seen. What "
-        "holds in all stages at once, whenever one stops: less than 1.269e-5, at 95 % confidence (stage 3: exact, at "
-        "alpha = 0.00625)."
+        "The run has grown twice (1,000 -> 4,000 -> 400,000). The bound above is for a size that was fixed beforehand; "
+        "this one holds whenever growing is stopped: less than 1.269e-5, at 95 % confidence (stage 3: exact, at alpha = "
+        "0.00625)."
     )
