@@ -47,9 +47,9 @@ def test_it_is_printed_beside_the_bound(path: Path, tmp_path: Path) -> None:
 
     said = says("estimate", str(path))
     assert "The run has grown once (300 -> 700). The bound above is for a size that was fixed beforehand" in said
-    assert "Grown twice (300 -> 700 -> 740)" in said
+    assert "The run has grown twice (300 -> 700 -> 740)" in said
     assert json.loads(says("estimate", str(path), "--case", "wide", "--json"))["grown"]["times"] == 1
     assert "stage 3: grown from 350 -> 750 -> 790 trajectories" in says("status", str(path))
     says("report", str(path), "-o", str(tmp_path / "page.html"))
     page = " ".join((tmp_path / "page.html").read_text().split())
-    assert "Grown once (300 -&gt; 700)" in page
+    assert "The run has grown once (300 -&gt; 700)" in page

@@ -148,6 +148,6 @@ def test_it_is_said() -> None:
     assert isinstance(one, Grown)
     assert grown_sentence(one) == (
         "The run has grown twice (1,000 -> 4,000 -> 400,000). The bound above is for a size that was fixed beforehand; "
-        "this one holds whenever growing is stopped: less than 1.269e-5, at 95 % confidence (stage 3: exact, at alpha = "
-        "0.00625)."
+        "this one holds whenever growing is stopped: less than 1.269e-5, at 95 % confidence (stage 3: exact, at "
+        "alpha = 0.00625)."
     )
