@@ -18,7 +18,7 @@ from basins.classification.verdict import REASON_OF_STOP, REASONS
 from basins.errors import ArgumentError
 from basins.integrators import engine_of, method_of
 from basins.integrators.at_times import at_times
-from basins.integrators.base import Array, Leg, Settings, Stop
+from basins.integrators.base import Array, IntegrationRequest, Settings, Stop
 from basins.integrators.scipy import Recorded, Reference
 from basins.landscapes.base import NONE, Codes
 from basins.landscapes.deep_linear import gradient
@@ -325,7 +325,7 @@ def losses(problem: Problem, starts: Array, t: Array, settings: Settings, exact_
 
 def _flow(problem: Problem, start: Array, t_end: float, settings: Settings, method: str) -> Recorded:
     """The steps of the reference integrator, which nothing stops before t_end but the budget."""
-    leg = Leg(
+    leg = IntegrationRequest(
         starts=np.array(start, dtype=np.float64)[None],
         t_start=np.zeros(1),
         level=np.full(1, -np.inf),

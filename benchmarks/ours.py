@@ -12,7 +12,7 @@ from peers.common import best
 
 from basins import Problem, laws
 from basins.classification.classify_batch import integrate
-from basins.integrators.base import Ends, Leg, Settings
+from basins.integrators.base import IntegrationRequest, IntegrationResult, Settings
 from basins.integrators.scipy import Reference
 from basins.integrators.simd.dop853 import DOP853
 from basins.integrators.simd.integrator import Lanes
@@ -70,10 +70,10 @@ def draw(problem: Problem, count: int, scale: float) -> np.ndarray:
     return starts[problem.loss(starts) > level(problem)][:count]
 
 
-def leg(problem: Problem, starts: np.ndarray, t_end: float | None = None) -> Leg:
+def leg(problem: Problem, starts: np.ndarray, t_end: float | None = None) -> IntegrationRequest:
     """To the level, or to t_end."""
     N = len(starts)
-    return Leg(
+    return IntegrationRequest(
         starts=starts,
         t_start=np.zeros(N),
         level=np.full(N, level(problem) if t_end is None else -np.inf),
@@ -85,14 +85,14 @@ def leg(problem: Problem, starts: np.ndarray, t_end: float | None = None) -> Leg
     )
 
 
-def lanes_to_level(problem: Problem, starts: np.ndarray, tol: float = 1e-8) -> Callable[[], Ends]:
+def lanes_to_level(problem: Problem, starts: np.ndarray, tol: float = 1e-8) -> Callable[[], IntegrationResult]:
     """One turn of the lanes engine, compiled already."""
     engine, settings, task = Lanes(), Settings(rtol=tol, atol=tol / 100), leg(problem, starts)
     engine.integrate(problem, leg(problem, starts[:4]), settings)
     return lambda: engine.integrate(problem, task, settings)
 
 
-def reference_to_level(problem: Problem, starts: np.ndarray) -> Callable[[], Ends]:
+def reference_to_level(problem: Problem, starts: np.ndarray) -> Callable[[], IntegrationResult]:
     """One turn of the reference engine."""
     settings, task = Settings(engine="reference", method="DOP853"), leg(problem, starts)
     return lambda: Reference().integrate(problem, task, settings)

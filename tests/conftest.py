@@ -12,7 +12,7 @@ import pytest
 from numpy.typing import ArrayLike, NDArray
 
 from basins import Problem
-from basins.integrators.base import Leg, Settings, Stop
+from basins.integrators.base import IntegrationRequest, Settings, Stop
 from basins.integrators.scipy import Reference
 
 # Ray's workers give way to all else (niceness 15); on a busy machine tests would wait for them without end.
@@ -62,7 +62,7 @@ def flow_to() -> Callable[..., Array]:
     ) -> Array:
         starts = np.atleast_2d(np.asarray(starts, dtype=np.float64))
         N = len(starts)
-        leg = Leg(
+        leg = IntegrationRequest(
             starts=starts,
             t_start=np.zeros(N),
             level=np.full(N, -np.inf),

@@ -5,7 +5,7 @@ import warnings
 import numpy as np
 
 from basins import Problem
-from basins.integrators.base import Leg
+from basins.integrators.base import IntegrationRequest
 
 SHAPES = [
     (1, 1, 1),
@@ -38,7 +38,7 @@ def leg(starts, level=-np.inf, budget=100_000, t_end=np.inf, watch=False):
     def column(value, kind=float):
         return np.broadcast_to(np.asarray(value, dtype=kind), (N,)).copy()
 
-    return Leg(
+    return IntegrationRequest(
         np.array(starts, dtype=float), column(0), column(level), column(np.inf), column(budget, np.int64),
         column(t_end), column(np.inf), column(watch, bool),
     )  # fmt: skip

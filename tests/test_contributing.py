@@ -23,7 +23,7 @@ from basins.execution import run as run_module
 from basins.execution.inline import Inline
 from basins.execution.shard import Task
 from basins.experiment import Experiment, reference
-from basins.integrators.base import Ends, Leg, Settings
+from basins.integrators.base import IntegrationRequest, IntegrationResult, Settings
 from basins.integrators.scipy import Reference
 from basins.keys import Key
 from basins.landscapes.base import Codes, CriticalSet, Landscape, RestScale, Vocabulary
@@ -41,11 +41,12 @@ PAGE = Path(__file__).parents[1] / "CONTRIBUTING.md"
 KNOWN = {
     "Annotated": Annotated, "Array": Array, "ArrayLike": ArrayLike, "ClassVar": ClassVar, "Codes": Codes,
     "CriticalSet": CriticalSet, "CriticalSetsDefaults": CriticalSetsDefaults, "dataclass": dataclass,
-    "DynamicsDefaults": DynamicsDefaults, "Ends": Ends, "Figure": Figure, "Inline": Inline, "Key": Key,
-    "Landscape": Landscape, "LandscapeDefaults": LandscapeDefaults, "Law": Law, "Leg": Leg,
-    "legend_below": legend_below, "Listener": Listener, "np": np, "page": page, "Problem": Problem,
-    "Reading": Reading, "Reference": Reference, "RestScale": RestScale, "Sequence": Sequence, "Settings": Settings,
-    "styled": styled, "Task": Task, "Vocabulary": Vocabulary,
+    "DynamicsDefaults": DynamicsDefaults, "Figure": Figure, "Inline": Inline,
+    "IntegrationRequest": IntegrationRequest, "IntegrationResult": IntegrationResult, "Key": Key,
+    "Landscape": Landscape, "LandscapeDefaults": LandscapeDefaults, "Law": Law, "legend_below": legend_below,
+    "Listener": Listener, "np": np, "page": page, "Problem": Problem, "Reading": Reading, "Reference": Reference,
+    "RestScale": RestScale, "Sequence": Sequence, "Settings": Settings, "styled": styled, "Task": Task,
+    "Vocabulary": Vocabulary,
 }  # fmt: skip
 """The names that the code of the page uses without importing them."""
 

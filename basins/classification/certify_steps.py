@@ -1,9 +1,9 @@
 """Integrate rows of a discrete dynamics until they are classified: what a state proves is asked at growing times.
 
-No loss level proves where a discrete dynamics goes: a step that is too long raises the loss. So a row that has fallen
-below the level of the flow, where a proof begins to have a chance, is stopped and its state is tried (
-`CriticalSets.certify_state`). What proves nothing yet goes on, and is tried again when it has taken a quarter more
-steps. What comes to rest is tried too; what then rests on a saddle has settled, and the rest is on its way out.
+No loss level proves where a discrete dynamics goes, because a step that is too long raises the loss. A row is stopped
+when it falls below the level of the flow, where a proof can begin to succeed, and its state is tried
+(`CriticalSets.certify_state`). A row whose state proves nothing yet goes on, and is tried again when it has taken a
+quarter more steps. A row that comes to rest is tried too: if it rests on a saddle it has settled, otherwise it goes on.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from basins.classification.saddle_wait import Followed, add, joined, onward
 from basins.dynamics.base import Dynamics
 from basins.integrators import engine_of
-from basins.integrators.base import Array, Ends, Leg, Settings, Stop
+from basins.integrators.base import Array, IntegrationRequest, IntegrationResult, Settings, Stop
 from basins.landscapes.base import NONE, Landscape
 from basins.landscapes.lengths import length
 
@@ -27,8 +27,10 @@ much as fifty steps."""
 Rows = NDArray[np.int64]
 
 
-def follow_steps(landscape: Landscape, dynamics: Dynamics, starts: Array, leg: Leg, settings: Settings) -> Followed:
-    """Carry every row of the leg until it is certified, has settled, or its budget or its steps are spent.
+def follow_steps(
+    landscape: Landscape, dynamics: Dynamics, starts: Array, leg: IntegrationRequest, settings: Settings
+) -> Followed:
+    """Integrate every row until it is certified, has settled, or its budget or its steps are spent.
 
     starts (N, n): initial weights; leg.starts: the dynamics' states of them; leg.level: where proofs begin to be tried.
     """
@@ -56,7 +58,7 @@ def follow_steps(landscape: Landscape, dynamics: Dynamics, starts: Array, leg: L
     return followed
 
 
-def _stopped(ends: Ends, rows: Rows, leg: Leg) -> Rows:
+def _stopped(ends: IntegrationResult, rows: Rows, leg: IntegrationRequest) -> Rows:
     """Those of the rows whose states are to be tried: below the level, at rest, or as far as they were to go."""
     short = (ends.stop[rows] == Stop.T_END) & (ends.t[rows] < leg.t_end[rows])
     found: Rows = rows[short | np.isin(ends.stop[rows], (Stop.LEVEL, Stop.RESTING))]
@@ -64,7 +66,7 @@ def _stopped(ends: Ends, rows: Rows, leg: Leg) -> Rows:
 
 
 def _proved(
-    landscape: Landscape, dynamics: Dynamics, starts: Array, ends: Ends, rows: Rows, settings: Settings
+    landscape: Landscape, dynamics: Dynamics, starts: Array, ends: IntegrationResult, rows: Rows, settings: Settings
 ) -> NDArray[np.bool_]:
     """Whether the states of these rows prove where they go, (len(rows),); those that do have stopped at LEVEL.
 
@@ -79,7 +81,7 @@ def _proved(
     return proved
 
 
-def _further(leg: Leg, ends: Ends, rows: Rows) -> Leg:
+def _further(leg: IntegrationRequest, ends: IntegrationResult, rows: Rows) -> IntegrationRequest:
     """The leg on which these rows go on, until they are tried again."""
     t = ends.t[rows]
     more = onward(leg, ends, rows)

@@ -17,7 +17,7 @@ from basins.dynamics.base import Dynamics
 from basins.dynamics.gradient_flow import FLOW
 from basins.errors import ArgumentError
 from basins.integrators import engine_of, method_of
-from basins.integrators.base import Array, Ends, Leg, Settings, refuse_settings
+from basins.integrators.base import Array, IntegrationRequest, IntegrationResult, Settings, refuse_settings
 from basins.landscapes.base import Decided, Landscape, Reduction
 from basins.landscapes.deep_linear.problem import Problem, the_problem
 from basins.trajectories import along, finite_starts, times_of
@@ -127,7 +127,7 @@ def integrate_batch(
     return judge(landscape, batch, settings.delta, dynamics)
 
 
-def _weights(ends: Ends, n: int) -> Ends:
+def _weights(ends: IntegrationResult, n: int) -> IntegrationResult:
     """The same ends and visits, of the weights alone: the first n numbers of a state."""
     if ends.state.shape[1] == n:
         return ends
@@ -140,10 +140,10 @@ def reduction_in(landscape: Landscape, settings: Settings, dynamics: Dynamics = 
     return landscape.reduce() if settings.compress and dynamics.equivariant else None
 
 
-def _leg(starts: Array, level: Array, settings: Settings, watch: NDArray[np.bool_]) -> Leg:
+def _leg(starts: Array, level: Array, settings: Settings, watch: NDArray[np.bool_]) -> IntegrationRequest:
     """The leg from t = 0 to the end."""
     N = len(starts)
-    return Leg(
+    return IntegrationRequest(
         starts=np.ascontiguousarray(starts),
         t_start=np.zeros(N),
         level=level,
@@ -155,7 +155,7 @@ def _leg(starts: Array, level: Array, settings: Settings, watch: NDArray[np.bool
     )
 
 
-def _found_again(landscape: Landscape, leg: Leg, settings: Settings, followed: Followed) -> list[int]:
+def _found_again(landscape: Landscape, leg: IntegrationRequest, settings: Settings, followed: Followed) -> list[int]:
     """The rows that outlasted, and do so on the same critical set at tighter tolerances; the evaluations that takes are
     added to theirs."""
     rows = np.array(sorted(followed.outlasted), dtype=np.int64)

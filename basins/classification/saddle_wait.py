@@ -1,14 +1,14 @@
-"""Integrate rows until they are classified: an engine carries them, and what comes to rest is looked at until decided.
+"""Integrate rows until they are classified, and wait beside saddles where that is asked for.
 
-An engine stops a row whose gradient is at rest. Whether it rests on a saddle or passes one slowly, no norm can tell.
-What the Hessian shows to be on its way out passes: its engine carries it on, and it is looked at again when as much
-time has gone by as so far. What rests (critical/settling.py) has settled, at once. Only where `wait` is asked for, and
-only beside a normally hyperbolic saddle, is it then carried on until it leaves, or until the least positive double
-would have left twice over.
+An engine stops a row when its gradient is at rest. No norm can tell whether the row rests on a saddle or passes one
+slowly, so the Hessian is examined. A row that it shows to be leaving goes on, and is examined again when its time has
+doubled. A row that rests (critical/settling.py) has settled, at once. With `wait`, and only beside a normally
+hyperbolic saddle, a settled row goes on until it leaves, or until the least positive double would have left twice over.
 
-Waiting needs a method that neither kills nor turns what is far below its tolerance: an explicit one multiplies a small
-unstable component by its stability polynomial, which is above 1 to the right of zero, and close to the exponential
-where no step is longer than 1 / (the fastest rate out). DOP853 and RKC are explicit; Radau, BDF and LSODA are not.
+Waiting needs a method that neither damps nor rotates components far below its tolerance. An explicit method multiplies
+a small unstable component by its stability polynomial, which is above 1 to the right of zero, and close to the
+exponential as long as no step is longer than 1 / (the fastest rate out). DOP853 and RKC are explicit; Radau, BDF and
+LSODA are not.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from basins.classification.verdict import PATIENCE
 from basins.integrators import engine_of
-from basins.integrators.base import Ends, Engine, Leg, Settings, Stop, Visits
+from basins.integrators.base import Engine, IntegrationRequest, IntegrationResult, Settings, Stop, Visits
 from basins.landscapes.base import Landscape, Settling
 from basins.landscapes.lengths import length
 
@@ -37,7 +37,7 @@ SLICE = 150_000
 linear algebra would mix rounding into what is far below it."""
 
 EXPLICIT = "DOP853"
-"""What waits for an engine whose own method is implicit."""
+"""The method that waits, for an engine whose own method is implicit."""
 
 Rows = NDArray[np.int64]
 
@@ -48,13 +48,13 @@ class Followed:
     wait.
     """
 
-    ends: Ends
+    ends: IntegrationResult
     settled: dict[int, Settling] = field(default_factory=dict)
     outlasted: set[int] = field(default_factory=set)
 
 
-def follow(landscape: Landscape, leg: Leg, settings: Settings, wait: bool = False) -> Followed:
-    """Carry every row of the leg until it is certified, has settled, or its budget or time is spent.
+def follow(landscape: Landscape, leg: IntegrationRequest, settings: Settings, wait: bool = False) -> Followed:
+    """Integrate every row until it is certified, has settled, or its budget or time is spent.
 
     wait: wait beside a saddle for rows that settle, so that some may be said to have outlasted it.
     """
@@ -80,14 +80,14 @@ def follow(landscape: Landscape, leg: Leg, settings: Settings, wait: bool = Fals
     return followed
 
 
-def read(landscape: Landscape, leg: Leg, ends: Ends, row: int) -> Settling | None:
+def read(landscape: Landscape, leg: IntegrationRequest, ends: IntegrationResult, row: int) -> Settling | None:
     return landscape.critical.settle(ends.state[row], length(leg.starts[row]))
 
 
-def onward(leg: Leg, ends: Ends, rows: Rows) -> Leg:
-    """The leg that carries passing rows on: next looked at when as much time has gone by as so far."""
+def onward(leg: IntegrationRequest, ends: IntegrationResult, rows: Rows) -> IntegrationRequest:
+    """The request for rows that go on; they are examined again when their time has doubled."""
     t = ends.t[rows]
-    return Leg(
+    return IntegrationRequest(
         starts=ends.state[rows],
         t_start=t,
         level=leg.level[rows],
@@ -99,8 +99,8 @@ def onward(leg: Leg, ends: Ends, rows: Rows) -> Leg:
     )
 
 
-def add(ends: Ends, rows: Rows, more: Ends) -> None:
-    """What another leg of these rows adds to their ends."""
+def add(ends: IntegrationResult, rows: Rows, more: IntegrationResult) -> None:
+    """Add the results of a further integration of these rows."""
     ends.state[rows], ends.t[rows], ends.stop[rows] = more.state, more.t, more.stop
     ends.steps[rows] += more.steps
     ends.evaluations[rows] += more.evaluations
@@ -110,7 +110,7 @@ def add(ends: Ends, rows: Rows, more: Ends) -> None:
 
 
 def joined(parts: list[tuple[Rows, Visits]]) -> Visits:
-    """Visits of several legs, each with the rows its own numbers stand for, as one table."""
+    """The visits of several integrations as one table; each comes with the rows that its numbers stand for."""
 
     def column(name: str) -> Any:
         return np.concatenate([getattr(visits, name) for _, visits in parts])
@@ -120,10 +120,15 @@ def joined(parts: list[tuple[Rows, Visits]]) -> Visits:
 
 
 class _Wait:
-    """Rows that have settled, carried on together, each on its own budget, until they leave or have outlasted."""
+    """Integrates settled rows together, each on its own budget, until they leave or have outlasted the saddle."""
 
     def __init__(
-        self, landscape: Landscape, leg: Leg, settings: Settings, followed: Followed, visits: list[tuple[Rows, Visits]]
+        self,
+        landscape: Landscape,
+        leg: IntegrationRequest,
+        settings: Settings,
+        followed: Followed,
+        visits: list[tuple[Rows, Visits]],
     ) -> None:
         self.landscape, self.leg, self.followed, self.visits = landscape, leg, followed, visits
         self.engine: Engine = engine_of(settings.engine)
@@ -131,7 +136,7 @@ class _Wait:
         self.settings = settings if explicit else replace(settings, method=EXPLICIT)
 
     def those_that_left(self, rows: Sequence[int]) -> list[int]:
-        """Wait beside the saddle of each; what is left of them to be carried on. `followed` knows of the others."""
+        """Wait beside the saddle of each row. Returns the rows that left; `followed` records the others."""
         settled, ends = self.followed.settled, self.followed.ends
         waiting = [row for row in rows if settled[row].hyperbolic and self._can_outlast(row)]
         times = [self._escape(row) for row in waiting]
@@ -176,7 +181,7 @@ class _Wait:
         return bool(steps * each <= self.leg.budget[row] - ends.evaluations[row])
 
     def _carry(self, rows: Sequence[int], times: Sequence[float], max_steps: Sequence[float]) -> list[int]:
-        """Legs of these rows, so much longer, with steps no longer than these; those that came to their end."""
+        """Integrate these rows for so much longer, with steps no longer than these. Returns those that did."""
         ends, to = self.followed.ends, self.followed.ends.t.copy()
         to[list(rows)] += times
         longest = np.zeros_like(to)

@@ -1,11 +1,11 @@
-"""An end state -> verdict, reason, stratum, rank, evidence. design.md, Limits, is the law here; docs/verdicts.md
-explains it.
+"""From an end state to verdict, reason, stratum, rank and evidence: defined in design.md, Limits, and explained in
+docs/verdicts.md.
 
 A `minimum` and an `invariant` saddle are certified: the computed state at the stop proves where the flow goes from
 there. An `outlasted` saddle is evidence: settled beside a normally hyperbolic saddle for twice the time in which the
 least positive double would have left it, at three tolerances (saddle_wait.py waits, and only where it is asked to: rows
 of a law with a density are `censored` as they settle). Anything else is `censored`, with its reason. A slow passage is
-not a saddle; nothing is dropped.
+not a saddle, and no row is dropped.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from basins.classification import limit_table
 from basins.classification.limit_table import Limit
 from basins.dynamics.base import Dynamics
 from basins.dynamics.gradient_flow import FLOW
-from basins.integrators.base import Ends, Stop, Visits
+from basins.integrators.base import IntegrationResult, Stop, Visits
 from basins.landscapes.base import NONE, PLAIN, Codes, Decided, Landscape, Settling, Verdict, Vocabulary
 from basins.rows import html
 
@@ -174,7 +174,7 @@ class IntegratedBatch:
     """
 
     starts: Array
-    ends: Ends
+    ends: IntegrationResult
     at_start: Decided
     settled: Mapping[int, Settling]
     outlasted: frozenset[int]

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from basins.integrators import engine_of
-from basins.integrators.base import Array, Engine, Leg, Settings, Stop
+from basins.integrators.base import Array, Engine, IntegrationRequest, Settings, Stop
 from basins.integrators.scipy import Reference
 from basins.landscapes.base import Landscape
 
@@ -81,10 +81,10 @@ def _step_to_each(
             return
 
 
-def _leg(starts: Array, t_start: Array, t_end: float, budget: NDArray[np.int64]) -> Leg:
+def _leg(starts: Array, t_start: Array, t_end: float, budget: NDArray[np.int64]) -> IntegrationRequest:
     """A leg that nothing stops but its end."""
     N = len(starts)
-    return Leg(
+    return IntegrationRequest(
         starts=np.ascontiguousarray(starts),
         t_start=t_start,
         level=np.full(N, -np.inf),

@@ -1,15 +1,15 @@
-"""The contract of an engine: it carries states along the flow, and says where and why it stopped. It judges nothing.
+"""The contract of an engine: it integrates states and reports where and why each stopped. It classifies nothing.
 
 An engine provides `integrate(landscape, leg, settings)` and may assume that its arguments were validated.
 1. It integrates dW/dt = -grad L of `landscape` from each row of `leg.starts`, each row with its own time, step and
-   error control: a row's numbers never depend on its neighbours, on their order or on how many there are.
+   error control: a row's numbers never depend on the other rows, their order or their number.
 2. After every accepted step it tests, in this order: state or loss not finite (NON_FINITE); loss below `leg.level`
-   (LEVEL); t = t_end (T_END); from `leg.rest_after` on, a gradient at rest (`at_rest`: RESTING); evaluations spent, or
-   too few left for the next step (BUDGET). Its steps do not depend on the budget: a row with a larger one comes by
-   where it stopped with a smaller one. Level and rest are tested at the start too: a start below its level never
-   moves. The last step ends at t_end exactly.
+   (LEVEL); t = t_end (T_END); from `leg.rest_after` on, a gradient at rest (`at_rest`: RESTING); evaluations spent,
+   or too few left for the next step (BUDGET). Its steps do not depend on the budget: with a larger budget a row
+   passes through the state at which it stopped with a smaller one. Level and rest are tested at the start too: a
+   start below its level never moves. The last step ends at t_end exactly.
 3. Every row comes back: one stop each, with the state at the stop. A step too small for the time's last digit is
-   STEP_UNDERFLOW. Nothing is raised for a row's fate, nothing is dropped, nothing runs without end.
+   STEP_UNDERFLOW. No exception is raised for a row, no row is dropped, and no call runs forever.
 4. It counts evaluations of the vector field, accepted steps, rejected steps (-1 where it cannot tell), and the
    largest increase of the loss between accepted steps.
 5. For rows in `leg.watch` it reports visits: accepted steps at which the gradient norm has a local minimum.
@@ -38,7 +38,7 @@ from basins.rounding import EPS
 Array = NDArray[np.float64]
 
 SMALLEST_TOLERANCE = 100 * EPS
-"""Below this a step's error estimate is rounding; scipy would raise it in silence, basins refuses."""
+"""Below this a step's error estimate is rounding. scipy would raise the tolerance silently; basins refuses it."""
 
 REST = 1e-6
 """A gradient at rest: at most REST times the size its factors would give it (see `at_rest`)."""
@@ -59,7 +59,7 @@ class Stop(IntEnum):
 class Settings:
     """How to integrate: part of a case, and of its key.
 
-    engine, method: who integrates; rtol, atol: a step's error in component i is held to atol + rtol |W_i| in the rms
+    engine, method: the solver; rtol, atol: a step's error in component i is held to atol + rtol |W_i| in the rms
     over components; t_end: where the flow is read if nothing stops it before; certify: stop where the loss level
     proves the limit; at_start: also try the certificates of theory.md 3b to 3d at t = 0; budget: evaluations of the
     vector field a trajectory may spend; delta: the loss level's relative margin; compress: integrate compressed states
@@ -112,8 +112,8 @@ class Settings:
 
 
 @dataclass(frozen=True)
-class Leg:
-    """A stretch of integration for N rows.
+class IntegrationRequest:
+    """What an engine is asked: to integrate N rows, from a state and a time to the first of several stops.
 
     starts (N, n); t_start (N,); level (N,): stop once L < level (-inf: never); rest_after (N,): look for rest from
     this time on (inf: never); budget (N,): evaluations a row may still spend; t_end (N,); max_step (N,) (inf: free);
@@ -141,9 +141,9 @@ class Visits:
 
 
 @dataclass(frozen=True)
-class Ends:
-    """Where N rows stopped: state (N, n), t (N,), stop (N,) of `Stop`, counts (N,), loss_increase (N,) in units of
-    L.
+class IntegrationResult:
+    """What an engine returns: where N rows stopped. state (N, n), t (N,), stop (N,) of `Stop`, counts (N,),
+    loss_increase (N,) in units of L.
     """
 
     state: Array
@@ -157,16 +157,18 @@ class Ends:
 
 
 class Engine(Protocol):
-    """Who integrates. See this module's docstring."""
+    """An integrator. See this module's docstring."""
 
     name: str
     methods: tuple[str, ...]
 
-    def integrate(self, landscape: Landscape, leg: Leg, settings: Settings) -> Ends:
+    def integrate(self, landscape: Landscape, leg: IntegrationRequest, settings: Settings) -> IntegrationResult:
         """Carry every row of the leg to its stop."""
         ...
 
-    def iterate(self, landscape: Landscape, dynamics: Dynamics, leg: Leg, settings: Settings) -> Ends:
+    def iterate(
+        self, landscape: Landscape, dynamics: Dynamics, leg: IntegrationRequest, settings: Settings
+    ) -> IntegrationResult:
         """Carry every row of the leg to its stop by steps of a discrete dynamics."""
         ...
 
@@ -175,7 +177,9 @@ class Engine(Protocol):
         ...
 
 
-def carry(engine: Engine, landscape: Landscape, dynamics: Dynamics, leg: Leg, settings: Settings) -> Ends:
+def carry(
+    engine: Engine, landscape: Landscape, dynamics: Dynamics, leg: IntegrationRequest, settings: Settings
+) -> IntegrationResult:
     """Carry every row of the leg to its stop: along the flow, or by the dynamics' steps."""
     if dynamics.continuous:
         return engine.integrate(landscape, leg, settings)

@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 
 from basins.dynamics.base import Dynamics
-from basins.integrators.base import Array, Ends, Leg, Settings, Stop, Visits, at_rest
+from basins.integrators.base import Array, IntegrationRequest, IntegrationResult, Settings, Stop, Visits, at_rest
 from basins.landscapes.base import Landscape
 
 
-def iterate(landscape: Landscape, dynamics: Dynamics, leg: Leg, settings: Settings) -> Ends:
+def iterate(landscape: Landscape, dynamics: Dynamics, leg: IntegrationRequest, settings: Settings) -> IntegrationResult:
     """Carry every row of the leg to its stop by the dynamics' own steps."""
     N, size = leg.starts.shape
     state, t, stop = np.array(leg.starts), np.array(leg.t_start), np.empty(N, dtype=np.int8)
@@ -29,13 +29,13 @@ def iterate(landscape: Landscape, dynamics: Dynamics, leg: Leg, settings: Settin
         np.array([visit[2] for visit in visits]),
         np.array([visit[3] for visit in visits]).reshape(len(visits), size),
     )
-    return Ends(state, t, stop, steps, np.zeros(N, dtype=np.int64), evaluations, increase, found)
+    return IntegrationResult(state, t, stop, steps, np.zeros(N, dtype=np.int64), evaluations, increase, found)
 
 
 class _Row:
     """One row of a leg, on its way."""
 
-    def __init__(self, landscape: Landscape, dynamics: Dynamics, leg: Leg, row: int) -> None:
+    def __init__(self, landscape: Landscape, dynamics: Dynamics, leg: IntegrationRequest, row: int) -> None:
         self.landscape, self.dynamics, self.leg, self.row = landscape, dynamics, leg, row
         self.state, self.t, self.steps, self.increase = np.array(leg.starts[row]), float(leg.t_start[row]), 0, 0.0
         self.visits: list[tuple[float, float, Array]] = []

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from basins.dynamics.base import Dynamics
 from basins.integrators import numpy_steps
-from basins.integrators.base import Array, Ends, Leg, Settings, Stop, Visits, at_rest
+from basins.integrators.base import Array, IntegrationRequest, IntegrationResult, Settings, Stop, Visits, at_rest
 from basins.landscapes.base import Landscape
 
 if TYPE_CHECKING:
@@ -77,7 +77,7 @@ class Reference:
         """Nothing: every shape runs alike."""
         return ()
 
-    def integrate(self, landscape: Landscape, leg: Leg, settings: Settings) -> Ends:
+    def integrate(self, landscape: Landscape, leg: IntegrationRequest, settings: Settings) -> IntegrationResult:
         """Carry every row to its stop, one after the other."""
         N, n = leg.starts.shape
         state, t = np.array(leg.starts), np.array(leg.t_start)
@@ -93,13 +93,15 @@ class Reference:
                 steps[row], rejected[row], evaluations[row] = one.steps, one.rejected(), one.field.evaluations
                 loss_increase[row] = one.loss_increase
                 visits.extend((row, *visit) for visit in one.visits)
-        return Ends(state, t, stop, steps, rejected, evaluations, loss_increase, _visits(visits, n))
+        return IntegrationResult(state, t, stop, steps, rejected, evaluations, loss_increase, _visits(visits, n))
 
-    def iterate(self, landscape: Landscape, dynamics: Dynamics, leg: Leg, settings: Settings) -> Ends:
+    def iterate(
+        self, landscape: Landscape, dynamics: Dynamics, leg: IntegrationRequest, settings: Settings
+    ) -> IntegrationResult:
         """Carry every row to its stop by the dynamics' NumPy step, one after the other."""
         return numpy_steps.iterate(landscape, dynamics, leg, settings)
 
-    def record(self, landscape: Landscape, leg: Leg, settings: Settings, points: int) -> list[Recorded]:
+    def record(self, landscape: Landscape, leg: IntegrationRequest, settings: Settings, points: int) -> list[Recorded]:
         """Carry every row to its stop as `integrate` does, and keep its path: `points` states of each accepted step,
         evenly spaced in time, the step's end the last. A step to a state that is not finite is left out. What the
         interpolation evaluates (three evaluations a step of DOP853) counts against the budget.
@@ -118,7 +120,7 @@ class Reference:
         return found
 
     def record_at(
-        self, landscape: Landscape, leg: Leg, settings: Settings, times: Array
+        self, landscape: Landscape, leg: IntegrationRequest, settings: Settings, times: Array
     ) -> Iterator[tuple[Array, float, Stop, int]]:
         """Carry every row to leg.t_end, and read it at `times` (T,), rising, after t_start and up to t_end: of each
         row the states (k, n) at the first k of the times, those that it came to; the time it came to; why it stopped;
@@ -158,7 +160,7 @@ class _Trajectory:
     def __init__(
         self,
         landscape: Landscape,
-        leg: Leg,
+        leg: IntegrationRequest,
         settings: Settings,
         row: int,
         kept: Callable[[float, float], Array] | None = None,

@@ -35,7 +35,7 @@ from numpy.typing import NDArray
 from basins.called_late import Printed
 from basins.errors import ArgumentError
 from basins.integrators import engine_of
-from basins.integrators.base import Array, Leg, Settings, Stop
+from basins.integrators.base import Array, IntegrationRequest, Settings, Stop
 from basins.landscapes.deep_linear.critical.inertia import inertia
 from basins.landscapes.deep_linear.critical.stable_manifold import on_stable_manifold
 from basins.landscapes.deep_linear.invariant_zeros import planted_zeros
@@ -260,7 +260,7 @@ class _Flow:
 
     def carry(self, starts: Array, t: float, rest_after: float = np.inf) -> tuple[Array, NDArray[np.int8]]:
         N = len(starts)
-        leg = Leg(
+        leg = IntegrationRequest(
             starts=np.ascontiguousarray(starts),
             t_start=np.zeros(N),
             level=np.full(N, -np.inf),

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from basins.integrators import engine_of
-from basins.integrators.base import SMALLEST_TOLERANCE, Array, Ends, Leg, Settings
+from basins.integrators.base import SMALLEST_TOLERANCE, Array, IntegrationRequest, IntegrationResult, Settings
 from basins.landscapes.deep_linear.compression import compression
 from basins.landscapes.deep_linear.problem import Problem
 
@@ -61,11 +61,11 @@ class Carrier:
         states = W if self.small is None else self.small.compress(np.ascontiguousarray(W))
         return np.ascontiguousarray(states)
 
-    def carry(self, state: Array, t_from: Array, t: Array, loss_level: float) -> Ends:
+    def carry(self, state: Array, t_from: Array, t: Array, loss_level: float) -> IntegrationResult:
         """Integrate states (N, n') from t_from (N,) to t (N,), or until the loss is below the loss level."""
         N = len(state)
         never = np.full(N, np.inf)
-        leg = Leg(
+        leg = IntegrationRequest(
             starts=np.ascontiguousarray(state),
             t_start=np.array(t_from),
             level=np.full(N, loss_level),

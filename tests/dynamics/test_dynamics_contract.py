@@ -14,7 +14,7 @@ from basins.dynamics.base import STEP, Dynamics
 from basins.dynamics.gradient_flow import FLOW
 from basins.errors import ArgumentError
 from basins.integrators import engine_of
-from basins.integrators.base import Ends, Leg, Settings, Stop, carry
+from basins.integrators.base import IntegrationRequest, IntegrationResult, Settings, Stop, carry
 from basins.landscapes.base import Verdict
 
 PROBLEM = Problem.from_spectrum([2.0, 0.5], d_x=3, hidden=(2, 3))
@@ -32,7 +32,7 @@ def gaussian(N: int, scale: float = 0.7, seed: int = 0, problem: Problem = PROBL
     return np.random.default_rng(seed).normal(size=(N, problem.n)) * scale
 
 
-def leg(starts: np.ndarray, **given: object) -> Leg:
+def leg(starts: np.ndarray, **given: object) -> IntegrationRequest:
     N = len(starts)
     values = {
         "t_start": 0.0, "level": -np.inf, "rest_after": np.inf, "budget": 100_000, "t_end": np.inf,
@@ -42,10 +42,12 @@ def leg(starts: np.ndarray, **given: object) -> Leg:
     columns = {
         name: np.broadcast_to(np.asarray(value, kinds.get(name, float)), (N,)).copy() for name, value in values.items()
     }
-    return Leg(starts=np.array(starts, dtype=float), **columns)
+    return IntegrationRequest(starts=np.array(starts, dtype=float), **columns)
 
 
-def moved(dynamics: Dynamics, asked: Leg, engine: str = "lanes", problem: Problem = PROBLEM) -> Ends:
+def moved(
+    dynamics: Dynamics, asked: IntegrationRequest, engine: str = "lanes", problem: Problem = PROBLEM
+) -> IntegrationResult:
     settings = Settings(engine=engine, method="DOP853" if dynamics.continuous else STEP)
     return carry(engine_of(engine), problem, dynamics, asked, settings)
 

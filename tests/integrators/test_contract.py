@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from basins import Problem
-from basins.integrators.base import Engine, Leg, Settings, Stop, at_rest
+from basins.integrators.base import Engine, IntegrationRequest, Settings, Stop, at_rest
 from basins.integrators.scipy import Reference
 from basins.integrators.simd.integrator import Lanes
 
@@ -26,7 +26,7 @@ def leg(
     def column(value, kind=float):
         return np.broadcast_to(np.asarray(value, dtype=kind), (N,)).copy()
 
-    return Leg(
+    return IntegrationRequest(
         np.array(starts, dtype=float),
         column(t_start),
         column(level),

@@ -9,12 +9,12 @@ import pytest
 from scipy.integrate import solve_ivp
 
 import basins
-from basins.integrators.base import Leg, Settings, Stop
+from basins.integrators.base import IntegrationRequest, Settings, Stop
 from basins.integrators.scipy import Recorded, Reference
 from basins.landscapes.deep_linear.problem import Problem
 
 
-def leg(problem: Problem, starts: np.ndarray, t_end: float, **changes: object) -> Leg:
+def leg(problem: Problem, starts: np.ndarray, t_end: float, **changes: object) -> IntegrationRequest:
     N = len(starts)
     fields: dict[str, object] = {
         "starts": starts,
@@ -26,7 +26,7 @@ def leg(problem: Problem, starts: np.ndarray, t_end: float, **changes: object) -
         "max_step": np.full(N, np.inf),
         "watch": np.ones(N, dtype=bool),
     }
-    return Leg(**{**fields, **changes})  # type: ignore[arg-type]
+    return IntegrationRequest(**{**fields, **changes})  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("method", ["RK45", "DOP853", "Radau", "BDF", "LSODA"])

@@ -11,7 +11,7 @@ from scipy.stats import binomtest, chi
 
 from basins import Problem
 from basins.errors import ArgumentError
-from basins.integrators.base import Leg, Settings, Stop
+from basins.integrators.base import IntegrationRequest, Settings, Stop
 from basins.integrators.simd.integrator import Lanes
 from basins.landscapes.deep_linear import exact
 from basins.landscapes.deep_linear.certificates import level
@@ -26,7 +26,7 @@ def waiting(problem: Problem, starts: Array, t: float) -> int:
     N = len(starts)
     ends = Lanes().integrate(
         problem,
-        Leg(
+        IntegrationRequest(
             starts=starts,
             t_start=np.zeros(N),
             level=np.full(N, level(problem)),

@@ -17,7 +17,7 @@ from basins.codegen.jit import load
 from basins.codegen.llvm_ir import Function, Pointer, module
 from basins.codegen.vector_sums import sum_of_squares
 from basins.dynamics.base import Dynamics, StepCode
-from basins.integrators.base import Array, Ends, Leg, Settings, Visits
+from basins.integrators.base import Array, IntegrationRequest, IntegrationResult, Settings, Visits
 from basins.integrators.simd.memory import aligned
 from basins.integrators.simd.row_states import GOES_ON, ROW, Rows
 from basins.integrators.simd.stopping import call, reason, stop
@@ -179,7 +179,9 @@ def drive(
         side = new
 
 
-def run(kernel: StepKernel, landscape: Landscape, dynamics: Dynamics, leg: Leg, settings: Settings) -> Ends:
+def run(
+    kernel: StepKernel, landscape: Landscape, dynamics: Dynamics, leg: IntegrationRequest, settings: Settings
+) -> IntegrationResult:
     """Carry every row of the leg to its stop with compiled code."""
     lanes, m, N = kernel.lanes, dynamics.state_size(landscape.n), len(leg.starts)
     state, rows = np.array(leg.starts, dtype=np.float64, order="C"), np.zeros(N, dtype=ROW)
@@ -198,4 +200,4 @@ def run(kernel: StepKernel, landscape: Landscape, dynamics: Dynamics, leg: Leg, 
     visits = Visits(row[order], t[order], slope[order], visited[order])
     names = ("t", "stop", "steps", "rejected", "evaluations", "increase")
     at, why, steps, rejected, evaluations, increase = (rows[name].copy() for name in names)
-    return Ends(state, at, why, steps, rejected, evaluations, increase, visits)
+    return IntegrationResult(state, at, why, steps, rejected, evaluations, increase, visits)

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from basins.dynamics.base import Dynamics
-from basins.integrators.base import Array, Ends, Leg, Settings, Stop, Visits
+from basins.integrators.base import Array, IntegrationRequest, IntegrationResult, Settings, Stop, Visits
 from basins.integrators.scipy import Reference
 from basins.integrators.simd.kernel import Kernel, kernel
 from basins.integrators.simd.memory import aligned
@@ -88,7 +88,7 @@ class Lanes:
             f"more than a core's {CACHE / 2**20:.1f} MiB of cache, so it runs from memory",
         )
 
-    def integrate(self, landscape: Landscape, leg: Leg, settings: Settings) -> Ends:
+    def integrate(self, landscape: Landscape, leg: IntegrationRequest, settings: Settings) -> IntegrationResult:
         """Carry every row to its stop, `lanes` rows at a time."""
         gradient_code = landscape.gradient_code()
         code = None if gradient_code is None else compiled_or_none(gradient_code, self.lanes)
@@ -98,7 +98,9 @@ class Lanes:
             return Reference().integrate(landscape, leg, replace(settings, engine=Reference.name, method=method))
         return run(code, landscape, leg, settings)
 
-    def iterate(self, landscape: Landscape, dynamics: Dynamics, leg: Leg, settings: Settings) -> Ends:
+    def iterate(
+        self, landscape: Landscape, dynamics: Dynamics, leg: IntegrationRequest, settings: Settings
+    ) -> IntegrationResult:
         """Carry every row to its stop by steps of a discrete dynamics, `lanes` rows at a time; by the reference engine
         where landscape or dynamics has no vector code."""
         code, step = landscape.gradient_code(), dynamics.step_code()
@@ -123,14 +125,14 @@ PATIENCE = 40
 
 PLATEAU = 180_000
 """A row that has spent so many evaluations on a plateau and is still there goes to the reference engine's Radau, which
-crosses the longest in some 2,000 of them (0.2 s of Python). No share of the budget: a larger budget has to continue
-the same path (`basins extend`)."""
+crosses the longest in some 2,000 of them (0.2 s of Python). It is not a share of the budget, because a larger budget
+has to continue the same path (`basins extend`)."""
 
 DENSE = 256
-"""Radau factors matrices of the state's size: a larger state stays with RKC, whatever it takes."""
+"""Radau factors matrices of the state's size, so a larger state stays with RKC, however long that takes."""
 
 
-def run(code: Kernel, landscape: Landscape, leg: Leg, settings: Settings) -> Ends:
+def run(code: Kernel, landscape: Landscape, leg: IntegrationRequest, settings: Settings) -> IntegrationResult:
     """Carry every row to its stop with a compiled kernel: DOP853, RKC on plateaus, Radau beyond."""
     from basins.integrators.simd import driver, rkc
 
@@ -143,43 +145,43 @@ def run(code: Kernel, landscape: Landscape, leg: Leg, settings: Settings) -> End
     residual = scratch[: (residuals or 0) * lanes].reshape(-1, lanes)
     groups, prepared = (aligned(4 * n * lanes) for _ in range(2))
     switches = settings.method == SWITCHING and residuals is not None
-    course = _Course(leg, PATIENCE if switches else np.iinfo(np.int64).max)
+    states = _RowStates(leg, PATIENCE if switches else np.iinfo(np.int64).max)
     dense = n <= DENSE
     stages = rkc.most_stages(settings.rtol)
     resist = [np.zeros(0, dtype=np.int64)]
     rows = np.arange(len(leg.starts))
-    while len(rows) or not course.visits:
-        state, part = course.phase(rows)
+    while len(rows) or not states.visits:
+        state, part = states.phase(rows)
         visits = explicit(
             code.attempt, code.first, code.trial, rest.degree, rest.scale,
             groups.reshape(2, 2, n, lanes), prepared.reshape(4, n, lanes), scratch, parameters, state, part,
         )  # fmt: skip
-        course.add(rows, state, part, visits)
+        states.add(rows, state, part, visits)
         rows = rows[part["stop"] == STIFF]
         if not len(rows):
             break
-        state, part = course.phase(rows, PLATEAU if dense else None)
+        state, part = states.phase(rows, PLATEAU if dense else None)
         visits = stabilised(
             code.stage, stages, dense, rest.degree, rest.scale, settings.atol, settings.rtol,
             aligned(7 * n * lanes).reshape(7, n, lanes), scratch, parameters, residual,
             aligned(4 * lanes).reshape(4, lanes), state, part,
         )  # fmt: skip
-        course.add(rows, state, part, visits)
-        course.rows["patience"][rows] *= 2
+        states.add(rows, state, part, visits)
+        states.rows["patience"][rows] *= 2
         spent = (part["stop"] == Stop.BUDGET) & dense & (leg.budget[rows] > PLATEAU)
         resist.append(rows[spent | (part["stop"] == RESISTS)])
         rows = rows[part["stop"] == BACK]
     rows = np.sort(np.concatenate(resist))
     if len(rows):
         implicit = replace(settings, engine=Reference.name, method="Radau")
-        course.take(rows, Reference().integrate(landscape, course.leg(rows), implicit))
-    return course.ends()
+        states.take(rows, Reference().integrate(landscape, states.leg(rows), implicit))
+    return states.ends()
 
 
-class _Course:
-    """The rows of a leg over phases: their states (N, n), what is known of them (rows.ROW, N), the visits of each."""
+class _RowStates:
+    """The rows of a request over several phases: states (N, n), the driver's records (row_states.ROW), visits."""
 
-    def __init__(self, leg: Leg, patience: int) -> None:
+    def __init__(self, leg: IntegrationRequest, patience: int) -> None:
         self.state = np.array(leg.starts, dtype=np.float64, order="C")
         self.rows = np.zeros(len(self.state), dtype=ROW)
         self.rows["t"] = leg.t_start
@@ -189,7 +191,7 @@ class _Course:
         self.visits: list[tuple[NDArray[Any], ...]] = []
 
     def phase(self, rows: NDArray[np.int64], most: int | None = None) -> tuple[Array, Rows]:
-        """These rows' states and what a driver is to know of them: on what is left of their budgets, or of `most`."""
+        """The states of these rows and the driver's record of each, with what is left of its budget, at most `most`."""
         part = self.rows[rows]
         allowed = part["budget"] if most is None else np.minimum(part["budget"], most)
         part["budget"] = np.maximum(1, allowed - part["evaluations"])
@@ -197,13 +199,13 @@ class _Course:
             part[name] = 0
         return self.state[rows], part
 
-    def leg(self, rows: NDArray[np.int64]) -> Leg:
-        """The leg that another engine is to carry these rows on."""
+    def leg(self, rows: NDArray[np.int64]) -> IntegrationRequest:
+        """The request for another engine to go on with these rows."""
         state, part = self.phase(rows)
-        return Leg(state, part["t"].copy(), *(part[name].copy() for name in ASKED))
+        return IntegrationRequest(state, part["t"].copy(), *(part[name].copy() for name in ASKED))
 
     def add(self, rows: NDArray[np.int64], state: Array, part: Rows, visits: tuple[NDArray[Any], ...]) -> None:
-        """What a phase told of its rows."""
+        """Record the results of a phase for its rows."""
         for name in COUNTS:
             self.rows[name][rows] += part[name]
         self.rows["increase"][rows] = np.maximum(self.rows["increase"][rows], part["increase"])
@@ -212,8 +214,8 @@ class _Course:
         self.state[rows] = state
         self.visits.append((rows[visits[0]], *visits[1:]))
 
-    def take(self, rows: NDArray[np.int64], more: Ends) -> None:
-        """What another engine told of these rows, to their end."""
+    def take(self, rows: NDArray[np.int64], more: IntegrationResult) -> None:
+        """Record the results of another engine, which integrated these rows to their end."""
         self.state[rows], self.rows["t"][rows], self.rows["stop"][rows] = more.state, more.t, more.stop
         self.rows["steps"][rows] += more.steps
         self.rows["rejected"][rows] = -1
@@ -222,7 +224,7 @@ class _Course:
         visits = more.visits
         self.visits.append((rows[visits.row], visits.t, visits.gradient_norm, visits.state))
 
-    def ends(self) -> Ends:
+    def ends(self) -> IntegrationResult:
         """Where all rows stopped."""
         row, t, gradient_norm, state = (np.concatenate(column) for column in zip(*self.visits, strict=True))
         order = np.argsort(row, kind="stable")  # lanes end in an order of their own
@@ -230,4 +232,4 @@ class _Course:
         t, stop, steps, rejected, evaluations, increase = (
             self.rows[name].copy() for name in ("t", "stop", *COUNTS, "increase")
         )
-        return Ends(self.state, t, stop, steps, rejected, evaluations, increase, visits)
+        return IntegrationResult(self.state, t, stop, steps, rejected, evaluations, increase, visits)

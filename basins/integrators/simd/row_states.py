@@ -26,7 +26,7 @@ ROW = np.dtype(
     ],
     align=True,
 )
-"""One row of a leg (base.Leg, base.Ends) for one driver."""
+"""One row of a leg (base.IntegrationRequest, base.IntegrationResult) for one driver."""
 
 Rows = NDArray[np.void]
 

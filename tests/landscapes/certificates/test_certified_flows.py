@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from basins import Problem, certify
-from basins.integrators.base import Ends, Leg, Settings, Stop, at_rest
+from basins.integrators.base import IntegrationRequest, IntegrationResult, Settings, Stop, at_rest
 from basins.integrators.simd.integrator import Lanes
 from basins.landscapes.deep_linear.certificates import level, level_margin
 from basins.landscapes.deep_linear.critical.settling import settle
@@ -76,10 +76,10 @@ def mixed_scales(problem: Problem, rng: np.random.Generator, count: int) -> np.n
     return W
 
 
-def flow_on(problem, states, t, below, budget, t_end=np.inf, watch=False) -> Ends:
+def flow_on(problem, states, t, below, budget, t_end=np.inf, watch=False) -> IntegrationResult:
     """From states (N, n) at times t (N,) until L < below, t_end or the budget; rest does not stop a row."""
     N = len(states)
-    leg = Leg(
+    leg = IntegrationRequest(
         np.ascontiguousarray(states), t, np.full(N, below), np.full(N, np.inf), np.full(N, budget),
         np.broadcast_to(t_end, N).astype(float), np.full(N, np.inf), np.full(N, watch),
     )  # fmt: skip
@@ -133,7 +133,7 @@ def certified_and_integrated_on(problem: Problem, W: np.ndarray, budget: int) ->
     return tally
 
 
-def settled_visits(problem: Problem, W: np.ndarray, proved, way: Ends) -> Tally:
+def settled_visits(problem: Problem, W: np.ndarray, proved, way: IntegrationResult) -> Tally:
     """H = 1: visits that have settled beside a saddle, and those beside one that the start excludes."""
     visits, row = way.visits, way.visits.row
     fitted, loss = problem.fitted(visits.state), problem.loss(visits.state)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from certified_starts import SHAPES, any_scales, gaussian, naive, planted, spectrum_problem
 
-from basins.integrators.base import Leg, Settings
+from basins.integrators.base import IntegrationRequest, Settings
 from basins.integrators.scipy import Reference
 from basins.landscapes.deep_linear.certificates import at_start, level_margin, spectra
 from basins.landscapes.deep_linear.certificates.spectra import spectra_of
@@ -130,7 +130,9 @@ def flow_until(problem, W, below):
     N = len(W)
     settings = Settings(method="DOP853", rtol=1e-6, atol=1e-9, budget=10**6)
     never = np.full(N, np.inf)
-    leg = Leg(W, np.zeros(N), np.full(N, below), never, np.full(N, 10**6), never, never, np.zeros(N, dtype=bool))
+    leg = IntegrationRequest(
+        W, np.zeros(N), np.full(N, below), never, np.full(N, 10**6), never, never, np.zeros(N, dtype=bool)
+    )
     return Reference().integrate(problem, leg, settings).state
 
 

@@ -10,13 +10,13 @@ from points import problem_of, raw_problem
 
 from basins import Problem
 from basins.errors import ArgumentError, AssumptionError
-from basins.integrators.base import Ends, Leg, Settings, Stop
+from basins.integrators.base import IntegrationRequest, IntegrationResult, Settings, Stop
 from basins.integrators.scipy import Reference
 from basins.landscapes.deep_linear.critical import Kind, classify, on_stable_manifold
 
 
-def flow_to(problem: Problem, W: np.ndarray, t_end: float, level: float = -np.inf) -> Ends:
-    leg = Leg(
+def flow_to(problem: Problem, W: np.ndarray, t_end: float, level: float = -np.inf) -> IntegrationResult:
+    leg = IntegrationRequest(
         starts=np.atleast_2d(W),
         t_start=np.zeros(1),
         level=np.array([level]),

@@ -6,14 +6,14 @@ import numpy as np
 import pytest
 
 from basins import Problem
-from basins.integrators.base import Leg, Settings
+from basins.integrators.base import IntegrationRequest, Settings
 from basins.integrators.scipy import Reference
 from basins.landscapes.deep_linear.critical import Kind, classify, on_stable_manifold
 
 
 def flow_to(problem: Problem, W: np.ndarray, t: float, method: str, atol: float) -> tuple[float, float, np.ndarray]:
     """Loss, gradient norm and state at t."""
-    leg = Leg(
+    leg = IntegrationRequest(
         starts=np.atleast_2d(W),
         t_start=np.zeros(1),
         level=np.array([-np.inf]),
