@@ -183,15 +183,22 @@ def work(path: str, case: str, shard: int, attempt: int) -> Commit:
 
 _WARM: set[str] = set()
 
+MANY = 100_000
+"""From so many trajectories on, some rows take tier D (6 of 400,000 on iris), so it is compiled before the first shard
+too: the time left would otherwise be wrong by its compilation, half a minute."""
+
 
 def warm_proofs(case: Case, seed: int) -> bool:
     """Compile what proofs of the case need, if this process has not yet; whether it had to."""
     if case.key in _WARM:
         return False
     _WARM.add(case.key)
-    from basins.proof import prove
+    from basins.proof import prove, tiers_for
 
-    prove(case.landscape, laws.starts(case.landscape, case.law, seed, 0)[:1], tiers=["B"])
+    start = laws.starts(case.landscape, case.law, seed, 0)[:1]
+    prove(case.landscape, start, tiers=["B"])
+    if case.trajectories >= MANY and "D" in tiers_for(case.landscape):
+        prove(case.landscape, start, tiers=["D"])
     return True
 
 
