@@ -325,15 +325,6 @@ def losses(problem: Problem, starts: Array, t: Array, settings: Settings, exact_
 
 def _flow(problem: Problem, start: Array, t_end: float, settings: Settings, method: str) -> Recorded:
     """The steps of the reference integrator, which nothing stops before t_end but the budget."""
-    leg = IntegrationRequest(
-        starts=np.array(start, dtype=np.float64)[None],
-        t_start=np.zeros(1),
-        level=np.full(1, -np.inf),
-        rest_after=np.full(1, np.inf),
-        budget=np.full(1, settings.budget),
-        t_end=np.full(1, t_end),
-        max_step=np.full(1, np.inf),
-        watch=np.zeros(1, dtype=bool),
-    )
+    leg = IntegrationRequest.of(np.array(start, dtype=np.float64)[None], settings.budget, t_end=t_end)
     (path,) = Reference().record(problem, leg, replace(settings, method=method), POINTS)
     return path

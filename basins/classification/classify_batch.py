@@ -53,7 +53,7 @@ def integrate(
     states where the flow cannot tell the difference and it pays (compression/). wait: what has settled beside a saddle
     is `censored` at once, as are the rows of a law with a density; with wait=True it is waited beside, until it leaves
     or has outlasted the saddle (docs/verdicts.md). dynamics: another one than the gradient flow (dynamics/base.py): its
-    steps are taken instead, t counts them, and it is never waited. A verdict is of the computed trajectory.
+    steps are taken instead, t counts them, and no row waits beside a saddle. A verdict is of the computed trajectory.
 
     t_eval: times (T,), rising, finite, from 0 to t_end: the limits then have the flow at these times too,
     `limits.trajectory` (`basins.trajectory`). It is integrated once more for that, on a budget of its own, and no
@@ -142,16 +142,9 @@ def reduction_in(landscape: Landscape, settings: Settings, dynamics: Dynamics = 
 
 def _leg(starts: Array, level: Array, settings: Settings, watch: NDArray[np.bool_]) -> IntegrationRequest:
     """The leg from t = 0 to the end."""
-    N = len(starts)
-    return IntegrationRequest(
-        starts=np.ascontiguousarray(starts),
-        t_start=np.zeros(N),
-        level=level,
-        rest_after=np.full(N, 0.0 if settings.certify else np.inf),
-        budget=np.full(N, settings.budget),
-        t_end=np.full(N, settings.t_end),
-        max_step=np.full(N, np.inf),
-        watch=watch,
+    rest_after = 0.0 if settings.certify else np.inf
+    return IntegrationRequest.of(
+        starts, settings.budget, level=level, rest_after=rest_after, t_end=settings.t_end, watch=watch
     )
 
 

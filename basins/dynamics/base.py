@@ -23,7 +23,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from basins.codegen.llvm_ir import Function
-from basins.landscapes.base import GradientCode, Landscape
+from basins.landscapes.base import GradientCode, Landscape, Motion
 
 Array = NDArray[np.float64]
 
@@ -48,7 +48,7 @@ class StepCode(Protocol):
     def __hash__(self) -> int: ...
 
 
-class Dynamics(Protocol):
+class Dynamics(Motion, Protocol):
     """How a state moves.
 
     kind: its name; text: what it is, in a few words, with its parameters; time: what its time counts, for the axis of a
@@ -72,18 +72,6 @@ class Dynamics(Protocol):
 
     @property
     def time(self) -> str: ...
-
-    @property
-    def continuous(self) -> bool: ...
-
-    @property
-    def conserves(self) -> bool: ...
-
-    @property
-    def potential(self) -> str | None: ...
-
-    @property
-    def descent_rate(self) -> float | None: ...
 
     @property
     def equivariant(self) -> bool: ...

@@ -53,7 +53,7 @@ def _dense(
     engine: Engine, landscape: Landscape, starts: Array, times: Array, first: int, settings: Settings, found: AtTimes
 ) -> None:
     assert isinstance(engine, Reference)
-    leg = _leg(starts, np.zeros(len(starts)), float(times[-1]), np.full(len(starts), settings.budget))
+    leg = IntegrationRequest.of(starts, settings.budget, t_end=float(times[-1]))
     for row, (states, t, stop, evaluations) in enumerate(engine.record_at(landscape, leg, settings, times[first:])):
         found.state[row, first : first + len(states)] = states
         found.reached[row], found.stop[row] = min(t, float(times[-1])), stop
@@ -66,8 +66,9 @@ def _step_to_each(
     rows, state = np.arange(len(starts)), starts
     for k in range(first, len(times)):
         left = settings.budget - found.evaluations[rows]
-        before = np.full(len(rows), times[k - 1] if k else 0.0)
-        ends = engine.integrate(landscape, _leg(state, before, float(times[k]), left), settings)
+        before = float(times[k - 1]) if k else 0.0
+        step = IntegrationRequest.of(state, left, t_start=before, t_end=float(times[k]))
+        ends = engine.integrate(landscape, step, settings)
         there = ends.stop == Stop.T_END
         found.state[rows[there], k] = ends.state[there]
         found.reached[rows], found.stop[rows] = ends.t, ends.stop
@@ -79,18 +80,3 @@ def _step_to_each(
         rows, state = rows[there], ends.state[there]
         if not len(rows):
             return
-
-
-def _leg(starts: Array, t_start: Array, t_end: float, budget: NDArray[np.int64]) -> IntegrationRequest:
-    """A leg that nothing stops but its end."""
-    N = len(starts)
-    return IntegrationRequest(
-        starts=np.ascontiguousarray(starts),
-        t_start=t_start,
-        level=np.full(N, -np.inf),
-        rest_after=np.full(N, np.inf),
-        budget=budget,
-        t_end=np.full(N, t_end),
-        max_step=np.full(N, np.inf),
-        watch=np.zeros(N, dtype=bool),
-    )

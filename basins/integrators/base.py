@@ -24,10 +24,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from enum import IntEnum
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from basins.arrays import number, switch
 from basins.dynamics.base import STEP, Dynamics
@@ -129,6 +129,30 @@ class IntegrationRequest:
     max_step: Array
     watch: NDArray[np.bool_]
 
+    @classmethod
+    def of(
+        cls,
+        starts: Array,
+        budget: ArrayLike,
+        *,
+        t_start: ArrayLike = 0.0,
+        level: ArrayLike = -np.inf,
+        rest_after: ArrayLike = np.inf,
+        t_end: ArrayLike = np.inf,
+        max_step: ArrayLike = np.inf,
+        watch: ArrayLike = False,
+    ) -> IntegrationRequest:
+        """The request of starts (N, n). Each other value is one for all rows or one per row (N,); what is left out
+        stops no row."""
+
+        def each(value: ArrayLike, kind: type = np.float64) -> NDArray[Any]:
+            return np.array(np.broadcast_to(np.asarray(value, dtype=kind), (len(starts),)))
+
+        return cls(
+            np.ascontiguousarray(starts), each(t_start), each(level), each(rest_after), each(budget, np.int64),
+            each(t_end), each(max_step), each(watch, np.bool_),
+        )  # fmt: skip
+
 
 @dataclass(frozen=True)
 class Visits:
@@ -175,15 +199,6 @@ class Engine(Protocol):
     def notes(self, landscape: Landscape) -> tuple[str, ...]:
         """What a user should know about integrating this landscape with this engine, a line each."""
         ...
-
-
-def carry(
-    engine: Engine, landscape: Landscape, dynamics: Dynamics, leg: IntegrationRequest, settings: Settings
-) -> IntegrationResult:
-    """Carry every row of the leg to its stop: along the flow, or by the dynamics' steps."""
-    if dynamics.continuous:
-        return engine.integrate(landscape, leg, settings)
-    return engine.iterate(landscape, dynamics, leg, settings)
 
 
 def refuse_settings(settings: Settings, dynamics: Dynamics) -> None:

@@ -259,17 +259,7 @@ class _Flow:
         self.longest_step = np.inf
 
     def carry(self, starts: Array, t: float, rest_after: float = np.inf) -> tuple[Array, NDArray[np.int8]]:
-        N = len(starts)
-        leg = IntegrationRequest(
-            starts=np.ascontiguousarray(starts),
-            t_start=np.zeros(N),
-            level=np.full(N, -np.inf),
-            rest_after=np.full(N, rest_after),
-            budget=np.full(N, 10**6),
-            t_end=np.full(N, t),
-            max_step=np.full(N, self.longest_step),
-            watch=np.zeros(N, dtype=bool),
-        )
+        leg = IntegrationRequest.of(starts, 10**6, rest_after=rest_after, t_end=t, max_step=self.longest_step)
         # Steps are at most the flow's own time scale, so that the difference of two neighbours is as accurate as they
         # are.
         settings = Settings(rtol=1e-10, atol=1e-12)

@@ -63,18 +63,7 @@ class Carrier:
 
     def carry(self, state: Array, t_from: Array, t: Array, loss_level: float) -> IntegrationResult:
         """Integrate states (N, n') from t_from (N,) to t (N,), or until the loss is below the loss level."""
-        N = len(state)
-        never = np.full(N, np.inf)
-        leg = IntegrationRequest(
-            starts=np.ascontiguousarray(state),
-            t_start=np.array(t_from),
-            level=np.full(N, loss_level),
-            rest_after=never,
-            budget=np.full(N, self.settings.budget),
-            t_end=np.array(t),
-            max_step=never,
-            watch=np.zeros(N, dtype=bool),
-        )
+        leg = IntegrationRequest.of(state, self.settings.budget, t_start=t_from, level=loss_level, t_end=t)
         return self.engine.integrate(self.problem, leg, self.settings)
 
     def tighter(self, factor: float) -> Settings | None:

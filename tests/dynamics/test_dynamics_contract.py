@@ -14,7 +14,7 @@ from basins.dynamics.base import STEP, Dynamics
 from basins.dynamics.gradient_flow import FLOW
 from basins.errors import ArgumentError
 from basins.integrators import engine_of
-from basins.integrators.base import IntegrationRequest, IntegrationResult, Settings, Stop, carry
+from basins.integrators.base import IntegrationRequest, IntegrationResult, Settings, Stop
 from basins.landscapes.base import Verdict
 
 PROBLEM = Problem.from_spectrum([2.0, 0.5], d_x=3, hidden=(2, 3))
@@ -48,8 +48,7 @@ def leg(starts: np.ndarray, **given: object) -> IntegrationRequest:
 def moved(
     dynamics: Dynamics, asked: IntegrationRequest, engine: str = "lanes", problem: Problem = PROBLEM
 ) -> IntegrationResult:
-    settings = Settings(engine=engine, method="DOP853" if dynamics.continuous else STEP)
-    return carry(engine_of(engine), problem, dynamics, asked, settings)
+    return engine_of(engine).iterate(problem, dynamics, asked, Settings(engine=engine, method=STEP))
 
 
 @pytest.mark.parametrize("dynamics", ALL)

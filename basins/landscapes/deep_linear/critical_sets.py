@@ -157,8 +157,7 @@ class DeepLinearSets:
         if rate is None:
             return decided
         unfitted = invariant_modes(self.problem, starts)
-        # L - 1/2 sum_{S^c} sigma^2 without cancellation: rows of E on S alone
-        above = np.where(unfitted, 0.0, there.details.mode_losses).sum(axis=-1) + there.details.rounding
+        above = _above(there, unfitted, slice(None))
         margin = descent.margins(self.problem, W, above, unfitted, rate, delta)
         at_once = unfitted.all(axis=-1) & (there.gradient_norm == 0)  # nothing to fit: the state never moves
         margin[at_once] = 1.0
@@ -190,9 +189,7 @@ class DeepLinearSets:
         if not len(at):
             return
         _, ceiling = invariant_levels(self.problem, unfitted[at], delta)
-        # L - 1/2 sum_{S^c} sigma^2 without cancellation: rows of E on S alone
-        rounding = there.details.rounding[at]
-        above = np.where(unfitted[at], 0.0, there.details.mode_losses[at]).sum(axis=-1) + rounding
+        above = _above(there, unfitted, at)
         still = (invariant_modes(self.problem, W[at]) | ~unfitted[at]).all(axis=-1)
         proved = still & (above < ceiling)
         at, fitted = at[proved], ~unfitted[at[proved]]
@@ -268,6 +265,14 @@ class DeepLinearSets:
             "an invariant saddle whose loss is above its level": saddle & invariant & ~(loss < next_level),
             "a rank that is not the number of its modes": known & (fitted.sum(axis=-1) != rank),
         }
+
+
+def _above(there: Evaluation, unfitted: NDArray[np.bool_], rows: Any) -> Array:
+    """L - 1/2 sum_{S^c} sigma^2 of these rows, at its upper end and without cancellation: rows of E on S alone.
+    unfitted (N, d_y): S^c."""
+    alone = np.where(unfitted[rows], 0.0, there.details.mode_losses[rows]).sum(axis=-1)
+    above: Array = alone + there.details.rounding[rows]
+    return above
 
 
 class _Details:

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from basins.jit_cache import njit
 from basins.landscapes.deep_linear.problem import Array, Problem
+from basins.landscapes.lengths import sum_in_order
 
 Integers = NDArray[np.int64]
 
@@ -44,13 +45,13 @@ def evaluate(problem: Problem, W: Array) -> Values:
     d_y = problem.d_y
     found = _run(_of_state(problem.widths, problem.gram_root is not None), _constants(problem), W, W[:, :0])
     mode_losses, fitted, squares = 0.5 * found[:, :d_y], found[:, d_y : 2 * d_y] / problem.sigma, found[:, 2 * d_y : -1]
-    return Values(_in_order(mode_losses), mode_losses, np.sqrt(found[:, -1]), squares, fitted)
+    return Values(sum_in_order(mode_losses), mode_losses, np.sqrt(found[:, -1]), squares, fitted)
 
 
 def loss(problem: Problem, W: Array) -> Array:
     """The loss alone of states W (N, n), (N,): the bytes of `evaluate`, at a fraction of its cost."""
     formulas = _of_state(problem.widths, problem.gram_root is not None, loss_alone=True)
-    return _in_order(0.5 * _run(formulas, _constants(problem), W, W[:, :0]))
+    return sum_in_order(0.5 * _run(formulas, _constants(problem), W, W[:, :0]))
 
 
 def drift(problem: Problem, before: Array, after: Array) -> Array:
@@ -63,14 +64,6 @@ def drift(problem: Problem, before: Array, after: Array) -> Array:
         scale = squares[:, j + 1] + squares[:, j]
         np.maximum(worst, np.divide(change, scale, out=np.zeros_like(change), where=scale > 0), out=worst)
     return worst
-
-
-def _in_order(values: Array) -> Array:
-    """The sum of each row, (N,), from the first column to the last."""
-    total = values[:, 0].copy()
-    for k in range(1, values.shape[1]):
-        total += values[:, k]
-    return total
 
 
 # --- the formulas of a shape ------------------------------------------------------------------------------------------

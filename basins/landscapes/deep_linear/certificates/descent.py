@@ -32,6 +32,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from basins.landscapes.deep_linear.problem import Problem
+from basins.landscapes.lengths import sum_in_order
 
 Array = NDArray[np.float64]
 
@@ -97,6 +98,7 @@ class Norms:
     def __init__(self, layers: list[Array]) -> None:
         self.count, self.rows = len(layers), len(layers[0])
         self.norm: dict[tuple[int, int], Array] = {}
+        self._growth: dict[tuple[int, int], list[Array]] = {}
         for a in range(self.count):
             product = layers[a]
             self.norm[a, a] = spectral_bound(product)
@@ -110,13 +112,22 @@ class Norms:
 
     def on_ball(self, a: int, b: int, rho: Array) -> Array:
         """The same for every state within rho (N,)."""
-        total, n = self.of(a, b).copy(), b - a + 1
-        for k in range(1, n + 1):
-            squares = np.zeros(self.rows)
-            for taken in combinations(range(a, b + 1), k):
-                squares += self._left(a, b, taken) ** 2
-            total += rho**k * np.sqrt(comb(n, k) * float(n) ** -k * squares)
+        total = self.of(a, b).copy()
+        for k, coefficient in enumerate(self._coefficients(a, b), start=1):
+            total += rho**k * coefficient
         return total
+
+    def _coefficients(self, a: int, b: int) -> list[Array]:
+        """Those of rho, rho^2, ... in the growth of a product, computed once for all radii."""
+        if (a, b) not in self._growth:
+            n, found = b - a + 1, []
+            for k in range(1, n + 1):
+                squares = np.zeros(self.rows)
+                for taken in combinations(range(a, b + 1), k):
+                    squares += self._left(a, b, taken) ** 2
+                found.append(np.sqrt(comb(n, k) * float(n) ** -k * squares))
+            self._growth[a, b] = found
+        return self._growth[a, b]
 
     def _left(self, a: int, b: int, taken: tuple[int, ...]) -> Array:
         product, start = np.ones(self.rows), a
@@ -149,7 +160,7 @@ def spectral_bound(A: Array) -> Array:
     A = A / np.where(largest > 0, largest, 1.0)[:, None, None]
     gram, scale = times(A, A.transpose(0, 2, 1)), np.ones(len(A))
     for power in range(SQUARINGS + 1):
-        size = np.sqrt(_in_order(np.square(gram).reshape(len(A), -1)))
+        size = np.sqrt(sum_in_order(np.square(gram).reshape(len(A), -1)))
         root = size
         for _ in range(power):
             root = np.sqrt(root)
@@ -168,10 +179,3 @@ def times(A: Array, B: Array) -> Array:
         total += A[:, :, k, None] * B[:, k, None, :]
     result: Array = total
     return result
-
-
-def _in_order(values: Array) -> Array:
-    total = values[:, 0].copy()
-    for k in range(1, values.shape[1]):
-        total += values[:, k]
-    return total
